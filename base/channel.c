@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/channel.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+
+/* Room for the descriptors and for credentials, which a receiver gets unasked where SO_PASSCRED was set. */
+union control_buffer {
+        char bytes[CMSG_SPACE(sizeof(int) * NB_CHANNEL_FDS_MAX) + CMSG_SPACE(sizeof(struct ucred))];
+        struct cmsghdr alignment;
+};
+
+void nb_channel_fds_close(struct nb_channel_fds *fds) {
+        nb_fds_close(fds->fds, fds->n);
+        fds->n = 0;
+}
+
+int nb_channel_pair(int ret[static 2]) {
+        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ret) < 0)
+                return -errno;
+        return 0;
+}
+
+int nb_channel_send(int fd, const void *message, size_t length, const int *fds, size_t n_fds) {
+        struct iovec iov = { .iov_base = (void *)message, .iov_len = length };
+        struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+        union control_buffer control;
+
+        if (length == 0 || length > NB_CHANNEL_MESSAGE_MAX || n_fds > NB_CHANNEL_FDS_MAX)
+                return -EMSGSIZE;
+
+        if (n_fds > 0) {
+                struct cmsghdr *cmsg;
+
+                memset(&control, 0, sizeof(control));
+                header.msg_control = control.bytes;
+                header.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
+                cmsg = CMSG_FIRSTHDR(&header);
+                cmsg->cmsg_level = SOL_SOCKET;
+                cmsg->cmsg_type = SCM_RIGHTS;
+                cmsg->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+                memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * n_fds);
+        }
+
+        for (;;) {
+                if (sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+                        return 0;
+                if (errno != EINTR)
+                        return -errno;
+        }
+}
+
+/* Collects the descriptors of every SCM_RIGHTS message. Returns whether there was nothing else than is expected. */
+static bool collect_fds(struct msghdr *header, struct nb_channel_fds *fds) {
+        bool clean = true;
+
+        for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg; cmsg = CMSG_NXTHDR(header, cmsg)) {
+                size_t n;
+
+                if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_CREDENTIALS)
+                        continue;
+                if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS) {
+                        clean = false;
+                        continue;
+                }
+
+                n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+                for (size_t i = 0; i < n; ++i) {
+                        int fd;
+
+                        memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
+                        if (fds->n < NB_CHANNEL_FDS_MAX)
+                                fds->fds[fds->n++] = fd;
+                        else
+                                clean = (nb_fd_close(fd), false);
+                }
+        }
+        return clean;
+}
+
+int nb_channel_receive(int fd, void *buffer, struct nb_channel_fds *ret_fds) {
+        struct iovec iov = { .iov_base = buffer, .iov_len = NB_CHANNEL_MESSAGE_MAX };
+        union control_buffer control;
+        struct msghdr header = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = control.bytes,
+                .msg_controllen = sizeof(control.bytes),
+        };
+        bool clean;
+        ssize_t n;
+
+        ret_fds->n = 0;
+        do
+                n = recvmsg(fd, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+
+        clean = collect_fds(&header, ret_fds);
+        if (header.msg_flags & MSG_CTRUNC) {
+                /* Cut either because the sender sent more than the buffer holds, or because our table is full. In
+                 * the second case the buffer has room left, and the fault is ours. */
+                bool table_full = ret_fds->n < NB_CHANNEL_FDS_MAX && clean;
+
+                nb_channel_fds_close(ret_fds);
+                return table_full ? -EMFILE : -EBADMSG;
+        }
+        if (!clean || (header.msg_flags & MSG_TRUNC) || (n == 0 && ret_fds->n > 0)) {
+                nb_channel_fds_close(ret_fds);
+                return -EBADMSG;
+        }
+        return (int)n;
+}

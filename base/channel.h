@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One message, with its descriptors, over an AF_UNIX SOCK_SEQPACKET socket.
+ *
+ * A message is atomic and arrives with the descriptors it was sent with, so there is no framing to get
+ * wrong and no descriptor that outlives the message it belongs to. What is received is capped before
+ * anyone looks at it: length, number of descriptors, MSG_TRUNC, MSG_CTRUNC. All control messages are
+ * walked, so that a credential in front of the descriptors hides none (pesign issue 69).
+ */
+#ifndef NB_BASE_CHANNEL_H
+#define NB_BASE_CHANNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/** The largest message, in bytes. */
+#define NB_CHANNEL_MESSAGE_MAX 65536
+
+/** The most descriptors in one message (the kernel's SCM_MAX_FD is 253). */
+#define NB_CHANNEL_FDS_MAX 64
+
+/** Descriptors that came with a message. Who received them owns them until they are stolen or closed. */
+struct nb_channel_fds {
+        int fds[NB_CHANNEL_FDS_MAX];
+        size_t n;
+};
+
+/** Closes what is left in `fds` and empties it. */
+void nb_channel_fds_close(struct nb_channel_fds *fds);
+
+/**
+ * Makes a connected pair of SEQPACKET channels, both CLOEXEC; each end is non-blocking.
+ * @return 0 with both owned by the caller, or -errno.
+ */
+int nb_channel_pair(int ret[static 2]);
+
+/**
+ * Sends one message without waiting and without SIGPIPE. `fds` are borrowed: the kernel duplicates them.
+ * @return 0; -EAGAIN when the peer does not read; -EPIPE or -ECONNRESET when it is gone; -EMSGSIZE over the
+ *         limits; -ETOOMANYREFS when this user has too many descriptors in flight; another -errno.
+ */
+int nb_channel_send(int fd, const void *message, size_t length, const int *fds, size_t n_fds);
+
+/**
+ * Receives one message without waiting. Every received descriptor is CLOEXEC.
+ * @param buffer   at least NB_CHANNEL_MESSAGE_MAX bytes
+ * @param ret_fds  owned by the caller on success; empty otherwise
+ * @return the length (> 0); 0 at the end of the channel; -EAGAIN; -EBADMSG when the message was empty, cut
+ *         or carried anything but descriptors and credentials (its descriptors are closed); -EMFILE when this process's descriptor table
+ *         was too full to receive them (those that did arrive are closed); another -errno.
+ */
+int nb_channel_receive(int fd, void *buffer, struct nb_channel_fds *ret_fds);
+
+#endif

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Frames: protobuf messages, one in each SEQPACKET message.
+ *
+ * protobuf-c accepts more than this protocol means: a singular field twice (the last wins), two members of
+ * one oneof, unknown fields, nesting that allocates. So a frame is first scanned against its descriptor,
+ * without allocating, and refused unless there is exactly one way to read it; only then is it unpacked, into an
+ * arena of fixed size.
+ */
+#ifndef NB_PROTO_FRAME_H
+#define NB_PROTO_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/netbroker.pb-c.h"
+
+/** The version of the protocol that this tree speaks; see PROTOCOL.md. */
+#define NB_PROTOCOL_VERSION 1
+
+/** Longest texts on the wire, in bytes, without a NUL. */
+#define NB_ADDRESS_LENGTH_MAX 512
+#define NB_NAME_LENGTH_MAX 64
+#define NB_LABEL_LENGTH_MAX 256
+#define NB_REASON_LENGTH_MAX 1024
+
+/** Connections that may be under way to one listener, whatever credit it asks for. */
+#define NB_CREDIT_WINDOW_MAX 64
+
+/** Decoded requests live here until the next decode into the same arena: no free, no fragmentation, no growth. */
+#define NB_FRAME_ARENA_SIZE (160 * 1024)
+
+struct nb_frame_arena {
+        size_t used;
+        _Alignas(16) uint8_t bytes[NB_FRAME_ARENA_SIZE];
+};
+
+/**
+ * Decodes one frame from a session.
+ * @param ret  valid until the next use of `arena`; `body_case` is always one that is defined
+ * @return 0, or -EBADMSG for anything but a well-formed frame of known fields, each at most once.
+ */
+int nb_request_decode(struct nb_frame_arena *arena, const uint8_t *frame, size_t length, Nb__Request **ret);
+
+/** The same for frames from the broker. */
+int nb_reply_decode(struct nb_frame_arena *arena, const uint8_t *frame, size_t length, Nb__Reply **ret);
+
+/**
+ * Encodes and sends one frame, without waiting. `fds` are borrowed.
+ * @return as nb_channel_send(); -EMSGSIZE when it does not fit a frame.
+ */
+int nb_request_send(int channel_fd, const Nb__Request *request, const int *fds, size_t n_fds);
+int nb_reply_send(int channel_fd, const Nb__Reply *reply, const int *fds, size_t n_fds);
+
+#endif

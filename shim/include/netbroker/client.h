@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * libnetbroker's client: the networking proposal's verbs as C functions.
+ *
+ * Everything is an object around a descriptor that the broker handed over: a session gives protocols, a protocol opens
+ * controls, a control listens and accepts, or connects, a connection yields its stream, which is a plain
+ * descriptor to read and write. Freeing an object closes its descriptor, which is how authority is given back;
+ * there is nothing else to clean up. Objects made from an object live on when that one is freed.
+ *
+ * Errors are negative errnos. Beside each function's own, every function that asks the broker can return:
+ *   -EACCES         the policy does not grant it (nb_session_last_denial() may know why)
+ *   -NB_ENOTCAPABLE a right is missing
+ *   -EPIPE          the broker has closed the object, or is gone
+ *   -EPROTO         the broker sent something that it must not send; the object is unusable
+ *   -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM  a limit here or there
+ *
+ * Threads: objects of one session may not be used by two threads at once; different sessions are independent.
+ */
+#ifndef NETBROKER_CLIENT_H
+#define NETBROKER_CLIENT_H
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define NB_EXPORT __attribute__((visibility("default")))
+
+/** Negated, the errno for a missing right; WASI's `notcapable`, which Linux has no number for. */
+#ifndef NB_ENOTCAPABLE
+#define NB_ENOTCAPABLE 4096
+#endif
+
+/** The socket of the system's broker. */
+#define NB_SOCKET_PATH_DEFAULT "/run/netbroker/session.sock"
+
+struct nb_session;
+struct nb_protocol;
+struct nb_control;
+struct nb_connection;
+
+/** WASI's `filetype` of a socket. */
+enum nb_socket_type {
+        NB_SOCKET_DGRAM = 5,
+        NB_SOCKET_STREAM = 6,
+};
+
+/** Flags of nb_open(). */
+#define NB_NONBLOCK 0x4u /* WASI's fdflags.nonblock: no call on the control waits */
+
+/**
+ * Waits until a descriptor is ready or the time is over: ppoll() with a relative timeout. The library waits nowhere else, so that
+ * a host with fibers or an event loop can put its own in here.
+ * @param fds         as for poll(); `revents` are to be filled in
+ * @param timeout_ns  nanoseconds; negative: for ever; 0: only look
+ * @return the number of ready descriptors, 0 when the time is over, or -errno (-EINTR makes the caller return it)
+ */
+typedef int (*nb_wait_function)(void *data, struct pollfd *fds, nfds_t n_fds, int64_t timeout_ns);
+
+struct nb_session_options {
+        size_t size;             /* sizeof(struct nb_session_options), so that fields can be added */
+        const char *socket_path; /* the broker's socket; NULL: NB_SOCKET_PATH_DEFAULT. Ignored with session_fd. */
+        int session_fd;          /* a connected SEQPACKET socket to a broker, consumed even on failure; -1: connect to socket_path */
+        const char *tenant;      /* NULL: the only one that fits */
+        const char *label;       /* for the audit log; NULL: none */
+        nb_wait_function wait;   /* NULL: ppoll() */
+        void *wait_data;         /* passed to `wait` */
+};
+
+/** Defaults for all fields. */
+#define NB_SESSION_OPTIONS_INIT { .size = sizeof(struct nb_session_options), .session_fd = -1 }
+
+/**
+ * Connects to the broker, agrees on a version, and receives the tenant's protocols.
+ * @param options  borrowed; NULL for the defaults
+ * @param ret      owned by the caller: nb_session_free()
+ * @return 0, or a negative errno: -ENOENT or -ECONNREFUSED when there is no broker at the path; -EPROTONOSUPPORT when no version
+ *         fits; -EACCES when no tenant fits; -EINVAL for options that are too long or contradict each other.
+ */
+NB_EXPORT int nb_session_open(const struct nb_session_options *options, struct nb_session **ret);
+
+/** Closes the session's own channel and the protocols that were not taken. Takes NULL. @return NULL. */
+NB_EXPORT struct nb_session *nb_session_free(struct nb_session *session);
+
+/** @return the tenant's name, borrowed from the session. */
+NB_EXPORT const char *nb_session_tenant(const struct nb_session *session);
+
+/** @return how many protocols the policy gives. */
+NB_EXPORT size_t nb_session_n_protocols(const struct nb_session *session);
+
+/** @return the protocol at `index` in the policy's order, borrowed from the session; NULL behind the last. */
+NB_EXPORT struct nb_protocol *nb_session_protocol(struct nb_session *session, size_t index);
+
+/** @return the protocol of that name, borrowed from the session, or NULL. */
+NB_EXPORT struct nb_protocol *nb_session_find_protocol(struct nb_session *session, const char *name);
+
+/** @return why the policy last said no, borrowed until the next call on the session; "" where it hides it. */
+NB_EXPORT const char *nb_session_last_denial(const struct nb_session *session);
+
+/** Adds a reference, so that a protocol outlives its session. @return `protocol`. */
+NB_EXPORT struct nb_protocol *nb_protocol_ref(struct nb_protocol *protocol);
+
+/** Gives a reference back; the last closes the descriptor. Takes NULL. @return NULL. */
+NB_EXPORT struct nb_protocol *nb_protocol_unref(struct nb_protocol *protocol);
+
+/** @return the protocol's name in the policy, borrowed. */
+NB_EXPORT const char *nb_protocol_name(const struct nb_protocol *protocol);
+
+/** Reads the rights that the policy lets a protocol_fd carry, as WASI preview 1 bits. */
+NB_EXPORT void nb_protocol_rights(const struct nb_protocol *protocol, uint64_t *ret_base, uint64_t *ret_inheriting);
+
+/**
+ * Makes a control: a socket in the broker, bound to `address`. One round trip.
+ * @param address            "192.0.2.1:80", "[2001:db8::1]:80"; port 0 leaves the choice to the broker
+ * @param length             of `address` in bytes
+ * @param rights_base        what the control may do (WASI preview 1 bits); more than the policy gives is -NB_ENOTCAPABLE
+ * @param rights_inheriting  what can be derived from it
+ * @param flags              0 or NB_NONBLOCK
+ * @param ret                owned by the caller: nb_control_free()
+ * @return 0, or a negative errno: -EINVAL for a text that is no address, -EAFNOSUPPORT for one that the protocol has not, -EADDRINUSE,
+ *         -EADDRNOTAVAIL, -ENOTSUP for a type that the protocol has not.
+ */
+NB_EXPORT int nb_open(struct nb_protocol *protocol, const char *address, size_t length, enum nb_socket_type type,
+                      uint64_t rights_base, uint64_t rights_inheriting, uint32_t flags, struct nb_control **ret);
+
+/** Closes the control: what was connecting is given up, who waits to be accepted is reset. Takes NULL. @return NULL. */
+NB_EXPORT struct nb_control *nb_control_free(struct nb_control *control);
+
+/** Switches NB_NONBLOCK on or off. */
+NB_EXPORT void nb_control_set_flags(struct nb_control *control, uint32_t flags);
+
+/** @return the rights that the broker confirmed. */
+NB_EXPORT void nb_control_rights(const struct nb_control *control, uint64_t *ret_base, uint64_t *ret_inheriting);
+
+/** @return the local address as text, borrowed; after nb_listen() with the port that was chosen. */
+NB_EXPORT const char *nb_control_address(const struct nb_control *control);
+
+/**
+ * The descriptor to poll, and the events to poll it for, until nb_accept() or nb_connect() will not wait. Do not read it.
+ * @param ret_events  POLLIN, whatever is waited for
+ * @return the descriptor, borrowed
+ */
+NB_EXPORT int nb_control_poll_fd(const struct nb_control *control, short *ret_events);
+
+/**
+ * Starts listening. One round trip; repeating it is harmless.
+ * @param backlog  how many peers may wait in the kernel; values below 1 and above the kernel's maximum are adjusted as listen() does
+ * @return 0, or a negative errno: -EISCONN on a control that has connected; -EADDRINUSE.
+ */
+NB_EXPORT int nb_listen(struct nb_control *control, int backlog);
+
+/**
+ * Takes the next connection. No round trip: the broker has pushed it already, or this waits.
+ * @param ret  owned by the caller: nb_connection_free()
+ * @return 0, or a negative errno: -EAGAIN with NB_NONBLOCK when there is none; -EINVAL on a control that does not listen.
+ */
+NB_EXPORT int nb_accept(struct nb_control *control, struct nb_connection **ret);
+
+/**
+ * Connects to `address`. One round trip. A control whose bind address left the port open connects any number of times, one after the
+ * other; each makes a connection of its own.
+ *
+ * With NB_NONBLOCK the first call returns -EINPROGRESS, and the same call, repeated when the control is readable, yields the result.
+ * @param ret  owned by the caller: nb_connection_free()
+ * @return 0, or a negative errno: -EINPROGRESS; -EALREADY while it lasts, or when another address is being connected to; -ECONNREFUSED, -ETIMEDOUT,
+ *         -EHOSTUNREACH, -ENETUNREACH as connect(2); -EINVAL for a text that is no address or a control that listens.
+ */
+NB_EXPORT int nb_connect(struct nb_control *control, const char *address, size_t length, struct nb_connection **ret);
+
+/** Closes the connection, and its stream if nobody has taken it. Takes NULL. @return NULL. */
+NB_EXPORT struct nb_connection *nb_connection_free(struct nb_connection *connection);
+
+/** @return the peer's address as text, borrowed. */
+NB_EXPORT const char *nb_connection_peer(const struct nb_connection *connection);
+
+/**
+ * Takes the one stream of a connection that does not multiplex. No request: the stream is here already.
+ * @param ret_fd  owned by the caller: a non-blocking, close-on-exec socket to read and write
+ * @return 0, or -ENOTSUP when it has been taken.
+ */
+NB_EXPORT int nb_stream_create(struct nb_connection *connection, int *ret_fd);
+
+/** The same as nb_stream_create() where a connection has one stream: whichever side asks first gets it. */
+NB_EXPORT int nb_stream_accept(struct nb_connection *connection, int *ret_fd);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -21,7 +21,7 @@ static const struct {
         uint8_t mask;
 } embedding_forms[] = {
         { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 12, 12, 0 }, /* mapped */
-        { { 0x00, 0x64, 0xff, 0x9b }, 12, 12, 0 },                   /* NAT64 */
+        { { 0x00, 0x64, 0xff, 0x9b }, 12, 12, 0 },                   /* NAT64: 64:ff9b::/96, the rest is zeros */
         { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 6, 12, 0 },        /* NAT64, local use: as with a /96 */
         { { 0x20, 0x02 }, 2, 2, 0 },                                 /* 6to4 */
         { { 0x20, 0x01, 0x00, 0x00 }, 4, 12, 0xff },                 /* Teredo: the client, obfuscated */

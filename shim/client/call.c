@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "shim/client/call.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/utf8.h"
+#include "proto/wasi.h"
+
+void nb_endpoint_init(struct nb_endpoint *endpoint, struct nb_context *context, int fd) {
+        *endpoint = (struct nb_endpoint){ .context = nb_context_ref(context), .fd = fd };
+}
+
+void nb_endpoint_deinit(struct nb_endpoint *endpoint) {
+        endpoint->fd = nb_fd_close(endpoint->fd);
+        endpoint->context = nb_context_unref(endpoint->context);
+}
+
+int nb_endpoint_fail(struct nb_endpoint *endpoint, int error) {
+        endpoint->error = error;
+        endpoint->outstanding = false;
+        endpoint->unsent = false;
+        (void)shutdown(endpoint->fd, SHUT_RDWR);
+        return error;
+}
+
+void nb_endpoint_begin(struct nb_endpoint *endpoint) {
+        endpoint->serial++;
+        endpoint->outstanding = true;
+        endpoint->unsent = true;
+}
+
+int nb_endpoint_send(struct nb_endpoint *endpoint, Nb__Request *request) {
+        int r = nb_request_send(endpoint->fd, request, NULL, 0);
+
+        return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+}
+
+/* A peer that closes with something unread leaves ECONNRESET once, in front of what it had sent before. */
+static int receive(struct nb_endpoint *endpoint, struct nb_channel_fds *fds) {
+        int r = nb_channel_receive(endpoint->fd, endpoint->context->frame, fds);
+
+        if (r == -ECONNRESET)
+                r = nb_channel_receive(endpoint->fd, endpoint->context->frame, fds);
+        if (r == 0 || r == -ECONNRESET)
+                return nb_endpoint_fail(endpoint, -EPIPE);
+        if (r == -EBADMSG)
+                return nb_endpoint_fail(endpoint, -EPROTO);
+        if (r == -EMFILE)
+                endpoint->outstanding = false;
+        return r;
+}
+
+static int receive_answer(struct nb_endpoint *endpoint, struct nb_answer *ret) {
+        struct nb_context *context = endpoint->context;
+        Nb__Reply *reply;
+        int r;
+
+        r = receive(endpoint, &ret->fds);
+        if (r < 0)
+                return r;
+        r = nb_reply_decode(&context->arena, context->frame, (size_t)r, &reply);
+        if (r < 0) {
+                nb_channel_fds_close(&ret->fds);
+                return nb_endpoint_fail(endpoint, -EPROTO);
+        }
+        ret->reply = reply;
+        return 0;
+}
+
+/* Receives the next frame that says something to the caller. Returns 1 when the request must be sent again first. */
+static int next_answer(struct nb_endpoint *endpoint, struct nb_answer *ret) {
+        int r = receive_answer(endpoint, ret);
+
+        if (r < 0 || ret->reply->body_case != NB__REPLY__BODY_RESUMED)
+                return r;
+        if (ret->fds.n > 0) {
+                nb_channel_fds_close(&ret->fds);
+                return nb_endpoint_fail(endpoint, -EPROTO);
+        }
+        endpoint->unsent = true;
+        return 1;
+}
+
+int nb_exchange(struct nb_endpoint *endpoint, Nb__Request *request, bool wait, struct nb_answer *ret) {
+        bool asked = false;
+        int r;
+
+        request->serial = endpoint->serial;
+        while (endpoint->error == 0) {
+                if (endpoint->unsent) {
+                        r = nb_endpoint_send(endpoint, request);
+                        if (r < 0 && r != -EAGAIN)
+                                return r;
+                        endpoint->unsent = r == -EAGAIN;
+                        asked = r == 0;
+                }
+
+                /* An answer takes a while: looking for it at once would be a system call for nothing. */
+                r = asked ? -EAGAIN : next_answer(endpoint, ret);
+                asked = false;
+                if (r == 1)
+                        continue;
+                if (r != -EAGAIN || !wait)
+                        return r;
+                r = nb_context_wait(endpoint->context, endpoint->fd, POLLIN | (endpoint->unsent ? POLLOUT : 0));
+                if (r < 0)
+                        return r;
+        }
+        return endpoint->error;
+}
+
+static int refused(struct nb_endpoint *endpoint, const Nb__Refused *refusal) {
+        int error = nb_wasi_errno_to_host(refusal->error);
+
+        if (error <= 0 || refusal->error > NB_WASI_ENOTCAPABLE || strlen(refusal->reason) > NB_REASON_LENGTH_MAX)
+                return nb_endpoint_fail(endpoint, -EPROTO);
+        if (error == EACCES)
+                nb_context_set_denial(endpoint->context, refusal->reason);
+        return -error;
+}
+
+int nb_endpoint_settle(struct nb_endpoint *endpoint, struct nb_answer *answer, Nb__Reply__BodyCase expected,
+                       size_t n_fds) {
+        const Nb__Reply *reply = answer->reply;
+
+        endpoint->outstanding = false;
+        if (reply->body_case == expected && answer->fds.n == n_fds)
+                return 0;
+        if (reply->body_case == NB__REPLY__BODY_REFUSED && answer->fds.n == 0)
+                return refused(endpoint, reply->refused);
+        nb_channel_fds_close(&answer->fds);
+        return nb_endpoint_fail(endpoint, -EPROTO);
+}
+
+bool nb_text_is_valid(const char *text, size_t length, size_t max) {
+        return length > 0 && length <= max && nb_utf8_is_text((const uint8_t *)text, length);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An object's end of its channel, and the one exchange of a request for its reply that all of them make.
+ *
+ * At most one request is outstanding on a channel. It is described again by each call that continues it, so that what was
+ * interrupted (-EINTR), or not waited for, or asked for again by a broker that came back (Resumed), is sent from the same description.
+ *
+ * `serial` tells the broker a repeated request from a new one: Resumed can cross with a request that the new
+ * broker reads by itself, which is then answered once and not twice.
+ *
+ * A broken endpoint keeps its descriptor, shut down in both directions: the broker sees its end, and who polls the
+ * descriptor is woken to learn the error, which a closed number would not do.
+ */
+#ifndef NB_SHIM_CLIENT_CALL_H
+#define NB_SHIM_CLIENT_CALL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/channel.h"
+#include "proto/frame.h"
+#include "shim/client/context.h"
+
+struct nb_endpoint {
+        struct nb_context *context; /* one reference; NULL before init */
+        int fd;                     /* owned */
+        int error;                  /* 0, or the negative errno that all further calls give */
+        uint64_t serial;            /* of the last new request */
+        bool outstanding;           /* a request waits for its reply */
+        bool unsent;                /* the request must be sent, for the first time or again */
+};
+
+/** A decoded reply and the descriptors that came with it. */
+struct nb_answer {
+        const Nb__Reply *reply;    /* borrowed from the context until anything else is received */
+        struct nb_channel_fds fds; /* owned by who receives the answer */
+};
+
+/** What nb_endpoint_deinit() can be called on. */
+#define NB_ENDPOINT_NULL                                                                                               \
+        { .fd = -1 }
+
+/** Takes a reference of `context` and consumes `fd`. */
+void nb_endpoint_init(struct nb_endpoint *endpoint, struct nb_context *context, int fd);
+
+/** Closes the channel. Takes an endpoint that is NB_ENDPOINT_NULL. */
+void nb_endpoint_deinit(struct nb_endpoint *endpoint);
+
+/** Breaks the endpoint: `error`, negative, is what it gives from now on. @return `error`. */
+int nb_endpoint_fail(struct nb_endpoint *endpoint, int error);
+
+/** Says that the next nb_exchange() starts a new request. */
+void nb_endpoint_begin(struct nb_endpoint *endpoint);
+
+/**
+ * Sends one frame without waiting. A peer that is gone is no error here: what it said before is still to be read, and
+ * then the end of the channel.
+ * @return 0; -EAGAIN; another -errno.
+ */
+int nb_endpoint_send(struct nb_endpoint *endpoint, Nb__Request *request);
+
+/**
+ * Sends `request` if that is due, and receives frames until one is not Resumed; each Resumed sends the request again.
+ * @param wait  whether to wait; else -EAGAIN says that there is nothing yet
+ * @param ret   filled in on success, its descriptors owned by the caller; nb_endpoint_settle() closes an answer
+ * @return 0; -EAGAIN; -EINTR, or what else the wait function failed with: the same call continues; -EMFILE: the frame is lost, and
+ *         with it what it gave; -EPIPE, -EPROTO: the endpoint is broken; another -errno.
+ */
+int nb_exchange(struct nb_endpoint *endpoint, Nb__Request *request, bool wait, struct nb_answer *ret);
+
+/**
+ * Judges an answer by its kind. The request counts as answered, whatever comes of it.
+ * @param expected  the kind that means success
+ * @param n_fds     how many descriptors come with that kind
+ * @return 0 when it is that kind, its descriptors left in `answer`. Otherwise the descriptors are closed: the refusal's negative
+ *         errno (its reason is kept when it is -EACCES), or -EPROTO and the endpoint is broken.
+ */
+int nb_endpoint_settle(struct nb_endpoint *endpoint, struct nb_answer *answer, Nb__Reply__BodyCase expected,
+                       size_t n_fds);
+
+/** Whether a text from outside may travel as one of at most `max` bytes: not empty, UTF-8, no NUL. */
+bool nb_text_is_valid(const char *text, size_t length, size_t max);
+
+#endif

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NB_SHIM_CLIENT_CONNECTION_H
+#define NB_SHIM_CLIENT_CONNECTION_H
+
+#include "netbroker/client.h"
+
+/**
+ * Makes a connection of one stream.
+ * @param peer       its address as text, copied
+ * @param stream_fd  consumed on success
+ * @return 0, or -ENOMEM.
+ */
+int nb_connection_new(const char *peer, int stream_fd, struct nb_connection **ret);
+
+#endif

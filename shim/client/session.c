@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "base/cleanup.h"
+#include "shim/client/call.h"
+#include "shim/client/protocol.h"
+
+#define NS_PER_MS INT64_C(1000000)
+
+/* How long a broker may leave its backlog full before it counts as dead, and how soon to look again: at once for
+ * a broker that is merely busy, seldom for one that hangs. */
+#define BACKLOG_WAIT_NS (10 * 1000 * NS_PER_MS)
+#define BACKLOG_PAUSE_FIRST_NS (1 * NS_PER_MS)
+#define BACKLOG_PAUSE_MAX_NS (128 * NS_PER_MS)
+
+struct nb_session {
+        struct nb_endpoint endpoint;
+        size_t n_protocols;
+        struct nb_protocol *protocols[NB_CHANNEL_FDS_MAX]; /* one reference each */
+        char tenant[NB_NAME_LENGTH_MAX + 1];
+};
+
+struct nb_session *nb_session_free(struct nb_session *session) {
+        if (!session)
+                return NULL;
+        for (size_t i = 0; i < session->n_protocols; ++i)
+                nb_protocol_unref(session->protocols[i]);
+        nb_endpoint_deinit(&session->endpoint);
+        free(session);
+        return NULL;
+}
+
+static void cleanup_session(struct nb_session **session) {
+        nb_session_free(*session);
+}
+
+static void cleanup_context(struct nb_context **context) {
+        nb_context_unref(*context);
+}
+
+/* Options of a newer library may say what this one does not know, as long as they say nothing. */
+static int check_options(const struct nb_session_options *options) {
+        const uint8_t *bytes = (const uint8_t *)options;
+
+        if (options->size < sizeof(*options))
+                return -EINVAL;
+        for (size_t i = sizeof(*options); i < options->size; ++i) {
+                if (bytes[i])
+                        return -EINVAL;
+        }
+        return 0;
+}
+
+static bool option_text_is_valid(const char *text, size_t max) {
+        return !text || text[0] == '\0' || nb_text_is_valid(text, strnlen(text, max + 1), max);
+}
+
+/* A channel that keeps no message borders, or no descriptors, would be misread. */
+static int check_channel(int fd) {
+        int domain, type;
+        socklen_t size = sizeof(int);
+
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
+            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
+                return -errno;
+        if (domain != AF_UNIX || type != SOCK_SEQPACKET)
+                return -EINVAL;
+        return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
+}
+
+/* A full backlog makes no descriptor readable, so there is nothing to poll: look again, ever less often. */
+static int connect_patiently(const struct nb_context *context, int fd, const struct sockaddr_un *address) {
+        int64_t pause = BACKLOG_PAUSE_FIRST_NS;
+
+        for (int64_t waited = 0;; waited += pause) {
+                int r;
+
+                if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
+                        return 0;
+                if (errno != EAGAIN)
+                        return -errno;
+                if (waited >= BACKLOG_WAIT_NS)
+                        return -ETIMEDOUT;
+                r = nb_context_pause(context, pause);
+                if (r < 0)
+                        return r;
+                if (pause < BACKLOG_PAUSE_MAX_NS)
+                        pause *= 2;
+        }
+}
+
+static int connect_to_path(const struct nb_context *context, const char *path, int *ret) {
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        size_t length = strnlen(path, sizeof(address.sun_path));
+        int fd NB_CLEANUP_FD = -1;
+        int r;
+
+        if (length >= sizeof(address.sun_path))
+                return -ENAMETOOLONG;
+        memcpy(address.sun_path, path, length);
+        fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (fd < 0)
+                return -errno;
+        r = connect_patiently(context, fd, &address);
+        if (r < 0)
+                return r;
+        *ret = nb_steal_fd(&fd);
+        return 0;
+}
+
+static int get_channel(const struct nb_context *context, const struct nb_session_options *options, int *given_fd,
+                       int *ret) {
+        int r;
+
+        if (*given_fd < 0)
+                return connect_to_path(context, options->socket_path ? options->socket_path : NB_SOCKET_PATH_DEFAULT,
+                                       ret);
+        r = check_channel(*given_fd);
+        if (r < 0)
+                return r;
+        *ret = nb_steal_fd(given_fd);
+        return 0;
+}
+
+static bool welcome_is_valid(const Nb__Welcome *welcome) {
+        if (welcome->version != NB_PROTOCOL_VERSION || strlen(welcome->tenant) > NB_NAME_LENGTH_MAX)
+                return false;
+        for (size_t i = 0; i < welcome->n_protocols; ++i) {
+                const char *name = welcome->protocols[i]->name;
+
+                if (name[0] == '\0' || strlen(name) > NB_NAME_LENGTH_MAX)
+                        return false;
+        }
+        return true;
+}
+
+/* Consumes the descriptors one by one, as protocols are made of them. */
+static int take_protocols(struct nb_session *session, const Nb__Welcome *welcome, struct nb_channel_fds *fds) {
+        for (size_t i = 0; i < welcome->n_protocols; ++i) {
+                int r = nb_protocol_new(session->endpoint.context, welcome->protocols[i], fds->fds[i],
+                                        &session->protocols[i]);
+
+                if (r < 0)
+                        return r;
+                (void)nb_steal_fd(&fds->fds[i]);
+                session->n_protocols = i + 1;
+        }
+        return 0;
+}
+
+static int take_welcome(struct nb_session *session, struct nb_answer *answer) {
+        const Nb__Welcome *welcome = answer->reply->welcome;
+        int r = -EPROTO;
+
+        if (welcome_is_valid(welcome)) {
+                memcpy(session->tenant, welcome->tenant, strlen(welcome->tenant) + 1);
+                r = take_protocols(session, welcome, &answer->fds);
+        }
+        nb_channel_fds_close(&answer->fds);
+        return r;
+}
+
+static int greet(struct nb_session *session, const struct nb_session_options *options) {
+        Nb__Hello hello = NB__HELLO__INIT;
+        Nb__Request request = NB__REQUEST__INIT;
+        struct nb_answer answer;
+        size_t n_fds = 0;
+        int r;
+
+        hello.oldest_version = NB_PROTOCOL_VERSION;
+        hello.newest_version = NB_PROTOCOL_VERSION;
+        if (options->tenant)
+                hello.tenant = (char *)options->tenant;
+        if (options->label)
+                hello.label = (char *)options->label;
+        request.body_case = NB__REQUEST__BODY_HELLO;
+        request.hello = &hello;
+
+        nb_endpoint_begin(&session->endpoint);
+        r = nb_exchange(&session->endpoint, &request, true, &answer);
+        if (r < 0)
+                return r;
+        if (answer.reply->body_case == NB__REPLY__BODY_WELCOME)
+                n_fds = answer.reply->welcome->n_protocols;
+        r = nb_endpoint_settle(&session->endpoint, &answer, NB__REPLY__BODY_WELCOME, n_fds);
+        return r < 0 ? r : take_welcome(session, &answer);
+}
+
+int nb_session_open(const struct nb_session_options *options, struct nb_session **ret) {
+        const struct nb_session_options defaults = NB_SESSION_OPTIONS_INIT;
+        struct nb_session *session NB_CLEANUP(cleanup_session) = NULL;
+        struct nb_context *context NB_CLEANUP(cleanup_context) = NULL;
+        int given_fd NB_CLEANUP_FD = -1;
+        int fd = -1;
+        int r;
+
+        if (!options)
+                options = &defaults;
+        r = check_options(options);
+        if (r < 0)
+                return r;
+        given_fd = options->session_fd;
+        if (!option_text_is_valid(options->tenant, NB_NAME_LENGTH_MAX) ||
+            !option_text_is_valid(options->label, NB_LABEL_LENGTH_MAX))
+                return -EINVAL;
+
+        context = nb_context_new(options->wait, options->wait_data);
+        if (!context)
+                return -ENOMEM;
+        r = get_channel(context, options, &given_fd, &fd);
+        if (r < 0)
+                return r;
+        session = calloc(1, sizeof(*session));
+        if (!session) {
+                nb_fd_close(fd);
+                return -ENOMEM;
+        }
+        nb_endpoint_init(&session->endpoint, context, fd);
+
+        r = greet(session, options);
+        if (r < 0)
+                return r;
+        *ret = nb_steal_ptr(session);
+        return 0;
+}
+
+const char *nb_session_tenant(const struct nb_session *session) {
+        return session->tenant;
+}
+
+size_t nb_session_n_protocols(const struct nb_session *session) {
+        return session->n_protocols;
+}
+
+struct nb_protocol *nb_session_protocol(struct nb_session *session, size_t index) {
+        return index < session->n_protocols ? session->protocols[index] : NULL;
+}
+
+struct nb_protocol *nb_session_find_protocol(struct nb_session *session, const char *name) {
+        for (size_t i = 0; i < session->n_protocols; ++i) {
+                if (strcmp(nb_protocol_name(session->protocols[i]), name) == 0)
+                        return session->protocols[i];
+        }
+        return NULL;
+}
+
+const char *nb_session_last_denial(const struct nb_session *session) {
+        return session->endpoint.context->denial;
+}

@@ -134,4 +134,7 @@ _GUEST
                 [AC_MSG_ERROR([no guests without clang, wasi-libc, lld and libclang-rt-14-dev-wasm32 (see config.log)])])
         AM_CONDITIONAL([HAVE_GUESTS], [test -n "$GUEST_CC"])
         AC_SUBST([GUEST_CC])
+        GUEST_WERROR=
+        AS_IF([test "x$enable_werror" = xyes], [GUEST_WERROR=-Werror])
+        AC_SUBST([GUEST_WERROR])
 ])

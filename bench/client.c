@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The same work through the broker, by libnetbroker.
+ *
+ *   client connect SOCKET ADDRESS       a round connects on one control that stays open, takes the stream, and closes both
+ *   client cycle SOCKET ADDRESS         the same with a control of its own for each: open, connect, stream_create, close all
+ *   client accept SOCKET                a round accepts, takes the stream, and closes
+ *   client stream SOCKET ADDRESS CHUNK  a round sends that many bytes in writes of CHUNK
+ *   client session SOCKET               a round opens sessions and closes them
+ *   client hold SOCKET ADDRESS          opens and keeps: see hold()
+ *
+ * SOCKET is the path of the broker's socket. The tenant and its protocol are those of the policy that bench/run writes.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/common.h"
+#include "netbroker/client.h"
+
+#define TENANT "bench"
+#define PROTOCOL "ip"
+#define CLIENT_ADDRESS "0.0.0.0:0"
+#define SERVER_ADDRESS "127.0.0.1:0"
+#define HOLD_MAX 100000
+
+struct client {
+        const char *socket_path;
+        const char *address;
+        size_t chunk;
+        struct nb_session *session;
+        struct nb_protocol *protocol;
+        struct nb_control *control;
+};
+
+static void check(const char *what, int result) {
+        if (result < 0)
+                bench_die(what, -result);
+}
+
+static struct nb_session *open_session(const char *socket_path, struct nb_protocol **ret_protocol) {
+        struct nb_session_options options = NB_SESSION_OPTIONS_INIT;
+        struct nb_session *session;
+
+        options.socket_path = socket_path;
+        options.tenant = TENANT;
+        check("nb_session_open", nb_session_open(&options, &session));
+        *ret_protocol = nb_session_find_protocol(session, PROTOCOL);
+        if (!*ret_protocol)
+                bench_die("the tenant lacks protocol " PROTOCOL, 0);
+        return session;
+}
+
+static struct nb_control *open_control(struct nb_protocol *protocol, const char *address) {
+        struct nb_control *control;
+        uint64_t base, inheriting;
+
+        nb_protocol_rights(protocol, &base, &inheriting);
+        check("nb_open", nb_open(protocol, address, strlen(address), NB_SOCKET_STREAM, base, inheriting, 0, &control));
+        return control;
+}
+
+/* Takes the stream out of `connection`, which is consumed. */
+static int take_stream(struct nb_connection *connection) {
+        int fd;
+
+        check("nb_stream_create", nb_stream_create(connection, &fd));
+        nb_connection_free(connection);
+        return fd;
+}
+
+static int connect_stream(struct nb_control *control, const char *address) {
+        struct nb_connection *connection;
+
+        check("nb_connect", nb_connect(control, address, strlen(address), &connection));
+        return take_stream(connection);
+}
+
+static void round_connect(void *data, uint64_t count) {
+        struct client *client = data;
+
+        while (count-- > 0)
+                bench_reset(connect_stream(client->control, client->address));
+}
+
+static void round_cycle(void *data, uint64_t count) {
+        struct client *client = data;
+
+        while (count-- > 0) {
+                struct nb_control *control = open_control(client->protocol, CLIENT_ADDRESS);
+
+                bench_reset(connect_stream(control, client->address));
+                nb_control_free(control);
+        }
+}
+
+static void round_accept(void *data, uint64_t count) {
+        struct client *client = data;
+
+        while (count-- > 0) {
+                struct nb_connection *connection;
+
+                check("nb_accept", nb_accept(client->control, &connection));
+                bench_reset(take_stream(connection));
+        }
+}
+
+static void round_stream(void *data, uint64_t count) {
+        struct client *client = data;
+        int fd = connect_stream(client->control, client->address);
+
+        bench_upload(fd, count, client->chunk);
+        bench_reset(fd);
+}
+
+static void round_session(void *data, uint64_t count) {
+        struct client *client = data;
+
+        while (count-- > 0) {
+                struct nb_protocol *protocol;
+
+                nb_session_free(open_session(client->socket_path, &protocol));
+        }
+}
+
+/* What is held, for as long as the process lives. */
+struct held_session {
+        struct nb_session *session;
+        struct nb_protocol *protocol;
+        struct nb_control **controls;
+        size_t n_controls;
+        size_t n_connections;
+};
+
+struct holder {
+        const char *socket_path;
+        const char *address;
+        struct held_session *sessions;
+        size_t n_sessions;
+};
+
+static void *grow(void *array, size_t n, size_t size) {
+        void *grown = reallocarray(array, n, size);
+
+        if (!grown)
+                bench_die("reallocarray", ENOMEM);
+        return grown;
+}
+
+static void hold_session(struct holder *holder, size_t index, size_t n_controls, size_t n_connections) {
+        struct held_session *held = &holder->sessions[index];
+
+        held->controls = grow(held->controls, n_controls + 1, sizeof(struct nb_control *));
+        for (; held->n_controls < n_controls; ++held->n_controls)
+                held->controls[held->n_controls] = open_control(held->protocol, CLIENT_ADDRESS);
+        for (; held->n_connections < n_connections; ++held->n_connections)
+                (void)connect_stream(held->controls[0], holder->address);
+}
+
+/*
+ * Each line names how many sessions there shall be, how many controls and how many connections each of them has. Nothing
+ * is ever given back; the answer is the nanoseconds that the growth took.
+ */
+static void hold(struct holder *holder) {
+        char line[64];
+
+        while (fgets(line, sizeof(line), stdin)) {
+                unsigned n_sessions, n_controls, n_connections;
+                uint64_t start;
+
+                if (sscanf(line, "%6u %6u %6u", &n_sessions, &n_controls, &n_connections) != 3 ||
+                    n_sessions > HOLD_MAX || (n_connections > 0 && n_controls == 0))
+                        bench_die(line, EINVAL);
+                start = bench_now();
+                if (n_sessions > holder->n_sessions)
+                        holder->sessions = grow(holder->sessions, n_sessions, sizeof(struct held_session));
+                for (; holder->n_sessions < n_sessions; ++holder->n_sessions) {
+                        struct held_session *held = &holder->sessions[holder->n_sessions];
+
+                        *held = (struct held_session){ 0 };
+                        held->session = open_session(holder->socket_path, &held->protocol);
+                }
+                for (size_t i = 0; i < holder->n_sessions; ++i)
+                        hold_session(holder, i, n_controls, n_connections);
+                printf("%" PRIu64 "\n", bench_now() - start);
+                fflush(stdout);
+        }
+}
+
+static void main_hold(const char *socket_path, const char *address) {
+        struct holder holder = { .socket_path = socket_path, .address = address };
+
+        bench_ready(NULL);
+        hold(&holder);
+}
+
+static void main_accept(struct client *client) {
+        check("nb_listen", nb_listen(client->control, SOMAXCONN));
+        bench_ready(nb_control_address(client->control));
+        bench_rounds(round_accept, client);
+}
+
+static void run(struct client *client, bench_round_function round) {
+        bench_ready(NULL);
+        bench_rounds(round, client);
+}
+
+static void open_all(struct client *client, const char *socket_path, const char *bind_address) {
+        client->socket_path = socket_path;
+        client->session = open_session(socket_path, &client->protocol);
+        client->control = open_control(client->protocol, bind_address);
+}
+
+static void close_all(struct client *client) {
+        nb_control_free(client->control);
+        nb_session_free(client->session);
+}
+
+int main(int argc, char **argv) {
+        struct client client = { 0 };
+
+        bench_init();
+        if (argc == 4 && strcmp(argv[1], "hold") == 0) {
+                main_hold(argv[2], argv[3]);
+                return 0;
+        }
+        if (argc < 3 || argc > 5)
+                bench_die("usage: client connect|cycle|accept|stream|session|hold SOCKET [ADDRESS [CHUNK]]", 0);
+
+        open_all(&client, argv[2], strcmp(argv[1], "accept") == 0 ? SERVER_ADDRESS : CLIENT_ADDRESS);
+        client.address = argc > 3 ? argv[3] : NULL;
+        client.chunk = argc > 4 ? bench_number(argv[4], BENCH_CHUNK_MAX) : 0;
+        if (argc == 4 && strcmp(argv[1], "connect") == 0)
+                run(&client, round_connect);
+        else if (argc == 4 && strcmp(argv[1], "cycle") == 0)
+                run(&client, round_cycle);
+        else if (argc == 3 && strcmp(argv[1], "accept") == 0)
+                main_accept(&client);
+        else if (argc == 5 && strcmp(argv[1], "stream") == 0)
+                run(&client, round_stream);
+        else if (argc == 3 && strcmp(argv[1], "session") == 0)
+                run(&client, round_session);
+        else
+                bench_die(argv[1], EINVAL);
+        close_all(&client);
+        return 0;
+}

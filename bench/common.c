@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "bench/common.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+_Noreturn void bench_die(const char *what, int error) {
+        fprintf(stderr, "%s: %s%s%s\n", program_invocation_short_name, what, error ? ": " : "",
+                error ? strerror(error) : "");
+        exit(EXIT_FAILURE);
+}
+
+void bench_init(void) {
+        struct rlimit limit;
+
+        if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+                bench_die("prctl", errno);
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                bench_die("getrlimit", errno);
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                bench_die("setrlimit", errno);
+}
+
+uint64_t bench_now(void) {
+        struct timespec now;
+
+        if (clock_gettime(CLOCK_MONOTONIC, &now) < 0)
+                bench_die("clock_gettime", errno);
+        return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t bench_number(const char *text, uint64_t max) {
+        unsigned long long value;
+        char *end;
+
+        errno = 0;
+        value = strtoull(text, &end, 10);
+        if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value > max)
+                bench_die(text, EINVAL);
+        return value;
+}
+
+void bench_address(const char *text, struct sockaddr_in *ret) {
+        const char *colon = strrchr(text, ':');
+        char host[INET_ADDRSTRLEN];
+        struct sockaddr_in address = { .sin_family = AF_INET };
+
+        if (!colon || (size_t)(colon - text) >= sizeof(host))
+                bench_die(text, EINVAL);
+        memcpy(host, text, (size_t)(colon - text));
+        host[colon - text] = '\0';
+        if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
+                bench_die(text, EINVAL);
+        address.sin_port = htons((uint16_t)bench_number(colon + 1, UINT16_MAX));
+        *ret = address;
+}
+
+void bench_address_format(const struct sockaddr_in *address, char *buffer, size_t size) {
+        char host[INET_ADDRSTRLEN];
+
+        if (!inet_ntop(AF_INET, &address->sin_addr, host, sizeof(host)))
+                bench_die("inet_ntop", errno);
+        snprintf(buffer, size, "%s:%" PRIu16, host, ntohs(address->sin_port));
+}
+
+void bench_ready(const char *address) {
+        printf("ready %s\n", address ? address : "");
+        fflush(stdout);
+}
+
+void bench_rounds(bench_round_function round, void *data) {
+        char line[64];
+
+        while (fgets(line, sizeof(line), stdin)) {
+                uint64_t count, start;
+
+                line[strcspn(line, "\n")] = '\0';
+                count = bench_number(line, UINT64_MAX / 2);
+                start = bench_now();
+                round(data, count);
+                printf("%" PRIu64 "\n", bench_now() - start);
+                fflush(stdout);
+        }
+}
+
+int bench_connect(const struct sockaddr_in *address) {
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (fd < 0)
+                bench_die("socket", errno);
+        if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0)
+                bench_die("connect", errno);
+        return fd;
+}
+
+int bench_listen(struct sockaddr_in *ret) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t length = sizeof(address);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        if (fd < 0)
+                bench_die("socket", errno);
+        if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
+                bench_die("bind", errno);
+        if (listen(fd, SOMAXCONN) < 0)
+                bench_die("listen", errno);
+        if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+                bench_die("getsockname", errno);
+        *ret = address;
+        return fd;
+}
+
+void bench_reset(int fd) {
+        struct linger linger = { .l_onoff = 1, .l_linger = 0 };
+
+        if (setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)) < 0)
+                bench_die("setsockopt(SO_LINGER)", errno);
+        if (close(fd) < 0)
+                bench_die("close", errno);
+}
+
+static void wait_for(int fd, short events) {
+        struct pollfd poll_fd = { .fd = fd, .events = events };
+
+        if (poll(&poll_fd, 1, -1) < 0 && errno != EINTR)
+                bench_die("poll", errno);
+}
+
+/* The sink answers with one byte when it has read everything. */
+static void wait_for_receipt(int fd) {
+        for (;;) {
+                uint8_t byte;
+                ssize_t n = read(fd, &byte, 1);
+
+                if (n == 1)
+                        return;
+                if (n == 0)
+                        bench_die("the sink closed early", 0);
+                if (errno == EAGAIN)
+                        wait_for(fd, POLLIN);
+                else if (errno != EINTR)
+                        bench_die("read", errno);
+        }
+}
+
+void bench_upload(int fd, uint64_t total, size_t chunk) {
+        uint8_t *buffer = calloc(1, chunk);
+
+        if (!buffer)
+                bench_die("calloc", ENOMEM);
+        while (total > 0) {
+                ssize_t n = write(fd, buffer, total < chunk ? (size_t)total : chunk);
+
+                if (n >= 0)
+                        total -= (uint64_t)n;
+                else if (errno == EAGAIN)
+                        wait_for(fd, POLLOUT);
+                else if (errno != EINTR)
+                        bench_die("write", errno);
+        }
+        free(buffer);
+        if (shutdown(fd, SHUT_WR) < 0)
+                bench_die("shutdown", errno);
+        wait_for_receipt(fd);
+}

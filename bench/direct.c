@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The base line: the same work by plain socket calls, in one process.
+ *
+ *   direct connect ADDRESS       a round connects and closes
+ *   direct accept                a round accepts and closes
+ *   direct stream ADDRESS CHUNK  a round sends that many bytes in writes of CHUNK
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "bench/common.h"
+
+struct stream {
+        struct sockaddr_in address;
+        size_t chunk;
+};
+
+static void round_connect(void *data, uint64_t count) {
+        const struct sockaddr_in *address = data;
+
+        while (count-- > 0)
+                bench_reset(bench_connect(address));
+}
+
+/* The peer's address is asked for, because the broker reports it as well. */
+static void round_accept(void *data, uint64_t count) {
+        const int *listener = data;
+
+        while (count-- > 0) {
+                struct sockaddr_storage peer;
+                socklen_t length = sizeof(peer);
+                int fd = accept4(*listener, (struct sockaddr *)&peer, &length, SOCK_CLOEXEC);
+
+                if (fd < 0)
+                        bench_die("accept4", errno);
+                bench_reset(fd);
+        }
+}
+
+/* Non-blocking, as the broker's streams are. */
+static void round_stream(void *data, uint64_t count) {
+        const struct stream *stream = data;
+        int fd = bench_connect(&stream->address);
+
+        if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+                bench_die("fcntl", errno);
+        bench_upload(fd, count, stream->chunk);
+        bench_reset(fd);
+}
+
+static void main_accept(void) {
+        struct sockaddr_in address;
+        int listener = bench_listen(&address);
+        char text[32];
+
+        bench_address_format(&address, text, sizeof(text));
+        bench_ready(text);
+        bench_rounds(round_accept, &listener);
+}
+
+static void main_connect(const char *text) {
+        struct sockaddr_in address;
+
+        bench_address(text, &address);
+        bench_ready(NULL);
+        bench_rounds(round_connect, &address);
+}
+
+static void main_stream(const char *text, const char *chunk) {
+        struct stream stream;
+
+        bench_address(text, &stream.address);
+        stream.chunk = bench_number(chunk, BENCH_CHUNK_MAX);
+        bench_ready(NULL);
+        bench_rounds(round_stream, &stream);
+}
+
+int main(int argc, char **argv) {
+        bench_init();
+        if (argc == 3 && strcmp(argv[1], "connect") == 0)
+                main_connect(argv[2]);
+        else if (argc == 2 && strcmp(argv[1], "accept") == 0)
+                main_accept();
+        else if (argc == 4 && strcmp(argv[1], "stream") == 0)
+                main_stream(argv[2], argv[3]);
+        else
+                bench_die("usage: direct connect ADDRESS | accept | stream ADDRESS CHUNK", 0);
+        return 0;
+}

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of the benchmark. Each takes the bench and yields tables."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from . import memory
+from .figures import Table, quartiles, ratios, take_turns
+from .processes import DEADLINE, BenchError, Processes, cores
+
+HOLD = 64  # connections that the sink keeps open
+LOAD = 64  # connections that are under way to an acceptor
+CHUNK = 65536
+SMALL_CHUNK = 4096
+LEVELS = (10, 100, 1000)  # sessions
+CONNECTIONS = 10  # of each session, in (e)
+MEMORY_FROM, MEMORY_TO = 100, 1000
+
+
+def placements():
+    """(text, cores of client and server, cores of what is between) for each way to place the processes.
+
+    On one core nothing but the work counts. Across two the wake-ups count as well, which cost a virtual machine more than
+    the work. Users see what the kernel makes of it.
+    """
+    first, second = cores()
+    yield "everything on one core", first, first
+    if second != first:
+        yield "the broker, the helper or the proxy on a second core", first, second
+        yield "placed by the kernel on two cores", first | second, first | second
+
+
+def timed(program, seconds, scale):
+    """A variant for take_turns(): a round of about `seconds`, as `scale` / nanoseconds a piece or the inverse."""
+    nanoseconds = program.ask(200) / 200
+    count = max(100, int(seconds * 1e9 / nanoseconds))
+    return lambda: scale(program.ask(count) / count)
+
+
+def microseconds(nanoseconds):
+    return nanoseconds / 1e3
+
+
+def a_second(nanoseconds):
+    return 1e9 / nanoseconds
+
+
+def connects(bench):
+    """(a) connect and close."""
+    for text, client, between in placements():
+        with Processes(bench) as processes:
+            yield _connects(bench, processes, text, client, between)
+
+
+def _connects(bench, processes, text, client, between):
+    table = Table("a", f"connect to a loopback server and close; {text}", "us", "bare")
+    address = processes.program(client, "sink", "hold", HOLD).word
+    programs = {
+        "direct": processes.program(client, "direct", "connect", address),
+        "bare": processes.bare(client, between, address),
+    }
+    if bench.netbrokerd:
+        path = processes.broker(between).path
+        programs["broker, control open"] = processes.program(client, "client", "connect", path, address)
+        programs["broker, open + connect + close all"] = processes.program(client, "client", "cycle", path, address)
+    for proxy, kind in (("microsocks", "socks"), ("tinyproxy", "http")):
+        if not shutil.which(proxy):
+            table.remark(f"{proxy} is not installed: left out")
+            continue
+        peer = getattr(processes, proxy)(between)
+        programs[proxy] = processes.program(client, "proxy", kind, peer.address, address)
+
+    results = take_turns(
+        {name: timed(program, bench.seconds, microseconds) for name, program in programs.items()}, bench.rounds
+    )
+    table.add(results)
+    _connect_goals(table, results)
+    return table
+
+
+def _connect_goals(table, results):
+    proxies = [results[name] for name in ("microsocks", "tinyproxy") if name in results]
+    faster = [min(each) for each in zip(*proxies)]
+    if proxies:
+        table.remark(f"for comparison, bare: {quartiles(ratios(results['bare'], faster))[1]:.2f} times the faster proxy")
+    for name, values in results.items():
+        if not name.startswith("broker"):
+            continue
+        table.goal(f"{name}: times the bare program", ratios(values, results["bare"]), 1.5)
+        if proxies:
+            table.goal(f"{name}: times the faster proxy", ratios(values, faster), 0.5)
+
+
+def accepts(bench):
+    """(b) accepts a second."""
+    for text, load, acceptor in placements():
+        text = text.replace("the broker, the helper or the proxy", "acceptor and broker")
+        with Processes(bench) as processes:
+            yield _accepts(bench, processes, text, load, acceptor)
+
+
+def _accepts(bench, processes, text, load, acceptor):
+    table = Table("b", f"accept and close, {LOAD} connections under way; {text}", "accepts/s", "direct")
+    programs = {"direct": processes.program(acceptor, "direct", "accept")}
+    if bench.netbrokerd:
+        path = processes.broker(acceptor).path
+        programs["broker"] = processes.program(acceptor, "client", "accept", path)
+    for program in programs.values():
+        processes.program(load, "load", program.word, LOAD)
+
+    results = take_turns(
+        {name: timed(program, bench.seconds, a_second) for name, program in programs.items()}, bench.rounds
+    )
+    table.add(results, better_is_more=True)
+    if "broker" in results:
+        table.goal("broker: times direct", ratios(results["broker"], results["direct"]), 0.7, at_least=True)
+    return table
+
+
+def streams(bench):
+    """(c) bytes a second."""
+    for chunk in (CHUNK, SMALL_CHUNK):
+        with Processes(bench) as processes:
+            yield _streams(bench, processes, chunk)
+
+
+def _streams(bench, processes, chunk):
+    client, server = cores()
+    table = Table("c", f"send on a stream in writes of {chunk} bytes; the sink on a second core", "MB/s", "direct")
+    address = processes.program(server, "sink", "discard").word
+    total = max(chunk, int(bench.stream_bytes * min(1, chunk / CHUNK * 4)))
+
+    def native(program):
+        program.ask(chunk)
+        return lambda: total / (program.ask(total) / 1e9) / 1e6
+
+    variants = {"direct": native(processes.program(client, "direct", "stream", address, chunk))}
+    if bench.netbrokerd:
+        path = processes.broker(server).path
+        variants["broker, native"] = native(processes.program(client, "client", "stream", path, address, chunk))
+        if bench.netbroker_run and bench.guest:
+            variants["broker, in Wasm"] = lambda: total / _guest(bench, client, path, address, total, chunk) * 1e3
+        else:
+            table.remark("no netbroker-run or no guest: Wasm is left out")
+
+    results = take_turns(variants, bench.rounds)
+    table.add(results, better_is_more=True)
+    if "broker, native" in results:
+        table.goal(
+            "broker, native: times direct", ratios(results["broker, native"], results["direct"]), 0.97, at_least=True
+        )
+    return table
+
+
+def _guest(bench, cpus, path, address, total, chunk):
+    """Runs bench/guests/stream.wasm once. Returns the nanoseconds that it measured itself, without its start."""
+    done = subprocess.run(
+        [bench.netbroker_run, "--socket", path, "--tenant", "bench", bench.guest, address, str(total), str(chunk)],
+        preexec_fn=lambda: os.sched_setaffinity(0, cpus),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE * 3,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BenchError(f"netbroker-run ended with {done.returncode}: {done.stderr.strip()}")
+    return int(done.stdout)
+
+
+def memories(bench):
+    """(d) memory of sessions and controls."""
+    if not bench.netbrokerd:
+        return
+    table = Table("d", f"memory of one more, the slope from {MEMORY_FROM} to {MEMORY_TO}", "KiB")
+    sessions, controls = [], []
+    for _ in range(bench.memory_rounds):
+        sessions.append(_slope(bench, lambda n: f"{n} 0 0"))
+        controls.append(_slope(bench, lambda n: f"{MEMORY_FROM} {n // MEMORY_FROM} 0"))
+    for name, slopes in (("session", sessions), ("control", controls)):
+        table.add({f"{name}: resident memory of netbrokerd": [own for own, _ in slopes]})
+        table.add({f"{name}: kernel slab": [kernel for _, kernel in slopes]})
+    table.goal("an idle session: resident memory and slab", [sum(slope) for slope in sessions], 16, unit=" KiB")
+    table.goal("an open control: resident memory and slab", [sum(slope) for slope in controls], 16, unit=" KiB")
+    table.remark("slab is the whole machine's: it includes the client's ends, and what others did meanwhile")
+    yield table
+
+
+def _slope(bench, line):
+    """(resident memory of the broker, slab) in KiB for one more, with a broker and a client of their own."""
+    client, between = cores()
+    with Processes(bench) as processes:
+        broker = processes.broker(between)
+        holder = processes.program(client, "client", "hold", broker.path, "127.0.0.1:1")
+        looks = []
+        for count in (MEMORY_FROM, MEMORY_TO):
+            holder.ask(line(count))
+            looks.append((memory.settled(lambda: memory.resident(broker.pid)), memory.settled(memory.slab)))
+    return tuple((after - before) / (MEMORY_TO - MEMORY_FROM) for before, after in zip(*looks))
+
+
+def scale(bench):
+    """(e) many sessions."""
+    if not bench.netbrokerd:
+        return
+    with Processes(bench) as processes:
+        yield from _scale(bench, processes)
+
+
+def _scale(bench, processes):
+    client, between = cores()
+    held = Table("e", f"{LEVELS[-1]} sessions with {CONNECTIONS} connections each", "")
+    connect = Table("e", "connect and close on an open control, by the number of sessions held", "us", _level(LEVELS[0]))
+    session = Table("e", "open a session and close it, by the number of sessions held", "us", _level(LEVELS[0]))
+    sink = processes.program(client, "sink", "hold", sum(LEVELS) * CONNECTIONS + HOLD)
+    connect_programs, session_programs = {}, {}
+    for level in LEVELS:
+        # Each level has a broker of its own, so that the levels can take turns.
+        broker = processes.broker(between)
+        holder = processes.program(client, "client", "hold", broker.path, sink.word)
+        took = holder.ask(f"{level} 1 {CONNECTIONS}")
+        held.remark(
+            f"{level} sessions, {level * CONNECTIONS} connections: opened in {took / 1e9:.2f} s; netbrokerd has "
+            f"{len(os.listdir(f'/proc/{broker.pid}/fd'))} descriptors, {memory.resident(broker.pid)} KiB resident"
+        )
+        connect_programs[_level(level)] = processes.program(client, "client", "connect", broker.path, sink.word)
+        session_programs[_level(level)] = processes.program(client, "client", "session", broker.path)
+
+    for table, programs in ((connect, connect_programs), (session, session_programs)):
+        results = take_turns(
+            {name: timed(program, bench.seconds, microseconds) for name, program in programs.items()}, bench.rounds
+        )
+        table.add(results)
+        growth = ratios(results[_level(LEVELS[-1])], results[_level(LEVELS[0])])
+        table.goal(f"{LEVELS[-1]} sessions: times {LEVELS[0]} sessions", growth, 1.15)
+    yield held
+    yield connect
+    yield session
+
+
+def _level(count):
+    return f"{count} sessions"
+
+
+def syscalls(bench):
+    """(s) system calls of the broker."""
+    if not bench.netbrokerd or not shutil.which("strace"):
+        return
+    client, between = cores()
+    with Processes(bench) as processes:
+        broker = processes.broker(between)
+        address = processes.program(client, "sink", "hold", HOLD).word
+        connect = processes.program(client, "client", "connect", broker.path, address)
+        cycle = processes.program(client, "client", "cycle", broker.path, address)
+        accept = processes.program(between, "client", "accept", broker.path)
+        processes.program(client, "load", accept.word, LOAD)
+        for name, program in (("connect", connect), ("open, connect, close all", cycle), ("accept", accept)):
+            yield _syscalls(bench, broker, name, program)
+
+
+def _syscalls(bench, broker, name, program):
+    count = 1000
+    table = Table("s", f"system calls of netbrokerd for one {name}, by strace over {count}", "calls")
+    path = os.path.join(bench.folder, "strace")
+    program.ask(100)
+    with open(path + ".log", "wb") as log:
+        strace = subprocess.Popen(["strace", "-f", "-c", "-o", path, "-p", str(broker.pid)], stderr=log)
+    try:
+        _wait_for_text(path + ".log", "attached")
+        program.ask(count)
+    finally:
+        strace.send_signal(signal.SIGINT)
+        strace.wait(DEADLINE)
+    calls = _parse_strace(path)
+    for call, n in sorted(calls.items(), key=lambda item: -item[1]):
+        if n >= count / 100:
+            table.add({call: [n / count]})
+    table.add({"all": [sum(calls.values()) / count]})
+    return table
+
+
+def _wait_for_text(path, text):
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        with open(path, encoding="utf-8", errors="replace") as log:
+            if text in log.read():
+                return
+        time.sleep(0.01)
+    raise BenchError("strace could not attach")
+
+
+def _parse_strace(path):
+    """Calls by name out of strace's summary: "% time, seconds, usecs/call, calls, [errors,] syscall"."""
+    calls = {}
+    with open(path, encoding="ascii") as lines:
+        for line in lines:
+            match = re.match(r"\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(\w+)$", line)
+            if match and match.group(2) != "total":
+                calls[match.group(2)] = int(match.group(1))
+    return calls
+
+
+PARTS = {"a": connects, "b": accepts, "c": streams, "d": memories, "e": scale, "s": syscalls}

@@ -10,6 +10,7 @@
 #define NB_BASE_CLEANUP_H
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -24,6 +25,15 @@ static inline int nb_fd_close(int fd) {
                 errno = saved;
         }
         return -1;
+}
+
+/** Makes an inherited descriptor close-on-exec and non-blocking. @return 0 or -errno */
+static inline int nb_fd_prepare(int fd) {
+        int flags = fcntl(fd, F_GETFL);
+
+        if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+                return -errno;
+        return 0;
 }
 
 /** Closes every descriptor of an array; for those that came with a frame and are not wanted. */
@@ -41,12 +51,12 @@ static inline int nb_steal_fd(int *fd) {
 }
 
 /** Takes the pointer out of a guarded local: the caller owns it now. */
-#define nb_steal_ptr(pointer)                  \
-        ({                                     \
-                __typeof__(pointer) *p_ = &(pointer); \
-                __typeof__(pointer) v_ = *p_;  \
-                *p_ = NULL;                    \
-                v_;                            \
+#define nb_steal_ptr(pointer)                                                                                          \
+        ({                                                                                                             \
+                __typeof__(pointer) *p_ = &(pointer);                                                                  \
+                __typeof__(pointer) v_ = *p_;                                                                          \
+                *p_ = NULL;                                                                                            \
+                v_;                                                                                                    \
         })
 
 static inline void nb_cleanup_fd_(int *fd) {

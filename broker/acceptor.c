@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/acceptor.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/address.h"
+#include "base/cleanup.h"
+#include "broker/broker.h"
+#include "broker/control.h"
+#include "broker/deadline.h"
+#include "broker/decision.h"
+#include "broker/session.h"
+#include "broker/tenant.h"
+
+/* How many are accepted before other descriptors have their turn. */
+#define BATCH 16
+
+/* How long to wait after a shortage that only others can end. */
+#define PAUSE_MS 50
+
+struct acceptor {
+        struct control *control;
+        struct watch watch;
+        int fd;
+        uint64_t sent;         /* connections pushed, refused peers not counted */
+        uint64_t credit;       /* the total up to which they may be */
+        uint64_t acknowledged; /* the part of `sent` that has arrived at the guest; the rest is charged */
+        struct deadline *pause;
+};
+
+/* What became of one try. */
+enum outcome {
+        OUTCOME_PUSHED,
+        OUTCOME_SKIPPED,  /* the peer was gone or refused */
+        OUTCOME_EMPTY,    /* nobody waits */
+        OUTCOME_SHORTAGE, /* of descriptors or of the tenant's account */
+        OUTCOME_LOST,     /* the session does not read, or is gone: the control must end */
+};
+
+static void ready(struct watch *watch, uint32_t events);
+
+static uint32_t in_flight(const struct acceptor *acceptor) {
+        return (uint32_t)(acceptor->sent - acceptor->acknowledged);
+}
+
+struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received) {
+        NB_CLEANUP_FREE struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
+        int r;
+
+        if (!acceptor)
+                return NULL;
+        acceptor->control = control;
+        acceptor->sent = acceptor->credit = acceptor->acknowledged = received;
+        r = watch_start(&acceptor->watch, &control->endpoint.session->broker->watches, fd, 0, ready);
+        if (r < 0) {
+                errno = -r;
+                return NULL;
+        }
+        acceptor->fd = fd;
+        return nb_steal_ptr(acceptor);
+}
+
+struct acceptor *acceptor_free(struct acceptor *acceptor) {
+        if (!acceptor)
+                return NULL;
+        account_release(&acceptor->control->grant->tenant->account, ACCOUNT_IN_FLIGHT, in_flight(acceptor));
+        watch_end_before_close(&acceptor->watch);
+        acceptor->fd = nb_fd_close(acceptor->fd);
+        acceptor->pause = deadline_free(acceptor->pause);
+        free(acceptor);
+        return NULL;
+}
+
+/* Watches for peers only while one may be pushed. */
+static int update_watch(struct acceptor *acceptor) {
+        bool wanted = acceptor->sent < acceptor->credit && !acceptor->pause;
+
+        return watch_change(&acceptor->watch, wanted ? EPOLLIN : 0);
+}
+
+static void resume(void *data) {
+        struct acceptor *acceptor = data;
+
+        acceptor->pause = deadline_free(acceptor->pause);
+        (void)update_watch(acceptor);
+}
+
+static void pause_for_a_moment(struct acceptor *acceptor) {
+        struct broker *broker = acceptor->control->endpoint.session->broker;
+
+        acceptor->pause = deadline_new(&broker->loop, PAUSE_MS, resume, acceptor);
+        /* Without memory for a timer the level-triggered watch tries again at once, which is wasteful and correct. */
+        (void)update_watch(acceptor);
+}
+
+static bool peer_is_allowed(struct acceptor *acceptor, const struct nb_address *peer) {
+        const struct control *control = acceptor->control;
+        struct policy_verdict verdict;
+
+        decide(control->endpoint.session, control->grant, POLICY_ACCEPT, peer, NULL, &verdict);
+        return verdict.allowed;
+}
+
+static int push(struct acceptor *acceptor, int fd, const struct nb_address *peer) {
+        Nb__Accepted accepted = NB__ACCEPTED__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+        char text[NB_ADDRESS_TEXT_MAX];
+
+        (void)nb_address_format(peer, text);
+        accepted.number = acceptor->sent + 1;
+        accepted.peer = text;
+        reply.body_case = NB__REPLY__BODY_ACCEPTED;
+        reply.accepted = &accepted;
+        return endpoint_reply(&acceptor->control->endpoint, &reply, fd);
+}
+
+static bool is_shortage(int error) {
+        return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+/* The account is charged already. */
+static enum outcome accept_charged(struct acceptor *acceptor) {
+        NB_CLEANUP_FD int fd = -1;
+        struct sockaddr_storage sa;
+        socklen_t length = sizeof(sa);
+        struct nb_address peer;
+        int r;
+
+        fd = accept4(acceptor->fd, (struct sockaddr *)&sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0 && (errno == EAGAIN || errno == EINTR))
+                return OUTCOME_EMPTY;
+        if (fd < 0)
+                /* accept(2): errors of the peer's network are reported here and concern that peer only. */
+                return is_shortage(errno) ? OUTCOME_SHORTAGE : OUTCOME_SKIPPED;
+        if (nb_address_from_sockaddr((struct sockaddr *)&sa, length, &peer) < 0)
+                return OUTCOME_SKIPPED;
+        nb_ip_unmap(&peer.ip);
+        if (!peer_is_allowed(acceptor, &peer))
+                return OUTCOME_SKIPPED;
+        r = push(acceptor, fd, &peer);
+        if (r == -ETOOMANYREFS)
+                return OUTCOME_SHORTAGE;
+        return r < 0 ? OUTCOME_LOST : OUTCOME_PUSHED;
+}
+
+static enum outcome accept_one(struct acceptor *acceptor) {
+        struct account *account = &acceptor->control->grant->tenant->account;
+        enum outcome outcome;
+
+        if (!account_charge(account, ACCOUNT_IN_FLIGHT))
+                return OUTCOME_SHORTAGE;
+        outcome = accept_charged(acceptor);
+        if (outcome == OUTCOME_PUSHED)
+                acceptor->sent++;
+        else
+                account_release(account, ACCOUNT_IN_FLIGHT, 1);
+        return outcome;
+}
+
+static void ready(struct watch *watch, uint32_t events) {
+        struct acceptor *acceptor = nb_container_of(watch, struct acceptor, watch);
+
+        (void)events;
+        for (int i = 0; i < BATCH && acceptor->sent < acceptor->credit; ++i) {
+                switch (accept_one(acceptor)) {
+                case OUTCOME_PUSHED:
+                case OUTCOME_SKIPPED:
+                        continue;
+                case OUTCOME_EMPTY:
+                        return;
+                case OUTCOME_SHORTAGE:
+                        pause_for_a_moment(acceptor);
+                        return;
+                case OUTCOME_LOST:
+                        endpoint_end(&acceptor->control->endpoint);
+                        return;
+                }
+        }
+        (void)update_watch(acceptor);
+}
+
+/*
+ * What the session says it has accepted is believed only as far as the kernel confirms that it was read: a session that
+ * raises its credit without reading would otherwise pile up descriptors in flight.
+ */
+static void acknowledge(struct acceptor *acceptor, uint64_t accepted) {
+        uint64_t unread = endpoint_unread_max(&acceptor->control->endpoint);
+        uint64_t total = acceptor->acknowledged + accepted;
+
+        if (total > acceptor->sent - (unread < acceptor->sent ? unread : acceptor->sent))
+                total = acceptor->sent - (unread < acceptor->sent ? unread : acceptor->sent);
+        if (total <= acceptor->acknowledged)
+                return;
+        account_release(&acceptor->control->grant->tenant->account, ACCOUNT_IN_FLIGHT,
+                        (uint32_t)(total - acceptor->acknowledged));
+        acceptor->acknowledged = total;
+}
+
+int acceptor_set_credit(struct acceptor *acceptor, uint64_t total) {
+        if (total <= acceptor->credit)
+                return 0;
+        /* The session keeps its window constant: what it raises the total by, its guest has accepted. */
+        if (acceptor->sent > acceptor->acknowledged)
+                acknowledge(acceptor, total - acceptor->credit);
+        if (total - acceptor->acknowledged > NB_CREDIT_WINDOW_MAX)
+                total = acceptor->acknowledged + NB_CREDIT_WINDOW_MAX;
+        if (total > acceptor->credit)
+                acceptor->credit = total;
+        return update_watch(acceptor);
+}

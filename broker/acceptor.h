@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Accepting for a listening control, and pushing what was accepted.
+ *
+ * The session gives credit: a total of connections that it is ready for, raised as its guest accepts. Up to that total each
+ * connection is accepted, judged, and sent at once; without credit peers wait in the kernel's backlog. A peer that a
+ * Deny rule names is closed and never shown. When descriptors or the tenant's account are exhausted the acceptor pauses for
+ * a moment instead of spinning.
+ */
+#ifndef NB_BROKER_ACCEPTOR_H
+#define NB_BROKER_ACCEPTOR_H
+
+#include <stdint.h>
+
+struct acceptor;
+struct control;
+
+/**
+ * Starts accepting on a listening socket, when credit comes.
+ * @param fd  consumed on success only
+ * @param received  how many connections the session already has of this listener (after Resumed)
+ * @return owned by the caller, or NULL (errno is set)
+ */
+struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received);
+
+/** Stops listening; who waits in the backlog is reset by the kernel. Takes NULL. @return NULL */
+struct acceptor *acceptor_free(struct acceptor *acceptor);
+
+/**
+ * Raises the total; a lower one than before is ignored, and none reaches further than NB_CREDIT_WINDOW_MAX connections ahead
+ * of what has arrived.
+ * @return 0 or -errno
+ */
+int acceptor_set_credit(struct acceptor *acceptor, uint64_t total);
+
+#endif

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/account.h"
+
+#include <assert.h>
+#include <stddef.h>
+
+/* One tenant's, chosen so that a host process with 1,000 guests of ten controls each fits several times. */
+static const uint32_t tenant_limits[N_ACCOUNT_KINDS] = {
+        [ACCOUNT_SESSIONS] = 4096,
+        [ACCOUNT_CONTROLS] = 65536,
+        [ACCOUNT_CONNECTS] = 4096,
+        [ACCOUNT_IN_FLIGHT] = 4096,
+};
+
+void account_init_tenant(struct account *account, struct account *parent) {
+        *account = (struct account){ .parent = parent };
+        for (int kind = 0; kind < N_ACCOUNT_KINDS; ++kind)
+                account->limit[kind] = tenant_limits[kind];
+}
+
+/*
+ * The kernel charges a descriptor in flight to the sender's user and refuses more than RLIMIT_NOFILE of them, for all tenants
+ * at once (ETOOMANYREFS, unix(7)). Half of the limit keeps room for the replies, of which each channel has one at most.
+ */
+void account_init_broker(struct account *account, uint64_t max_fds) {
+        uint32_t fds = max_fds > UINT32_MAX ? UINT32_MAX : (uint32_t)max_fds;
+
+        *account = (struct account){
+                .limit = {
+                        [ACCOUNT_SESSIONS] = fds / 4,
+                        [ACCOUNT_CONTROLS] = fds / 2,
+                        [ACCOUNT_CONNECTS] = fds / 4,
+                        [ACCOUNT_IN_FLIGHT] = fds / 4,
+                },
+        };
+}
+
+void account_deinit(struct account *account) {
+        for (int kind = 0; kind < N_ACCOUNT_KINDS; ++kind)
+                assert(account->used[kind] == 0);
+}
+
+bool account_charge(struct account *account, enum account_kind kind) {
+        for (struct account *a = account; a; a = a->parent) {
+                if (a->used[kind] >= a->limit[kind])
+                        return false;
+        }
+        for (struct account *a = account; a; a = a->parent)
+                a->used[kind]++;
+        return true;
+}
+
+void account_release(struct account *account, enum account_kind kind, uint32_t n) {
+        for (struct account *a = account; a; a = a->parent) {
+                assert(a->used[kind] >= n);
+                a->used[kind] -= n;
+        }
+}
+
+const char *account_kind_name(enum account_kind kind) {
+        static const char *const names[N_ACCOUNT_KINDS] = {
+                [ACCOUNT_SESSIONS] = "sessions",
+                [ACCOUNT_CONTROLS] = "controls",
+                [ACCOUNT_CONNECTS] = "connects",
+                [ACCOUNT_IN_FLIGHT] = "in-flight",
+        };
+
+        return names[kind];
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The audit: one JSON line a decision, for the operator.
+ *
+ * Names and addresses in it come from strangers: they are escaped, and so is all that is not printable ASCII. Refusals are
+ * rate-limited for each tenant, so that a flood of one's fills no disk and hides no other's; what was left out is counted in
+ * the next record. Allowed decisions are written at log level "info" only.
+ */
+#ifndef NB_BROKER_AUDIT_H
+#define NB_BROKER_AUDIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "policy/policy.h"
+
+struct session;
+
+/** A token bucket for the refusals of one tenant. */
+struct audit_rate {
+        double tokens;
+        uint64_t refilled_ms; /* when they were last counted, on the loop's clock */
+        uint64_t suppressed;  /* records left out since the last one written */
+};
+
+struct audit {
+        const struct nb_log *log; /* borrowed: where records go without a file, and the level */
+        int fd;                   /* owned; -1: to the log */
+        struct audit_rate rate;   /* of those who have no tenant yet */
+};
+
+/** One record. Text pointers may be NULL: the member is left out. */
+struct audit_record {
+        const struct session *session; /* NULL: before there is one */
+        const char *verb;              /* "hello", "open", "listen", "accept", "connect", "protocol-error" */
+        const char *verdict;           /* "allowed", "denied", "dropped" */
+        const char *protocol;
+        const char *asked; /* as the session wrote it; any bytes of `asked_length` */
+        size_t asked_length;
+        const char *address; /* what was judged */
+        const struct policy_rule *rule;
+        const char *reason;
+        const char *remedy; /* the line that would allow it */
+};
+
+/** @param fd  consumed; -1: records go to the log */
+void audit_init(struct audit *audit, const struct nb_log *log, int fd);
+void audit_deinit(struct audit *audit);
+
+/** A full bucket. */
+void audit_rate_init(struct audit_rate *rate);
+
+/** Writes a record, or counts it as left out. @param now_ms  the loop's time */
+void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record *record);
+
+#endif

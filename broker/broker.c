@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/broker.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/cleanup.h"
+#include "broker/listener.h"
+#include "broker/privilege.h"
+#include "broker/session.h"
+#include "broker/tenant.h"
+
+static void on_terminate(uv_signal_t *handle, int number) {
+        struct broker *broker = handle->data;
+
+        nb_log(&broker->log, NB_LOG_INFO, "ending at signal %d", number);
+        broker_stop(broker);
+}
+
+static void on_hangup(uv_signal_t *handle, int number) {
+        (void)number;
+        broker_reload(handle->data);
+}
+
+static int start_signal(struct broker *broker, uv_signal_t *handle, int number, uv_signal_cb function) {
+        int r = uv_signal_init(&broker->loop, handle);
+
+        if (r < 0)
+                return r;
+        handle->data = broker;
+        return uv_signal_start(handle, function, number);
+}
+
+static int start_handles(struct broker *broker) {
+        int r = watch_set_start(&broker->watches, &broker->loop);
+
+        if (r == 0)
+                r = start_signal(broker, &broker->signal_term, SIGTERM, on_terminate);
+        if (r == 0)
+                r = start_signal(broker, &broker->signal_int, SIGINT, on_terminate);
+        if (r == 0)
+                r = start_signal(broker, &broker->signal_hup, SIGHUP, on_hangup);
+        return r;
+}
+
+struct broker *broker_new(const struct nb_log *log, const struct policy_source *source, struct policy *policy,
+                          int audit_fd) {
+        struct broker *broker = calloc(1, sizeof(*broker));
+        int r;
+
+        if (!broker) {
+                (void)policy_free(policy);
+                nb_fd_close(audit_fd);
+                errno = ENOMEM;
+                return NULL;
+        }
+        broker->log = *log;
+        broker->source = *source;
+        broker->policy = policy;
+        broker->watches.epoll_fd = -1;
+        nb_list_init(&broker->tenants);
+        nb_list_init(&broker->sessions);
+        nb_list_init(&broker->listeners);
+        audit_init(&broker->audit, &broker->log, audit_fd);
+        account_init_broker(&broker->account, privilege_raise_fd_limit());
+
+        r = uv_loop_init(&broker->loop);
+        if (r < 0) {
+                audit_deinit(&broker->audit);
+                (void)policy_free(policy);
+                free(broker);
+                errno = -r;
+                return NULL;
+        }
+        r = start_handles(broker);
+        if (r < 0) {
+                (void)broker_free(broker);
+                errno = -r;
+                return NULL;
+        }
+        return broker;
+}
+
+static void end_sessions(struct broker *broker) {
+        while (!nb_list_is_empty(&broker->sessions))
+                session_end(nb_container_of(broker->sessions.next, struct session, link));
+}
+
+static void free_tenants(struct broker *broker) {
+        nb_list_foreach_safe(link, &broker->tenants)(void) tenant_free(nb_container_of(link, struct tenant, link));
+}
+
+static void close_handle(uv_handle_t *handle, void *data) {
+        (void)data;
+        if (!uv_is_closing(handle))
+                uv_close(handle, NULL);
+}
+
+struct broker *broker_free(struct broker *broker) {
+        int r;
+
+        if (!broker)
+                return NULL;
+        broker->stopping = true;
+        listener_free_all(broker);
+        end_sessions(broker);
+        free_tenants(broker);
+        account_deinit(&broker->account);
+        watch_set_stop(&broker->watches);
+        uv_walk(&broker->loop, close_handle, NULL);
+        /* Runs the close callbacks, which free what handles need until then. */
+        (void)uv_run(&broker->loop, UV_RUN_DEFAULT);
+        r = uv_loop_close(&broker->loop);
+        assert(r == 0);
+        (void)r;
+        audit_deinit(&broker->audit);
+        (void)policy_free(broker->policy);
+        free(broker);
+        return NULL;
+}
+
+int broker_run(struct broker *broker) {
+        broker_stop_if_idle(broker);
+        if (!broker->stopping)
+                (void)uv_run(&broker->loop, UV_RUN_DEFAULT);
+        (void)sd_notify(0, "STOPPING=1");
+        return 0;
+}
+
+void broker_stop(struct broker *broker) {
+        broker->stopping = true;
+        uv_stop(&broker->loop);
+}
+
+void broker_stop_if_idle(struct broker *broker) {
+        if (!broker->stopping && nb_list_is_empty(&broker->listeners) && nb_list_is_empty(&broker->sessions))
+                broker_stop(broker);
+}
+
+/* All at once: every tenant points at the new policy before anything is judged by it. */
+static void apply_policy(struct broker *broker, struct policy *policy) {
+        struct policy *old = broker->policy;
+
+        broker->policy = policy;
+        nb_list_foreach_safe(link, &broker->tenants)
+                tenant_apply_policy(nb_container_of(link, struct tenant, link), policy);
+        nb_list_foreach_safe(session_link, &broker->sessions)
+                session_policy_changed(nb_container_of(session_link, struct session, link));
+        nb_list_foreach_safe(tenant_link, &broker->tenants)
+                tenant_release_if_unused(nb_container_of(tenant_link, struct tenant, link));
+        (void)policy_free(old);
+}
+
+void broker_reload(struct broker *broker) {
+        struct policy *policy = NULL;
+
+        (void)sd_notify(0, "RELOADING=1");
+        if (policy_source_load(&broker->source, &broker->log, &policy) == 0) {
+                apply_policy(broker, policy);
+                nb_log(&broker->log, NB_LOG_NOTICE, "policy %s reloaded", broker->source.path);
+        } else {
+                nb_log(&broker->log, NB_LOG_ERROR, "policy %s not reloaded: the one before stays in force",
+                       broker->source.path);
+        }
+        (void)sd_notify(0, "READY=1");
+}

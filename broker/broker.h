@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The broker: one loop and all that lives on it.
+ *
+ * There are no mutable globals: every object reaches its `struct broker`, and a tenant lives on one of them, so that
+ * several loops later need no locks.
+ *
+ *      broker ─ tenants ─ grants (a protocol by name, with what the policy says of it now)
+ *             └ listeners (where sessions arrive)
+ *             └ sessions ─ endpoints: the session's channel, protocols, controls (each with an acceptor or a connector)
+ *
+ * Who owns what: an endpoint owns its channel's descriptor and is freed when that ends; a session is freed with its last
+ * endpoint; a tenant that the policy no longer has is freed with its last session. The policy is replaced as a whole by
+ * broker_reload().
+ */
+#ifndef NB_BROKER_BROKER_H
+#define NB_BROKER_BROKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <uv.h>
+
+#include "base/channel.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "broker/account.h"
+#include "broker/audit.h"
+#include "broker/policy_source.h"
+#include "broker/watch.h"
+#include "policy/policy.h"
+#include "proto/frame.h"
+
+struct broker {
+        uv_loop_t loop;
+        uv_signal_t signal_term;
+        uv_signal_t signal_int;
+        uv_signal_t signal_hup;
+        struct watch_set watches;
+        struct nb_log log;
+        struct audit audit;
+        struct policy_source source;
+        struct policy *policy;
+        struct account account;
+        struct nb_list tenants;
+        struct nb_list sessions;
+        struct nb_list listeners;
+        uint64_t last_session_id;
+        uint32_t n_half_open; /* sessions that have not said Hello */
+        bool stopping;
+        /* One request is handled at a time, so all share the memory it is received and decoded in. */
+        struct nb_frame_arena arena;
+        uint8_t frame[NB_CHANNEL_MESSAGE_MAX];
+};
+
+/**
+ * Makes a broker with a policy.
+ * @param policy  consumed
+ * @return owned by the caller, or NULL without memory or descriptors (errno is set)
+ */
+struct broker *broker_new(const struct nb_log *log, const struct policy_source *source, struct policy *policy,
+                          int audit_fd);
+
+/** Ends every object and frees the broker. Takes NULL. @return NULL */
+struct broker *broker_free(struct broker *broker);
+
+/** Serves until broker_stop(), or until nothing is left that could bring a request. @return 0 or -errno */
+int broker_run(struct broker *broker);
+
+/** Ends everything that is open; broker_run() returns. */
+void broker_stop(struct broker *broker);
+
+/** Loads the policy again and applies it, or logs why not and changes nothing. */
+void broker_reload(struct broker *broker);
+
+/** Stops the loop when there is no listener and no session left; called by whoever ends one. */
+void broker_stop_if_idle(struct broker *broker);
+
+#endif

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/endpoint.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <linux/sockios.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+#include "base/channel.h"
+#include "base/cleanup.h"
+#include "broker/broker.h"
+#include "broker/session.h"
+#include "broker/tenant.h"
+
+/*
+ * SIOCOUTQ on an AF_UNIX socket counts the memory of what the peer has not read, with the kernel's own bookkeeping for each
+ * message (struct sk_buff and skb_shared_info), which alone is more than this.
+ */
+#define UNREAD_FRAME_SIZE_MIN 512u
+
+uint32_t endpoint_unread_max(const struct endpoint *endpoint) {
+        int unread = 0;
+
+        if (ioctl(endpoint->fd, SIOCOUTQ, &unread) < 0 || unread < 0)
+                return UINT32_MAX;
+        return ((uint32_t)unread + UNREAD_FRAME_SIZE_MIN - 1) / UNREAD_FRAME_SIZE_MIN;
+}
+
+/* Whether an earlier answer with a descriptor is still in the peer's queue. */
+static bool has_unread_fd(struct endpoint *endpoint) {
+        if (endpoint->may_have_unread_fd && endpoint_unread_max(endpoint) == 0)
+                endpoint->may_have_unread_fd = false;
+        return endpoint->may_have_unread_fd;
+}
+
+static void handle_frame(struct endpoint *endpoint, size_t length) {
+        struct broker *broker = endpoint->session->broker;
+        Nb__Request *request;
+        int r;
+
+        if (nb_request_decode(&broker->arena, broker->frame, length, &request) < 0) {
+                endpoint_violation(endpoint, "a frame that is not a request");
+                return;
+        }
+        /* Credit follows pushed descriptors that may rightly be unread. */
+        if (request->body_case != NB__REQUEST__BODY_CREDIT && has_unread_fd(endpoint)) {
+                endpoint_violation(endpoint, "a request before the last answer was read");
+                return;
+        }
+        r = endpoint->ops->request(endpoint, request);
+        if (r >= 0)
+                return;
+        if (r == -EPROTO)
+                endpoint_violation(endpoint, "a request that does not belong on this channel now");
+        else if (r == -EPIPE || r == -ECONNRESET)
+                endpoint_end(endpoint);
+        else
+                endpoint_violation(endpoint, "answers are not read");
+}
+
+static void ready(struct watch *watch, uint32_t events) {
+        struct endpoint *endpoint = nb_container_of(watch, struct endpoint, watch);
+        struct broker *broker = endpoint->session->broker;
+        struct nb_channel_fds fds;
+        int n;
+
+        (void)events;
+        n = nb_channel_receive(endpoint->fd, broker->frame, &fds);
+        if (n == -EAGAIN)
+                return;
+        if (n == 0 || n == -ECONNRESET) {
+                endpoint_end(endpoint);
+                return;
+        }
+        if (n < 0) {
+                endpoint_violation(endpoint, "a message that is too long or carries what it must not");
+                return;
+        }
+        if (fds.n > 0) {
+                nb_channel_fds_close(&fds);
+                endpoint_violation(endpoint, "descriptors that nobody asked for");
+                return;
+        }
+        handle_frame(endpoint, (size_t)n);
+}
+
+int endpoint_start(struct endpoint *endpoint, struct session *session, const struct endpoint_ops *ops, int fd) {
+        int r;
+
+        endpoint->session = session;
+        endpoint->ops = ops;
+        endpoint->may_have_unread_fd = false;
+        endpoint->fd = -1;
+        nb_list_init(&endpoint->link);
+        r = watch_start(&endpoint->watch, &session->broker->watches, fd, EPOLLIN, ready);
+        if (r < 0)
+                return r;
+        endpoint->fd = fd;
+        nb_list_append(&session->endpoints, &endpoint->link);
+        return 0;
+}
+
+void endpoint_end(struct endpoint *endpoint) {
+        struct session *session = endpoint->session;
+
+        watch_end_before_close(&endpoint->watch);
+        endpoint->fd = nb_fd_close(endpoint->fd);
+        nb_list_remove(&endpoint->link);
+        endpoint->ops->free(endpoint);
+        session_free_if_unused(session);
+}
+
+int endpoint_reply(struct endpoint *endpoint, const Nb__Reply *reply, int fd) {
+        int r = nb_reply_send(endpoint->fd, reply, &fd, fd >= 0 ? 1 : 0);
+
+        if (r == 0 && fd >= 0)
+                endpoint->may_have_unread_fd = true;
+        return r;
+}
+
+int endpoint_refuse(struct endpoint *endpoint, enum nb_wasi_errno error, const char *reason) {
+        const struct tenant *tenant = endpoint->session->tenant;
+        bool explain = reason && tenant && tenant->policy && tenant->policy->explain_denials;
+        Nb__Refused refused = NB__REFUSED__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+
+        assert(error != NB_WASI_SUCCESS);
+        refused.error = error;
+        if (explain)
+                refused.reason = (char *)reason;
+        reply.body_case = NB__REPLY__BODY_REFUSED;
+        reply.refused = &refused;
+        return endpoint_reply(endpoint, &reply, -1);
+}
+
+void endpoint_violation(struct endpoint *endpoint, const char *what) {
+        session_drop(endpoint->session, endpoint->ops->kind, what);
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One channel to a session's process: what session, protocol and control have in common.
+ *
+ * An endpoint owns its descriptor and is linked into its session. It receives one frame at a time, checks it, and
+ * hands the request to its object. Whatever is not a well-formed request without descriptors is a violation, upon which the
+ * whole session is dropped: a process that sends such a thing has been taken over, and its other channels with it. This is
+ * the one place that decides who is disconnected.
+ *
+ * No process may have more than one answer of ours unread on a channel, beside the accepted connections that it
+ * gave credit for. The kernel tells (SIOCOUTQ), and it is asked only before an answer that carries a descriptor, for those are
+ * what the kernel charges to us while they are unread.
+ */
+#ifndef NB_BROKER_ENDPOINT_H
+#define NB_BROKER_ENDPOINT_H
+
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "broker/watch.h"
+#include "proto/frame.h"
+#include "proto/wasi.h"
+
+struct broker;
+struct session;
+struct endpoint;
+
+struct endpoint_ops {
+        const char *kind; /* "session", "protocol", "control" */
+        /**
+         * Handles one request.
+         * @return 0; a positive value when the object has ended meanwhile; -EPROTO for a request that this object
+         *         does not take, a violation; another -errno when the channel cannot be answered on
+         */
+        int (*request)(struct endpoint *endpoint, const Nb__Request *request);
+        /** Frees the object and all it holds. The endpoint's own descriptor is closed and unlinked already. */
+        void (*free)(struct endpoint *endpoint);
+        /** Judges the object by a new policy: ends what is no longer granted. May end itself. */
+        void (*policy_changed)(struct endpoint *endpoint);
+};
+
+struct endpoint {
+        struct nb_list link; /* in its session */
+        struct session *session;
+        const struct endpoint_ops *ops;
+        struct watch watch;
+        int fd;
+        bool may_have_unread_fd; /* we sent one and do not know yet that it was received */
+};
+
+/** Starts serving `fd`. @param fd consumed on success only @return 0 or -errno */
+int endpoint_start(struct endpoint *endpoint, struct session *session, const struct endpoint_ops *ops, int fd);
+
+/** Ends an object: closes its channel and frees it; the session too, if that was its last. */
+void endpoint_end(struct endpoint *endpoint);
+
+/**
+ * Sends an answer. @param fd borrowed, -1 for none
+ * @return 0; -ETOOMANYREFS when too many descriptors are in flight; another -errno: the peer is gone or does not read
+ */
+int endpoint_reply(struct endpoint *endpoint, const Nb__Reply *reply, int fd);
+
+/** Answers with an errno; `reason` may be NULL and is sent only if the tenant's policy lets the guest know. */
+int endpoint_refuse(struct endpoint *endpoint, enum nb_wasi_errno error, const char *reason);
+
+/** @return how many of our frames the peer may not have read yet, at the most; asks the kernel. */
+uint32_t endpoint_unread_max(const struct endpoint *endpoint);
+
+/** Drops the endpoint's whole session for a violation of the protocol. */
+void endpoint_violation(struct endpoint *endpoint, const char *what);
+
+#endif

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * netbrokerd: reads its command line and policy, takes its sockets, gives up its privileges, and serves.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sysexits.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/cleanup.h"
+#include "broker/broker.h"
+#include "broker/listener.h"
+#include "broker/options.h"
+#include "broker/privilege.h"
+#include "broker/session.h"
+
+static void cleanup_broker(struct broker **broker) {
+        *broker = broker_free(*broker);
+}
+
+static void cleanup_policy(struct policy **policy) {
+        *policy = policy_free(*policy);
+}
+
+/* A daemon started without standard streams would give their numbers to sockets, and then print into those. */
+static int ensure_standard_streams(void) {
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR | O_NOCTTY);
+        while (fd >= 0 && fd <= 2);
+        if (fd < 0)
+                return -errno;
+        nb_fd_close(fd);
+        return 0;
+}
+
+static int open_audit(const struct nb_log *log, const char *path, int *ret_fd) {
+        int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+
+        if (fd < 0) {
+                int error = errno;
+
+                nb_log(log, NB_LOG_ERROR, "cannot open the audit file %s: %s", path, strerror(error));
+                return -error;
+        }
+        *ret_fd = fd;
+        return 0;
+}
+
+static int take_activated_sockets(struct broker *broker, unsigned *n_sources) {
+        int n = sd_listen_fds(1);
+
+        if (n < 0) {
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot take systemd's sockets: %s", strerror(-n));
+                return n;
+        }
+        for (int i = 0; i < n; ++i) {
+                int r = listener_new_fd(broker, SD_LISTEN_FDS_START + i);
+
+                if (r < 0) {
+                        nb_log(&broker->log, NB_LOG_ERROR,
+                               "systemd's socket %d cannot be served: %s; it must be ListenSequentialPacket= with "
+                               "Accept=no",
+                               i, strerror(-r));
+                        return r;
+                }
+        }
+        *n_sources += (unsigned)n;
+        return 0;
+}
+
+static int take_path(struct broker *broker, const char *path) {
+        int r = listener_new_path(broker, path);
+
+        if (r < 0)
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot serve sessions at %s: %s", path,
+                       r == -EADDRINUSE ? "another process serves it, or another file is there" : strerror(-r));
+        return r;
+}
+
+static bool is_seqpacket(int fd) {
+        int type = 0, domain = 0;
+        socklen_t length = sizeof(int);
+
+        return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET &&
+               getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX;
+}
+
+static int take_session(struct broker *broker, int fd) {
+        struct session_identity identity = { .inherited = true, .uid = getuid(), .pid = getppid() };
+        int r = is_seqpacket(fd) ? nb_fd_prepare(fd) : -ENOTSOCK;
+
+        if (r == 0)
+                r = session_new(broker, fd, &identity);
+        if (r < 0)
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot serve a session on descriptor %d: %s", fd,
+                       r == -ENOTSOCK ? "it is no AF_UNIX SOCK_SEQPACKET socket" : strerror(-r));
+        return r;
+}
+
+static int take_sources(struct broker *broker, const struct options *options) {
+        unsigned n_sources = 0;
+        int r;
+
+        r = take_activated_sockets(broker, &n_sources);
+        if (r < 0)
+                return r;
+        if (options->socket_path) {
+                r = take_path(broker, options->socket_path);
+                if (r < 0)
+                        return r;
+                n_sources++;
+        }
+        if (options->session_fd >= 0) {
+                r = take_session(broker, options->session_fd);
+                if (r < 0)
+                        return r;
+                n_sources++;
+        }
+        if (n_sources > 0)
+                return 0;
+        nb_log(&broker->log, NB_LOG_ERROR,
+               "nothing to serve: give --socket PATH, or start netbrokerd by its systemd socket");
+        return -EINVAL;
+}
+
+static int serve(struct broker *broker, const struct options *options) {
+        int r;
+
+        if (take_sources(broker, options) < 0)
+                return EX_UNAVAILABLE;
+        r = privilege_drop(options->user);
+        if (r < 0) {
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot give up privileges: %s",
+                       r == -ENOENT ? "there is no such user" : strerror(-r));
+                return EX_NOPERM;
+        }
+        (void)sd_notify(0, "READY=1");
+        nb_log(&broker->log, NB_LOG_INFO, "serving %zu tenants", broker->policy->n_tenants);
+        return broker_run(broker) < 0 ? EX_OSERR : EX_OK;
+}
+
+int main(int argc, char **argv) {
+        NB_CLEANUP(cleanup_broker) struct broker *broker = NULL;
+        NB_CLEANUP(cleanup_policy) struct policy *policy = NULL;
+        struct nb_operands operands;
+        struct options options;
+        struct policy_source source;
+        int audit_fd = -1;
+        struct nb_log log;
+        int r;
+
+        if (ensure_standard_streams() < 0)
+                return EX_OSERR;
+        (void)signal(SIGPIPE, SIG_IGN);
+
+        options_init(&options);
+        r = nb_options_parse(&options_table, argc, argv, &options, stdout, stderr, &operands);
+        if (r != 0)
+                return r > 0 ? EX_OK : EX_USAGE;
+        nb_log_init(&log, "netbrokerd", options.log_level);
+
+        source = (struct policy_source){ .path = options.policy, .defaults = { .data_path = options.data_path } };
+        if (policy_source_load(&source, &log, &policy) < 0)
+                return EX_CONFIG;
+        if (options.check)
+                return printf("%s: policy is valid: %zu tenants\n", options.policy, policy->n_tenants) < 0 ? EX_IOERR
+                                                                                                           : EX_OK;
+        if (options.audit && open_audit(&log, options.audit, &audit_fd) < 0)
+                return EX_CANTCREAT;
+
+        broker = broker_new(&log, &source, nb_steal_ptr(policy), audit_fd);
+        if (!broker) {
+                nb_log(&log, NB_LOG_ERROR, "cannot start: %s", strerror(errno));
+                return EX_OSERR;
+        }
+        return serve(broker, &options);
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/options.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/address.h"
+#include "broker/policy_source.h"
+#include "config.h"
+
+static int set_log_level(const struct nb_option *option, void *data, const char *value) {
+        struct options *options = data;
+
+        (void)option;
+        return nb_log_level_parse(value, &options->log_level);
+}
+
+static int set_data_path(const struct nb_option *option, void *data, const char *value) {
+        struct options *options = data;
+
+        (void)option;
+        if (strcmp(value, "direct") != 0)
+                return -EINVAL;
+        options->data_path = POLICY_DATA_PATH_DIRECT;
+        return 0;
+}
+
+/* 0 to 2 are the standard streams. A port's syntax is that of a small number. */
+static int set_session_fd(const struct nb_option *option, void *data, const char *value) {
+        struct options *options = data;
+        uint16_t number;
+
+        (void)option;
+        if (nb_port_parse(value, strlen(value), &number) < 0 || number <= 2)
+                return -EINVAL;
+        options->session_fd = number;
+        return 0;
+}
+
+static const struct nb_option table[] = {
+        {
+                .name = "policy",
+                .argument = "FILE|DIR",
+                .help = "Read the policy from FILE, or from all *.conf files in DIR. "
+                        "The default is " POLICY_SOURCE_DEFAULT ".",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, policy),
+        },
+        {
+                .name = "socket",
+                .argument = "PATH",
+                .help = "Make a socket at PATH and serve sessions on it. Not needed under systemd, whose sockets "
+                        "(LISTEN_FDS) are served as they come.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, socket_path),
+        },
+        {
+                .name = "session-fd",
+                .argument = "N",
+                .help = "Serve the session on the inherited descriptor N, which may be any tenant of the policy, "
+                        "and end when it is over.",
+                .expects = "the number of an open descriptor, from 3 up",
+                .set = set_session_fd,
+        },
+        {
+                .name = "data-path",
+                .argument = "MODE",
+                .help = "Assume DataPath=MODE where a protocol says nothing. The only MODE of this version is "
+                        "direct.",
+                .expects = "direct",
+                .set = set_data_path,
+        },
+        {
+                .name = "audit",
+                .argument = "FILE",
+                .help = "Append audit records to FILE, one JSON object a line, instead of writing them to the log.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, audit),
+        },
+        {
+                .name = "user",
+                .argument = "NAME",
+                .help = "Become the user NAME after start, keeping CAP_NET_BIND_SERVICE only.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, user),
+        },
+        {
+                .name = "log-level",
+                .argument = "LEVEL",
+                .help = "Log up to LEVEL: error, warning, notice (the default), info (allowed decisions too) or "
+                        "debug.",
+                .expects = "error, warning, notice, info or debug",
+                .set = set_log_level,
+        },
+        {
+                .name = "check",
+                .help = "Check the policy, say what is wrong with it, and end.",
+                .set = nb_option_set_flag,
+                .offset = offsetof(struct options, check),
+        },
+};
+
+const struct nb_option_table options_table = {
+        .program = "netbrokerd",
+        .version = PACKAGE_VERSION,
+        .summary = "Owns the sockets of WebAssembly guests and enforces their tenants' policies.",
+        .see = "netbrokerd(8), netbroker.conf(5)",
+        .options = table,
+        .n_options = sizeof(table) / sizeof(table[0]),
+};
+
+void options_init(struct options *options) {
+        *options = (struct options){
+                .policy = POLICY_SOURCE_DEFAULT,
+                .session_fd = -1,
+                .data_path = POLICY_DATA_PATH_UNSET,
+                .log_level = NB_LOG_NOTICE,
+        };
+}

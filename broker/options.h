@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * netbrokerd's command line.
+ */
+#ifndef NB_BROKER_OPTIONS_H
+#define NB_BROKER_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "base/log.h"
+#include "base/option.h"
+#include "policy/policy.h"
+
+struct options {
+        const char *policy;
+        const char *socket_path; /* NULL: none is made */
+        int session_fd;          /* -1: none is inherited */
+        const char *user;        /* NULL: stay who we are */
+        const char *audit;       /* a file; NULL: to the log */
+        enum policy_data_path data_path;
+        enum nb_log_level log_level;
+        bool check;
+};
+
+/** The defaults, before parsing. */
+void options_init(struct options *options);
+
+/** For nb_options_parse() with a `struct options` as data. */
+extern const struct nb_option_table options_table;
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/privilege.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+static int become(const char *user) {
+        struct passwd passwd, *found = NULL;
+        char buffer[4096];
+        int r;
+
+        r = getpwnam_r(user, &passwd, buffer, sizeof(buffer), &found);
+        if (!found)
+                return r != 0 ? -r : -ENOENT;
+        /* Capabilities are kept over the change and cut down right after it. */
+        if (prctl(PR_SET_KEEPCAPS, 1L, 0L, 0L, 0L) < 0 || setgroups(0, NULL) < 0 ||
+            setresgid(passwd.pw_gid, passwd.pw_gid, passwd.pw_gid) < 0 ||
+            setresuid(passwd.pw_uid, passwd.pw_uid, passwd.pw_uid) < 0)
+                return -errno;
+        return 0;
+}
+
+/* An unprivileged process may lack the capability already, and needs none for ports from 1024 up. */
+static int keep_one_capability(void) {
+        int kept = capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
+
+        capng_clear(CAPNG_SELECT_BOTH);
+        if (kept && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_BIND_SERVICE) < 0)
+                return -EPERM;
+        /* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same. */
+        if (capng_apply(CAPNG_SELECT_BOTH) < 0 && capng_apply(CAPNG_SELECT_CAPS) < 0)
+                return -EPERM;
+        return 0;
+}
+
+int privilege_drop(const char *user) {
+        int r;
+
+        if (user) {
+                r = become(user);
+                if (r < 0)
+                        return r;
+        }
+        if (capng_get_caps_process() < 0)
+                return -EPERM;
+        r = keep_one_capability();
+        if (r < 0)
+                return r;
+        return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 ? -errno : 0;
+}
+
+unsigned long privilege_raise_fd_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return 1024;
+        if (limit.rlim_cur < limit.rlim_max) {
+                rlim_t before = limit.rlim_cur;
+
+                limit.rlim_cur = limit.rlim_max;
+                if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                        return before;
+        }
+        return limit.rlim_cur;
+}

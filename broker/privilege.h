@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the broker gives up before it looks at a byte from anyone.
+ */
+#ifndef NB_BROKER_PRIVILEGE_H
+#define NB_BROKER_PRIVILEGE_H
+
+/**
+ * Becomes `user` if one is given (which needs root), keeps at most CAP_NET_BIND_SERVICE, and forbids new privileges for good.
+ * @param user  a name, or NULL to stay who we are
+ * @return 0, or -errno: -ENOENT when there is no such user
+ */
+int privilege_drop(const char *user);
+
+/** Raises the soft limit of descriptors to the hard one. @return the limit in force */
+unsigned long privilege_raise_fd_limit(void);
+
+#endif

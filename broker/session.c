@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/channel.h"
+#include "base/cleanup.h"
+#include "broker/broker.h"
+#include "broker/deadline.h"
+#include "broker/protocol.h"
+#include "broker/tenant.h"
+
+/* A host says Hello as soon as it is connected. */
+#define HELLO_DEADLINE_MS 10000
+
+/* Half-open sessions have no tenant whose account could bear them. */
+#define HALF_OPEN_MAX 4096
+
+static int session_request(struct endpoint *endpoint, const Nb__Request *request);
+static void session_endpoint_free(struct endpoint *endpoint);
+static void nothing_to_judge(struct endpoint *endpoint);
+
+static const struct endpoint_ops session_ops = {
+        .kind = "session",
+        .request = session_request,
+        .free = session_endpoint_free,
+        .policy_changed = nothing_to_judge,
+};
+
+/* The session as a whole is judged by session_policy_changed(). */
+static void nothing_to_judge(struct endpoint *endpoint) {
+        (void)endpoint;
+}
+
+static void session_endpoint_free(struct endpoint *endpoint) {
+        struct session *session = nb_container_of(endpoint, struct session, endpoint);
+
+        if (session->hello_deadline) {
+                session->hello_deadline = deadline_free(session->hello_deadline);
+                session->broker->n_half_open--;
+        }
+}
+
+static void session_free(struct session *session) {
+        struct broker *broker = session->broker;
+
+        nb_list_remove(&session->link);
+        if (session->tenant) {
+                account_release(&session->tenant->account, ACCOUNT_SESSIONS, 1);
+                session->tenant->n_sessions--;
+                tenant_release_if_unused(session->tenant);
+        }
+        free(session->label);
+        free(session);
+        broker_stop_if_idle(broker);
+}
+
+void session_free_if_unused(struct session *session) {
+        if (!session->dropping && nb_list_is_empty(&session->endpoints))
+                session_free(session);
+}
+
+void session_end(struct session *session) {
+        session->dropping = true;
+        while (!nb_list_is_empty(&session->endpoints))
+                endpoint_end(nb_container_of(session->endpoints.next, struct endpoint, link));
+        session_free(session);
+}
+
+void session_drop(struct session *session, const char *where, const char *what) {
+        struct broker *broker = session->broker;
+        char reason[256];
+        struct audit_record record = {
+                .session = session, .verb = "protocol-error", .verdict = "dropped", .reason = reason
+        };
+
+        (void)snprintf(reason, sizeof(reason), "%s on a %s channel, from pid %d of user %u", what, where,
+                       (int)session->identity.pid, (unsigned)session->identity.uid);
+        audit_write(&broker->audit, uv_now(&broker->loop), &record);
+        session_end(session);
+}
+
+static void hello_timed_out(void *data) {
+        struct session *session = data;
+
+        session_drop(session, "session", "no Hello in time");
+}
+
+int session_new(struct broker *broker, int fd_consumed, const struct session_identity *identity) {
+        NB_CLEANUP_FD int fd = fd_consumed;
+        NB_CLEANUP_FREE struct session *session = NULL;
+        int r;
+
+        if (broker->n_half_open >= HALF_OPEN_MAX)
+                return -EBUSY;
+        session = calloc(1, sizeof(*session));
+        if (!session)
+                return -ENOMEM;
+        session->broker = broker;
+        session->identity = *identity;
+        session->id = ++broker->last_session_id;
+        nb_list_init(&session->endpoints);
+        session->hello_deadline = deadline_new(&broker->loop, HELLO_DEADLINE_MS, hello_timed_out, session);
+        if (!session->hello_deadline)
+                return -ENOMEM;
+        r = endpoint_start(&session->endpoint, session, &session_ops, fd);
+        if (r < 0) {
+                (void)deadline_free(session->hello_deadline);
+                return r;
+        }
+        (void)nb_steal_fd(&fd);
+        broker->n_half_open++;
+        nb_list_append(&broker->sessions, &session->link);
+        (void)nb_steal_ptr(session);
+        return 0;
+}
+
+static bool admits(const struct session *session, const struct policy_tenant *tenant) {
+        return session->identity.inherited || tenant_policy_admits(tenant, session->identity.uid);
+}
+
+/* The one tenant that fits and, if a name is given, has it. `ret_reason` says why there is none. */
+static const struct policy_tenant *select_tenant(const struct session *session, const char *name,
+                                                 const char **ret_reason) {
+        const struct policy *policy = session->broker->policy;
+        const struct policy_tenant *found = NULL;
+
+        for (size_t i = 0; i < policy->n_tenants; ++i) {
+                const struct policy_tenant *tenant = &policy->tenants[i];
+
+                if (!admits(session, tenant) || (*name && strcmp(name, tenant->name) != 0))
+                        continue;
+                if (found) {
+                        *ret_reason = "several tenants fit this user; name one in Hello (--tenant)";
+                        return NULL;
+                }
+                found = tenant;
+        }
+        if (!found)
+                *ret_reason = *name ? "no tenant of that name admits this user (User=)"
+                                    : "no tenant admits this user (User=)";
+        return found;
+}
+
+static void audit_hello(struct session *session, const Nb__Hello *hello, const char *verdict, const char *reason) {
+        struct broker *broker = session->broker;
+        char text[256];
+        struct audit_record record = {
+                .session = session,
+                .verb = "hello",
+                .verdict = verdict,
+                .asked = hello->tenant,
+                .asked_length = strlen(hello->tenant),
+                .reason = text,
+        };
+
+        (void)snprintf(text, sizeof(text), "%s; pid %d of user %u", reason, (int)session->identity.pid,
+                       (unsigned)session->identity.uid);
+        audit_write(&broker->audit, uv_now(&broker->loop), &record);
+}
+
+/* Answers and ends the session: without a tenant there is nothing that it could ask. */
+static int refuse_hello(struct session *session, const Nb__Hello *hello, enum nb_wasi_errno error, const char *reason) {
+        audit_hello(session, hello, "denied", reason);
+        (void)endpoint_refuse(&session->endpoint, error, NULL);
+        session_end(session);
+        return 1;
+}
+
+/* Makes the channels and sends their other ends, in the order of the policy. */
+static int send_welcome(struct session *session) {
+        const struct policy_tenant *policy = session->tenant->policy;
+        Nb__Protocol protocols[POLICY_PROTOCOLS_MAX], *pointers[POLICY_PROTOCOLS_MAX];
+        Nb__Welcome welcome = NB__WELCOME__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+        struct nb_channel_fds fds = { .n = 0 };
+        int r = 0;
+
+        for (size_t i = 0; i < policy->n_protocols && r == 0; ++i) {
+                nb__protocol__init(&protocols[i]);
+                pointers[i] = &protocols[i];
+                protocols[i].name = policy->protocols[i].name;
+                protocols[i].rights_base = NB_RIGHTS_PROTOCOL;
+                protocols[i].rights_inheriting = NB_RIGHTS_NETWORK;
+                r = protocol_new(session, &policy->protocols[i], &fds.fds[fds.n]);
+                if (r == 0)
+                        fds.n++;
+        }
+        if (r == 0) {
+                welcome.version = NB_PROTOCOL_VERSION;
+                welcome.tenant = session->tenant->name;
+                welcome.n_protocols = policy->n_protocols;
+                welcome.protocols = pointers;
+                reply.body_case = NB__REPLY__BODY_WELCOME;
+                reply.welcome = &welcome;
+                r = nb_reply_send(session->endpoint.fd, &reply, fds.fds, fds.n);
+        }
+        nb_channel_fds_close(&fds);
+        return r;
+}
+
+static int open_session(struct session *session, const Nb__Hello *hello, const struct policy_tenant *policy) {
+        struct tenant *tenant = tenant_get(session->broker, policy);
+        int r;
+
+        session->label = tenant ? strdup(hello->label) : NULL;
+        if (!session->label)
+                return refuse_hello(session, hello, NB_WASI_ENOMEM, "out of memory");
+        if (!account_charge(&tenant->account, ACCOUNT_SESSIONS))
+                return refuse_hello(session, hello, NB_WASI_EMFILE, "the tenant has as many sessions as it may have");
+        tenant->n_sessions++;
+        session->tenant = tenant;
+        session->hello_deadline = deadline_free(session->hello_deadline);
+        session->broker->n_half_open--;
+
+        r = send_welcome(session);
+        if (r < 0) {
+                nb_log(&session->broker->log, NB_LOG_WARNING, "cannot welcome a session of tenant %s: %s", tenant->name,
+                       strerror(-r));
+                return refuse_hello(session, hello, nb_wasi_errno_from_host(-r), strerror(-r));
+        }
+        audit_hello(session, hello, "allowed", "session opened");
+        return 0;
+}
+
+static int session_request(struct endpoint *endpoint, const Nb__Request *request) {
+        struct session *session = nb_container_of(endpoint, struct session, endpoint);
+        const struct policy_tenant *tenant;
+        const Nb__Hello *hello = request->hello;
+        const char *reason = NULL;
+
+        if (request->body_case != NB__REQUEST__BODY_HELLO || session->tenant)
+                return -EPROTO;
+        if (strlen(hello->tenant) > NB_NAME_LENGTH_MAX || strlen(hello->label) > NB_LABEL_LENGTH_MAX)
+                return -EPROTO;
+        if (hello->oldest_version > NB_PROTOCOL_VERSION || hello->newest_version < NB_PROTOCOL_VERSION)
+                return refuse_hello(session, hello, NB_WASI_EPROTONOSUPPORT, "no version of the protocol fits");
+        if (hello->token.len > 0)
+                return refuse_hello(session, hello, NB_WASI_ENOTSUP, "this version takes no tokens");
+        tenant = select_tenant(session, hello->tenant, &reason);
+        if (!tenant)
+                return refuse_hello(session, hello, NB_WASI_EACCES, reason);
+        return open_session(session, hello, tenant);
+}
+
+/* Only endpoints that stand in the list when it begins are judged; one that ends removes itself and no other. */
+static void judge_endpoints(struct session *session) {
+        session->dropping = true;
+        nb_list_foreach_safe(link, &session->endpoints) {
+                struct endpoint *endpoint = nb_container_of(link, struct endpoint, link);
+
+                endpoint->ops->policy_changed(endpoint);
+        }
+        session->dropping = false;
+        session_free_if_unused(session);
+}
+
+void session_policy_changed(struct session *session) {
+        if (!session->tenant)
+                return;
+        if (session->tenant->policy && admits(session, session->tenant->policy)) {
+                judge_endpoints(session);
+                return;
+        }
+        nb_log(&session->broker->log, NB_LOG_NOTICE,
+               "session %llu ends: the new policy does not admit user %u as tenant %s", (unsigned long long)session->id,
+               (unsigned)session->identity.uid, session->tenant->name);
+        session_end(session);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A session: one host process that speaks for one tenant.
+ *
+ *      half-open ──Hello, and one tenant fits──► open ──its last endpoint ends──► freed
+ *          └──deadline, or no tenant fits──► freed
+ *
+ * Which tenants fit is decided by how the session came in: the user of the connecting process as the kernel recorded it
+ * (SO_PEERCRED), or the word of whoever started the broker with the session's descriptor. The tenant named in Hello only
+ * selects among those.
+ *
+ * Protocols and controls are channels of their own and outlive the session's channel: holding a descriptor is the
+ * authority, wherever it was passed on.
+ */
+#ifndef NB_BROKER_SESSION_H
+#define NB_BROKER_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "broker/endpoint.h"
+
+struct broker;
+struct deadline;
+struct tenant;
+
+/** Who is at the other end. */
+struct session_identity {
+        bool inherited; /* the descriptor was given to the broker at its start: any tenant of the policy fits */
+        uid_t uid;      /* otherwise: the user of the process that connected */
+        pid_t pid;      /* for the log only: pids are reused */
+};
+
+struct session {
+        struct nb_list link; /* in its broker */
+        struct broker *broker;
+        struct tenant *tenant; /* NULL while half-open */
+        uint64_t id;           /* counts from 1 over the broker's life */
+        struct session_identity identity;
+        char *label; /* NULL while half-open */
+        struct deadline *hello_deadline;
+        struct nb_list endpoints;
+        struct endpoint endpoint; /* of the session's own channel */
+        bool dropping;            /* all endpoints are being ended */
+};
+
+/**
+ * Serves a new session.
+ * @param fd  a connected SEQPACKET socket; consumed even on failure
+ * @return 0, or -errno
+ */
+int session_new(struct broker *broker, int fd, const struct session_identity *identity);
+
+/** Ends everything of a session at once, for a violation, with an audit record. `where` names the kind of channel. */
+void session_drop(struct session *session, const char *where, const char *what);
+
+/** Ends everything of a session quietly. */
+void session_end(struct session *session);
+
+/** Frees the session if its last endpoint has ended. */
+void session_free_if_unused(struct session *session);
+
+/** Judges the session by a new policy: ends it if its tenant is gone or no longer admits its user. */
+void session_policy_changed(struct session *session);
+
+#endif

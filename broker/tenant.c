@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/tenant.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/broker.h"
+
+struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *policy) {
+        struct tenant *tenant;
+
+        nb_list_foreach_safe(link, &broker->tenants) {
+                tenant = nb_container_of(link, struct tenant, link);
+                if (strcmp(tenant->name, policy->name) == 0)
+                        return tenant;
+        }
+
+        tenant = calloc(1, sizeof(*tenant));
+        if (!tenant)
+                return NULL;
+        tenant->broker = broker;
+        tenant->policy = policy;
+        nb_list_init(&tenant->grants);
+        nb_list_init(&tenant->link);
+        audit_rate_init(&tenant->audit_rate);
+        account_init_tenant(&tenant->account, &broker->account);
+        tenant->name = strdup(policy->name);
+        if (!tenant->name)
+                return tenant_free(tenant);
+        nb_list_append(&broker->tenants, &tenant->link);
+        return tenant;
+}
+
+void tenant_release_if_unused(struct tenant *tenant) {
+        if (!tenant->policy && tenant->n_sessions == 0)
+                (void)tenant_free(tenant);
+}
+
+static struct grant *grant_free(struct grant *grant) {
+        nb_list_remove(&grant->link);
+        free(grant->name);
+        free(grant);
+        return NULL;
+}
+
+struct tenant *tenant_free(struct tenant *tenant) {
+        if (!tenant)
+                return NULL;
+        assert(tenant->n_sessions == 0);
+        nb_list_foreach_safe(link, &tenant->grants)(void) grant_free(nb_container_of(link, struct grant, link));
+        account_deinit(&tenant->account);
+        nb_list_remove(&tenant->link);
+        free(tenant->name);
+        free(tenant);
+        return NULL;
+}
+
+struct grant *tenant_get_grant(struct tenant *tenant, const struct policy_protocol *policy) {
+        struct grant *grant;
+
+        nb_list_foreach_safe(link, &tenant->grants) {
+                grant = nb_container_of(link, struct grant, link);
+                if (strcmp(grant->name, policy->name) == 0)
+                        return grant;
+        }
+
+        grant = calloc(1, sizeof(*grant));
+        if (!grant)
+                return NULL;
+        grant->tenant = tenant;
+        grant->policy = policy;
+        nb_list_init(&grant->link);
+        grant->name = strdup(policy->name);
+        if (!grant->name)
+                return grant_free(grant);
+        nb_list_append(&tenant->grants, &grant->link);
+        return grant;
+}
+
+void tenant_apply_policy(struct tenant *tenant, const struct policy *policy) {
+        tenant->policy = policy ? policy_find_tenant(policy, tenant->name) : NULL;
+        nb_list_foreach_safe(link, &tenant->grants) {
+                struct grant *grant = nb_container_of(link, struct grant, link);
+
+                grant->policy = tenant->policy ? policy_find_protocol(tenant->policy, grant->name) : NULL;
+        }
+}
+
+bool tenant_policy_admits(const struct policy_tenant *policy, uid_t uid) {
+        for (size_t i = 0; i < policy->n_users; ++i) {
+                if (policy->users[i].uid == uid)
+                        return true;
+        }
+        return false;
+}

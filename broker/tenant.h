@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A tenant at run time: its place in the current policy, its account, and its grants.
+ *
+ * A policy is replaced as a whole, while sessions and controls stay. So they hold tenants and grants, which keep their
+ * address, and only these hold pointers into the policy; after a reload they are pointed at the new one, or at nothing, which
+ * denies.
+ */
+#ifndef NB_BROKER_TENANT_H
+#define NB_BROKER_TENANT_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/list.h"
+#include "broker/account.h"
+#include "broker/audit.h"
+#include "policy/policy.h"
+
+struct broker;
+
+/** A protocol of a tenant, by name. */
+struct grant {
+        struct nb_list link;
+        struct tenant *tenant;
+        char *name;
+        const struct policy_protocol *policy; /* NULL: the policy no longer has it */
+};
+
+struct tenant {
+        struct nb_list link;
+        struct broker *broker;
+        char *name;
+        const struct policy_tenant *policy; /* NULL: the policy no longer has it */
+        struct nb_list grants;
+        struct account account;
+        struct audit_rate audit_rate;
+        uint32_t n_sessions;
+};
+
+/** @return the tenant's run-time object, made on first use; NULL without memory. Borrowed from the broker. */
+struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *policy);
+
+/** Frees the tenant if nothing needs it any more. */
+void tenant_release_if_unused(struct tenant *tenant);
+
+/** Takes NULL. @return NULL */
+struct tenant *tenant_free(struct tenant *tenant);
+
+/** @return the grant of that name, made on first use; NULL without memory. Borrowed from the tenant. */
+struct grant *tenant_get_grant(struct tenant *tenant, const struct policy_protocol *policy);
+
+/** Points the tenant and its grants at another policy. */
+void tenant_apply_policy(struct tenant *tenant, const struct policy *policy);
+
+/** Whether a process of that user may open sessions as this tenant. */
+bool tenant_policy_admits(const struct policy_tenant *policy, uid_t uid);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Readiness of the broker's many short-lived descriptors.
+ *
+ * libuv's uv_poll_t costs four system calls to start and one to stop, and its memory must wait for a close callback. The
+ * broker makes and drops a channel for each control, so it keeps its descriptors in an epoll instance of its own, which
+ * is a single uv_poll_t to libuv's loop: one system call to start, none to stop (closing the last descriptor of a
+ * socket ends its registration), and memory that is free at once. Timers and signals are libuv's.
+ *
+ * Events are level-triggered. A watch may be ended from any callback, its own included.
+ */
+#ifndef NB_BROKER_WATCH_H
+#define NB_BROKER_WATCH_H
+
+#include <stdint.h>
+#include <sys/epoll.h>
+#include <uv.h>
+
+struct watch;
+
+/** @param events  EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR as epoll_wait() reported them */
+typedef void (*watch_function)(struct watch *watch, uint32_t events);
+
+/** How many events are taken from the kernel at once. */
+#define WATCH_BATCH 64
+
+/** All the watches of one loop. */
+struct watch_set {
+        uv_poll_t poll;
+        int epoll_fd; /* -1 when not started */
+        struct epoll_event batch[WATCH_BATCH];
+        int n_batch; /* events of the current batch; those of ended watches are cleared */
+};
+
+struct watch {
+        struct watch_set *set; /* NULL: not watching */
+        watch_function function;
+        int fd; /* borrowed */
+        uint32_t events;
+};
+
+/** Starts the set on `loop`. @return 0 or -errno. */
+int watch_set_start(struct watch_set *set, uv_loop_t *loop);
+
+/** Stops the set; its memory may go when the loop has run once more. All watches must have ended. */
+void watch_set_stop(struct watch_set *set);
+
+/**
+ * Starts watching.
+ * @param fd      borrowed: end the watch before closing it, and pass on no duplicate of it to others before
+ * @param events  EPOLLIN, EPOLLOUT or 0; errors and hang-ups are always reported
+ * @return 0 or -errno
+ */
+int watch_start(struct watch *watch, struct watch_set *set, int fd, uint32_t events, watch_function function);
+
+/** Changes what is watched for. A failure (no memory) is returned as -errno, with the old events in force. */
+int watch_change(struct watch *watch, uint32_t events);
+
+/** Ends a watch whose descriptor the caller closes right away, so that the kernel forgets it. Harmless when not watching. */
+void watch_end_before_close(struct watch *watch);
+
+/** Ends a watch whose descriptor lives on. Harmless when not watching. */
+void watch_end(struct watch *watch);
+
+#endif

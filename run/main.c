@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * netbroker-run: one guest, with a broker's network and no other.
+ *
+ * The order is what makes it safe. Everything that has to be opened is opened first: the module's bytes, the session, the
+ * directories. Then the process locks itself down, while it has one thread. Only then is there an engine, and code
+ * that was not written by us is looked at: compiling it is parsing a stranger's file.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "netbroker/lockdown.h"
+#include "run/guest.h"
+#include "run/module.h"
+#include "run/options.h"
+#include "run/session.h"
+
+static int read_module(const char *path, const struct nb_log *log, uint8_t **ret_bytes, size_t *ret_length) {
+        int r = module_read(path, ret_bytes, ret_length);
+
+        if (r >= 0)
+                return EX_OK;
+        nb_log(log, NB_LOG_ERROR, "cannot read the module %s: %s", path,
+               r == -ESPIPE ? "not a regular file" : strerror(-r));
+        return EX_NOINPUT;
+}
+
+/* Gives up all but what is open and the guest's directories. */
+static int lock_down(const struct run_options *options, const struct nb_log *log) {
+        struct nb_lockdown_directory directories[RUN_DIRECTORIES_MAX];
+        struct nb_lockdown_options lockdown = NB_LOCKDOWN_OPTIONS_INIT;
+        int r;
+
+        for (size_t i = 0; i < options->n_directories; ++i) {
+                directories[i] = (struct nb_lockdown_directory){
+                        .path = options->directories[i].host,
+                        .fd = -1,
+                        .access = options->directories[i].writable ? NB_LOCKDOWN_READ_WRITE : NB_LOCKDOWN_READ,
+                };
+        }
+        lockdown.directories = directories;
+        lockdown.n_directories = options->n_directories;
+        lockdown.flags = options->weak_lockdown ? NB_LOCKDOWN_BEST_EFFORT : 0;
+
+        r = nb_lockdown(&lockdown);
+        if (r >= 0)
+                return EX_OK;
+        nb_log(log, NB_LOG_ERROR, "this process cannot be locked down: %s; nothing was run", strerror(-r));
+        if (r == -EOPNOTSUPP || r == -ENOSYS)
+                nb_log(log, NB_LOG_ERROR,
+                       "--weak-lockdown runs the guest with what this kernel has of seccomp and Landlock");
+        return EX_OSERR;
+}
+
+static int run(const struct run_options *options, const struct nb_log *log, struct run_session *session,
+               struct run_guest *guest) {
+        NB_CLEANUP_FREE uint8_t *bytes = NULL;
+        size_t length;
+        int code;
+
+        code = read_module(options->module, log, &bytes, &length);
+        if (code == EX_OK)
+                code = run_session_open(options, log, session);
+        if (code == EX_OK)
+                code = run_guest_prepare(options, session->session, log, guest);
+        if (code == EX_OK)
+                code = lock_down(options, log);
+        if (code == EX_OK)
+                code = run_guest_run(guest, options->module, bytes, length, log);
+        return code;
+}
+
+int main(int argc, char **argv) {
+        struct run_session session = RUN_SESSION_INIT;
+        struct run_guest guest = { 0 };
+        struct run_options options;
+        struct nb_log log;
+        int code;
+
+        code = run_options_parse(argc, argv, &options);
+        if (code == 0) {
+                nb_log_init(&log, run_option_table.program, NB_LOG_INFO);
+                code = run(&options, &log, &session, &guest);
+                run_guest_deinit(&guest);
+                run_session_close(&session, &log);
+        } else {
+                code = code > 0 ? EX_OK : EX_USAGE;
+        }
+        run_options_deinit(&options);
+        return code;
+}

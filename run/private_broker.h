@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A broker for one run: netbrokerd as a child, on the other end of a socket pair.
+ *
+ * The child serves the one session of that pair and ends when the session and everything that came of it are closed. Two
+ * walls keep it from outliving the run: it sees the end of its channel, and the kernel kills it when its parent dies. It gets
+ * no descriptor but the channel and standard streams, and its standard output is standard error, for the output belongs to the guest.
+ */
+#ifndef NB_RUN_PRIVATE_BROKER_H
+#define NB_RUN_PRIVATE_BROKER_H
+
+#include <sys/types.h>
+
+/** The environment variable that names another netbrokerd than the installed one. */
+#define PRIVATE_BROKER_VARIABLE "NETBROKERD"
+
+struct private_broker {
+        pid_t pid;  /* -1: none, or reaped */
+        int pid_fd; /* owned; readable when the child has ended */
+};
+
+#define PRIVATE_BROKER_INIT                                                                                            \
+        { .pid = -1, .pid_fd = -1 }
+
+/** The program that is started: $NETBROKERD, or the installed one. */
+const char *private_broker_program(void);
+
+/**
+ * Starts a broker.
+ * @param policy       the policy's file, borrowed
+ * @param log_level    borrowed
+ * @param ret          to be given to private_broker_wait()
+ * @param ret_session  the session's channel, owned by the caller; CLOEXEC
+ * @return 0, or -errno; that of execve() when the program cannot be run
+ */
+int private_broker_start(const char *policy, const char *log_level, struct private_broker *ret, int *ret_session);
+
+/**
+ * Waits for the broker's end and reaps it. The caller has closed the session and all that came of it. A broker that does not
+ * end by itself in time is killed. Harmless where there is none.
+ * @return its exit status; 128 and the number of the signal that ended it; 0 where there was none; -errno
+ */
+int private_broker_wait(struct private_broker *broker);
+
+#endif

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "run/session.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sysexits.h>
+
+/* Says why a session could not be opened. @return the exit code. */
+static int explain(const struct run_options *options, const struct nb_log *log, int error) {
+        const char *path = options->socket_path ? options->socket_path : NB_SOCKET_PATH_DEFAULT;
+
+        switch (error) {
+        case -ENOENT:
+        case -ECONNREFUSED:
+                nb_log(log, NB_LOG_ERROR,
+                       "no broker listens on %s; start netbrokerd, name its socket with --socket PATH, or give this "
+                       "run a broker "
+                       "of its own with --policy FILE",
+                       path);
+                return EX_UNAVAILABLE;
+        case -EACCES:
+                nb_log(log, NB_LOG_ERROR, "the broker refused the session: %s",
+                       options->tenant
+                               ? "the tenant is unknown, or its policy does not name this user"
+                               : "no tenant of its policy is this user's, or several are (--tenant NAME chooses)");
+                return EX_NOPERM;
+        case -EPROTONOSUPPORT:
+                nb_log(log, NB_LOG_ERROR, "the broker speaks another version of the protocol");
+                return EX_PROTOCOL;
+        case -EINVAL:
+                nb_log(log, NB_LOG_ERROR, "--socket, --tenant or --label is too long or holds what it must not");
+                return EX_USAGE;
+        default:
+                nb_log(log, NB_LOG_ERROR, "cannot open a session%s%s: %s", options->policy ? "" : " on ",
+                       options->policy ? "" : path, strerror(-error));
+                return EX_UNAVAILABLE;
+        }
+}
+
+/* A broker of our own that gave no session has told us why by its exit status. @return the exit code. */
+static int explain_private(const struct run_options *options, const struct nb_log *log, int error, int status) {
+        if (status == EX_CONFIG) {
+                nb_log(log, NB_LOG_ERROR, "the policy %s was refused: nothing was run", options->policy);
+                return EX_CONFIG;
+        }
+        if (status == 0)
+                return explain(options, log, error);
+        if (status < 0)
+                nb_log(log, NB_LOG_ERROR, "cannot wait for the broker: %s", strerror(-status));
+        else
+                nb_log(log, NB_LOG_ERROR, "the broker %s ended with status %d", private_broker_program(), status);
+        return EX_UNAVAILABLE;
+}
+
+int run_session_open(const struct run_options *options, const struct nb_log *log, struct run_session *ret) {
+        struct nb_session_options session_options = NB_SESSION_OPTIONS_INIT;
+        int r;
+
+        session_options.socket_path = options->socket_path;
+        session_options.tenant = options->tenant;
+        session_options.label = options->label;
+        if (options->policy) {
+                r = private_broker_start(options->policy, options->log_level, &ret->broker,
+                                         &session_options.session_fd);
+                if (r < 0) {
+                        nb_log(log, NB_LOG_ERROR, "cannot start the broker %s: %s", private_broker_program(),
+                               strerror(-r));
+                        return EX_UNAVAILABLE;
+                }
+        }
+
+        r = nb_session_open(&session_options, &ret->session);
+        if (r >= 0)
+                return EX_OK;
+        if (!options->policy)
+                return explain(options, log, r);
+        return explain_private(options, log, r, private_broker_wait(&ret->broker));
+}
+
+void run_session_close(struct run_session *session, const struct nb_log *log) {
+        int r;
+
+        session->session = nb_session_free(session->session);
+        r = private_broker_wait(&session->broker);
+        if (r > 0)
+                nb_log(log, NB_LOG_WARNING, "the broker ended with status %d", r);
+        else if (r < 0)
+                nb_log(log, NB_LOG_WARNING, "the broker did not end: %s", strerror(-r));
+}

@@ -23,8 +23,8 @@
 enum standard { STANDARD_HELP, STANDARD_VERSION, STANDARD_COUNT };
 
 static const struct nb_option standard_options[STANDARD_COUNT] = {
-        [STANDARD_HELP] = { .name = "help", .help = "Prints this help and ends." },
-        [STANDARD_VERSION] = { .name = "version", .help = "Prints the version and ends." },
+        [STANDARD_HELP] = { .name = "help", .help = "Print this help and end." },
+        [STANDARD_VERSION] = { .name = "version", .help = "Print the version and end." },
 };
 
 static const char standard_letters[STANDARD_COUNT] = { 'h', 'V' };

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "config.h"
 #include "netbroker/wasi.h"
 
 #define SEPARATOR "::"
@@ -85,49 +86,48 @@ static int set_log_level(const struct nb_option *option, void *data, const char 
 static const struct nb_option table[] = {
         { .name = "policy",
           .argument = "FILE",
-          .help = "Starts a broker for this run alone, with the policy in FILE. Its audit lines go to standard error.",
+          .help = "Start a broker for this run alone, with the policy in FILE. Its audit lines go to standard error.",
           .expects = "a file name",
           .set = nb_option_set_text,
           .offset = offsetof(struct run_options, policy) },
         { .name = "socket",
           .argument = "PATH",
-          .help = "Uses the broker that listens on PATH. Without --policy the default is " NB_SOCKET_PATH_DEFAULT ".",
+          .help = "Use the broker that listens on PATH. Without --policy the default is " NB_SOCKET_PATH_DEFAULT ".",
           .expects = "a path",
           .set = nb_option_set_text,
           .offset = offsetof(struct run_options, socket_path) },
         { .name = "tenant",
           .argument = "NAME",
-          .help = "Which tenant of the policy the guest is, where more than one fits.",
+          .help = "Be the tenant NAME of the policy, where more than one fits.",
           .expects = "a tenant's name",
           .set = nb_option_set_text,
           .offset = offsetof(struct run_options, tenant) },
         { .name = "label",
           .argument = "TEXT",
-          .help = "Marks the session in the broker's audit records.",
+          .help = "Mark the session in the broker's audit records.",
           .expects = "a text",
           .set = nb_option_set_text,
           .offset = offsetof(struct run_options, label) },
         { .name = "dir",
           .argument = "HOST::GUEST[::ro]",
-          .help = "Lets the guest see the directory HOST as GUEST, with \"::ro\" only to read. May be repeated.",
+          .help = "Let the guest see the directory HOST as GUEST, with \"::ro\" only to read. May be repeated.",
           .expects = "HOST::GUEST or HOST::GUEST::ro",
           .set = set_directory,
           .repeatable = true },
         { .name = "env",
           .argument = "NAME=VALUE",
-          .help = "Sets a variable of the guest's environment, which is empty otherwise. May be repeated.",
+          .help = "Set a variable of the guest's environment, which is empty otherwise. May be repeated.",
           .expects = "NAME=VALUE",
           .set = set_variable,
           .repeatable = true },
         { .name = "log-level",
           .argument = "LEVEL",
-          .help = "How much the broker that --policy starts tells: error, warning, notice, info or debug. The default "
-                  "is "
-                  "" DEFAULT_LOG_LEVEL ".",
+          .help = "Let the broker that --policy starts log up to LEVEL: error, warning, notice (the default), info "
+                  "(allowed decisions too) or debug.",
           .expects = "error, warning, notice, info or debug",
           .set = set_log_level },
         { .name = "weak-lockdown",
-          .help = "Runs the guest also where the kernel lacks Landlock or seccomp, with what there is of them. Without "
+          .help = "Run the guest also where the kernel lacks Landlock or seccomp, with what there is of them. Without "
                   "this "
                   "option nothing is run then.",
           .set = nb_option_set_flag,

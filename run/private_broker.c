@@ -8,7 +8,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,7 +15,7 @@
 #include "base/channel.h"
 #include "base/cleanup.h"
 
-/* How long a broker whose session is over may take to end. */
+/* How long a broker whose session is over may take to end, and then how long it may take once it was told to. */
 #define END_TIMEOUT_MS 5000
 
 /* What a child does that could not become a broker; nobody reads it, for the errno comes by the pipe. */
@@ -30,20 +29,34 @@ const char *private_broker_program(void) {
         return program && *program != '\0' ? program : NETBROKERD_PATH;
 }
 
+/* Asks the kernel for SIGTERM when the lifeline has no writer any more. It outlasts execve() with the descriptor. */
+static int hold_lifeline(int fd) {
+        if (fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETSIG, SIGTERM) < 0 || fcntl(fd, F_SETFL, O_ASYNC) < 0)
+                return -errno;
+        return 0;
+}
+
+static int keep_over_exec(int fd) {
+        return fcntl(fd, F_SETFD, 0) < 0 ? -errno : 0;
+}
+
 /*
  * Becomes the broker. Runs in the child of a process without threads, so that it may call what it likes.
  * @return -errno when it could not
  */
-static int become_broker(const char *policy, const char *log_level, int session_fd, pid_t parent) {
+static int become_broker(const char *policy, const char *log_level, int session_fd, int lifeline_fd) {
         const char *program = private_broker_program();
         char fd_text[FD_TEXT_MAX];
+        int r;
 
-        if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
-                return -errno;
-        /* The parent may have died before the kernel was told. */
-        if (getppid() != parent)
-                return -ESRCH;
-        if (dup2(STDERR_FILENO, STDOUT_FILENO) < 0 || fcntl(session_fd, F_SETFD, 0) < 0)
+        r = hold_lifeline(lifeline_fd);
+        if (r >= 0)
+                r = keep_over_exec(lifeline_fd);
+        if (r >= 0)
+                r = keep_over_exec(session_fd);
+        if (r < 0)
+                return r;
+        if (dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
                 return -errno;
 
         snprintf(fd_text, sizeof(fd_text), "%d", session_fd);
@@ -73,54 +86,70 @@ static int reap(pid_t pid) {
         return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+/* A pipe, both ends CLOEXEC and owned by the caller. */
+static int make_pipe(int *ret_read, int *ret_write) {
+        int ends[2];
+
+        if (pipe2(ends, O_CLOEXEC) < 0)
+                return -errno;
+        *ret_read = ends[0];
+        *ret_write = ends[1];
+        return 0;
+}
+
 int private_broker_start(const char *policy, const char *log_level, struct private_broker *ret, int *ret_session) {
-        NB_CLEANUP_FD int ours = -1, theirs = -1, exec_read = -1, exec_write = -1, pid_fd = -1;
-        pid_t parent = getpid(), pid;
+        NB_CLEANUP_FD int exec_read = -1, exec_write = -1, lifeline_read = -1, lifeline_write = -1;
+        NB_CLEANUP_FD int ours = -1, theirs = -1, pid_fd = -1;
         int ends[2], r;
+        pid_t pid;
 
         r = nb_channel_pair(ends);
         if (r < 0)
                 return r;
         ours = ends[0];
         theirs = ends[1];
-        if (pipe2(ends, O_CLOEXEC) < 0)
-                return -errno;
-        exec_read = ends[0];
-        exec_write = ends[1];
+        r = make_pipe(&exec_read, &exec_write);
+        if (r >= 0)
+                r = make_pipe(&lifeline_read, &lifeline_write);
+        if (r < 0)
+                return r;
 
         pid = fork();
         if (pid < 0)
                 return -errno;
         if (pid == 0) {
-                r = become_broker(policy, log_level, theirs, parent);
-                if (write(exec_write, &r, sizeof(r)) < 0)
-                        _exit(EXIT_NOT_STARTED);
+                lifeline_write = nb_fd_close(lifeline_write);
+                r = become_broker(policy, log_level, theirs, lifeline_read);
+                (void)!write(exec_write, &r, sizeof(r)); /* if that fails too, the session ends at once */
                 _exit(EXIT_NOT_STARTED);
         }
 
         exec_write = nb_fd_close(exec_write);
         r = wait_for_exec(exec_read);
+        if (r >= 0) {
+                pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
+                r = pid_fd < 0 ? -errno : 0;
+        }
         if (r < 0) {
+                (void)kill(pid, SIGKILL);
                 (void)reap(pid);
                 return r;
         }
-        pid_fd = (int)syscall(SYS_pidfd_open, pid, 0);
 
-        ret->pid = pid;
-        ret->pid_fd = nb_steal_fd(&pid_fd);
+        *ret = (struct private_broker){ .pid = pid,
+                                        .pid_fd = nb_steal_fd(&pid_fd),
+                                        .lifeline = nb_steal_fd(&lifeline_write) };
         *ret_session = nb_steal_fd(&ours);
         return 0;
 }
 
-/* @return whether the child has ended in time. Without a pidfd (a kernel before 5.3) there is nothing to wait on but the child. */
+/* @return whether the child has ended in time. */
 static bool has_ended(int pid_fd) {
         struct pollfd pollfd = { .fd = pid_fd, .events = POLLIN };
 
-        if (pid_fd < 0)
-                return true;
         while (poll(&pollfd, 1, END_TIMEOUT_MS) < 0) {
                 if (errno != EINTR)
-                        return true;
+                        return false;
         }
         return pollfd.revents != 0;
 }
@@ -131,10 +160,12 @@ int private_broker_wait(struct private_broker *broker) {
 
         if (pid < 0)
                 return 0;
-        broker->pid = -1;
         ended = has_ended(broker->pid_fd);
+        broker->lifeline = nb_fd_close(broker->lifeline);
+        if (!ended)
+                ended = has_ended(broker->pid_fd);
+
+        broker->pid = -1;
         broker->pid_fd = nb_fd_close(broker->pid_fd);
-        if (!ended && kill(pid, SIGKILL) < 0)
-                return -ETIMEDOUT;
-        return reap(pid);
+        return ended ? reap(pid) : -ETIMEDOUT;
 }

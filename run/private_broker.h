@@ -3,8 +3,12 @@
  * A broker for one run: netbrokerd as a child, on the other end of a socket pair.
  *
  * The child serves the one session of that pair and ends when the session and everything that came of it are closed. Two
- * walls keep it from outliving the run: it sees the end of its channel, and the kernel kills it when its parent dies. It gets
- * no descriptor but the channel and standard streams, and its standard output is standard error, for the output belongs to the guest.
+ * walls keep it from outliving the run. It sees the end of its channel. And the kernel sends it SIGTERM when the last writer of
+ * a pipe, the lifeline, is gone, which is when this process ends in whatever way. (PR_SET_PDEATHSIG would not do: the
+ * kernel sends that one in the name of the dying parent, whom nb_lockdown() has forbidden to signal anyone, and drops it.)
+ *
+ * The child gets no descriptor but the channel, the lifeline and the standard streams, and its standard output is standard
+ * error, for standard output belongs to the guest.
  */
 #ifndef NB_RUN_PRIVATE_BROKER_H
 #define NB_RUN_PRIVATE_BROKER_H
@@ -31,14 +35,15 @@ const char *private_broker_program(void);
  * @param log_level    borrowed
  * @param ret          to be given to private_broker_wait()
  * @param ret_session  the session's channel, owned by the caller; CLOEXEC
- * @return 0, or -errno; that of execve() when the program cannot be run
+ * @return 0; -errno, that of execve() when the program cannot be run; -ENOSYS on a kernel without pidfd_open() (before Linux 5.3)
  */
 int private_broker_start(const char *policy, const char *log_level, struct private_broker *ret, int *ret_session);
 
 /**
  * Waits for the broker's end and reaps it. The caller has closed the session and all that came of it. A broker that does not
- * end by itself in time is killed. Harmless where there is none.
- * @return its exit status; 128 and the number of the signal that ended it; 0 where there was none; -errno
+ * end by itself in time is told to. Harmless where there is none.
+ * @return its exit status; 128 and the number of the signal that ended it; 0 where there was none; -ETIMEDOUT when it is still there;
+ *         another -errno
  */
 int private_broker_wait(struct private_broker *broker);
 

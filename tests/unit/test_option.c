@@ -282,8 +282,8 @@ START_TEST(help_lists_every_option) {
                                 "      --check            Ends after it.\n"
                                 "      --dir HOST::GUEST  Opens a directory.\n"
                                 "      --fail             Fails.\n"
-                                "  -h, --help             Prints this help and ends.\n"
-                                "  -V, --version          Prints the version and ends.\n"
+                                "  -h, --help             Print this help and end.\n"
+                                "  -V, --version          Print the version and end.\n"
                                 "\n"
                                 "See prog(1).\n");
 }

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "shim/client/call.h"
 #include "shim/client/protocol.h"
+#include "shim/options.h"
 
 #define NS_PER_MS INT64_C(1000000)
 
@@ -41,19 +42,6 @@ static void cleanup_session(struct nb_session **session) {
 
 static void cleanup_context(struct nb_context **context) {
         nb_context_unref(*context);
-}
-
-/* Options of a newer library may say what this one does not know, as long as they say nothing. */
-static int check_options(const struct nb_session_options *options) {
-        const uint8_t *bytes = (const uint8_t *)options;
-
-        if (options->size < sizeof(*options))
-                return -EINVAL;
-        for (size_t i = sizeof(*options); i < options->size; ++i) {
-                if (bytes[i])
-                        return -EINVAL;
-        }
-        return 0;
 }
 
 static bool option_text_is_valid(const char *text, size_t max) {
@@ -201,9 +189,8 @@ int nb_session_open(const struct nb_session_options *options, struct nb_session 
 
         if (!options)
                 options = &defaults;
-        r = check_options(options);
-        if (r < 0)
-                return r;
+        if (!nb_options_fit(options, options->size, sizeof(*options)))
+                return -EINVAL;
         given_fd = options->session_fd;
         if (!option_text_is_valid(options->tenant, NB_NAME_LENGTH_MAX) ||
             !option_text_is_valid(options->label, NB_LABEL_LENGTH_MAX))

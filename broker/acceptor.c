@@ -211,3 +211,7 @@ int acceptor_set_credit(struct acceptor *acceptor, uint64_t total) {
                 acceptor->credit = total;
         return update_watch(acceptor);
 }
+
+int acceptor_set_backlog(struct acceptor *acceptor, int backlog) {
+        return listen(acceptor->fd, backlog) < 0 ? -errno : 0;
+}

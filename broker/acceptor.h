@@ -33,4 +33,7 @@ struct acceptor *acceptor_free(struct acceptor *acceptor);
  */
 int acceptor_set_credit(struct acceptor *acceptor, uint64_t total);
 
+/** Changes how many peers may wait. @return 0 or -errno of listen(2) */
+int acceptor_set_backlog(struct acceptor *acceptor, int backlog);
+
 #endif

@@ -305,12 +305,12 @@ static int request_connect(struct control *control, const Nb__Connect *connect) 
         struct policy_verdict verdict;
         struct nb_address address;
 
+        if (control->state == CONTROL_CONNECTING)
+                return -EPROTO;
         if (nb_address_parse(connect->address, strlen(connect->address), &address) < 0)
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_EINVAL,
                                        "not an address (names are not resolved by this version)");
         nb_ip_unmap(&address.ip);
-        if (control->state == CONTROL_CONNECTING)
-                return nb_address_equal(&address, connector_address(control->connector)) ? 0 : -EPROTO;
         if (control->state == CONTROL_LISTENING)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EINVAL, "the control listens");
         if (!(control->rights_base & NB_RIGHT_SOCK_CONNECT))
@@ -337,10 +337,13 @@ static int answer_listening(struct control *control) {
         return endpoint_reply(&control->endpoint, &reply, -1);
 }
 
-/* A bind address that was judged at `open` is judged again: the policy may be another one now. */
+static int backlog_of(const Nb__Listen *listen_request) {
+        return (int)(listen_request->backlog < BACKLOG_MAX ? listen_request->backlog : BACKLOG_MAX);
+}
+
+/* Binds now what was left open, and listens. */
 static int start_listening(struct control *control, const Nb__Listen *listen_request) {
         NB_CLEANUP_FD int fd = -1;
-        uint32_t backlog = listen_request->backlog < BACKLOG_MAX ? listen_request->backlog : BACKLOG_MAX;
 
         if (control->socket_fd < 0) {
                 control->socket_fd = new_bound_socket(control, &control->bind);
@@ -349,7 +352,7 @@ static int start_listening(struct control *control, const Nb__Listen *listen_req
                 control->bind_is_open = false;
         }
         fd = nb_steal_fd(&control->socket_fd);
-        if (listen(fd, (int)backlog) < 0)
+        if (listen(fd, backlog_of(listen_request)) < 0)
                 return -errno;
         control->acceptor = acceptor_new(control, fd, listen_request->received);
         if (!control->acceptor)
@@ -359,16 +362,27 @@ static int start_listening(struct control *control, const Nb__Listen *listen_req
         return 0;
 }
 
+/* The answer goes out before any connection does. */
+static int answer_and_accept(struct control *control, const Nb__Listen *listen_request) {
+        int r = answer_listening(control);
+
+        return r < 0 ? r : acceptor_set_credit(control->acceptor, listen_request->credit);
+}
+
+static int listen_again(struct control *control, const Nb__Listen *listen_request) {
+        int r = acceptor_set_backlog(control->acceptor, backlog_of(listen_request));
+
+        return r < 0 ? refuse_errno(&control->endpoint, r) : answer_and_accept(control, listen_request);
+}
+
 static int request_listen(struct control *control, const Nb__Listen *listen_request) {
         struct policy_verdict verdict;
         int r;
 
         if (control->state == CONTROL_CONNECTING)
                 return -EPROTO;
-        if (control->state == CONTROL_LISTENING) {
-                r = answer_listening(control);
-                return r < 0 ? r : acceptor_set_credit(control->acceptor, listen_request->credit);
-        }
+        if (control->state == CONTROL_LISTENING)
+                return listen_again(control, listen_request);
         if (control->has_connected)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EISCONN, NULL);
         if (!(control->rights_base & NB_RIGHT_SOCK_LISTEN))
@@ -377,11 +391,7 @@ static int request_listen(struct control *control, const Nb__Listen *listen_requ
         if (!verdict.allowed)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EACCES, verdict.reason);
         r = start_listening(control, listen_request);
-        if (r < 0)
-                return refuse_errno(&control->endpoint, r);
-        /* The answer goes out before any connection does. */
-        r = answer_listening(control);
-        return r < 0 ? r : acceptor_set_credit(control->acceptor, listen_request->credit);
+        return r < 0 ? refuse_errno(&control->endpoint, r) : answer_and_accept(control, listen_request);
 }
 
 static int request_credit(struct control *control, const Nb__Credit *credit) {

@@ -9,11 +9,9 @@
  * |------------|--------------------------------|------------------------------|------------------|
  * | idle       | starts                         | starts; refused (isconn)     | violation        |
  * |            |                                | after a connection           |                  |
- * | connecting | the same address: waits on;    | violation                    | violation        |
- * |            | another: violation             |                              |                  |
- * | listening  | refused (inval)                | answered again, as the first | raises the total |
- *
- * A repeated request is one that the session sends again after Resumed; it never does a thing twice.
+ * | connecting | violation                      | violation                    | violation        |
+ * | listening  | refused (inval)                | changes the backlog, raises  | raises the total |
+ * |            |                                | the total, is answered again |                  |
  *
  * The bind address is "open" when it is the unspecified one with port 0: then no socket exists before it is needed, and each
  * connection has a socket of its own. Otherwise the socket is bound at once, so that the errors are those of `open`.

@@ -34,6 +34,23 @@ static bool has_unread_fd(struct endpoint *endpoint) {
         return endpoint->may_have_unread_fd;
 }
 
+enum serial {
+        SERIAL_NEW,
+        SERIAL_REPEATED, /* a copy that crossed with Resumed: the first one is being, or was, answered */
+        SERIAL_WRONG,
+};
+
+static enum serial take_serial(struct endpoint *endpoint, const Nb__Request *request) {
+        if (request->body_case == NB__REQUEST__BODY_CREDIT)
+                return request->serial == 0 ? SERIAL_NEW : SERIAL_WRONG;
+        if (request->serial == 0 || request->serial < endpoint->last_serial)
+                return SERIAL_WRONG;
+        if (request->serial == endpoint->last_serial)
+                return SERIAL_REPEATED;
+        endpoint->last_serial = request->serial;
+        return SERIAL_NEW;
+}
+
 static void handle_frame(struct endpoint *endpoint, size_t length) {
         struct broker *broker = endpoint->session->broker;
         Nb__Request *request;
@@ -42,6 +59,15 @@ static void handle_frame(struct endpoint *endpoint, size_t length) {
         if (nb_request_decode(&broker->arena, broker->frame, length, &request) < 0) {
                 endpoint_violation(endpoint, "a frame that is not a request");
                 return;
+        }
+        switch (take_serial(endpoint, request)) {
+        case SERIAL_REPEATED:
+                return;
+        case SERIAL_WRONG:
+                endpoint_violation(endpoint, "a request out of order");
+                return;
+        case SERIAL_NEW:
+                break;
         }
         /* Credit follows pushed descriptors that may rightly be unread. */
         if (request->body_case != NB__REQUEST__BODY_CREDIT && has_unread_fd(endpoint)) {
@@ -91,6 +117,7 @@ int endpoint_start(struct endpoint *endpoint, struct session *session, const str
         endpoint->session = session;
         endpoint->ops = ops;
         endpoint->may_have_unread_fd = false;
+        endpoint->last_serial = 0;
         endpoint->fd = -1;
         nb_list_init(&endpoint->link);
         r = watch_start(&endpoint->watch, &session->broker->watches, fd, EPOLLIN, ready);

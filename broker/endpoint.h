@@ -45,6 +45,7 @@ struct endpoint {
         const struct endpoint_ops *ops;
         struct watch watch;
         int fd;
+        uint64_t last_serial;    /* of the newest request */
         bool may_have_unread_fd; /* we sent one and do not know yet that it was received */
 };
 

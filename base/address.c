@@ -95,16 +95,16 @@ int nb_ip_parse(const char *text, size_t length, struct nb_ip *ret) {
         if (length == 0 || length >= sizeof(copy))
                 return -EINVAL;
 
-        ip.family = family_of_text(text, length);
-        if (ip.family == AF_UNSPEC)
-                return -EINVAL;
-        if (ip.family == AF_INET && !is_dotted_quad(text, length))
-                return -EINVAL;
-        if (ip.family == AF_INET6 && !has_strict_tail(text, length))
-                return -EINVAL;
-
         memcpy(copy, text, length);
         copy[length] = '\0';
+
+        ip.family = family_of_text(copy, length);
+        if (ip.family == AF_UNSPEC)
+                return -EINVAL;
+        if (ip.family == AF_INET && !is_dotted_quad(copy, length))
+                return -EINVAL;
+        if (ip.family == AF_INET6 && !has_strict_tail(copy, length))
+                return -EINVAL;
         if (inet_pton(ip.family, copy, ip.bytes) != 1)
                 return -EINVAL;
 

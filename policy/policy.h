@@ -113,7 +113,7 @@ struct policy_verdict {
         bool allowed;
         const struct policy_rule *rule; /* that decided; NULL where none matched. Lives as long as the policy. */
         char reason[384];               /* printable text, always set */
-        char remedy[128];               /* the line that would allow it; empty where it is allowed or a Deny rule forbids it */
+        char remedy[128]; /* the line that would allow it; empty where it is allowed, and where no line of rules would */
 };
 
 /** @return an empty policy owned by the caller, or NULL without memory. */
@@ -152,6 +152,9 @@ const struct policy_protocol *policy_find_protocol(const struct policy_tenant *t
  * The address is judged in the form that would be used: an IPv4-mapped one as IPv4, and one that carries an IPv4
  * address inside (NAT64, 6to4, Teredo, compatible) as that IPv4 address as well: both forms must pass Deny rules and the
  * guard, and the grant must be for the IPv4 form.
+ *
+ * Ask again with what getsockname() reports after a bind to port 0: a Deny rule may name the port that the kernel chose.
+ * To bind 0.0.0.0 or :: takes a rule for exactly that address, or one of length 0 from which no Deny rule takes any away.
  *
  * @param protocol  borrowed; the verdict's rule points into it
  * @param address   what is to be connected to, bound, or who connected

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One question, in this order: can it be at all (port, family), does a Deny rule forbid it, does the guard want a rule that names
+ * it, does a rule grant it. Deny comes first, so that no order of rules in the file can weaken it.
+ *
+ * An address is judged in each form in which it could be used: as it stands with IPv4-mapped ones undone, and as the IPv4
+ * address that it carries for a translator or a tunnel. Deny rules and the guard must let every form pass, and the grant is
+ * for the last one, which is where the bytes go.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/escape.h"
+#include "policy/guard.h"
+#include "policy/match.h"
+#include "policy/policy.h"
+#include "policy/rule.h"
+
+/* How much of a file's name a reason shows. */
+#define FILE_TEXT_MAX 96
+
+/* How much of a rule's text a reason shows. */
+#define RULE_SHOWN_MAX 100
+
+/** What is being judged, and where the answer goes. */
+struct question {
+        const struct policy_protocol *protocol;
+        enum policy_verb verb;
+        struct nb_ip forms[2]; /* as it stands; as the IPv4 address in it */
+        size_t n_forms;
+        uint16_t port;
+        char asked[NB_ADDRESS_TEXT_MAX]; /* the address as it was given, for reasons */
+        struct policy_verdict *verdict;
+};
+
+/** Where a rule or a section stands, for reasons. */
+struct place {
+        char text[FILE_TEXT_MAX + 16];
+};
+
+static struct place place(const char *file, unsigned line) {
+        struct place where;
+        char escaped[FILE_TEXT_MAX];
+
+        nb_escape(file, strlen(file), escaped, sizeof(escaped));
+        snprintf(where.text, sizeof(where.text), "%s:%u", escaped, line);
+        return where;
+}
+
+static const char *verb_name(enum policy_verb verb) {
+        switch (verb) {
+        case POLICY_CONNECT:
+                return "connect to";
+        case POLICY_LISTEN:
+                return "listen on";
+        default:
+                return "accept from";
+        }
+}
+
+static enum policy_rule_kind grant_kind(enum policy_verb verb) {
+        return verb == POLICY_LISTEN ? POLICY_RULE_LISTEN : POLICY_RULE_CONNECT;
+}
+
+/** @return true: the question is answered. */
+__attribute__((format(printf, 3, 4))) static bool refuse(struct question *q, const struct policy_rule *rule,
+                                                         const char *format, ...) {
+        size_t used;
+        va_list arguments;
+
+        q->verdict->allowed = false;
+        q->verdict->rule = rule;
+        q->verdict->remedy[0] = '\0';
+        snprintf(q->verdict->reason, sizeof(q->verdict->reason), "%s %s: ", verb_name(q->verb), q->asked);
+        used = strlen(q->verdict->reason);
+        va_start(arguments, format);
+        if (vsnprintf(q->verdict->reason + used, sizeof(q->verdict->reason) - used, format, arguments) < 0)
+                q->verdict->reason[used] = '\0';
+        va_end(arguments);
+        return true;
+}
+
+static void allow(struct question *q, const struct policy_rule *rule) {
+        q->verdict->allowed = true;
+        q->verdict->rule = rule;
+        q->verdict->remedy[0] = '\0';
+        if (rule)
+                snprintf(q->verdict->reason, sizeof(q->verdict->reason), "%s %s: granted by %.*s (%s)",
+                         verb_name(q->verb), q->asked, RULE_SHOWN_MAX, rule->text, place(rule->file, rule->line).text);
+        else
+                snprintf(q->verdict->reason, sizeof(q->verdict->reason), "%s %s: no Deny rule matches",
+                         verb_name(q->verb), q->asked);
+}
+
+/* ---- the remedy ---- */
+
+static const struct nb_ip *last_form(const struct question *q) {
+        return &q->forms[q->n_forms - 1];
+}
+
+/** The narrowest guarded range around this form that no rule names; NULL where each is named. */
+static const struct policy_guard *find_unnamed(const struct question *q, const struct nb_ip *form) {
+        const struct policy_guard *guard = NULL, *unnamed = NULL;
+
+        while ((guard = policy_guard_next(form, guard))) {
+                struct nb_prefix scope = policy_guard_scope(guard, form);
+
+                if (policy_match(q->protocol, POLICY_RULE_CONNECT, form, q->port, &scope))
+                        continue;
+                if (!unnamed || guard->range.length > unnamed->range.length)
+                        unnamed = guard;
+        }
+        return unnamed;
+}
+
+/** Whether this form still wants a rule: every guarded one to be named, the last one also to be granted. */
+static bool lacks_rule(const struct question *q, const struct nb_ip *form) {
+        bool last = form == last_form(q);
+
+        if (q->verb == POLICY_LISTEN)
+                return last;
+        return find_unnamed(q, form) || (last && !policy_match(q->protocol, POLICY_RULE_CONNECT, form, q->port, NULL));
+}
+
+/** The line that would allow what no Deny rule forbids: a rule for each form that lacks one, for rules may share a line. */
+static void set_remedy(struct question *q) {
+        char *remedy = q->verdict->remedy;
+        size_t size = sizeof(q->verdict->remedy);
+        const char *separator = "=";
+        char rule[POLICY_RULE_TEXT_MAX];
+        size_t used;
+
+        snprintf(remedy, size, "%s", policy_rule_kind_name(grant_kind(q->verb)));
+        for (const struct nb_ip *form = q->forms; form <= last_form(q); ++form) {
+                if (!lacks_rule(q, form))
+                        continue;
+                used = strlen(remedy);
+                snprintf(remedy + used, size - used, "%s%s", separator, policy_rule_format(form, q->port, rule));
+                separator = " ";
+        }
+}
+
+/* ---- the steps: each returns whether it answered the question ---- */
+
+static bool family_names(enum policy_family family, sa_family_t wanted) {
+        return family == POLICY_FAMILY_IP || (family == POLICY_FAMILY_IPV4) == (wanted == AF_INET);
+}
+
+static bool refuse_impossible(struct question *q) {
+        struct place where = place(q->protocol->file, q->protocol->line);
+        size_t n = q->verb == POLICY_ACCEPT ? 1 : q->n_forms; /* a peer's address is a fact, not a choice */
+
+        if (q->verb == POLICY_CONNECT && q->port == 0)
+                return refuse(q, NULL, "nothing listens on port 0");
+
+        for (size_t i = 0; i < n; ++i) {
+                const struct nb_ip *form = &q->forms[i];
+
+                if (family_names(q->protocol->family, form->family))
+                        continue;
+                return refuse(q, NULL, "[Protocol %s] (%s) has Family=%s, and this is %s%s", q->protocol->name,
+                              where.text, q->protocol->family == POLICY_FAMILY_IPV4 ? "ipv4" : "ipv6",
+                              i > 0 ? "judged as " : "", form->family == AF_INET ? "IPv4" : "IPv6");
+        }
+        return false;
+}
+
+static bool refuse_if_denied(struct question *q, const struct nb_ip *form) {
+        const struct policy_rule *rule = policy_match(q->protocol, POLICY_RULE_DENY, form, q->port, NULL);
+
+        if (!rule)
+                return false;
+        return refuse(q, rule, "forbidden by %.*s (%s)", RULE_SHOWN_MAX, rule->text,
+                      place(rule->file, rule->line).text);
+}
+
+/** Linux connects to loopback when it is told to connect to 0.0.0.0 or ::, so what is denied there is denied here. */
+static bool refuse_if_loopback_denied(struct question *q, const struct nb_ip *form) {
+        struct nb_ip loopback = { .family = form->family };
+
+        if (q->verb != POLICY_CONNECT || !nb_ip_is_unspecified(form))
+                return false;
+        if (form->family == AF_INET)
+                memcpy(loopback.bytes, (const uint8_t[]){ 127, 0, 0, 1 }, 4);
+        else
+                loopback.bytes[15] = 1;
+        return refuse_if_denied(q, &loopback);
+}
+
+static bool refuse_denied(struct question *q) {
+        for (size_t i = 0; i < q->n_forms; ++i)
+                if (refuse_if_denied(q, &q->forms[i]) || refuse_if_loopback_denied(q, &q->forms[i]))
+                        return true;
+        return false;
+}
+
+static bool refuse_no_rule(struct question *q) {
+        struct place where = place(q->protocol->file, q->protocol->line);
+
+        refuse(q, NULL, "no %s= rule in [Protocol %s] (%s) matches%s", policy_rule_kind_name(grant_kind(q->verb)),
+               q->protocol->name, where.text, q->n_forms > 1 ? " the IPv4 address inside" : "");
+        set_remedy(q);
+        return true;
+}
+
+/**
+ * To bind 0.0.0.0 or :: is to bind every local address, those included that nobody thought of. So it takes a rule for exactly
+ * that, or one for all addresses from which no Deny rule takes any away.
+ */
+static void decide_wildcard(struct question *q) {
+        struct nb_prefix exact = { .ip = *last_form(q), .length = last_form(q)->family == AF_INET ? 32 : 128 };
+        struct nb_prefix every = { .ip = *last_form(q), .length = 0 };
+        const struct policy_rule *rule = policy_match_exactly(q->protocol, POLICY_RULE_LISTEN, &exact, q->port);
+        const struct policy_rule *deny = policy_match_family(q->protocol, POLICY_RULE_DENY, every.ip.family, q->port);
+
+        if (!rule && !deny)
+                rule = policy_match_exactly(q->protocol, POLICY_RULE_LISTEN, &every, q->port);
+        if (rule) {
+                allow(q, rule);
+                return;
+        }
+        if (!deny || !policy_match_exactly(q->protocol, POLICY_RULE_LISTEN, &every, q->port)) {
+                refuse_no_rule(q);
+                return;
+        }
+        refuse(q, NULL,
+               "that is every local address, and %.*s (%s) takes some away; only a rule for exactly this address "
+               "grants it",
+               RULE_SHOWN_MAX, deny->text, place(deny->file, deny->line).text);
+        set_remedy(q);
+}
+
+static bool refuse_no_stream(struct question *q) {
+        for (size_t i = 0; i < q->n_forms; ++i) {
+                struct nb_prefix alone = { .ip = q->forms[i], .length = q->forms[i].family == AF_INET ? 32 : 128 };
+                const struct policy_guard *guard = policy_guard_no_stream(&alone);
+
+                if (guard)
+                        return refuse(q, NULL, "no stream ends at a %s address (%s)", guard->what, guard->source);
+        }
+        return false;
+}
+
+/** A range for messages: `127.0.0.0/8`, or the address alone. */
+struct range_text {
+        char text[NB_ADDRESS_TEXT_MAX + 4];
+};
+
+static struct range_text range_text(const struct nb_prefix *range) {
+        char ip[NB_ADDRESS_TEXT_MAX];
+        struct range_text r;
+
+        nb_ip_format(&range->ip, ip);
+        if (range->length == (range->ip.family == AF_INET ? 32 : 128))
+                snprintf(r.text, sizeof(r.text), "%s", ip);
+        else
+                snprintf(r.text, sizeof(r.text), "%s/%u", ip, range->length);
+        return r;
+}
+
+static bool refuse_unnamed(struct question *q, const struct nb_ip *form, const struct policy_guard *guard) {
+        const struct policy_rule *wide = policy_match(q->protocol, POLICY_RULE_CONNECT, form, q->port, NULL);
+
+        if (wide)
+                refuse(q, NULL, "%s is %s (%s); a rule must name it, and %.*s (%s) is wider",
+                       range_text(&guard->range).text, guard->what, guard->source, RULE_SHOWN_MAX, wide->text,
+                       place(wide->file, wide->line).text);
+        else
+                refuse(q, NULL, "no Connect= rule in [Protocol %s] (%s) matches, and %s is %s (%s)", q->protocol->name,
+                       place(q->protocol->file, q->protocol->line).text, range_text(&guard->range).text, guard->what,
+                       guard->source);
+        set_remedy(q);
+        return true;
+}
+
+/**
+ * The guard is for Connect: what is behind a guarded address belongs to others. A local address to listen on is the
+ * broker's own, and a Listen rule that covers it means it.
+ */
+static bool refuse_guarded(struct question *q) {
+        if (q->verb != POLICY_CONNECT)
+                return false;
+        for (const struct nb_ip *form = q->forms; form <= last_form(q); ++form) {
+                const struct policy_guard *guard = find_unnamed(q, form);
+
+                if (guard)
+                        return refuse_unnamed(q, form, guard);
+        }
+        return false;
+}
+
+/** The rule that decided: inside a guarded range that is the one that names it, though a wider one may stand before it. */
+static const struct policy_rule *find_grant(const struct question *q) {
+        const struct nb_ip *form = last_form(q);
+        const struct policy_guard *guard = NULL;
+        const struct policy_rule *rule = NULL;
+
+        while (q->verb == POLICY_CONNECT && !rule && (guard = policy_guard_next(form, guard))) {
+                struct nb_prefix scope = policy_guard_scope(guard, form);
+
+                rule = policy_match(q->protocol, POLICY_RULE_CONNECT, form, q->port, &scope);
+        }
+        return rule ? rule : policy_match(q->protocol, grant_kind(q->verb), form, q->port, NULL);
+}
+
+static void decide_grant(struct question *q) {
+        const struct policy_rule *rule = find_grant(q);
+
+        if (rule)
+                allow(q, rule);
+        else
+                refuse_no_rule(q);
+}
+
+void policy_decide(const struct policy_protocol *protocol, enum policy_verb verb, const struct nb_address *address,
+                   struct policy_verdict *ret) {
+        struct question q = {
+                .protocol = protocol,
+                .verb = verb,
+                .forms = { address->ip },
+                .n_forms = 1,
+                .port = address->port,
+                .verdict = ret,
+        };
+
+        nb_address_format(address, q.asked);
+        nb_ip_unmap(&q.forms[0]);
+        if (nb_ip_embedded_ipv4(&q.forms[0], &q.forms[1]))
+                ++q.n_forms;
+
+        if (refuse_impossible(&q) || refuse_denied(&q))
+                return;
+        if (verb == POLICY_ACCEPT) {
+                allow(&q, NULL);
+                return;
+        }
+        if (refuse_no_stream(&q) || refuse_guarded(&q))
+                return;
+        if (verb == POLICY_LISTEN && nb_ip_is_unspecified(last_form(&q)))
+                decide_wildcard(&q);
+        else
+                decide_grant(&q);
+}

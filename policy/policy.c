@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/policy.h"
+
+struct policy *policy_new(void) {
+        return calloc(1, sizeof(struct policy));
+}
+
+static void protocol_deinit(struct policy_protocol *protocol) {
+        for (size_t i = 0; i < protocol->n_rules; ++i)
+                free(protocol->rules[i].text);
+        free(protocol->rules);
+        free(protocol->name);
+}
+
+static void tenant_deinit(struct policy_tenant *tenant) {
+        for (size_t i = 0; i < tenant->n_protocols; ++i)
+                protocol_deinit(&tenant->protocols[i]);
+        for (size_t i = 0; i < tenant->n_users; ++i)
+                free(tenant->users[i].text);
+        free(tenant->protocols);
+        free(tenant->users);
+        free(tenant->name);
+}
+
+struct policy *policy_free(struct policy *policy) {
+        if (!policy)
+                return NULL;
+
+        for (size_t i = 0; i < policy->n_tenants; ++i)
+                tenant_deinit(&policy->tenants[i]);
+        for (size_t i = 0; i < policy->n_files; ++i)
+                free(policy->files[i]);
+        free(policy->tenants);
+        free(policy->files);
+        free(policy);
+        return NULL;
+}
+
+const struct policy_tenant *policy_find_tenant(const struct policy *policy, const char *name) {
+        for (size_t i = 0; i < policy->n_tenants; ++i)
+                if (policy->tenants[i].name && strcmp(policy->tenants[i].name, name) == 0)
+                        return &policy->tenants[i];
+        return NULL;
+}
+
+const struct policy_protocol *policy_find_protocol(const struct policy_tenant *tenant, const char *name) {
+        for (size_t i = 0; i < tenant->n_protocols; ++i)
+                if (strcmp(tenant->protocols[i].name, name) == 0)
+                        return &tenant->protocols[i];
+        return NULL;
+}

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/escape.h"
@@ -13,6 +14,9 @@
 
 /* The text of one call, before escaping; longer ones are cut. */
 #define LOG_TEXT_MAX 2048
+
+/* The program's name, or a priority. */
+#define LOG_PREFIX_MAX 80
 
 /* What one call writes at most: PIPE_BUF, within which a write to a pipe is atomic. */
 #define LOG_OUTPUT_MAX 4096
@@ -56,20 +60,28 @@ int nb_log_level_parse(const char *text, enum nb_log_level *ret) {
         return -EINVAL;
 }
 
-/** Appends one line with its prefix and newline. @return how much of `buffer` is used now. */
-static size_t append_line(const struct nb_log *log, enum nb_log_level level, const char *line, size_t length,
-                          char *buffer, size_t used) {
-        size_t room = LOG_OUTPUT_MAX - used;
+/** What every line starts with. @return its length, which is less than `size` */
+static size_t format_prefix(const struct nb_log *log, enum nb_log_level level, char *buffer, size_t size) {
         int n;
 
         if (log->journal)
-                n = snprintf(buffer + used, room, "<%d>", (int)level);
+                n = snprintf(buffer, size, "<%d>", (int)level);
         else
-                n = snprintf(buffer + used, room, "%.64s: ", log->program);
-        if (n < 0 || (size_t)n + 8 > room) /* no room for the shortest cut line: what is there is enough */
+                n = snprintf(buffer, size, "%.64s: ", log->program);
+        return n < 0 || (size_t)n >= size ? 0 : (size_t)n;
+}
+
+/** Appends one line with its prefix and newline. @return how much of `buffer` is used now. */
+static size_t append_line(const struct nb_log *log, enum nb_log_level level, const char *line, size_t length,
+                          char *buffer, size_t used) {
+        char prefix[LOG_PREFIX_MAX];
+        size_t n = format_prefix(log, level, prefix, sizeof(prefix));
+
+        if (n + 8 > LOG_OUTPUT_MAX - used) /* no room for the shortest cut line: what is there is enough */
                 return used;
 
-        used += (size_t)n;
+        memcpy(buffer + used, prefix, n);
+        used += n;
         nb_escape(line, length, buffer + used, LOG_OUTPUT_MAX - used - 1);
         used += strlen(buffer + used);
         buffer[used++] = '\n';
@@ -104,5 +116,23 @@ void nb_log(const struct nb_log *log, enum nb_log_level level, const char *forma
         do
                 written = write(log->fd, buffer, used);
         while (written < 0 && errno == EINTR); /* other failures: there is nowhere to tell of them */
+        errno = saved;
+}
+
+void nb_log_verbatim(const struct nb_log *log, enum nb_log_level level, const char *text) {
+        char prefix[LOG_PREFIX_MAX];
+        struct iovec iov[] = {
+                { .iov_base = prefix, .iov_len = format_prefix(log, level, prefix, sizeof(prefix)) },
+                { .iov_base = (void *)text, .iov_len = strlen(text) },
+                { .iov_base = (void *)"\n", .iov_len = 1 },
+        };
+        int saved = errno;
+        ssize_t written;
+
+        if (level > log->level)
+                return;
+        do
+                written = writev(log->fd, iov, 3);
+        while (written < 0 && errno == EINTR);
         errno = saved;
 }

@@ -39,4 +39,9 @@ int nb_log_level_parse(const char *text, enum nb_log_level *ret);
 void nb_log(const struct nb_log *log, enum nb_log_level level, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
+/**
+ * Writes one line as it is: for a text that is printable already, such as JSON in ASCII, and of any length. Keeps errno.
+ */
+void nb_log_verbatim(const struct nb_log *log, enum nb_log_level level, const char *text);
+
 #endif

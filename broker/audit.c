@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/audit.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -104,15 +105,13 @@ static json_t *record_to_json(const struct audit_record *record, uint64_t suppre
 }
 
 /* One write a record, so that lines of several writers do not mix. A full disk must not stop the broker. */
-static void write_line(struct audit *audit, enum nb_log_level level, const char *line) {
+static void write_to_file(struct audit *audit, const char *line) {
         struct iovec iov[] = {
                 { .iov_base = (void *)line, .iov_len = strlen(line) },
                 { .iov_base = (void *)"\n", .iov_len = 1 },
         };
 
-        if (audit->fd < 0)
-                nb_log(audit->log, level, "audit: %s", line);
-        else if (writev(audit->fd, iov, 2) < 0)
+        if (writev(audit->fd, iov, 2) < 0)
                 nb_log(audit->log, NB_LOG_WARNING, "cannot write an audit record: %s", strerror(errno));
 }
 
@@ -139,5 +138,8 @@ void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record
                 return;
         }
         rate->suppressed = 0;
-        write_line(audit, level, line);
+        if (audit->fd >= 0)
+                write_to_file(audit, line);
+        else
+                nb_log_verbatim(audit->log, level, line);
 }

@@ -145,6 +145,13 @@ static int serve(struct broker *broker, const struct options *options) {
         return broker_run(broker) < 0 ? EX_OSERR : EX_OK;
 }
 
+static int print_valid(const struct options *options, const struct policy *policy) {
+        int r = printf("%s: the policy is valid, with %zu tenant%s\n", options->policy, policy->n_tenants,
+                       policy->n_tenants == 1 ? "" : "s");
+
+        return r < 0 || fflush(stdout) != 0 ? EX_IOERR : EX_OK;
+}
+
 int main(int argc, char **argv) {
         NB_CLEANUP(cleanup_broker) struct broker *broker = NULL;
         NB_CLEANUP(cleanup_policy) struct policy *policy = NULL;
@@ -169,8 +176,7 @@ int main(int argc, char **argv) {
         if (policy_source_load(&source, &log, &policy) < 0)
                 return EX_CONFIG;
         if (options.check)
-                return printf("%s: policy is valid: %zu tenants\n", options.policy, policy->n_tenants) < 0 ? EX_IOERR
-                                                                                                           : EX_OK;
+                return print_valid(&options, policy);
         if (options.audit && open_audit(&log, options.audit, &audit_fd) < 0)
                 return EX_CANTCREAT;
 

@@ -8,6 +8,11 @@
 
 #include "base/cleanup.h"
 
+/* Linux 6.5; not in the headers of older systems. */
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 0x04
+#endif
+
 /* Room for the descriptors and for credentials, which a receiver gets unasked where SO_PASSCRED was set. */
 union control_buffer {
         char bytes[CMSG_SPACE(sizeof(int) * NB_CHANNEL_FDS_MAX) + CMSG_SPACE(sizeof(struct ucred))];
@@ -54,30 +59,40 @@ int nb_channel_send(int fd, const void *message, size_t length, const int *fds, 
         }
 }
 
-/* Collects the descriptors of every SCM_RIGHTS message. Returns whether there was nothing else than is expected. */
+/* Keeps the descriptors of one control message; closes those that are too many. Returns whether all were kept. */
+static bool keep_fds(const struct cmsghdr *cmsg, struct nb_channel_fds *fds) {
+        size_t n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        bool kept = true;
+
+        for (size_t i = 0; i < n; ++i) {
+                int fd;
+
+                memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
+                if (fds->n < NB_CHANNEL_FDS_MAX) {
+                        fds->fds[fds->n++] = fd;
+                } else {
+                        nb_fd_close(fd);
+                        kept = false;
+                }
+        }
+        return kept;
+}
+
+/* Collects the descriptors of every control message. Returns whether there was nothing else than is expected. */
 static bool collect_fds(struct msghdr *header, struct nb_channel_fds *fds) {
         bool clean = true;
 
         for (struct cmsghdr *cmsg = CMSG_FIRSTHDR(header); cmsg; cmsg = CMSG_NXTHDR(header, cmsg)) {
-                size_t n;
-
                 if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_CREDENTIALS)
                         continue;
-                if (cmsg->cmsg_level != SOL_SOCKET || cmsg->cmsg_type != SCM_RIGHTS) {
-                        clean = false;
+                if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_RIGHTS) {
+                        clean = keep_fds(cmsg, fds) && clean;
                         continue;
                 }
-
-                n = (cmsg->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-                for (size_t i = 0; i < n; ++i) {
-                        int fd;
-
-                        memcpy(&fd, CMSG_DATA(cmsg) + i * sizeof(int), sizeof(int));
-                        if (fds->n < NB_CHANNEL_FDS_MAX)
-                                fds->fds[fds->n++] = fd;
-                        else
-                                clean = (nb_fd_close(fd), false);
-                }
+                /* Also a descriptor, which a socket with SO_PASSPIDFD gets unasked. */
+                if (cmsg->cmsg_level == SOL_SOCKET && cmsg->cmsg_type == SCM_PIDFD)
+                        (void)keep_fds(cmsg, fds);
+                clean = false;
         }
         return clean;
 }

@@ -33,7 +33,7 @@ static ProtobufCMessage *decode(const ProtobufCMessageDescriptor *descriptor, st
         ProtobufCAllocator allocator = { .alloc = arena_alloc, .free = arena_free, .allocator_data = arena };
 
         arena->used = 0;
-        if (length > NB_CHANNEL_MESSAGE_MAX || !nb_frame_scan(descriptor, frame, length))
+        if (length == 0 || length > NB_CHANNEL_MESSAGE_MAX || !nb_frame_scan(descriptor, frame, length))
                 return NULL;
         return protobuf_c_message_unpack(descriptor, &allocator, length, frame);
 }

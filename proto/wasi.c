@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stddef.h>
 
-/* Each pair once; the order is WASI's, so that an index is a WASI errno. EOPNOTSUPP and EWOULDBLOCK are aliases on Linux
- * or mapped below. */
+/* Each pair once; the order is WASI's, so that an index is a WASI errno. On Linux EOPNOTSUPP is ENOTSUP and EWOULDBLOCK is
+ * EAGAIN. */
 static const int host_errnos[] = {
         [NB_WASI_E2BIG] = E2BIG,
         [NB_WASI_EACCES] = EACCES,
@@ -87,9 +87,29 @@ static const int host_errnos[] = {
 
 #define N_ERRNOS (sizeof(host_errnos) / sizeof(host_errnos[0]))
 
+/* Errnos of Linux's sockets that WASI has no number of its own for, but one that says nearly the same. */
+static int nearest(int error) {
+        switch (error) {
+        case EHOSTDOWN:
+        case ENONET:
+                return EHOSTUNREACH;
+        case EPFNOSUPPORT:
+                return EAFNOSUPPORT;
+        case ESHUTDOWN:
+                return EPIPE;
+        case ESOCKTNOSUPPORT:
+                return EPROTONOSUPPORT;
+        case ETOOMANYREFS:
+                return ENOBUFS;
+        default:
+                return error;
+        }
+}
+
 enum nb_wasi_errno nb_wasi_errno_from_host(int error) {
         if (error == 0)
                 return NB_WASI_SUCCESS;
+        error = nearest(error);
         for (size_t i = 1; i < N_ERRNOS; ++i) {
                 if (host_errnos[i] == error)
                         return (enum nb_wasi_errno)i;

@@ -112,7 +112,7 @@ static const struct later_key later_keys[] = {
         { "Proxy", "a proxy" },
         { "RequireSeal", "the seal" },
         { "Socket", "a socket for each tenant" },
-        { "TLS", "TLS" },
+        { "TLS", "TLS by the broker" },
         { "Unit", "a unit's sessions" },
 };
 
@@ -131,7 +131,7 @@ static int fail(struct parser *p, const struct policy_line *line, const struct p
                 policy_printable(line->text, line->length, error->source, sizeof(error->source));
         }
         p->result = -EINVAL;
-        return p->result;
+        return -EINVAL;
 }
 
 /** About a line as a whole, or with `line` 0 the file; `correct` is the line to write. */
@@ -151,7 +151,7 @@ __attribute__((format(printf, 4, 5))) static int fail_whole(struct parser *p, un
                 ;
         fail(p, number > 0 ? &line : NULL, &complaint);
         p->error->column = 0;
-        return p->result;
+        return -EINVAL;
 }
 
 /** About the current line from an offset on. */
@@ -174,7 +174,7 @@ static int fail_part(struct parser *p, struct policy_complaint *complaint, size_
 
 static int fail_memory(struct parser *p) {
         p->result = -ENOMEM;
-        return p->result;
+        return -ENOMEM;
 }
 
 /* ---- growing ---- */
@@ -252,25 +252,43 @@ static int add_tenant(struct policy *policy, const char *file, struct policy_ten
 
 /* ---- values ---- */
 
-/** Calls `take` for each word of a value; words are separated by blanks, and there is at least one. */
+/** The next word of a value, which words are separated in by blanks, NUL-terminated. @return false at the end. */
+static bool next_word(const char *value, size_t *from, size_t *to, char word[static POLICY_LINE_MAX + 1]) {
+        *from = *to + strspn(value + *to, " \t");
+        *to = *from + strcspn(value + *from, " \t");
+        if (*to == *from || *to - *from > POLICY_LINE_MAX)
+                return false;
+        memcpy(word, value + *from, *to - *from);
+        word[*to - *from] = '\0';
+        return true;
+}
+
+/** Calls `take` for each word of a value. */
 static int each_word(struct parser *p, const char *value, int (*take)(struct parser *p, const char *word)) {
-        size_t length = strlen(value), from = 0;
+        size_t length = strlen(value), from, to = 0;
+        struct policy_complaint complaint;
         char word[POLICY_LINE_MAX + 1];
+        int r;
 
-        while (from < length) {
-                size_t to = from + strcspn(value + from, " \t");
-                int r;
-
-                memcpy(word, value + from, to - from);
-                word[to - from] = '\0';
+        while (next_word(value, &from, &to, word)) {
                 r = take(p, word);
                 if (r == -EINVAL)
-                        policy_complaint_widen(&p->complaint, value, length, from, to);
+                        break;
                 if (r < 0)
                         return r;
-                from = to + strspn(value + to, " \t");
         }
-        return 0;
+        if (from == to)
+                return 0;
+
+        /* A corrected line must be right as a whole: no correction where a later word is wrong as well. What is taken meanwhile
+         * goes with the policy, which is thrown away. */
+        complaint = p->complaint;
+        policy_complaint_widen(&complaint, value, length, from, to);
+        while (next_word(value, &from, &to, word))
+                if (take(p, word) < 0)
+                        complaint.correct[0] = '\0';
+        p->complaint = complaint;
+        return -EINVAL;
 }
 
 static int set_tenant_name(struct parser *p, const char *value) {
@@ -489,7 +507,7 @@ static int check_rule_family(struct parser *p, const struct policy_rule *rule) {
         at = strstr(p->error->source, word);
         if (at)
                 p->error->column = (unsigned)(at - p->error->source) + 1;
-        return p->result;
+        return -EINVAL;
 }
 
 static int finish_protocol(struct parser *p) {
@@ -608,7 +626,7 @@ static int split_header(struct parser *p, char word[static POLICY_LINE_MAX + 1],
 
 static int enter_section(struct parser *p) {
         char word[POLICY_LINE_MAX + 1], name[POLICY_LINE_MAX + 1];
-        size_t name_offset;
+        size_t name_offset = 0;
         int r = finish_section(p);
 
         if (r == 0)

@@ -19,12 +19,13 @@
 #define PRIVATE_BROKER_VARIABLE "NETBROKERD"
 
 struct private_broker {
-        pid_t pid;  /* -1: none, or reaped */
-        int pid_fd; /* owned; readable when the child has ended */
+        pid_t pid;    /* -1: none, or reaped */
+        int pid_fd;   /* owned; readable when the child has ended */
+        int lifeline; /* owned; closing it ends the child */
 };
 
 #define PRIVATE_BROKER_INIT                                                                                            \
-        { .pid = -1, .pid_fd = -1 }
+        { .pid = -1, .pid_fd = -1, .lifeline = -1 }
 
 /** The program that is started: $NETBROKERD, or the installed one. */
 const char *private_broker_program(void);

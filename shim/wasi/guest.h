@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest: its descriptor table and what its calls need of the host.
+ */
+#ifndef NB_SHIM_WASI_GUEST_H
+#define NB_SHIM_WASI_GUEST_H
+
+#include "netbroker/wasi.h"
+#include "shim/wasi/table.h"
+
+/** Descriptors of a guest whose host names no limit. */
+#define NB_GUEST_DESCRIPTORS_DEFAULT 65536u
+
+struct nb_guest {
+        struct nb_table table;
+        nb_wait_function wait;
+        void *wait_data; /* borrowed */
+        char *protocols; /* owned: the value of NETWORKING_PROTOCOLS */
+};
+
+/**
+ * Waits for `events` on a host descriptor for as long as it takes.
+ * @return 0, also when woken for nothing; or what the wait function failed with
+ */
+int nb_guest_wait(const struct nb_guest *guest, int fd, short events);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Streams: plain sockets that the broker handed over.
+ *
+ * The host's descriptor never blocks; a guest that wants to block is made to by waiting for it. Reading returns what
+ * there is; a blocking write, like POSIX's, returns when all is written.
+ */
+#ifndef NB_SHIM_WASI_STREAM_H
+#define NB_SHIM_WASI_STREAM_H
+
+#include "shim/wasi/call.h"
+
+int nb_stream_read(struct nb_call *call, struct nb_descriptor *stream);
+int nb_stream_write(struct nb_call *call, struct nb_descriptor *stream);
+int nb_stream_sock_recv(struct nb_call *call, struct nb_descriptor *stream);
+int nb_stream_sock_send(struct nb_call *call, struct nb_descriptor *stream);
+int nb_stream_sock_shutdown(struct nb_call *call, struct nb_descriptor *stream);
+
+#endif

@@ -6,10 +6,8 @@
 
 /* One tenant's, chosen so that a host process with 1,000 guests of ten controls each fits several times. */
 static const uint32_t tenant_limits[N_ACCOUNT_KINDS] = {
-        [ACCOUNT_SESSIONS] = 4096,
-        [ACCOUNT_CONTROLS] = 65536,
-        [ACCOUNT_CONNECTS] = 4096,
-        [ACCOUNT_IN_FLIGHT] = 4096,
+        [ACCOUNT_SESSIONS] = 4096, [ACCOUNT_PROTOCOLS] = 16384, [ACCOUNT_CONTROLS] = 65536,
+        [ACCOUNT_CONNECTS] = 4096, [ACCOUNT_IN_FLIGHT] = 4096,
 };
 
 void account_init_tenant(struct account *account, struct account *parent) {
@@ -19,18 +17,21 @@ void account_init_tenant(struct account *account, struct account *parent) {
 }
 
 /*
- * The kernel charges a descriptor in flight to the sender's user and refuses more than RLIMIT_NOFILE of them, for all tenants
- * at once (ETOOMANYREFS, unix(7)). Half of the limit keeps room for the replies, of which each channel has one at most.
+ * A session or protocol is one descriptor here, a control two (its channel and its socket): together at most seven eighths of
+ * what the process may have. Apart from that, the kernel charges descriptors in flight to the sender's user and refuses more
+ * than RLIMIT_NOFILE of them, for all tenants at once (ETOOMANYREFS, unix(7)): each channel has one at most, beside what is
+ * pushed within credit.
  */
 void account_init_broker(struct account *account, uint64_t max_fds) {
-        uint32_t fds = max_fds > UINT32_MAX ? UINT32_MAX : (uint32_t)max_fds;
+        uint32_t eighth = (uint32_t)((max_fds > UINT32_MAX ? UINT32_MAX : max_fds) / 8);
 
         *account = (struct account){
                 .limit = {
-                        [ACCOUNT_SESSIONS] = fds / 4,
-                        [ACCOUNT_CONTROLS] = fds / 2,
-                        [ACCOUNT_CONNECTS] = fds / 4,
-                        [ACCOUNT_IN_FLIGHT] = fds / 4,
+                        [ACCOUNT_SESSIONS] = eighth,
+                        [ACCOUNT_PROTOCOLS] = 2 * eighth,
+                        [ACCOUNT_CONTROLS] = 2 * eighth,
+                        [ACCOUNT_CONNECTS] = eighth,
+                        [ACCOUNT_IN_FLIGHT] = eighth,
                 },
         };
 }
@@ -55,15 +56,4 @@ void account_release(struct account *account, enum account_kind kind, uint32_t n
                 assert(a->used[kind] >= n);
                 a->used[kind] -= n;
         }
-}
-
-const char *account_kind_name(enum account_kind kind) {
-        static const char *const names[N_ACCOUNT_KINDS] = {
-                [ACCOUNT_SESSIONS] = "sessions",
-                [ACCOUNT_CONTROLS] = "controls",
-                [ACCOUNT_CONNECTS] = "connects",
-                [ACCOUNT_IN_FLIGHT] = "in-flight",
-        };
-
-        return names[kind];
 }

@@ -14,6 +14,7 @@
 
 enum account_kind {
         ACCOUNT_SESSIONS,
+        ACCOUNT_PROTOCOLS, /* channels of protocols */
         ACCOUNT_CONTROLS,
         ACCOUNT_CONNECTS,  /* connections being made */
         ACCOUNT_IN_FLIGHT, /* accepted connections that the session has not yet given credit for again */
@@ -40,8 +41,5 @@ bool account_charge(struct account *account, enum account_kind kind);
 
 /** Gives `n` back. */
 void account_release(struct account *account, enum account_kind kind, uint32_t n);
-
-/** @return the kind's name for messages, e.g. "controls". */
-const char *account_kind_name(enum account_kind kind);
 
 #endif

@@ -64,6 +64,7 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         broker->watches.epoll_fd = -1;
         nb_list_init(&broker->tenants);
         nb_list_init(&broker->sessions);
+        nb_list_init(&broker->half_open);
         nb_list_init(&broker->listeners);
         audit_init(&broker->audit, &broker->log, audit_fd);
         account_init_broker(&broker->account, privilege_raise_fd_limit());
@@ -85,9 +86,9 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         return broker;
 }
 
-static void end_sessions(struct broker *broker) {
-        while (!nb_list_is_empty(&broker->sessions))
-                session_end(nb_container_of(broker->sessions.next, struct session, link));
+static void end_sessions(struct nb_list *sessions) {
+        while (!nb_list_is_empty(sessions))
+                session_end(nb_container_of(sessions->next, struct session, link));
 }
 
 static void free_tenants(struct broker *broker) {
@@ -107,7 +108,8 @@ struct broker *broker_free(struct broker *broker) {
                 return NULL;
         broker->stopping = true;
         listener_free_all(broker);
-        end_sessions(broker);
+        end_sessions(&broker->half_open);
+        end_sessions(&broker->sessions);
         free_tenants(broker);
         account_deinit(&broker->account);
         watch_set_stop(&broker->watches);
@@ -123,12 +125,11 @@ struct broker *broker_free(struct broker *broker) {
         return NULL;
 }
 
-int broker_run(struct broker *broker) {
+void broker_run(struct broker *broker) {
         broker_stop_if_idle(broker);
         if (!broker->stopping)
                 (void)uv_run(&broker->loop, UV_RUN_DEFAULT);
         (void)sd_notify(0, "STOPPING=1");
-        return 0;
 }
 
 void broker_stop(struct broker *broker) {
@@ -137,7 +138,8 @@ void broker_stop(struct broker *broker) {
 }
 
 void broker_stop_if_idle(struct broker *broker) {
-        if (!broker->stopping && nb_list_is_empty(&broker->listeners) && nb_list_is_empty(&broker->sessions))
+        if (!broker->stopping && nb_list_is_empty(&broker->listeners) && nb_list_is_empty(&broker->half_open) &&
+            nb_list_is_empty(&broker->sessions))
                 broker_stop(broker);
 }
 

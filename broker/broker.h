@@ -7,7 +7,7 @@
  *
  *      broker ─ tenants ─ grants (a protocol by name, with what the policy says of it now)
  *             └ listeners (where sessions arrive)
- *             └ sessions ─ endpoints: the session's channel, protocols, controls (each with an acceptor or a connector)
+ *             └ sessions, half-open ones apart ─ endpoints: the session's channel, protocols, controls (each with an acceptor or a connector)
  *
  * Who owns what: an endpoint owns its channel's descriptor and is freed when that ends; a session is freed with its last
  * endpoint; a tenant that the policy no longer has is freed with its last session. The policy is replaced as a whole by
@@ -43,9 +43,10 @@ struct broker {
         struct account account;
         struct nb_list tenants;
         struct nb_list sessions;
+        struct nb_list half_open; /* sessions that have not said Hello */
+        uint32_t n_half_open;
         struct nb_list listeners;
         uint64_t last_session_id;
-        uint32_t n_half_open; /* sessions that have not said Hello */
         bool stopping;
         /* One request is handled at a time, so all share the memory it is received and decoded in. */
         struct nb_frame_arena arena;
@@ -63,8 +64,8 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
 /** Ends every object and frees the broker. Takes NULL. @return NULL */
 struct broker *broker_free(struct broker *broker);
 
-/** Serves until broker_stop(), or until nothing is left that could bring a request. @return 0 or -errno */
-int broker_run(struct broker *broker);
+/** Serves until broker_stop(), or until nothing is left that could bring a request. */
+void broker_run(struct broker *broker);
 
 /** Ends everything that is open; broker_run() returns. */
 void broker_stop(struct broker *broker);

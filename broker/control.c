@@ -7,7 +7,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/acceptor.h"
 #include "broker/broker.h"
@@ -156,20 +155,11 @@ static int control_new(struct grant *grant, const struct nb_address *bind, uint6
 /* Gives the control its channel; it is the session's from then on. `consumed` is freed on failure. */
 static int publish(struct control *consumed, struct session *session, int *ret_their_fd) {
         NB_CLEANUP(cleanup_control) struct control *control = consumed;
-        NB_CLEANUP_FD int ours = -1, theirs = -1;
-        int pair[2], r;
+        int r = endpoint_start_pair(&control->endpoint, session, &control_ops, ret_their_fd);
 
-        r = nb_channel_pair(pair);
         if (r < 0)
                 return r;
-        ours = pair[0];
-        theirs = pair[1];
-        r = endpoint_start(&control->endpoint, session, &control_ops, ours);
-        if (r < 0)
-                return r;
-        (void)nb_steal_fd(&ours);
         (void)nb_steal_ptr(control);
-        *ret_their_fd = nb_steal_fd(&theirs);
         return 0;
 }
 

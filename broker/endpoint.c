@@ -128,6 +128,24 @@ int endpoint_start(struct endpoint *endpoint, struct session *session, const str
         return 0;
 }
 
+int endpoint_start_pair(struct endpoint *endpoint, struct session *session, const struct endpoint_ops *ops,
+                        int *ret_fd) {
+        NB_CLEANUP_FD int ours = -1, theirs = -1;
+        int pair[2], r;
+
+        r = nb_channel_pair(pair);
+        if (r < 0)
+                return r;
+        ours = pair[0];
+        theirs = pair[1];
+        r = endpoint_start(endpoint, session, ops, ours);
+        if (r < 0)
+                return r;
+        (void)nb_steal_fd(&ours);
+        *ret_fd = nb_steal_fd(&theirs);
+        return 0;
+}
+
 void endpoint_end(struct endpoint *endpoint) {
         struct session *session = endpoint->session;
 

@@ -52,6 +52,10 @@ struct endpoint {
 /** Starts serving `fd`. @param fd consumed on success only @return 0 or -errno */
 int endpoint_start(struct endpoint *endpoint, struct session *session, const struct endpoint_ops *ops, int fd);
 
+/** Starts serving one end of a new channel. @param ret_fd the other end, owned by the caller @return 0 or -errno */
+int endpoint_start_pair(struct endpoint *endpoint, struct session *session, const struct endpoint_ops *ops,
+                        int *ret_fd);
+
 /** Ends an object: closes its channel and frees it; the session too, if that was its last. */
 void endpoint_end(struct endpoint *endpoint);
 

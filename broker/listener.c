@@ -2,6 +2,7 @@
 #include "broker/listener.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -53,6 +54,16 @@ static void pause_for_a_moment(struct listener *listener) {
                 (void)watch_change(&listener->watch, 0);
 }
 
+/* A stranger can bring this about at will, so it goes to the audit, whose rate is limited. */
+static void record_turned_away(struct broker *broker, const struct session_identity *identity, int error) {
+        char reason[128];
+        struct audit_record record = { .verb = "hello", .verdict = "denied", .reason = reason };
+
+        (void)snprintf(reason, sizeof(reason), "pid %d of user %u turned away: %s", (int)identity->pid,
+                       (unsigned)identity->uid, error == -EBUSY ? "too many sessions without Hello" : strerror(-error));
+        audit_write(&broker->audit, uv_now(&broker->loop), &record);
+}
+
 static int accept_one(struct listener *listener) {
         struct broker *broker = listener->broker;
         NB_CLEANUP_FD int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -70,8 +81,7 @@ static int accept_one(struct listener *listener) {
         identity.pid = peer.pid;
         r = session_new(broker, nb_steal_fd(&fd), &identity);
         if (r < 0)
-                nb_log(&broker->log, NB_LOG_WARNING, "cannot serve a session of user %u: %s", (unsigned)peer.uid,
-                       strerror(-r));
+                record_turned_away(broker, &identity, r);
         return 0;
 }
 

@@ -142,7 +142,8 @@ static int serve(struct broker *broker, const struct options *options) {
         }
         (void)sd_notify(0, "READY=1");
         nb_log(&broker->log, NB_LOG_INFO, "serving %zu tenants", broker->policy->n_tenants);
-        return broker_run(broker) < 0 ? EX_OSERR : EX_OK;
+        broker_run(broker);
+        return EX_OK;
 }
 
 static int print_valid(const struct options *options, const struct policy *policy) {

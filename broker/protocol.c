@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/control.h"
 #include "broker/session.h"
@@ -24,8 +23,20 @@ static int protocol_request(struct endpoint *endpoint, const Nb__Request *reques
         return control_open(endpoint, protocol->grant, protocol->rights_inheriting, request->open);
 }
 
-static void protocol_free(struct endpoint *endpoint) {
-        free(nb_container_of(endpoint, struct protocol, endpoint));
+static struct protocol *protocol_free(struct protocol *protocol) {
+        if (!protocol)
+                return NULL;
+        account_release(&protocol->grant->tenant->account, ACCOUNT_PROTOCOLS, 1);
+        free(protocol);
+        return NULL;
+}
+
+static void protocol_endpoint_free(struct endpoint *endpoint) {
+        (void)protocol_free(nb_container_of(endpoint, struct protocol, endpoint));
+}
+
+static void cleanup_protocol(struct protocol **protocol) {
+        (void)protocol_free(*protocol);
 }
 
 static void protocol_policy_changed(struct endpoint *endpoint) {
@@ -38,31 +49,40 @@ static void protocol_policy_changed(struct endpoint *endpoint) {
 static const struct endpoint_ops protocol_ops = {
         .kind = "protocol",
         .request = protocol_request,
-        .free = protocol_free,
+        .free = protocol_endpoint_free,
         .policy_changed = protocol_policy_changed,
 };
 
-int protocol_new(struct session *session, const struct policy_protocol *policy, int *ret_fd) {
-        NB_CLEANUP_FREE struct protocol *protocol = calloc(1, sizeof(*protocol));
-        NB_CLEANUP_FD int ours = -1, theirs = -1;
-        int pair[2], r;
+/* A protocol that has no channel yet. */
+static int new_unpublished(struct grant *grant, struct protocol **ret) {
+        struct protocol *protocol;
 
-        if (!protocol)
+        if (!account_charge(&grant->tenant->account, ACCOUNT_PROTOCOLS))
+                return -EMFILE;
+        protocol = calloc(1, sizeof(*protocol));
+        if (!protocol) {
+                account_release(&grant->tenant->account, ACCOUNT_PROTOCOLS, 1);
                 return -ENOMEM;
-        protocol->grant = tenant_get_grant(session->tenant, policy);
-        if (!protocol->grant)
-                return -ENOMEM;
+        }
+        protocol->grant = grant;
         protocol->rights_inheriting = NB_RIGHTS_NETWORK;
-        r = nb_channel_pair(pair);
+        *ret = protocol;
+        return 0;
+}
+
+int protocol_new(struct session *session, const struct policy_protocol *policy, int *ret_fd) {
+        NB_CLEANUP(cleanup_protocol) struct protocol *protocol = NULL;
+        struct grant *grant = tenant_get_grant(session->tenant, policy);
+        int r;
+
+        if (!grant)
+                return -ENOMEM;
+        r = new_unpublished(grant, &protocol);
         if (r < 0)
                 return r;
-        ours = pair[0];
-        theirs = pair[1];
-        r = endpoint_start(&protocol->endpoint, session, &protocol_ops, ours);
+        r = endpoint_start_pair(&protocol->endpoint, session, &protocol_ops, ret_fd);
         if (r < 0)
                 return r;
-        (void)nb_steal_fd(&ours);
         (void)nb_steal_ptr(protocol);
-        *ret_fd = nb_steal_fd(&theirs);
         return 0;
 }

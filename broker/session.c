@@ -16,8 +16,9 @@
 /* A host says Hello as soon as it is connected. */
 #define HELLO_DEADLINE_MS 10000
 
-/* Half-open sessions have no tenant whose account could bear them. */
-#define HALF_OPEN_MAX 4096
+/* Half-open sessions have no tenant whose account could bear them, so each user has a share of what all may be. */
+#define HALF_OPEN_MAX 8192
+#define HALF_OPEN_USER_MAX 256
 
 static int session_request(struct endpoint *endpoint, const Nb__Request *request);
 static void session_endpoint_free(struct endpoint *endpoint);
@@ -35,13 +36,17 @@ static void nothing_to_judge(struct endpoint *endpoint) {
         (void)endpoint;
 }
 
-static void session_endpoint_free(struct endpoint *endpoint) {
-        struct session *session = nb_container_of(endpoint, struct session, endpoint);
+/* Takes the session from the half-open ones; does nothing the second time. */
+static void leave_half_open(struct session *session) {
+        if (!session->hello_deadline)
+                return;
+        session->hello_deadline = deadline_free(session->hello_deadline);
+        session->broker->n_half_open--;
+        nb_list_remove(&session->link);
+}
 
-        if (session->hello_deadline) {
-                session->hello_deadline = deadline_free(session->hello_deadline);
-                session->broker->n_half_open--;
-        }
+static void session_endpoint_free(struct endpoint *endpoint) {
+        leave_half_open(nb_container_of(endpoint, struct session, endpoint));
 }
 
 static void session_free(struct session *session) {
@@ -89,12 +94,25 @@ static void hello_timed_out(void *data) {
         session_drop(session, "session", "no Hello in time");
 }
 
+static bool may_be_half_open(const struct broker *broker, uid_t uid) {
+        uint32_t n = 0;
+
+        /* Few, but in an attack; then the walk is bounded. */
+        if (broker->n_half_open < HALF_OPEN_USER_MAX)
+                return true;
+        if (broker->n_half_open >= HALF_OPEN_MAX)
+                return false;
+        nb_list_foreach_safe(link, &broker->half_open) n +=
+                nb_container_of(link, struct session, link)->identity.uid == uid;
+        return n < HALF_OPEN_USER_MAX;
+}
+
 int session_new(struct broker *broker, int fd_consumed, const struct session_identity *identity) {
         NB_CLEANUP_FD int fd = fd_consumed;
         NB_CLEANUP_FREE struct session *session = NULL;
         int r;
 
-        if (broker->n_half_open >= HALF_OPEN_MAX)
+        if (!may_be_half_open(broker, identity->uid))
                 return -EBUSY;
         session = calloc(1, sizeof(*session));
         if (!session)
@@ -113,7 +131,7 @@ int session_new(struct broker *broker, int fd_consumed, const struct session_ide
         }
         (void)nb_steal_fd(&fd);
         broker->n_half_open++;
-        nb_list_append(&broker->sessions, &session->link);
+        nb_list_append(&broker->half_open, &session->link);
         (void)nb_steal_ptr(session);
         return 0;
 }

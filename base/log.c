@@ -119,10 +119,11 @@ void nb_log(const struct nb_log *log, enum nb_log_level level, const char *forma
         errno = saved;
 }
 
-void nb_log_verbatim(const struct nb_log *log, enum nb_log_level level, const char *text) {
+void nb_log_verbatim(const struct nb_log *log, enum nb_log_level level, const char *label, const char *text) {
         char prefix[LOG_PREFIX_MAX];
         struct iovec iov[] = {
                 { .iov_base = prefix, .iov_len = format_prefix(log, level, prefix, sizeof(prefix)) },
+                { .iov_base = (void *)label, .iov_len = strlen(label) },
                 { .iov_base = (void *)text, .iov_len = strlen(text) },
                 { .iov_base = (void *)"\n", .iov_len = 1 },
         };
@@ -132,7 +133,7 @@ void nb_log_verbatim(const struct nb_log *log, enum nb_log_level level, const ch
         if (level > log->level)
                 return;
         do
-                written = writev(log->fd, iov, 3);
+                written = writev(log->fd, iov, sizeof(iov) / sizeof(iov[0]));
         while (written < 0 && errno == EINTR);
         errno = saved;
 }

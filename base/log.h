@@ -40,8 +40,9 @@ void nb_log(const struct nb_log *log, enum nb_log_level level, const char *forma
         __attribute__((format(printf, 3, 4)));
 
 /**
- * Writes one line as it is: for a text that is printable already, such as JSON in ASCII, and of any length. Keeps errno.
+ * Writes `label` and `text` as one line, as they are: for what is printable already, such as JSON in ASCII, and of any
+ * length. Keeps errno.
  */
-void nb_log_verbatim(const struct nb_log *log, enum nb_log_level level, const char *text);
+void nb_log_verbatim(const struct nb_log *log, enum nb_log_level level, const char *label, const char *text);
 
 #endif

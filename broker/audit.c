@@ -141,5 +141,5 @@ void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record
         if (audit->fd >= 0)
                 write_to_file(audit, line);
         else
-                nb_log_verbatim(audit->log, level, line);
+                nb_log_verbatim(audit->log, level, "audit: ", line);
 }

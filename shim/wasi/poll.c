@@ -160,6 +160,7 @@ static void add_fd(struct poll_set *set, struct nb_descriptor *descriptor, int f
 static void add_descriptor(struct poll_set *set, struct watch *watch, struct nb_descriptor *descriptor) {
         bool read = watch->type == EVENTTYPE_FD_READ;
         short events = read ? POLLIN | POLLRDHUP : POLLOUT;
+        int fd;
 
         switch (descriptor->kind) {
         case NB_DESCRIPTOR_FREE:
@@ -179,7 +180,8 @@ static void add_descriptor(struct poll_set *set, struct watch *watch, struct nb_
                 watch->counted = read;
                 return;
         case NB_DESCRIPTOR_CONTROL: /* readable and writable alike mean that the broker has sent what is waited for */
-                add_fd(set, descriptor, nb_control_poll_fd(descriptor->control, &events), events, watch);
+                fd = nb_control_poll_fd(descriptor->control, &events);
+                add_fd(set, descriptor, fd, events, watch);
                 return;
         case NB_DESCRIPTOR_STREAM:
                 add_fd(set, descriptor, descriptor->host_fd, events, watch);

@@ -80,14 +80,26 @@ void bench_ready(const char *address) {
         fflush(stdout);
 }
 
+/* "WARM COUNT" */
+static void parse_round(char *line, uint64_t *ret_warm, uint64_t *ret_count) {
+        char *space = strchr(line, ' ');
+
+        line[strcspn(line, "\n")] = '\0';
+        if (!space)
+                bench_die(line, EINVAL);
+        *space = '\0';
+        *ret_warm = bench_number(line, UINT32_MAX);
+        *ret_count = bench_number(space + 1, UINT64_MAX / 2);
+}
+
 void bench_rounds(bench_round_function round, void *data) {
         char line[64];
 
         while (fgets(line, sizeof(line), stdin)) {
-                uint64_t count, start;
+                uint64_t warm, count, start;
 
-                line[strcspn(line, "\n")] = '\0';
-                count = bench_number(line, UINT64_MAX / 2);
+                parse_round(line, &warm, &count);
+                round(data, warm);
                 start = bench_now();
                 round(data, count);
                 printf("%" PRIu64 "\n", bench_now() - start);
@@ -155,11 +167,8 @@ static void wait_for_receipt(int fd) {
         }
 }
 
-void bench_upload(int fd, uint64_t total, size_t chunk) {
-        uint8_t *buffer = calloc(1, chunk);
-
-        if (!buffer)
-                bench_die("calloc", ENOMEM);
+/* Writes all of it, in writes of `chunk` out of the same buffer. */
+static void write_all(int fd, const void *buffer, uint64_t total, size_t chunk) {
         while (total > 0) {
                 ssize_t n = write(fd, buffer, total < chunk ? (size_t)total : chunk);
 
@@ -170,8 +179,16 @@ void bench_upload(int fd, uint64_t total, size_t chunk) {
                 else if (errno != EINTR)
                         bench_die("write", errno);
         }
+}
+
+void bench_upload(int fd, uint64_t total, size_t chunk) {
+        struct bench_upload_header header = { .high = htonl((uint32_t)(total >> 32)), .low = htonl((uint32_t)total) };
+        uint8_t *buffer = calloc(1, chunk);
+
+        if (!buffer)
+                bench_die("calloc", ENOMEM);
+        write_all(fd, &header, sizeof(header), sizeof(header));
+        write_all(fd, buffer, total, chunk);
         free(buffer);
-        if (shutdown(fd, SHUT_WR) < 0)
-                bench_die("shutdown", errno);
         wait_for_receipt(fd);
 }

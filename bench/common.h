@@ -3,8 +3,9 @@
  * What the programs of the benchmark share.
  *
  * Every program is started once by bench/run and then asked for rounds: it says "ready", with an address if it
- * listens, reads a count from each line of standard input, does the thing that often, and answers with the
- * nanoseconds it took. So start-up is never measured, and the variants take turns within one run.
+ * listens, and reads two numbers from each line of standard input. It does the thing as often as the first says to get
+ * going, then as often as the second says, and answers with the nanoseconds that the latter took. So start-up is never
+ * measured, and the variants take turns within one run.
  *
  * They measure and are not a product: whatever goes wrong ends the program with a message and status 1.
  */
@@ -59,12 +60,18 @@ void bench_address_format(const struct sockaddr_in *address, char *buffer, size_
 void bench_reset(int fd);
 
 /**
- * Sends `total` bytes in writes of `chunk`, half-closes, and waits until the sink has read all of it.
+ * Tells the sink how many bytes will come, sends them in writes of `chunk`, and waits until the sink has read them all.
  * @param fd  borrowed; blocking or not
  */
 void bench_upload(int fd, uint64_t total, size_t chunk);
 
 /** The largest `chunk`, in bytes. */
 #define BENCH_CHUNK_MAX ((size_t)1024 * 1024)
+
+/** What the sink is told in front of the bytes: how many, in network order. */
+struct bench_upload_header {
+        uint32_t high;
+        uint32_t low;
+};
 
 #endif

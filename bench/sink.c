@@ -3,11 +3,13 @@
  * The peer at the other end of what is measured: the same one for all variants.
  *
  *   sink hold N    accepts; keeps the last N connections open and closes older ones
- *   sink discard   accepts one connection after the other, reads to its end, and answers with one byte
+ *   sink discard   accepts one connection after the other, and answers each upload (bench_upload()) with one byte
  *
  * Connections are closed late because a proxy that saw its server go at once would be measured in another state.
  */
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,14 +47,28 @@ _Noreturn static void hold(int listener, size_t n) {
         }
 }
 
-static void discard_one(int fd, uint8_t *buffer) {
-        ssize_t n;
+/* Whether they came before the end of the connection. */
+static bool discard_bytes(int fd, uint8_t *buffer, uint64_t count) {
+        while (count > 0) {
+                ssize_t n = read(fd, buffer, count < READ_SIZE ? (size_t)count : READ_SIZE);
 
-        do
-                n = read(fd, buffer, READ_SIZE);
-        while (n > 0 || (n < 0 && errno == EINTR));
-        if (n == 0)
-                n = write(fd, "", 1);
+                if (n == 0 || (n < 0 && errno != EINTR))
+                        return false;
+                if (n > 0)
+                        count -= (uint64_t)n;
+        }
+        return true;
+}
+
+static void discard_all(int fd, uint8_t *buffer) {
+        struct bench_upload_header header;
+
+        while (recv(fd, &header, sizeof(header), MSG_WAITALL) == (ssize_t)sizeof(header)) {
+                if (!discard_bytes(fd, buffer, (uint64_t)ntohl(header.high) << 32 | ntohl(header.low)))
+                        break;
+                if (write(fd, "", 1) != 1)
+                        break;
+        }
         bench_reset(fd);
 }
 
@@ -62,7 +78,7 @@ _Noreturn static void discard(int listener) {
         if (!buffer)
                 bench_die("malloc", ENOMEM);
         for (;;)
-                discard_one(accept_one(listener), buffer);
+                discard_all(accept_one(listener), buffer);
 }
 
 int main(int argc, char **argv) {

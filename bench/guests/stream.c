@@ -3,14 +3,15 @@
  * The loop of bench_upload(), inside Wasm: sends on a stream, and measures that itself, so that neither the start of the
  * runtime nor the compilation of the module counts.
  *
- *   stream.wasm ADDRESS TOTAL CHUNK   prints the nanoseconds from the first write to the sink's receipt
+ *   stream.wasm ADDRESS WARM TOTAL CHUNK   sends WARM bytes, then TOTAL; prints the nanoseconds from the first write of the
+ *                                          latter to the sink's receipt
  */
+#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -49,12 +50,7 @@ static uint64_t now(void) {
         return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-static void upload(int stream, uint64_t total, size_t chunk) {
-        uint8_t *buffer = calloc(1, chunk);
-        uint8_t receipt;
-
-        if (!buffer)
-                die("calloc", __WASI_ERRNO_NOMEM);
+static void write_all(int stream, const void *buffer, uint64_t total, size_t chunk) {
         while (total > 0) {
                 ssize_t n = write(stream, buffer, total < chunk ? (size_t)total : chunk);
 
@@ -62,21 +58,37 @@ static void upload(int stream, uint64_t total, size_t chunk) {
                         die("write", __WASI_ERRNO_IO);
                 total -= (uint64_t)n;
         }
-        if (shutdown(stream, SHUT_WR) < 0)
-                die("shutdown", __WASI_ERRNO_IO);
+}
+
+static void upload(int stream, uint64_t total, size_t chunk) {
+        /* bench_upload_header */
+        const uint32_t header[] = { htonl((uint32_t)(total >> 32)), htonl((uint32_t)total) };
+        uint8_t *buffer = calloc(1, chunk);
+        uint8_t receipt;
+
+        if (!buffer)
+                die("calloc", __WASI_ERRNO_NOMEM);
+        write_all(stream, header, sizeof(header), sizeof(header));
+        write_all(stream, buffer, total, chunk);
+        free(buffer);
         if (read(stream, &receipt, 1) != 1)
                 die("no receipt", __WASI_ERRNO_PIPE);
 }
 
 int main(int argc, char **argv) {
-        uint64_t start;
+        uint64_t warm, total, start;
+        size_t chunk;
         int stream;
 
-        if (argc != 4)
-                die("usage: stream.wasm ADDRESS TOTAL CHUNK", __WASI_ERRNO_INVAL);
+        if (argc != 5)
+                die("usage: stream.wasm ADDRESS WARM TOTAL CHUNK", __WASI_ERRNO_INVAL);
+        warm = strtoull(argv[2], NULL, 10);
+        total = strtoull(argv[3], NULL, 10);
+        chunk = (size_t)strtoul(argv[4], NULL, 10);
         stream = connect_stream(argv[1]);
+        upload(stream, warm, chunk);
         start = now();
-        upload(stream, strtoull(argv[2], NULL, 10), (size_t)strtoul(argv[3], NULL, 10));
+        upload(stream, total, chunk);
         printf("%" PRIu64 "\n", now() - start);
         return 0;
 }

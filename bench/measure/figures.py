@@ -2,7 +2,8 @@
 """Rounds, medians, goals, and how they are shown.
 
 The machine is never quiet, so variants take turns within a round, and what is compared is the ratio within a
-round: a disturbance that lasts longer than a round hits both sides of it. Shown is the median with the quartiles.
+round. Rounds are short and many: a disturbance that is longer hits all sides of a round, a shorter one few rounds, and
+the median leaves those out. Shown is the median with the quartiles.
 """
 
 import dataclasses
@@ -43,17 +44,25 @@ class Row:
 
 @dataclasses.dataclass
 class Goal:
-    """A ratio or figure with the bound that it shall keep."""
+    """A ratio or figure with the bound that it shall keep. `floor`: what the bare program reaches, which no broker can beat."""
 
     name: str
     values: list
     bound: float
     at_least: bool = False
     unit: str = ""
+    floor: list = None
 
     def met(self):
         median = quartiles(self.values)[1]
         return median >= self.bound if self.at_least else median <= self.bound
+
+    def verdict(self):
+        if self.met():
+            return "met"
+        if self.floor and quartiles(self.floor)[1] > self.bound:
+            return f"NOT MET (the bare program: {_number(quartiles(self.floor)[1])})"
+        return "NOT MET"
 
 
 class Table:
@@ -99,8 +108,8 @@ class Table:
         for goal in self.goals:
             bound = f"{'>=' if goal.at_least else '<='} {goal.bound:g}{goal.unit}"
             lines.append(
-                f"    goal: {goal.name:50} {bound:>10}   {_spread(goal.values):>22}   "
-                f"{'met' if goal.met() else 'NOT MET'}"
+                f"    goal: {goal.name:63} {bound:>10}   {_spread(goal.values):>22}   "
+                f"{goal.verdict()}"
             )
         lines += [f"    {text}" for text in self.remarks]
         return "\n".join(lines) + "\n"

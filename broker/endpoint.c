@@ -149,6 +149,9 @@ int endpoint_start_pair(struct endpoint *endpoint, struct session *session, cons
 void endpoint_end(struct endpoint *endpoint) {
         struct session *session = endpoint->session;
 
+        /* Whoever started the broker may have kept a duplicate of the session's descriptor: then closing ours ends nothing. */
+        if (endpoint == &session->endpoint && session->identity.inherited)
+                watch_end(&endpoint->watch);
         watch_end_before_close(&endpoint->watch);
         endpoint->fd = nb_fd_close(endpoint->fd);
         nb_list_remove(&endpoint->link);

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The other ends of connections: plain TCP on loopback, on ports that the kernel chooses.
+ */
+#ifndef NB_TESTS_SUPPORT_PEER_H
+#define NB_TESTS_SUPPORT_PEER_H
+
+#include <stdint.h>
+
+#include "base/address.h"
+
+/** A listener, and its address as sessions write it. */
+struct peer {
+        int fd;
+        struct nb_address address;
+        char text[NB_ADDRESS_TEXT_MAX];
+};
+
+/** Listens on an address, "127.0.0.1" or "::1", with a backlog. */
+struct peer peer_listen(const char *ip, int backlog);
+
+void peer_close(struct peer *peer);
+
+/** Waits for a connection. @return owned by the caller, blocking */
+int peer_accept(const struct peer *peer);
+
+/** Connects to an address with port, as text. @return owned by the caller, blocking; -1 with errno if refused */
+int peer_connect(const char *address);
+
+/** The same from a local address without port. */
+int peer_connect_from(const char *ip, const char *address);
+
+/**
+ * Fills a listener's backlog, until the kernel drops who comes.
+ * @param fds  get the connections, at least backlog + 2
+ * @return how many
+ */
+size_t peer_fill_backlog(const struct peer *peer, int *fds, size_t max);
+
+/** The number behind the last colon of an address. */
+uint16_t peer_port(const char *address);
+
+/** Sends a word from one end of a connection to the other and back. */
+void peer_exchange(int fd, int other_fd);
+
+/** Waits until the other end has closed. */
+void peer_expect_end(int fd);
+
+#endif

@@ -616,6 +616,8 @@ static int split_header(struct parser *p, char word[static POLICY_LINE_MAX + 1],
         from = word_to;
         while (from < end && policy_is_blank(text[from]))
                 ++from;
+        while (end > from && policy_is_blank(text[end - 1]))
+                --end;
         memcpy(word, text + 1, word_to - 1);
         word[word_to - 1] = '\0';
         memcpy(name, text + from, end - from);

@@ -19,7 +19,7 @@
  *
  *   BOUND       nb_listen() → STARTING; nb_connect() → CONNECTING
  *   STARTING    the first Listen is outstanding: Listening → LISTENING, Refused → BOUND
- *   LISTENING   connections are pushed; a Listen that is sent again here has an answer that says nothing new
+ *   LISTENING   connections are pushed; Resumed has Listen sent again, whose answer says nothing new
  *   CONNECTING  Connect is outstanding: Connected or Refused → BOUND
  */
 enum control_state {
@@ -37,7 +37,7 @@ struct nb_control {
         bool has_connected; /* it will not listen any more */
         uint64_t rights_base;
         uint64_t rights_inheriting;
-        uint64_t credit;   /* the total that the broker knows, or will by a Listen that is unsent */
+        uint64_t credit;   /* the total that the broker was told */
         uint64_t received; /* connections that the broker has pushed and the guest accepted */
         char *address;     /* the local one, owned */
         char *remote;      /* what CONNECTING connects to, owned; NULL otherwise */
@@ -136,35 +136,15 @@ static int finish_listen(struct nb_control *control) {
         return 0;
 }
 
-/* A control that listens already changes its backlog: there is nothing to wait for. */
-static int relisten(struct nb_control *control, uint32_t backlog) {
-        Nb__Listen listen = NB__LISTEN__INIT;
-        Nb__Request request = NB__REQUEST__INIT;
-        struct nb_endpoint *endpoint = &control->endpoint;
-        int r;
-
-        if (backlog == control->backlog)
-                return 0;
-        control->backlog = backlog;
-        nb_endpoint_begin(endpoint);
-        describe_listen(control, &listen, &request);
-        request.serial = endpoint->serial;
-        r = nb_endpoint_send(endpoint, &request);
-        endpoint->unsent = r == -EAGAIN;
-        return r == -EAGAIN ? 0 : r;
-}
-
 int nb_listen(struct nb_control *control, int backlog) {
-        uint32_t wanted = backlog < 0 ? 0 : (uint32_t)backlog;
-
         if (control->endpoint.error < 0)
                 return control->endpoint.error;
         if (control->has_connected || control->state == CONTROL_CONNECTING)
                 return -EISCONN;
         if (control->state == CONTROL_LISTENING)
-                return relisten(control, wanted);
+                return 0;
         if (control->state == CONTROL_BOUND) {
-                control->backlog = wanted;
+                control->backlog = backlog < 0 ? 0 : (uint32_t)backlog;
                 control->credit = NB_ACCEPT_WINDOW;
                 control->received = 0;
                 set_state(control, CONTROL_STARTING);
@@ -173,21 +153,22 @@ int nb_listen(struct nb_control *control, int backlog) {
         return finish_listen(control);
 }
 
-/* Tells the broker how many more it may push, once that is worth a message. When the channel is full, the next
- * exchange sends a Listen instead, which says the same. */
+/*
+ * Tells the broker how many more it may push, once that is worth a message. The channel cannot be full of these: a broker
+ * that does not read them stops pushing after a window, and without pushed connections there are none. What fails for
+ * want of memory is tried again with the next nb_accept().
+ */
 static void raise_credit(struct nb_control *control) {
-        struct nb_endpoint *endpoint = &control->endpoint;
         Nb__Credit credit = NB__CREDIT__INIT;
         Nb__Request request = NB__REQUEST__INIT;
 
-        if (control->received + NB_ACCEPT_WINDOW < control->credit + CREDIT_STEP)
+        credit.total = control->received + NB_ACCEPT_WINDOW;
+        if (credit.total < control->credit + CREDIT_STEP)
                 return;
-        control->credit = control->received + NB_ACCEPT_WINDOW;
-        credit.total = control->credit;
         request.body_case = NB__REQUEST__BODY_CREDIT;
         request.credit = &credit;
-        if (nb_endpoint_send(endpoint, &request) < 0)
-                nb_endpoint_begin(endpoint);
+        if (nb_endpoint_send(&control->endpoint, &request) == 0)
+                control->credit = credit.total;
 }
 
 static int accept_pushed(struct nb_control *control, struct nb_answer *answer, struct nb_connection **ret) {
@@ -222,6 +203,7 @@ int nb_accept(struct nb_control *control, struct nb_connection **ret) {
         if (control->state != CONTROL_LISTENING)
                 return -EINVAL;
 
+        raise_credit(control);
         do {
                 Nb__Listen listen = NB__LISTEN__INIT;
                 Nb__Request request = NB__REQUEST__INIT;

@@ -64,8 +64,9 @@ static int check_channel(int fd) {
 /* A full backlog makes no descriptor readable, so there is nothing to poll: look again, ever less often. */
 static int connect_patiently(const struct nb_context *context, int fd, const struct sockaddr_un *address) {
         int64_t pause = BACKLOG_PAUSE_FIRST_NS;
+        int64_t waited = 0;
 
-        for (int64_t waited = 0;; waited += pause) {
+        for (;;) {
                 int r;
 
                 if (connect(fd, (const struct sockaddr *)address, sizeof(*address)) == 0)
@@ -77,6 +78,7 @@ static int connect_patiently(const struct nb_context *context, int fd, const str
                 r = nb_context_pause(context, pause);
                 if (r < 0)
                         return r;
+                waited += pause;
                 if (pause < BACKLOG_PAUSE_MAX_NS)
                         pause *= 2;
         }

@@ -128,17 +128,17 @@ static const struct {
         const char *policy;
         const char *message;
 } bad[] = {
-        { "[Tenant]\nName=acme\nUser=0\nUsr=0\n", "policy.conf:4:" },
+        { "[Tenant]\nName=acme\nUser=0\nUsr=0\n", "acme.conf:4:" },
         { "[Tenant]\nName=acme\nUser=no-such-user\n[Protocol web]\nFamily=ip\nDataPath=direct\n",
-          "policy.conf:3:6: error: there is no user 'no-such-user'" },
-        { "[Tenant]\nName=acme\nUser=4294967295\n[Protocol web]\nFamily=ip\nDataPath=direct\n", "policy.conf:3:6:" },
+          "acme.conf:3:6: error: there is no user 'no-such-user'" },
+        { "[Tenant]\nName=acme\nUser=4294967295\n[Protocol web]\nFamily=ip\nDataPath=direct\n", "acme.conf:3:6:" },
         { "[Tenant]\nName=acme\nUser=0\n[Protocol web]\nFamily=ip\n", "DataPath=" },
         { "[Tenant]\nName=acme\nUser=0\n[Protocol web]\nFamily=ip\nDataPath=direct\nConnect=10.0.0.0/8x:1\n",
-          "policy.conf:7:" },
+          "acme.conf:7:" },
         { "[Tenant]\nName=acme\nUser=0\n[Protocol web]\nFamily=ip\nDataPath=direct\nConnect=10.0.0.1/8:1\n",
           "Connect=10.0.0.0/8:1" },
         { "[Tenant]\nName=acme\nUser=0\n[Protocol web]\nFamily=ip\nDataPath=direct\nConnect=10.0.0.0/33:1\n",
-          "policy.conf:7:" },
+          "acme.conf:7:" },
 };
 
 START_TEST(a_bad_policy_is_ex_config) {
@@ -158,40 +158,62 @@ static int check_path(const struct daemon *daemon, const char *path, char **ret_
 }
 
 START_TEST(what_is_no_policy_file_is_ex_config) {
-        NB_CLEANUP_FREE char *output = NULL, *fifo_output = NULL;
-        char fifo[HARNESS_PATH_MAX + 8];
+        NB_CLEANUP_FREE char *missing = NULL, *fifo = NULL;
+        char path[HARNESS_PATH_MAX + 8];
         struct daemon daemon;
 
         daemon_init(&daemon);
-        ck_assert_int_eq(check_policy(&daemon, &output), EX_CONFIG);
-        ck_assert_ptr_nonnull(strstr(output, "No such file"));
-        (void)snprintf(fifo, sizeof(fifo), "%s/fifo", daemon.folder);
-        ck_assert_int_eq(mkfifo(fifo, 0600), 0);
-        ck_assert_int_eq(check_path(&daemon, fifo, &fifo_output), EX_CONFIG);
-        ck_assert_ptr_nonnull(strstr(fifo_output, "not a regular file"));
+        (void)snprintf(path, sizeof(path), "%s/a.conf", daemon.policy_path);
+        ck_assert_int_eq(check_path(&daemon, path, &missing), EX_CONFIG);
+        ck_assert_ptr_nonnull(strstr(missing, "No such file"));
+        ck_assert_int_eq(mkfifo(path, 0600), 0);
+        ck_assert_int_eq(check_path(&daemon, path, &fifo), EX_CONFIG);
+        ck_assert_ptr_nonnull(strstr(fifo, "not a regular file"));
+        /* Also where it was found in a folder. */
+        ck_assert_int_eq(check_policy(&daemon, NULL), EX_CONFIG);
+        daemon_deinit(&daemon);
+}
+END_TEST
+
+START_TEST(a_file_is_a_policy) {
+        char path[HARNESS_PATH_MAX + 16];
+        struct daemon daemon;
+
+        init(&daemon);
+        (void)snprintf(path, sizeof(path), "%s/acme.conf", daemon.policy_path);
+        ck_assert_int_eq(check_path(&daemon, path, NULL), 0);
         daemon_deinit(&daemon);
 }
 END_TEST
 
 START_TEST(a_folder_is_one_policy) {
         NB_CLEANUP_FREE char *good = NULL, *refused = NULL;
-        char folder[HARNESS_PATH_MAX], drop_in[HARNESS_PATH_MAX + 16];
+        char drop_in[HARNESS_PATH_MAX + 16];
         struct daemon daemon;
 
-        daemon_init(&daemon);
-        (void)snprintf(folder, sizeof(folder), "%s", daemon.folder);
-        daemon_write_policy(&daemon, POLICY, 1u);
-        (void)snprintf(daemon.policy_path, sizeof(daemon.policy_path), "%s/second.conf", daemon.folder);
-        daemon_write_policy(&daemon, "[Tenant]\nName=second\nUser=1\n");
-        (void)snprintf(daemon.policy_path, sizeof(daemon.policy_path), "%s/not-read.txt", daemon.folder);
-        daemon_write_policy(&daemon, "this is not read\n");
-        ck_assert_int_eq(check_path(&daemon, folder, &good), 0);
+        init(&daemon);
+        daemon_write_policy_file(&daemon, "second.conf", "[Tenant]\nName=second\nUser=1\n");
+        daemon_write_policy_file(&daemon, "not-read.txt", "this is not read\n");
+        daemon_write_policy_file(&daemon, ".hidden.conf", "this is not read\n");
+        ck_assert_int_eq(check_policy(&daemon, &good), 0);
         ck_assert_ptr_nonnull(strstr(good, "2 tenants"));
 
-        (void)snprintf(drop_in, sizeof(drop_in), "%s/second.conf.d", folder);
+        (void)snprintf(drop_in, sizeof(drop_in), "%s/second.conf.d", daemon.policy_path);
         ck_assert_int_eq(mkdir(drop_in, 0700), 0);
-        ck_assert_int_eq(check_path(&daemon, folder, &refused), EX_CONFIG);
+        ck_assert_int_eq(check_policy(&daemon, &refused), EX_CONFIG);
         ck_assert_ptr_nonnull(strstr(refused, "drop-ins are not supported"));
+        daemon_deinit(&daemon);
+}
+END_TEST
+
+START_TEST(two_files_cannot_hold_one_tenant) {
+        NB_CLEANUP_FREE char *output = NULL;
+        struct daemon daemon;
+
+        init(&daemon);
+        daemon_write_policy_file(&daemon, "second.conf", POLICY, 1u);
+        ck_assert_int_eq(check_policy(&daemon, &output), EX_CONFIG);
+        ck_assert_ptr_nonnull(strstr(output, "second.conf:2:"));
         daemon_deinit(&daemon);
 }
 END_TEST
@@ -483,7 +505,9 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, a_good_policy_is_valid);
         tcase_add_loop_test(tcase, a_bad_policy_is_ex_config, 0, sizeof(bad) / sizeof(bad[0]));
         tcase_add_test(tcase, what_is_no_policy_file_is_ex_config);
+        tcase_add_test(tcase, a_file_is_a_policy);
         tcase_add_test(tcase, a_folder_is_one_policy);
+        tcase_add_test(tcase, two_files_cannot_hold_one_tenant);
         tcase_add_test(tcase, the_path_is_removed_at_the_end);
         tcase_add_test(tcase, a_stale_socket_is_replaced);
         tcase_add_test(tcase, a_live_socket_is_not_replaced);

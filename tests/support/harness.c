@@ -63,20 +63,49 @@ void daemon_init(struct daemon *daemon) {
         /* Other users reach the socket in it. */
         ck_assert_int_eq(chmod(daemon->folder, 0755), 0);
         set_path(daemon, daemon->socket_path, "session.sock");
-        set_path(daemon, daemon->policy_path, "policy.conf");
+        set_path(daemon, daemon->policy_path, "policy");
         set_path(daemon, daemon->audit_path, "audit");
         set_path(daemon, daemon->stderr_path, "stderr");
+        ck_assert_int_eq(mkdir(daemon->policy_path, 0755), 0);
+}
+
+static void policy_file(const struct daemon *daemon, char path[static HARNESS_PATH_MAX], const char *name) {
+        ck_assert_int_lt(snprintf(path, HARNESS_PATH_MAX, "%s/policy/%s", daemon->folder, name), HARNESS_PATH_MAX);
+}
+
+__attribute__((format(printf, 3, 0))) static void write_policy_file(const struct daemon *daemon, const char *name,
+                                                                    const char *format, va_list arguments) {
+        char path[HARNESS_PATH_MAX];
+        FILE *file;
+
+        policy_file(daemon, path, name);
+        file = fopen(path, "we");
+        ck_assert_ptr_nonnull(file);
+        ck_assert_int_gt(vfprintf(file, format, arguments), 0);
+        ck_assert_int_eq(fclose(file), 0);
 }
 
 void daemon_write_policy(const struct daemon *daemon, const char *format, ...) {
-        FILE *file = fopen(daemon->policy_path, "we");
         va_list arguments;
 
-        ck_assert_ptr_nonnull(file);
         va_start(arguments, format);
-        ck_assert_int_gt(vfprintf(file, format, arguments), 0);
+        write_policy_file(daemon, "acme.conf", format, arguments);
         va_end(arguments);
-        ck_assert_int_eq(fclose(file), 0);
+}
+
+void daemon_write_policy_file(const struct daemon *daemon, const char *name, const char *format, ...) {
+        va_list arguments;
+
+        va_start(arguments, format);
+        write_policy_file(daemon, name, format, arguments);
+        va_end(arguments);
+}
+
+void daemon_remove_policy(const struct daemon *daemon, const char *name) {
+        char path[HARNESS_PATH_MAX];
+
+        policy_file(daemon, path, name);
+        ck_assert_int_eq(unlink(path), 0);
 }
 
 char *daemon_read(const char *path) {
@@ -103,24 +132,27 @@ char *daemon_read(const char *path) {
         return text;
 }
 
-static void remove_file(const struct daemon *daemon, const char *name) {
-        char path[HARNESS_PATH_MAX + 256];
+static void remove_folder(const char *path) {
+        char inner[HARNESS_PATH_MAX + 256];
+        DIR *folder = opendir(path);
+        const struct dirent *entry;
 
-        (void)snprintf(path, sizeof(path), "%s/%s", daemon->folder, name);
-        if (unlink(path) < 0)
-                (void)rmdir(path);
+        while (folder && (entry = readdir(folder))) {
+                if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+                        continue;
+                (void)snprintf(inner, sizeof(inner), "%s/%s", path, entry->d_name);
+                if (unlink(inner) < 0)
+                        (void)rmdir(inner);
+        }
+        if (folder)
+                (void)closedir(folder);
+        (void)rmdir(path);
 }
 
 void daemon_deinit(struct daemon *daemon) {
-        DIR *folder = opendir(daemon->folder);
-        const struct dirent *entry;
-
         ck_assert_int_eq(daemon->pid, -1);
-        while (folder && (entry = readdir(folder)))
-                remove_file(daemon, entry->d_name);
-        if (folder)
-                (void)closedir(folder);
-        (void)rmdir(daemon->folder);
+        remove_folder(daemon->policy_path);
+        remove_folder(daemon->folder);
         daemon->notify_fd = nb_fd_close(daemon->notify_fd);
 }
 

@@ -27,7 +27,7 @@
 struct daemon {
         char folder[32];
         char socket_path[HARNESS_PATH_MAX];
-        char policy_path[HARNESS_PATH_MAX];
+        char policy_path[HARNESS_PATH_MAX]; /* a folder: each tenant has a file */
         char audit_path[HARNESS_PATH_MAX];
         char stderr_path[HARNESS_PATH_MAX];
         int notify_fd; /* the other end of NOTIFY_SOCKET */
@@ -48,8 +48,15 @@ struct daemon_options {
 /** Makes the folder and starts nothing. */
 void daemon_init(struct daemon *daemon);
 
-/** Writes the policy, whole. "%" is printf's. */
+/** Writes the policy of a test that has one tenant: the file acme.conf, whole. "%" is printf's. */
 void daemon_write_policy(const struct daemon *daemon, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/** Writes a file of the policy, whole. @param name  with ".conf" */
+void daemon_write_policy_file(const struct daemon *daemon, const char *name, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/** Removes a file of the policy. */
+void daemon_remove_policy(const struct daemon *daemon, const char *name);
 
 /** Starts netbrokerd (environment NETBROKERD) and waits until it serves. @param options  NULL: the usual way */
 void daemon_start(struct daemon *daemon, const struct daemon_options *options);

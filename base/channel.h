@@ -45,10 +45,10 @@ int nb_channel_send(int fd, const void *message, size_t length, const int *fds, 
  * Receives one message without waiting. Every received descriptor is CLOEXEC.
  * @param buffer   at least NB_CHANNEL_MESSAGE_MAX bytes
  * @param ret_fds  owned by the caller on success; empty otherwise
- * @return the length (> 0); 0 at the end of the channel or for an empty message, which is not told apart from it; -EAGAIN; -EBADMSG
- *         when the message was cut, or carried anything but descriptors and credentials (its descriptors are closed); -EMFILE when
- *         this process's descriptor table was too full to receive them (those that did arrive are closed, the message is lost);
- *         another -errno.
+ * @return the length (> 0); 0 at the end of the channel or for an empty message, which is not told apart from
+ *         it; -EAGAIN; -EBADMSG when the message was cut, or carried anything but descriptors and credentials
+ *         (its descriptors are closed); -EMFILE when this process's descriptor table was too full to receive
+ *         them (those that did arrive are closed, the message is lost); another -errno.
  */
 int nb_channel_receive(int fd, void *buffer, struct nb_channel_fds *ret_fds);
 

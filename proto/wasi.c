@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <stddef.h>
 
-/* Each pair once; the order is WASI's, so that an index is a WASI errno. On Linux EOPNOTSUPP is ENOTSUP and EWOULDBLOCK is
- * EAGAIN. */
+/* Each pair once; the order is WASI's, so that an index is a WASI errno. On Linux EOPNOTSUPP is ENOTSUP and
+ * EWOULDBLOCK is EAGAIN. */
 static const int host_errnos[] = {
         [NB_WASI_E2BIG] = E2BIG,
         [NB_WASI_EACCES] = EACCES,

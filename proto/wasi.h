@@ -11,8 +11,8 @@
 #include <stdint.h>
 
 /**
- * A right is missing (WASI `notcapable`), which Linux has no errno for. It lies behind Linux's last errno (4095 is the kernel's
- * MAX_ERRNO), so that it is never mistaken for one.
+ * A right is missing (WASI `notcapable`), which Linux has no errno for. It lies behind Linux's last errno
+ * (4095 is the kernel's MAX_ERRNO), so that it is never mistaken for one.
  */
 #define NB_ENOTCAPABLE 4096
 
@@ -118,16 +118,15 @@ int nb_wasi_errno_to_host(uint32_t error);
 #define NB_RIGHTS_KNOWN ((UINT64_C(1) << 33) - 1)
 
 /** What a stream can use. */
-#define NB_RIGHTS_STREAM                                                                                    \
-        (NB_RIGHT_FD_READ | NB_RIGHT_FD_WRITE | NB_RIGHT_FD_FDSTAT_SET_FLAGS | NB_RIGHT_FD_FILESTAT_GET | \
+#define NB_RIGHTS_STREAM                                                                                               \
+        (NB_RIGHT_FD_READ | NB_RIGHT_FD_WRITE | NB_RIGHT_FD_FDSTAT_SET_FLAGS | NB_RIGHT_FD_FILESTAT_GET |              \
          NB_RIGHT_POLL_FD_READWRITE | NB_RIGHT_SOCK_SHUTDOWN)
 
 /** What a connection can use itself. */
 #define NB_RIGHTS_CONNECTION (NB_RIGHT_FD_FDSTAT_SET_FLAGS | NB_RIGHT_FD_FILESTAT_GET | NB_RIGHT_POLL_FD_READWRITE)
 
 /** What a control can use itself. */
-#define NB_RIGHTS_CONTROL \
-        (NB_RIGHTS_CONNECTION | NB_RIGHT_SOCK_ACCEPT | NB_RIGHT_SOCK_CONNECT | NB_RIGHT_SOCK_LISTEN)
+#define NB_RIGHTS_CONTROL (NB_RIGHTS_CONNECTION | NB_RIGHT_SOCK_ACCEPT | NB_RIGHT_SOCK_CONNECT | NB_RIGHT_SOCK_LISTEN)
 
 /** What a protocol can use itself. */
 #define NB_RIGHTS_PROTOCOL (NB_RIGHT_FD_FILESTAT_GET | NB_RIGHT_SOCK_BIND)

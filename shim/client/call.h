@@ -2,8 +2,9 @@
 /*
  * An object's end of its channel, and the one exchange of a request for its reply that all of them make.
  *
- * At most one request is outstanding on a channel. It is described again by each call that continues it, so that what was
- * interrupted (-EINTR), or not waited for, or asked for again by a broker that came back (Resumed), is sent from the same description.
+ * At most one request is outstanding on a channel. It is described again by each call that continues it, so
+ * that what was interrupted (-EINTR), or not waited for, or asked for again by a broker that came back
+ * (Resumed), is sent from the same description.
  *
  * `serial` tells the broker a repeated request from a new one: Resumed can cross with a request that the new
  * broker reads by itself, which is then answered once and not twice.
@@ -63,8 +64,8 @@ int nb_endpoint_send(struct nb_endpoint *endpoint, Nb__Request *request);
  * Sends `request` if that is due, and receives frames until one is not Resumed; each Resumed sends the request again.
  * @param wait  whether to wait; else -EAGAIN says that there is nothing yet
  * @param ret   filled in on success, its descriptors owned by the caller; nb_endpoint_settle() closes an answer
- * @return 0; -EAGAIN; -EINTR, or what else the wait function failed with: the same call continues; -EMFILE: the frame is lost, and
- *         with it what it gave; -EPIPE, -EPROTO: the endpoint is broken; another -errno.
+ * @return 0; -EAGAIN; -EINTR, or what else the wait function failed with: the same call continues; -EMFILE:
+ *         the frame is lost, and with it what it gave; -EPIPE, -EPROTO: the endpoint is broken; another -errno.
  */
 int nb_exchange(struct nb_endpoint *endpoint, Nb__Request *request, bool wait, struct nb_answer *ret);
 
@@ -72,8 +73,8 @@ int nb_exchange(struct nb_endpoint *endpoint, Nb__Request *request, bool wait, s
  * Judges an answer by its kind. The request counts as answered, whatever comes of it.
  * @param expected  the kind that means success
  * @param n_fds     how many descriptors come with that kind
- * @return 0 when it is that kind, its descriptors left in `answer`. Otherwise the descriptors are closed: the refusal's negative
- *         errno (its reason is kept when it is -EACCES), or -EPROTO and the endpoint is broken.
+ * @return 0 when it is that kind, its descriptors left in `answer`. Otherwise the descriptors are closed: the
+ *         refusal's negative errno (its reason is kept when it is -EACCES), or -EPROTO and the endpoint is broken.
  */
 int nb_endpoint_settle(struct nb_endpoint *endpoint, struct nb_answer *answer, Nb__Reply__BodyCase expected,
                        size_t n_fds);

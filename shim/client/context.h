@@ -3,9 +3,10 @@
  * What all objects of one session share: how to wait, why the policy last said no, and the memory to receive into.
  *
  * A frame can be 64 KiB long and its decoded form longer still. That is too much for each of thousands of controls,
- * and for the small stacks of hosts that run guests as fibers, so a session has it once, and its objects take turns. It is one
- * allocation whose untouched pages cost no memory: the usual frame touches two or three of them. Nothing stays in it
- * while a call waits, so a wait function may run other calls on other objects of the session meanwhile.
+ * and for the small stacks of hosts that run guests as fibers, so a session has it once, and its objects take
+ * turns. It is one allocation whose untouched pages cost no memory: the usual frame touches two or three of
+ * them. Nothing stays in it while a call waits, so a wait function may run other calls on other objects of
+ * the session meanwhile.
  */
 #ifndef NB_SHIM_CLIENT_CONTEXT_H
 #define NB_SHIM_CLIENT_CONTEXT_H

@@ -154,9 +154,9 @@ int nb_listen(struct nb_control *control, int backlog) {
 }
 
 /*
- * Tells the broker how many more it may push, once that is worth a message. The channel cannot be full of these: a broker
- * that does not read them stops pushing after a window, and without pushed connections there are none. What fails for
- * want of memory is tried again with the next nb_accept().
+ * Tells the broker how many more it may push, once that is worth a message. The channel cannot be full of
+ * these: a broker that does not read them stops pushing after a window, and without pushed connections there
+ * are none. What fails for want of memory is tried again with the next nb_accept().
  */
 static void raise_credit(struct nb_control *control) {
         Nb__Credit credit = NB__CREDIT__INIT;

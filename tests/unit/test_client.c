@@ -2,9 +2,10 @@
 /*
  * The client against a broker that is played by the test.
  *
- * The client waits nowhere but in the wait function of its session, so that is where the fake broker lives: each wait runs the
- * next step of a script, which reads what was asked and answers, or interrupts. So there are no threads, and whatever
- * the client waits for without a step being left fails the test. Descriptors are counted around every test.
+ * The client waits nowhere but in the wait function of its session, so that is where the fake broker lives:
+ * each wait runs the next step of a script, which reads what was asked and answers, or interrupts. So there
+ * are no threads, and whatever the client waits for without a step being left fails the test. Descriptors are
+ * counted around every test.
  */
 #include <check.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * nb_lockdown(): each escape is tried twice, in a child of its own on real sockets: without the walls, where it must work (or the
- * test could not fail), and behind them.
+ * nb_lockdown(): each escape is tried twice, in a child of its own on real sockets: without the walls, where
+ * it must work (or the test could not fail), and behind them.
  */
 #include <arpa/inet.h>
 #include <check.h>
@@ -437,7 +437,7 @@ static int unshare_files(struct fixture *fixture) {
         return result(unshare(CLONE_FILES));
 }
 
-/* As a call that libc does not make, with the flag beside garbage. Not for root alone: a user namespace needs no privilege. */
+/* With garbage beside the flag. A user namespace needs no privilege. */
 static int clone_namespace(struct fixture *fixture) {
         long r = syscall(SYS_clone, (1L << 40) | CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
 

@@ -7,20 +7,22 @@
  * descriptor to read and write. Freeing an object closes its descriptor, which is how authority is given back;
  * there is nothing else to clean up. Objects made from an object live on when that one is freed.
  *
- * A call that waits and is interrupted (-EINTR from the wait function, or whatever else that fails with) leaves its request outstanding: the same
- * call, repeated, goes on waiting for it. Only nb_session_open() starts anew.
+ * A call that waits and is interrupted (-EINTR from the wait function, or whatever else that fails with)
+ * leaves its request outstanding: the same call, repeated, goes on waiting for it. Only nb_session_open()
+ * starts anew.
  *
- * Errors are negative errnos; results are untouched then. Beside each function's own, every function that asks the broker can return:
+ * Errors are negative errnos; results are untouched then. Beside each function's own, every function that
+ * asks the broker can return:
  *   -EACCES         the policy does not grant it (nb_session_last_denial() may know why)
  *   -NB_ENOTCAPABLE a right is missing
  *   -EPIPE          the broker has closed the object, or is gone
  *   -EPROTO         the broker sent something that it must not send; the object is unusable, and says so from then on
  *   -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM  a limit here or there
  *
- * Threads: objects of one session may not be used by two threads at once; different sessions are independent. They share
- * the memory into which frames are received, some 226 KiB of which a few pages are ever touched. While a call is in the
- * wait function, others of the same thread may use other objects of the session, so that fibers can share one; the object itself
- * must not be used or freed.
+ * Threads: objects of one session may not be used by two threads at once; different sessions are independent.
+ * They share the memory into which frames are received, some 226 KiB of which a few pages are ever touched.
+ * While a call is in the wait function, others of the same thread may use other objects of the session, so
+ * that fibers can share one; the object itself must not be used or freed.
  */
 #ifndef NETBROKER_CLIENT_H
 #define NETBROKER_CLIENT_H
@@ -58,8 +60,8 @@ enum nb_socket_type {
 #define NB_NONBLOCK 0x4u /* WASI's fdflags.nonblock: nb_accept() and nb_connect() do not wait */
 
 /**
- * Waits until a descriptor is ready or the time is over: ppoll() with a relative timeout. The library waits nowhere else, so that
- * a host with fibers or an event loop can put its own in here.
+ * Waits until a descriptor is ready or the time is over: ppoll() with a relative timeout. The library waits
+ * nowhere else, so that a host with fibers or an event loop can put its own in here.
  * @param fds         as for poll(); `revents` are to be filled in. NULL with `n_fds` 0 only lets the time pass.
  * @param timeout_ns  nanoseconds; negative: for ever; 0: only look
  * @return the number of ready descriptors, 0 when the time is over, or -errno (-EINTR makes the caller return it)
@@ -69,7 +71,7 @@ typedef int (*nb_wait_function)(void *data, struct pollfd *fds, nfds_t n_fds, in
 struct nb_session_options {
         size_t size;             /* sizeof(struct nb_session_options), so that fields can be added */
         const char *socket_path; /* the broker's socket; NULL: NB_SOCKET_PATH_DEFAULT. Ignored with session_fd. */
-        int session_fd; /* a connected SEQPACKET socket to a broker, consumed unless `size` is wrong; -1: connect to socket_path */
+        int session_fd;        /* a connected SEQPACKET socket to a broker, consumed in any case; -1: use socket_path */
         const char *tenant;    /* NULL: the only one that fits */
         const char *label;     /* for the audit log; NULL: none */
         nb_wait_function wait; /* NULL: ppoll() */
@@ -84,10 +86,11 @@ struct nb_session_options {
  * Connects to the broker, agrees on a version, and receives the tenant's protocols.
  * @param options  borrowed; NULL for the defaults
  * @param ret      owned by the caller: nb_session_free()
- * @return 0, or a negative errno: -ENOENT or -ECONNREFUSED when there is no broker at the path; -ENAMETOOLONG for a path that
- *         does not fit a socket's address; -ETIMEDOUT when its backlog stayed full for ten seconds; -EPROTONOSUPPORT when no version
- *         fits; -EACCES when no tenant fits; -EMFILE at the tenant's limit; -EINVAL for options that are too long or no UTF-8, of a newer
- *         library that says what this one does not know, or a session_fd of another kind; -EINTR, with session_fd closed.
+ * @return 0, or a negative errno: -ENOENT or -ECONNREFUSED when there is no broker at the path; -ENAMETOOLONG
+ *         for a path that does not fit a socket's address; -ETIMEDOUT when its backlog stayed full for ten
+ *         seconds; -EPROTONOSUPPORT when no version fits; -EACCES when no tenant fits; -EMFILE at the
+ *         tenant's limit; -EINVAL for options that are too long or no UTF-8, of a newer library that says
+ *         what this one does not know, or a session_fd of another kind; -EINTR, with session_fd closed.
  */
 NB_EXPORT int nb_session_open(const struct nb_session_options *options, struct nb_session **ret);
 
@@ -122,16 +125,17 @@ NB_EXPORT const char *nb_protocol_name(const struct nb_protocol *protocol);
 NB_EXPORT void nb_protocol_rights(const struct nb_protocol *protocol, uint64_t *ret_base, uint64_t *ret_inheriting);
 
 /**
- * Makes a control: a socket in the broker, bound to `address`. One round trip, which is waited for whatever the flags are. When it was
- * interrupted and something else is asked for next, the first control is closed as it comes.
+ * Makes a control: a socket in the broker, bound to `address`. One round trip, which is waited for whatever
+ * the flags are. When it was interrupted and something else is asked for next, the first control is closed as
+ * it comes.
  * @param address            "192.0.2.1:80", "[2001:db8::1]:80"; port 0 leaves the choice to the broker
  * @param length             of `address` in bytes
- * @param rights_base        what the control may do (WASI preview 1 bits); more than the policy gives is -NB_ENOTCAPABLE
+ * @param rights_base        what the control may do (WASI preview 1 bits); -NB_ENOTCAPABLE beyond the policy's
  * @param rights_inheriting  what can be derived from it
  * @param flags              0 or NB_NONBLOCK
  * @param ret                owned by the caller: nb_control_free()
- * @return 0, or a negative errno: -EINVAL for a text that is no address, -EAFNOSUPPORT for one that the protocol has not, -EADDRINUSE,
- *         -EADDRNOTAVAIL, -ENOTSUP for a type that the protocol has not.
+ * @return 0, or a negative errno: -EINVAL for a text that is no address, -EAFNOSUPPORT for one that the
+ *         protocol has not, -EADDRINUSE, -EADDRNOTAVAIL, -ENOTSUP for a type that the protocol has not.
  */
 NB_EXPORT int nb_open(struct nb_protocol *protocol, const char *address, size_t length, enum nb_socket_type type,
                       uint64_t rights_base, uint64_t rights_inheriting, uint32_t flags, struct nb_control **ret);
@@ -149,16 +153,17 @@ NB_EXPORT void nb_control_rights(const struct nb_control *control, uint64_t *ret
 NB_EXPORT const char *nb_control_address(const struct nb_control *control);
 
 /**
- * The descriptor to poll, and the events to poll it for, until nb_accept() or nb_connect() will not wait. Do not read it.
+ * The descriptor to poll, and the events to poll it for, until nb_accept() or nb_connect() will not wait. It
+ * is not to be read.
  * @param ret_events  POLLIN, whatever is waited for, and POLLOUT while a request could not be sent yet
  * @return the descriptor, borrowed
  */
 NB_EXPORT int nb_control_poll_fd(const struct nb_control *control, short *ret_events);
 
 /**
- * Starts listening. One round trip, which is waited for whatever the flags are. On a control that listens it does nothing: the first
- * backlog stays.
- * @param backlog  how many peers may wait in the kernel; values below 1 and above the kernel's maximum are adjusted as listen() does
+ * Starts listening. One round trip, which is waited for whatever the flags are. On a control that listens it
+ * does nothing: the first backlog stays.
+ * @param backlog  how many peers may wait in the kernel, which adjusts it as listen() does
  * @return 0, or a negative errno: -EISCONN on a control that has connected or is connecting; -EADDRINUSE.
  */
 NB_EXPORT int nb_listen(struct nb_control *control, int backlog);
@@ -166,19 +171,23 @@ NB_EXPORT int nb_listen(struct nb_control *control, int backlog);
 /**
  * Takes the next connection. No round trip: the broker has pushed it already, or this waits.
  * @param ret  owned by the caller: nb_connection_free()
- * @return 0, or a negative errno: -EAGAIN with NB_NONBLOCK when there is none; -EINVAL on a control that does not listen;
- *         -EMFILE when this process had no room for the descriptor: that connection is lost, the next may be had.
+ * @return 0, or a negative errno: -EAGAIN with NB_NONBLOCK when there is none; -EINVAL on a control that does
+ *         not listen; -EMFILE when this process had no room for the descriptor: that connection is lost,
+ *         the next may be had.
  */
 NB_EXPORT int nb_accept(struct nb_control *control, struct nb_connection **ret);
 
 /**
- * Connects to `address`. One round trip. A control whose bind address left the port open connects any number of times, one after the
- * other; each makes a connection of its own.
+ * Connects to `address`. One round trip. A control whose bind address left the port open connects any number
+ * of times, one after the other; each makes a connection of its own.
  *
- * With NB_NONBLOCK the first call returns -EINPROGRESS, and the same call, repeated when the control is readable, yields the result.
+ * With NB_NONBLOCK the first call returns -EINPROGRESS, and the same call, repeated when the control is
+ * readable, yields the result.
  * @param ret  owned by the caller: nb_connection_free()
- * @return 0, or a negative errno: -EINPROGRESS; -EALREADY while it lasts, or when another address is being connected to; -ECONNREFUSED, -ETIMEDOUT,
- *         -EHOSTUNREACH, -ENETUNREACH as connect(2); -EAGAIN when the broker has too many under way for this tenant; -EINVAL for a text that is no address or a control that listens.
+ * @return 0, or a negative errno: -EINPROGRESS; -EALREADY while it lasts, or when another address is being
+ *         connected to; -ECONNREFUSED, -ETIMEDOUT, -EHOSTUNREACH, -ENETUNREACH as connect(2); -EAGAIN when the
+ *         broker has too many under way for this tenant; -EINVAL for a text that is no address or a control
+ *         that listens.
  */
 NB_EXPORT int nb_connect(struct nb_control *control, const char *address, size_t length, struct nb_connection **ret);
 

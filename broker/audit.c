@@ -123,7 +123,8 @@ void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record
         NB_CLEANUP_FREE char *line = NULL;
         json_t *object;
 
-        if (audit->log->level < level)
+        /* A file of its own gets every refusal: a quiet log is no reason to miss one. */
+        if (audit->log->level < level && (allowed || audit->fd < 0))
                 return;
         if (!allowed && !take_token(rate, now_ms)) {
                 rate->suppressed++;

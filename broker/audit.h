@@ -4,7 +4,7 @@
  *
  * Names and addresses in it come from strangers: they are escaped, and so is all that is not printable ASCII. Refusals are
  * rate-limited for each tenant, so that a flood of one's fills no disk and hides no other's; what was left out is counted in
- * the next record. Allowed decisions are written at log level "info" only.
+ * the next record. Allowed decisions are written at log level "info" only; refusals have no level in a file of their own.
  */
 #ifndef NB_BROKER_AUDIT_H
 #define NB_BROKER_AUDIT_H

@@ -71,9 +71,9 @@ typedef int (*nb_wait_function)(void *data, struct pollfd *fds, nfds_t n_fds, in
 struct nb_session_options {
         size_t size;             /* sizeof(struct nb_session_options), so that fields can be added */
         const char *socket_path; /* the broker's socket; NULL: NB_SOCKET_PATH_DEFAULT. Ignored with session_fd. */
-        int session_fd; /* a connected SEQPACKET socket to a broker, consumed also on failure, but for a wrong size; -1: none */
-        const char *tenant;    /* NULL: the only one that fits */
-        const char *label;     /* for the audit log; NULL: none */
+        int session_fd;     /* a connected SEQPACKET socket; consumed also on failure, but for a wrong size; -1: none */
+        const char *tenant; /* NULL: the only one that fits */
+        const char *label;  /* for the audit log; NULL: none */
         nb_wait_function wait; /* NULL: ppoll() */
         void *wait_data;       /* passed to `wait` */
 };

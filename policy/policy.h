@@ -113,7 +113,8 @@ struct policy_verdict {
         bool allowed;
         const struct policy_rule *rule; /* that decided; NULL where none matched. Lives as long as the policy. */
         char reason[384];               /* printable text, always set */
-        char remedy[128]; /* the line that would allow it; empty where it is allowed, and where no line of rules would */
+        char remedy
+                [128]; /* the line that would allow it; empty where it is allowed, and where no line of rules would */
 };
 
 /** @return an empty policy owned by the caller, or NULL without memory. */

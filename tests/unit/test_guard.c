@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -201,6 +202,42 @@ START_TEST(the_table_is_sound) {
 }
 END_TEST
 
+/** Reads the man page. @return owned by the caller; NULL where the sources are not there. */
+static char *read_man_page(void) {
+        const char *folder = getenv("SRCDIR");
+        char path[4096], *text = NULL;
+        size_t size = 0;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/man/netbroker.conf.5", folder ? folder : ".");
+        file = fopen(path, "re");
+        if (!file)
+                return NULL;
+        if (getdelim(&text, &size, '\0', file) < 0)
+                ck_abort_msg("%s cannot be read", path);
+        fclose(file);
+        return text;
+}
+
+START_TEST(the_man_page_has_the_table) {
+        char *page = read_man_page();
+        char ip[NB_ADDRESS_TEXT_MAX], line[128];
+
+        ck_assert_msg(page != NULL, "man/netbroker.conf.5 is not below SRCDIR");
+        for (size_t i = 0; i < policy_guard_count(); ++i) {
+                const struct nb_prefix *range = &policy_guard_at(i)->range;
+
+                nb_ip_format(&range->ip, ip);
+                if (range->length == (range->ip.family == AF_INET ? 32 : 128))
+                        snprintf(line, sizeof(line), "\n.It %s Ta ", ip);
+                else
+                        snprintf(line, sizeof(line), "\n.It %s/%u Ta ", ip, range->length);
+                ck_assert_msg(strstr(page, line), "netbroker.conf(5) lacks the line of %s", ip);
+        }
+        free(page);
+}
+END_TEST
+
 static Suite *guard_suite(void) {
         Suite *suite = suite_create("guard");
         TCase *tcase = tcase_create("guard");
@@ -212,6 +249,7 @@ static Suite *guard_suite(void) {
         tcase_add_test(tcase, the_reason_is_the_rule_that_names_it);
         tcase_add_test(tcase, listen_and_accept_are_not_guarded);
         tcase_add_test(tcase, the_table_is_sound);
+        tcase_add_test(tcase, the_man_page_has_the_table);
         suite_add_tcase(suite, tcase);
         return suite;
 }

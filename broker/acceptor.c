@@ -114,7 +114,7 @@ static int push(struct acceptor *acceptor, int fd, const struct nb_address *peer
         accepted.peer = text;
         reply.body_case = NB__REPLY__BODY_ACCEPTED;
         reply.accepted = &accepted;
-        return endpoint_reply(&acceptor->control->endpoint, &reply, fd);
+        return endpoint_push(&acceptor->control->endpoint, &reply, fd);
 }
 
 static bool is_shortage(int error) {

@@ -69,8 +69,7 @@ static void handle_frame(struct endpoint *endpoint, size_t length) {
         case SERIAL_NEW:
                 break;
         }
-        /* Credit follows pushed descriptors that may rightly be unread. */
-        if (request->body_case != NB__REQUEST__BODY_CREDIT && has_unread_fd(endpoint)) {
+        if (has_unread_fd(endpoint)) {
                 endpoint_violation(endpoint, "a request before the last answer was read");
                 return;
         }
@@ -165,6 +164,10 @@ int endpoint_reply(struct endpoint *endpoint, const Nb__Reply *reply, int fd) {
         if (r == 0 && fd >= 0)
                 endpoint->may_have_unread_fd = true;
         return r;
+}
+
+int endpoint_push(struct endpoint *endpoint, const Nb__Reply *reply, int fd) {
+        return nb_reply_send(endpoint->fd, reply, &fd, 1);
 }
 
 int endpoint_refuse(struct endpoint *endpoint, enum nb_wasi_errno error, const char *reason) {

@@ -46,7 +46,7 @@ struct endpoint {
         struct watch watch;
         int fd;
         uint64_t last_serial;    /* of the newest request */
-        bool may_have_unread_fd; /* we sent one and do not know yet that it was received */
+        bool may_have_unread_fd; /* we answered with one and do not know yet that it was received */
 };
 
 /** Starts serving `fd`. @param fd consumed on success only @return 0 or -errno */
@@ -64,6 +64,9 @@ void endpoint_end(struct endpoint *endpoint);
  * @return 0; -ETOOMANYREFS when too many descriptors are in flight; another -errno: the peer is gone or does not read
  */
 int endpoint_reply(struct endpoint *endpoint, const Nb__Reply *reply, int fd);
+
+/** Sends what was not asked for, within credit: it may be unread when the next request comes. As endpoint_reply(). */
+int endpoint_push(struct endpoint *endpoint, const Nb__Reply *reply, int fd);
 
 /** Answers with an errno; `reason` may be NULL and is sent only if the tenant's policy lets the guest know. */
 int endpoint_refuse(struct endpoint *endpoint, enum nb_wasi_errno error, const char *reason);

@@ -103,13 +103,22 @@ int run_guest_prepare(const struct run_options *options, struct nb_session *sess
 
 /* ---- running it ---- */
 
-/* Logs what Wasmtime says is wrong, and gives the error back. */
+/* Logs what Wasmtime says is wrong: text of several lines, which may end in an empty one or in a NUL. Gives it back. */
+static void log_message(const struct nb_log *log, const char *name, const char *what, wasm_name_t *message) {
+        size_t length = message->size;
+
+        while (length > 0 && (message->data[length - 1] == '\n' || message->data[length - 1] == '\0'))
+                --length;
+        nb_log(log, NB_LOG_ERROR, "%s: %s: %.*s", name, what, (int)length, message->data);
+        wasm_name_delete(message);
+}
+
+/* The same of an error, which is given back too. */
 static void log_error(const struct nb_log *log, const char *name, const char *what, wasmtime_error_t *error) {
         wasm_name_t message;
 
         wasmtime_error_message(error, &message);
-        nb_log(log, NB_LOG_ERROR, "%s: %s: %.*s", name, what, (int)message.size, message.data);
-        wasm_name_delete(&message);
+        log_message(log, name, what, &message);
         wasmtime_error_delete(error);
 }
 
@@ -140,7 +149,7 @@ static int compile(struct machine *machine, const char *name, const uint8_t *byt
         wasmtime_error_t *error = wasmtime_module_new(machine->engine, bytes, length, &machine->module);
 
         if (error) {
-                log_error(log, name, "not a WebAssembly module", error);
+                log_error(log, name, "not a valid WebAssembly module", error);
                 return EX_DATAERR;
         }
         if (!has_start(machine->module)) {
@@ -187,8 +196,7 @@ static int settle(wasmtime_error_t *error, wasm_trap_t *trap, const char *name, 
                 wasm_message_t message;
 
                 wasm_trap_message(trap, &message);
-                nb_log(log, NB_LOG_ERROR, "%s: the guest trapped: %.*s", name, (int)message.size, message.data);
-                wasm_byte_vec_delete(&message);
+                log_message(log, name, "the guest trapped", &message);
                 wasm_trap_delete(trap);
                 return GUEST_EXIT_TRAP;
         }

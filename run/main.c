@@ -22,11 +22,19 @@
 static int read_module(const char *path, const struct nb_log *log, uint8_t **ret_bytes, size_t *ret_length) {
         int r = module_read(path, ret_bytes, ret_length);
 
-        if (r >= 0)
-                return EX_OK;
-        nb_log(log, NB_LOG_ERROR, "cannot read the module %s: %s", path,
-               r == -ESPIPE ? "not a regular file" : strerror(-r));
-        return EX_NOINPUT;
+        if (r < 0) {
+                nb_log(log, NB_LOG_ERROR, "cannot read the module %s: %s", path,
+                       r == -ESPIPE ? "not a regular file" : strerror(-r));
+                return EX_NOINPUT;
+        }
+        r = module_check_header(*ret_bytes, *ret_length);
+        if (r < 0) {
+                nb_log(log, NB_LOG_ERROR, "%s: %s", path,
+                       r == -ENOEXEC ? "not a WebAssembly module"
+                                     : "a component; what runs here is a module for WASI preview 1");
+                return EX_DATAERR;
+        }
+        return EX_OK;
 }
 
 /* Gives up all but what is open and the guest's directories. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -53,4 +54,13 @@ int module_read(const char *path, uint8_t **ret_bytes, size_t *ret_length) {
         *ret_bytes = nb_steal_ptr(bytes);
         *ret_length = (size_t)length;
         return 0;
+}
+
+int module_check_header(const uint8_t *bytes, size_t length) {
+        static const uint8_t magic[] = { 0x00, 'a', 's', 'm' };
+
+        /* Behind the magic are two bytes of version and two of layer: 0 for modules, 1 for components. */
+        if (length < 8 || memcmp(bytes, magic, sizeof(magic)) != 0)
+                return -ENOEXEC;
+        return bytes[6] == 1 && bytes[7] == 0 ? -EPROTONOSUPPORT : 0;
 }

@@ -15,4 +15,11 @@
  */
 int module_read(const char *path, uint8_t **ret_bytes, size_t *ret_length);
 
+/**
+ * Looks at the header alone (WebAssembly core specification, section 5.5.16; component model, binary format), so that the usual
+ * mistakes get a plain message.
+ * @return 0 for a module; -EPROTONOSUPPORT for a component; -ENOEXEC for anything else
+ */
+int module_check_header(const uint8_t *bytes, size_t length);
+
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* echo_server ADDRESS N: sends back what N peers send, one peer after the other. */
+/* echo_server ADDRESS N: says that it listens, and sends back what N peers send, one peer after the other. */
 #include "tests/guests/guest.h"
 
 static void echo(int stream) {
@@ -16,6 +16,8 @@ int main(int argc, char **argv) {
 
         CHECK(argc == 3);
         control = guest_listener(argv[1], 0);
+        puts("listening");
+        fflush(stdout);
         for (long n = strtol(argv[2], NULL, 10); n > 0; --n) {
                 int stream = guest_accept(control);
 

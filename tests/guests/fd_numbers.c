@@ -32,7 +32,7 @@ int main(int argc, char **argv) {
 
         /* What was a network descriptor, is none any more; and the other way round. */
         CHECK(close(7) == -1 && errno == EBADF);
-        CHECK_ERRNO(__wasi_networking_listen(again, 1), __WASI_ERRNO_NOTSUP);
+        CHECK_ERRNO(__wasi_networking_listen(again, 1), __WASI_ERRNO_NOTSOCK);
         CHECK_ERRNO(__wasi_networking_listen(7, 1), __WASI_ERRNO_BADF);
 
         /* One poll over both. */

@@ -24,7 +24,8 @@
  *     access      the policy does not grant it
  *     notcapable  the descriptor does not have the right
  *     badf        there is no such descriptor
- *     notsup      there is, and it is of another kind
+ *     notsup      there is, and it is of another kind, or the protocol cannot do that
+ *     notsock     there is, and it is no network descriptor at all
  *     fault       a pointer, or a pointer and its length, reach out of the guest's memory
  *     mfile, nfile, nobufs, nomem  a limit of the guest's or the host's
  *     pipe        the host gave the object up

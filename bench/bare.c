@@ -4,8 +4,8 @@
  *
  *   bare ADDRESS   a round asks, receives the descriptor, and closes
  *
- * No policy, no encoding, no event loop, no session. What the broker takes longer than this is the price of being a broker.
- * The helper's process id is what "ready" carries instead of an address, so that bench/run can place it.
+ * No policy, no encoding, no event loop, no session. What the broker takes longer than this is the price of being a
+ * broker. The helper's process id is what "ready" carries instead of an address, so that bench/run can place it.
  */
 #include <errno.h>
 #include <inttypes.h>

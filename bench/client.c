@@ -2,8 +2,8 @@
 /*
  * The same work through the broker, by libnetbroker.
  *
- *   client connect SOCKET ADDRESS       a round connects on one control that stays open, takes the stream, and closes both
- *   client cycle SOCKET ADDRESS         the same with a control of its own for each: open, connect, stream_create, close all
+ *   client connect SOCKET ADDRESS       a round connects on one control that stays open, takes the stream, closes it
+ *   client cycle SOCKET ADDRESS         the same with a control of its own for each: open, connect, take, close all
  *   client accept SOCKET                a round accepts, takes the stream, and closes
  *   client stream SOCKET ADDRESS CHUNK  a round sends that many bytes in writes of CHUNK
  *   client session SOCKET               a round opens sessions and closes them
@@ -170,8 +170,8 @@ static void hold_session(struct holder *holder, size_t index, size_t n_controls,
 }
 
 /*
- * Each line names how many sessions there shall be, how many controls and how many connections each of them has. Nothing
- * is ever given back; the answer is the nanoseconds that the growth took.
+ * Each line names how many sessions there shall be, how many controls and how many connections each of them has.
+ * Nothing is ever given back; the answer is the nanoseconds that the growth took.
  */
 static void hold(struct holder *holder) {
         char line[64];

@@ -43,8 +43,8 @@ static void round_accept(void *data, uint64_t count) {
 }
 
 /*
- * Of the two calls that make a round, the first connects and the second closes, so that neither is timed. Non-blocking, as the
- * broker's streams are.
+ * Of the two calls that make a round, the first connects and the second closes, so that neither is timed.
+ * Non-blocking, as the broker's streams are.
  */
 static void round_stream(void *data, uint64_t count) {
         struct stream *stream = data;

@@ -44,7 +44,10 @@ class Row:
 
 @dataclasses.dataclass
 class Goal:
-    """A ratio or figure with the bound that it shall keep. `floor`: what the bare program reaches, which no broker can beat."""
+    """A ratio or figure with the bound that it shall keep.
+
+    `floor` is what the bare program reaches, which no broker can beat.
+    """
 
     name: str
     values: list

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Starting, placing and ending the processes that are measured.
 
-Every process is pinned to a set of cores when it starts, so that all variants are placed the same way. Waiting for one is
-always waiting for something it does, with a deadline; ending one is by its own process id.
+Every process is pinned to a set of cores when it starts, so that all variants are placed the same way. Waiting for one
+is always waiting for something it does, with a deadline; ending one is by its own process id.
 """
 
 import os
@@ -145,6 +145,8 @@ class Processes:
     def program(self, cpus, name, *arguments):
         """Starts bench/NAME."""
         path = os.path.join(self.bench.build, "bench", name)
+        if not os.path.exists(path):
+            raise BenchError(f"there is no {path}: run `make bench-programs`")
         return self._add(Program([path, *map(str, arguments)], cpus, self._log(name)))
 
     def bare(self, cpus, cpus_between, address):

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,12 @@
 #define ERRNO_NOTSUP 58
 
 #define MEMORY_NAME "memory"
+
+/* What Wasmtime writes in front of an error's cause. */
+#define CAUSE "Caused by:"
+
+/* More than the messages that Wasmtime has for what can go wrong here; a longer one is cut. */
+#define MESSAGE_SIZE 2048
 
 struct nb_wasmtime {
         atomic_uint n_references; /* guests of one engine may run and end on several threads */
@@ -128,16 +135,29 @@ static wasm_trap_t *trap_new(const char *message) {
         return wasmtime_trap_new(message, strlen(message));
 }
 
-/* Consumes the error. */
-static wasm_trap_t *trap_from_error(wasmtime_error_t *error) {
-        wasm_trap_t *trap;
+/* Wasmtime's messages have a backtrace, and at their end the cause, which is what is wanted: the caller's backtrace comes by itself. */
+static const char *cause_of(const char *message) {
+        const char *cause = message;
+
+        for (const char *next = strstr(message, CAUSE); next; next = strstr(next, CAUSE)) {
+                next += strlen(CAUSE);
+                cause = next;
+        }
+        return cause + strspn(cause, " \n");
+}
+
+/* Consumes the error. @param what  failed */
+static wasm_trap_t *trap_from_error(wasmtime_error_t *error, const char *what) {
+        char whole[MESSAGE_SIZE];
+        char text[MESSAGE_SIZE + 64];
         wasm_name_t message;
 
         wasmtime_error_message(error, &message);
-        trap = wasmtime_trap_new(message.data, message.size);
+        (void)snprintf(whole, sizeof(whole), "%.*s", (int)message.size, message.data);
         wasm_name_delete(&message);
         wasmtime_error_delete(error);
-        return trap;
+        (void)snprintf(text, sizeof(text), "netbroker: %s: %s", what, cause_of(whole));
+        return trap_new(text);
 }
 
 /* Whether the forwarder is bound to the memory of this call. Wasmtime has no function for it; these are all that its handles consist of. */
@@ -160,14 +180,14 @@ static wasm_trap_t *instantiate(struct activation *activation, wasmtime_instance
 
         error = find_forwarder(link->wasmtime, shared, &module);
         if (error)
-                return trap_from_error(error);
+                return trap_from_error(error, "the forwarder");
         error = wasmtime_linker_define(link->original, activation->context, NB_FORWARDER_GUEST_MODULE,
                                        strlen(NB_FORWARDER_GUEST_MODULE), MEMORY_NAME, strlen(MEMORY_NAME),
                                        &activation->memory);
         if (error)
-                return trap_from_error(error);
+                return trap_from_error(error, "the forwarder");
         error = wasmtime_linker_instantiate(link->original, activation->context, module, ret, &trap);
-        return error ? trap_from_error(error) : trap;
+        return error ? trap_from_error(error, "the forwarder") : trap;
 }
 
 static wasm_trap_t *make_forwarder(struct activation *activation) {
@@ -230,7 +250,7 @@ static int call_engine(void *data, size_t index, const uint64_t *arguments) {
         error = wasmtime_func_call_unchecked(activation->context, &activation->link->forwarders[index], values, n,
                                              &activation->trap);
         if (error)
-                activation->trap = trap_from_error(error);
+                activation->trap = trap_from_error(error, function->name);
         return activation->trap ? TRAPPED : (int)(le32toh((uint32_t)values[0].i32) & UINT16_MAX);
 }
 

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/scripted_broker.h"
+
+#include <check.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "base/channel.h"
+#include "base/cleanup.h"
+#include "proto/wasi.h"
+
+#define NS_PER_S INT64_C(1000000000)
+#define PEER_TEXT "192.0.2.1:80"
+
+/* @return the guest's end of a new channel */
+static int add_channel(struct scripted_broker *broker) {
+        int pair[2];
+
+        ck_assert_uint_lt(broker->n_channels, SCRIPTED_CHANNELS_MAX);
+        ck_assert_int_eq(nb_channel_pair(pair), 0);
+        broker->channels[broker->n_channels++] = pair[0];
+        return pair[1];
+}
+
+/* @return the guest's end of a new stream */
+static int add_stream(struct scripted_broker *broker) {
+        int pair[2];
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+        nb_fd_close(broker->peer);
+        broker->peer = pair[0];
+        return pair[1];
+}
+
+int scripted_broker_init(struct scripted_broker *broker) {
+        memset(broker, 0, sizeof(*broker));
+        broker->peer = -1;
+        broker->held = -1;
+        broker->inheriting = NB_RIGHTS_NETWORK;
+        return add_channel(broker);
+}
+
+void scripted_broker_deinit(struct scripted_broker *broker) {
+        for (unsigned i = 0; i < broker->n_channels; ++i)
+                broker->channels[i] = nb_fd_close(broker->channels[i]);
+        broker->peer = nb_fd_close(broker->peer);
+}
+
+static void reply_with(int channel, Nb__Reply *reply, int *fds, size_t n_fds) {
+        ck_assert_int_eq(nb_reply_send(channel, reply, fds, n_fds), 0);
+        nb_fds_close(fds, n_fds);
+}
+
+static void welcome(struct scripted_broker *broker, int channel) {
+        Nb__Protocol web = NB__PROTOCOL__INIT;
+        Nb__Protocol db = NB__PROTOCOL__INIT;
+        Nb__Protocol *protocols[] = { &web, &db };
+        Nb__Welcome body = NB__WELCOME__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+        int fds[2];
+
+        web.name = (char[]){ "web" };
+        web.rights_base = NB_RIGHTS_PROTOCOL;
+        web.rights_inheriting = NB_RIGHTS_NETWORK;
+        db.name = (char[]){ "db" };
+        db.rights_base = NB_RIGHTS_PROTOCOL;
+        db.rights_inheriting = broker->inheriting;
+        body.version = NB_PROTOCOL_VERSION;
+        body.tenant = (char[]){ "test" };
+        body.protocols = protocols;
+        body.n_protocols = 2;
+        reply.body_case = NB__REPLY__BODY_WELCOME;
+        reply.welcome = &body;
+        fds[0] = add_channel(broker);
+        fds[1] = add_channel(broker);
+        reply_with(channel, &reply, fds, 2);
+}
+
+static void refuse(int channel, uint32_t error) {
+        Nb__Refused body = NB__REFUSED__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+
+        body.error = error;
+        reply.body_case = NB__REPLY__BODY_REFUSED;
+        reply.refused = &body;
+        reply_with(channel, &reply, NULL, 0);
+}
+
+static void opened(struct scripted_broker *broker, int channel, const Nb__Open *open) {
+        Nb__Opened body = NB__OPENED__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+        int fd;
+
+        if (strcmp(open->address, "denied:1") == 0) {
+                refuse(channel, NB_WASI_EACCES);
+                return;
+        }
+        body.address = open->address;
+        body.rights_base = open->rights_base;
+        body.rights_inheriting = open->rights_inheriting;
+        reply.body_case = NB__REPLY__BODY_OPENED;
+        reply.opened = &body;
+        fd = add_channel(broker);
+        reply_with(channel, &reply, &fd, 1);
+}
+
+static void listening(int channel) {
+        Nb__Listening body = NB__LISTENING__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+
+        body.address = (char[]){ PEER_TEXT };
+        reply.body_case = NB__REPLY__BODY_LISTENING;
+        reply.listening = &body;
+        reply_with(channel, &reply, NULL, 0);
+}
+
+static void connected(struct scripted_broker *broker, int channel) {
+        Nb__Connected body = NB__CONNECTED__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+        int fd = add_stream(broker);
+
+        body.peer = (char[]){ PEER_TEXT };
+        reply.body_case = NB__REPLY__BODY_CONNECTED;
+        reply.connected = &body;
+        reply_with(channel, &reply, &fd, 1);
+}
+
+static void connect_to(struct scripted_broker *broker, int channel, const char *address) {
+        if (strcmp(address, "denied:1") == 0)
+                refuse(channel, NB_WASI_EACCES);
+        else if (strcmp(address, "refused:1") == 0)
+                refuse(channel, NB_WASI_ECONNREFUSED);
+        else if (strcmp(address, "held:1") == 0)
+                broker->held = channel;
+        else
+                connected(broker, channel);
+}
+
+static void answer(struct scripted_broker *broker, int channel, const Nb__Request *request) {
+        switch (request->body_case) {
+        case NB__REQUEST__BODY_HELLO:
+                welcome(broker, channel);
+                break;
+        case NB__REQUEST__BODY_OPEN:
+                opened(broker, channel, request->open);
+                break;
+        case NB__REQUEST__BODY_LISTEN:
+                listening(channel);
+                break;
+        case NB__REQUEST__BODY_CONNECT:
+                connect_to(broker, channel, request->connect->address);
+                break;
+        default:
+                return;
+        }
+        ++broker->n_requests;
+}
+
+/* @return whether there was a request on the channel */
+static bool serve_channel(struct scripted_broker *broker, unsigned index) {
+        int channel = broker->channels[index];
+        struct nb_channel_fds fds;
+        Nb__Request *request;
+        int n;
+
+        if (channel < 0)
+                return false;
+        n = nb_channel_receive(channel, broker->frame, &fds);
+        if (n <= 0) {
+                if (n != -EAGAIN) /* the guest has closed its end */
+                        broker->channels[index] = nb_fd_close(channel);
+                return false;
+        }
+        nb_channel_fds_close(&fds);
+        ck_assert_int_eq(nb_request_decode(&broker->arena, broker->frame, (size_t)n, &request), 0);
+        answer(broker, channel, request);
+        return true;
+}
+
+/* @return whether anything happened */
+static bool act(struct scripted_broker *broker) {
+        bool acted = false;
+
+        for (unsigned i = 0; i < broker->n_channels; ++i)
+                acted |= serve_channel(broker, i);
+        return acted;
+}
+
+int scripted_broker_wait(void *data, struct pollfd *fds, nfds_t n_fds, int64_t timeout_ns) {
+        struct scripted_broker *broker = data;
+        void (*on_wait)(void *data) = broker->on_wait;
+        struct timespec timeout = { 0 };
+        int r;
+
+        broker->on_wait = NULL;
+        if (on_wait)
+                on_wait(broker->on_wait_data);
+        while (act(broker))
+                ;
+        if (timeout_ns > 0)
+                timeout = (struct timespec){ timeout_ns / NS_PER_S, timeout_ns % NS_PER_S };
+        r = ppoll(fds, n_fds, &timeout, NULL);
+        if (r < 0)
+                return -errno;
+        return r == 0 && timeout_ns < 0 ? -EINTR : r;
+}
+
+void scripted_broker_push(struct scripted_broker *broker) {
+        Nb__Accepted body = NB__ACCEPTED__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+        int fd = add_stream(broker);
+
+        body.number = ++broker->n_pushed;
+        body.peer = (char[]){ PEER_TEXT };
+        reply.body_case = NB__REPLY__BODY_ACCEPTED;
+        reply.accepted = &body;
+        reply_with(broker->channels[broker->n_channels - 1], &reply, &fd, 1);
+}
+
+void scripted_broker_release(struct scripted_broker *broker) {
+        ck_assert_int_ge(broker->held, 0);
+        connected(broker, broker->held);
+        broker->held = -1;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A broker inside the test's own process and thread: it answers what has been asked whenever the library waits.
+ *
+ * It is the wait function of the session and the guest, so a test needs no thread and no time: a wait in which neither the broker nor a
+ * peer does anything can never end, and returns -EINTR. Streams are socket pairs; the test holds the far ends.
+ *
+ * Addresses that mean something: "denied:1" is refused with `access`, "refused:1" with `connrefused`, "held:1" is answered
+ * when the test says so. Any other succeeds.
+ */
+#ifndef NB_TESTS_SCRIPTED_BROKER_H
+#define NB_TESTS_SCRIPTED_BROKER_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/channel.h"
+#include "proto/frame.h"
+
+#define SCRIPTED_CHANNELS_MAX 4096
+
+struct scripted_broker {
+        int channels[SCRIPTED_CHANNELS_MAX]; /* owned: the broker's ends; the first is the session's */
+        unsigned n_channels;
+        int peer;                    /* owned: the far end of the last stream */
+        int held;                    /* a channel that waits for its Connected; -1: none */
+        uint64_t n_pushed;           /* Accepted frames */
+        unsigned n_requests;         /* that were answered */
+        uint64_t inheriting;         /* of the second protocol; the first has all */
+        void (*on_wait)(void *data); /* once: what happens in the next wait; or NULL */
+        void *on_wait_data;
+        struct nb_frame_arena arena;
+        uint8_t frame[NB_CHANNEL_MESSAGE_MAX];
+};
+
+/** Makes a broker with two protocols, "web" and "db". @return the session's descriptor, owned by the caller. */
+int scripted_broker_init(struct scripted_broker *broker);
+
+void scripted_broker_deinit(struct scripted_broker *broker);
+
+/** The nb_wait_function; `data` is the broker. */
+int scripted_broker_wait(void *data, struct pollfd *fds, nfds_t n_fds, int64_t timeout_ns);
+
+/** Pushes a connection to the control that was opened last; its far end is `peer`. */
+void scripted_broker_push(struct scripted_broker *broker);
+
+/** Answers the connect to "held:1". */
+void scripted_broker_release(struct scripted_broker *broker);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <check.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "shim/wasi/table.h"
+
+#define MANY 70000u
+
+static uint32_t add(struct nb_table *table) {
+        const struct nb_descriptor descriptor = { .kind = NB_DESCRIPTOR_ENGINE };
+        uint32_t number;
+
+        ck_assert_int_eq(nb_table_add(table, &descriptor, &number), 0);
+        return number;
+}
+
+START_TEST(numbers_are_the_lowest_free) {
+        struct nb_table table;
+
+        nb_table_init(&table, 1000);
+        for (uint32_t i = 0; i < 200; ++i)
+                ck_assert_uint_eq(add(&table), i);
+        nb_table_remove(&table, 130);
+        nb_table_remove(&table, 7);
+        nb_table_remove(&table, 64);
+        ck_assert_uint_eq(add(&table), 7);
+        ck_assert_uint_eq(add(&table), 64);
+        ck_assert_uint_eq(add(&table), 130);
+        ck_assert_uint_eq(add(&table), 200);
+        nb_table_deinit(&table);
+}
+END_TEST
+
+START_TEST(nothing_is_found_where_nothing_is) {
+        struct nb_table table;
+
+        nb_table_init(&table, 10);
+        ck_assert_ptr_null(nb_table_get(&table, 0));
+        ck_assert_ptr_null(nb_table_get(&table, UINT32_MAX));
+        ck_assert_int_eq(nb_table_remove(&table, UINT32_MAX).kind, NB_DESCRIPTOR_FREE);
+        add(&table);
+        ck_assert_ptr_nonnull(nb_table_get(&table, 0));
+        ck_assert_ptr_null(nb_table_get(&table, 1));
+        ck_assert_ptr_null(nb_table_get(&table, 63));
+        ck_assert_ptr_null(nb_table_get(&table, 64));
+        ck_assert_int_eq(nb_table_remove(&table, 0).kind, NB_DESCRIPTOR_ENGINE);
+        ck_assert_int_eq(nb_table_remove(&table, 0).kind, NB_DESCRIPTOR_FREE);
+        nb_table_deinit(&table);
+}
+END_TEST
+
+static const uint32_t limits[] = { 0, 1, 63, 64, 65, 128, 129, 4096, 4097, MANY, NB_TABLE_LIMIT_MAX };
+
+START_TEST(the_limit_holds_at_its_edge) {
+        const struct nb_descriptor descriptor = { .kind = NB_DESCRIPTOR_ENGINE };
+        uint32_t limit = limits[_i];
+        struct nb_table table;
+        uint32_t number = 17;
+
+        nb_table_init(&table, limit);
+        for (uint32_t i = 0; i < limit; ++i)
+                ck_assert_uint_eq(add(&table), i);
+        ck_assert_int_eq(nb_table_reserve(&table), -EMFILE);
+        ck_assert_int_eq(nb_table_add(&table, &descriptor, &number), -EMFILE);
+        ck_assert_uint_eq(number, 17);
+        if (limit > 0) {
+                nb_table_remove(&table, limit - 1);
+                ck_assert_int_eq(nb_table_reserve(&table), 0);
+                ck_assert_uint_eq(add(&table), limit - 1);
+        }
+        nb_table_deinit(&table);
+}
+END_TEST
+
+/* Random additions and removals, compared with a list that is searched from the start. */
+START_TEST(it_agrees_with_a_simple_model) {
+        bool used[600] = { false };
+        unsigned state = 1;
+        struct nb_table table;
+
+        nb_table_init(&table, 600);
+        for (int step = 0; step < 20000; ++step) {
+                uint32_t number;
+
+                state = state * 1103515245u + 12345u;
+                number = (state >> 8) % 600;
+                if ((state >> 4) % 2 == 0) {
+                        ck_assert_int_eq(nb_table_remove(&table, number).kind != NB_DESCRIPTOR_FREE, used[number]);
+                        used[number] = false;
+                        continue;
+                }
+                for (number = 0; number < 600 && used[number]; ++number)
+                        ;
+                if (number == 600) {
+                        ck_assert_int_eq(nb_table_reserve(&table), -EMFILE);
+                        continue;
+                }
+                ck_assert_uint_eq(add(&table), number);
+                used[number] = true;
+        }
+        nb_table_deinit(&table);
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("table");
+        TCase *tests = tcase_create("table");
+        SRunner *runner;
+        int n_failed;
+
+        tcase_add_test(tests, numbers_are_the_lowest_free);
+        tcase_add_test(tests, nothing_is_found_where_nothing_is);
+        tcase_add_loop_test(tests, the_limit_holds_at_its_edge, 0, sizeof(limits) / sizeof(limits[0]));
+        tcase_add_test(tests, it_agrees_with_a_simple_model);
+        suite_add_tcase(suite, tests);
+        runner = srunner_create(suite);
+        srunner_run_all(runner, CK_ENV);
+        n_failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

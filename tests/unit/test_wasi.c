@@ -1,0 +1,760 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest's table and functions as a whole: numbers, kinds, pointers, rights. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "shim/wasi/guest.h"
+#include "tests/unit/fds.h"
+#include "tests/unit/wasi_world.h"
+
+/* Where a test puts things in the guest's memory. */
+#define TEXT 512u
+#define IOVEC 128u
+#define BUFFER 2048u
+
+START_TEST(a_guest_begins_with_its_descriptors_in_order) {
+        struct world world;
+
+        world_init(&world, 0);
+        ck_assert_str_eq(nb_guest_protocols(world.guest), "web=5:db=6");
+        ck_assert_int_eq(world_call(&world, "fd_prestat_get", 2, WORLD_RET), WORLD_ENGINE_RESULT);
+        ck_assert_int_eq(world_call(&world, "fd_prestat_get", WORLD_DIRECTORY, WORLD_RET), WORLD_ENGINE_RESULT);
+        ck_assert_uint_eq(world.engine_arguments[0], 3);
+        ck_assert_int_eq(world_call(&world, "fd_prestat_get", WORLD_PROTOCOL_NARROW, WORLD_RET), NB_WASI_SUCCESS);
+        ck_assert_uint_eq(world.memory[WORLD_RET], 1);
+        ck_assert_uint_eq(world_get_u32(&world, WORLD_RET + 4), strlen("db"));
+        ck_assert_int_eq(world_call(&world, "fd_prestat_dir_name", WORLD_PROTOCOL, TEXT, 2), NB_WASI_ENAMETOOLONG);
+        ck_assert_int_eq(world_call(&world, "fd_prestat_dir_name", WORLD_PROTOCOL, TEXT, 3), NB_WASI_SUCCESS);
+        ck_assert_mem_eq(world.memory + TEXT, "web", 4);
+        ck_assert_int_eq(world_call(&world, "fd_prestat_get", WORLD_FIRST_FREE, WORLD_RET), NB_WASI_EBADF);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(a_guest_without_a_session_has_no_protocol) {
+        struct nb_guest_options options = NB_GUEST_OPTIONS_INIT;
+        struct nb_guest *guest;
+
+        ck_assert_int_eq(nb_guest_new(NULL, &guest), 0);
+        ck_assert_str_eq(nb_guest_protocols(guest), "");
+        ck_assert_ptr_null(nb_guest_free(guest));
+        ck_assert_ptr_null(nb_guest_free(NULL));
+
+        options.max_descriptors = 2;
+        ck_assert_int_eq(nb_guest_new(&options, &guest), -EMFILE);
+        options.max_descriptors = NB_GUEST_DESCRIPTORS_MAX + 1;
+        ck_assert_int_eq(nb_guest_new(&options, &guest), -EINVAL);
+        options.max_descriptors = 0;
+        options.n_directories = UINT32_MAX;
+        ck_assert_int_eq(nb_guest_new(&options, &guest), -EMFILE);
+        options.n_directories = 0;
+        options.size = sizeof(options) - 1;
+        ck_assert_int_eq(nb_guest_new(&options, &guest), -EINVAL);
+}
+END_TEST
+
+START_TEST(the_table_of_functions_is_sound) {
+        ck_assert_ptr_null(nb_wasi_function(nb_wasi_n_functions()));
+        for (size_t i = 0; i < nb_wasi_n_functions(); ++i) {
+                const struct nb_wasi_function *function = nb_wasi_function(i);
+                size_t n = strlen(function->parameters);
+
+                ck_assert_uint_ge(n, 1);
+                ck_assert_uint_le(n, NB_WASI_PARAMETERS_MAX);
+                ck_assert_uint_eq(strspn(function->parameters, "dilr"), n);
+                ck_assert_uint_ne(function->use, 0);
+                ck_assert(strcmp(function->module, "networking") != 0 || function->use == NB_WASI_IMPORT);
+                for (size_t j = 0; j < i; ++j)
+                        ck_assert(strcmp(function->name, nb_wasi_function(j)->name) != 0);
+        }
+}
+END_TEST
+
+START_TEST(an_index_that_is_no_import_is_nosys) {
+        const struct nb_engine engine = { NULL, NULL };
+        uint64_t arguments[NB_WASI_PARAMETERS_MAX] = { 0 };
+        struct nb_guest *guest;
+
+        ck_assert_int_eq(nb_guest_new(NULL, &guest), 0);
+        ck_assert_int_eq(nb_guest_call(guest, &engine, NULL, nb_wasi_n_functions(), arguments), NB_WASI_ENOSYS);
+        ck_assert_int_eq(nb_guest_call(guest, &engine, NULL, SIZE_MAX, arguments), NB_WASI_ENOSYS);
+        for (size_t i = 0; i < nb_wasi_n_functions(); ++i) {
+                if (!(nb_wasi_function(i)->use & NB_WASI_IMPORT))
+                        ck_assert_int_eq(nb_guest_call(guest, &engine, NULL, i, arguments), NB_WASI_ENOSYS);
+        }
+        nb_guest_free(guest);
+}
+END_TEST
+
+/* ---- every function on every kind ---- */
+
+enum cell { STDIN, ENGINE, PROTOCOL, CONTROL, CONNECTION, STREAM, N_CELLS };
+
+#define OK NB_WASI_SUCCESS
+#define FORWARDED WORLD_ENGINE_RESULT
+#define NOTSUP NB_WASI_ENOTSUP
+#define NOTSOCK NB_WASI_ENOTSOCK
+#define NOTCAPABLE NB_WASI_ENOTCAPABLE
+#define INVAL NB_WASI_EINVAL
+#define BADF NB_WASI_EBADF
+
+/* Arguments but for the descriptor are zero, and so is the memory, unless the test that follows says so. */
+static const struct {
+        const char *name;
+        int expected[N_CELLS];
+} matrix[] = {
+        { "open", { NOTSOCK, NOTSOCK, INVAL, NOTSUP, NOTSUP, NOTSUP } },
+        { "listen", { NOTSOCK, NOTSOCK, NOTSUP, OK, NOTSUP, NOTSUP } },
+        { "accept", { NOTSOCK, NOTSOCK, NOTSUP, INVAL, NOTSUP, NOTSUP } },
+        { "connect", { NOTSOCK, NOTSOCK, NOTSUP, INVAL, NOTSUP, NOTSUP } },
+        { "stream_create", { NOTSOCK, NOTSOCK, NOTSUP, NOTSUP, OK, NOTSUP } },
+        { "stream_accept", { NOTSOCK, NOTSOCK, NOTSUP, NOTSUP, OK, NOTSUP } },
+        { "sock_accept", { NOTSOCK, FORWARDED, NOTSUP, INVAL, NOTSUP, NOTSUP } },
+        { "sock_recv", { NOTSOCK, FORWARDED, NOTSUP, NOTSUP, NOTSUP, OK } },
+        { "sock_send", { NOTSOCK, FORWARDED, NOTSUP, NOTSUP, NOTSUP, OK } },
+        { "sock_shutdown", { NOTSOCK, FORWARDED, NOTSUP, NOTSUP, NOTSUP, INVAL } },
+        { "fd_read", { OK, FORWARDED, NOTSUP, NOTSUP, NOTSUP, OK } },
+        { "fd_write", { NOTCAPABLE, FORWARDED, NOTSUP, NOTSUP, NOTSUP, OK } },
+        { "fd_close", { OK, FORWARDED, OK, OK, OK, OK } },
+        { "fd_renumber", { OK, FORWARDED, OK, OK, OK, OK } },
+        { "fd_fdstat_get", { OK, FORWARDED, OK, OK, OK, OK } },
+        { "fd_fdstat_set_flags", { OK, FORWARDED, NOTSUP, OK, OK, OK } },
+        { "fd_fdstat_set_rights", { OK, FORWARDED, OK, OK, OK, OK } },
+        { "fd_filestat_get", { OK, FORWARDED, OK, OK, OK, OK } },
+        { "fd_prestat_get", { BADF, FORWARDED, OK, BADF, BADF, BADF } },
+        { "fd_prestat_dir_name", { BADF, FORWARDED, NB_WASI_ENAMETOOLONG, BADF, BADF, BADF } },
+        { "fd_advise", { NB_WASI_ESPIPE, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "fd_allocate", { NB_WASI_ESPIPE, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "fd_datasync", { INVAL, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "fd_filestat_set_size", { INVAL, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "fd_filestat_set_times", { NOTSUP, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "fd_pread", { NB_WASI_ESPIPE, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "fd_pwrite", { NB_WASI_ESPIPE, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "fd_readdir", { NB_WASI_ENOTDIR, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "fd_seek", { NB_WASI_ESPIPE, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "fd_sync", { INVAL, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "fd_tell", { NB_WASI_ESPIPE, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "path_create_directory", { NB_WASI_ENOTDIR, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "path_filestat_get", { NB_WASI_ENOTDIR, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "path_filestat_set_times", { NB_WASI_ENOTDIR, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "path_link", { NB_WASI_ENOTDIR, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "path_open", { NB_WASI_ENOTDIR, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "path_readlink", { NB_WASI_ENOTDIR, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "path_remove_directory", { NB_WASI_ENOTDIR, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "path_rename", { NB_WASI_ENOTDIR, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "path_symlink", { NB_WASI_ENOTDIR, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+        { "path_unlink_file", { NB_WASI_ENOTDIR, FORWARDED, NOTSUP, NOTSUP, NOTSUP, NOTSUP } },
+};
+
+#define N_ROWS (sizeof(matrix) / sizeof(matrix[0]))
+
+static uint32_t make(struct world *world, enum cell cell, uint32_t flags) {
+        switch (cell) {
+        case STDIN:
+                return 0;
+        case ENGINE:
+                return 2;
+        case PROTOCOL:
+                return WORLD_PROTOCOL;
+        case CONTROL:
+                return world_open(world, flags);
+        case CONNECTION:
+                return world_connection(world);
+        case STREAM:
+                return world_stream(world, flags);
+        case N_CELLS:
+                break;
+        }
+        ck_abort();
+        return 0;
+}
+
+static const char *parameters_of(const char *name) {
+        for (size_t i = 0; i < nb_wasi_n_functions(); ++i) {
+                if (strcmp(nb_wasi_function(i)->name, name) == 0)
+                        return nb_wasi_function(i)->parameters;
+        }
+        return NULL;
+}
+
+/* Puts `fd` wherever the function takes a descriptor. */
+static void put_descriptor(const char *parameters, uint32_t fd, uint64_t *arguments) {
+        for (size_t i = 0; parameters[i]; ++i) {
+                if (parameters[i] == 'd')
+                        arguments[i] = fd;
+        }
+}
+
+START_TEST(every_function_knows_every_kind) {
+        const char *name = matrix[_i].name;
+        const char *parameters = parameters_of(name);
+
+        for (enum cell cell = 0; cell < N_CELLS; ++cell) {
+                uint64_t arguments[NB_WASI_PARAMETERS_MAX] = { 0 };
+                int expected = matrix[_i].expected[cell];
+                struct world world;
+                uint32_t fd;
+                int r;
+
+                world_init(&world, 0);
+                fd = make(&world, cell, NB_NONBLOCK);
+                put_descriptor(parameters, fd, arguments);
+                if (strcmp(name, "fd_renumber") == 0)
+                        arguments[1] = 2; /* onto one of the engine's, whose closing may fail unheard */
+                if (expected == FORWARDED && strcmp(name, "fd_renumber") == 0)
+                        expected = OK;
+                r = world_call_array(&world, name, arguments);
+                ck_assert_msg(r == expected, "%s on kind %d: %d, not %d", name, (int)cell, r, expected);
+                if (expected == FORWARDED)
+                        ck_assert_str_eq(world.engine_last, name);
+                world_deinit(&world);
+        }
+}
+END_TEST
+
+START_TEST(no_descriptor_is_badf) {
+        static const uint32_t numbers[] = { WORLD_FIRST_FREE, 63, 64, 65535, 65536, INT32_MAX, UINT32_MAX };
+        struct world world;
+
+        world_init(&world, 0);
+        for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); ++i) {
+                uint64_t arguments[NB_WASI_PARAMETERS_MAX] = { 0 };
+
+                put_descriptor(parameters_of(matrix[_i].name), numbers[i], arguments);
+                ck_assert_int_eq(world_call_array(&world, matrix[_i].name, arguments), BADF);
+        }
+        ck_assert_uint_eq(world.n_engine_calls, 0);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(the_matrix_has_every_function) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < nb_wasi_n_functions(); ++i) {
+                if ((nb_wasi_function(i)->use & NB_WASI_IMPORT) && strchr(nb_wasi_function(i)->parameters, 'd'))
+                        ++n;
+        }
+        ck_assert_uint_eq(n, N_ROWS);
+}
+END_TEST
+
+START_TEST(the_second_descriptor_counts_too) {
+        struct world world;
+
+        world_init(&world, 0);
+        ck_assert_int_eq(world_call(&world, "path_rename", 3, TEXT, 1, WORLD_PROTOCOL, TEXT, 1), NOTSUP);
+        ck_assert_int_eq(world_call(&world, "path_rename", 3, TEXT, 1, 0, TEXT, 1), NB_WASI_ENOTDIR);
+        ck_assert_int_eq(world_call(&world, "path_link", 3, 0, TEXT, 1, 99, TEXT, 1), BADF);
+        ck_assert_uint_eq(world.n_engine_calls, 0);
+        world_deinit(&world);
+}
+END_TEST
+
+/* ---- pointers, lengths and other numbers ---- */
+
+static const uint32_t hostile[] = { 0,
+                                    1,
+                                    WORLD_MEMORY_SIZE - 8,
+                                    WORLD_MEMORY_SIZE - 4,
+                                    WORLD_MEMORY_SIZE - 3,
+                                    WORLD_MEMORY_SIZE - 1,
+                                    WORLD_MEMORY_SIZE,
+                                    WORLD_MEMORY_SIZE + 1,
+                                    INT32_MAX,
+                                    UINT32_C(1) << 31,
+                                    UINT32_MAX - 7,
+                                    UINT32_MAX };
+
+#define N_HOSTILE (sizeof(hostile) / sizeof(hostile[0]))
+
+/* The engine that these tests stand in for would look at the arguments itself; here it must not be believed to have stored anything. */
+static void sweep_pair(struct world *world, size_t row, uint32_t fd, size_t first, size_t second) {
+        const char *parameters = parameters_of(matrix[row].name);
+
+        for (size_t i = 0; i < N_HOSTILE * N_HOSTILE; ++i) {
+                uint64_t arguments[NB_WASI_PARAMETERS_MAX] = { 0 };
+                int r;
+
+                arguments[first] = hostile[i / N_HOSTILE];
+                arguments[second] = hostile[i % N_HOSTILE];
+                put_descriptor(parameters, fd, arguments);
+                r = world_call_array(world, matrix[row].name, arguments);
+                ck_assert_int_ge(r, 0);
+                ck_assert_int_le(r, NB_WASI_ENOTCAPABLE);
+        }
+}
+
+/* Every pair of arguments at and beyond every bound, for each kind. What it does is unknown; it must do it to nobody else. */
+START_TEST(no_number_does_harm) {
+        const char *name = matrix[_i].name;
+        size_t n = strlen(parameters_of(name));
+
+        if (strcmp(name, "fd_close") == 0 || strcmp(name, "fd_renumber") == 0)
+                return;
+        for (enum cell cell = 0; cell < N_CELLS; ++cell) {
+                struct world world;
+                uint32_t fd;
+
+                world_init(&world, 64);
+                fd = make(&world, cell, NB_NONBLOCK);
+                ck_assert_int_eq(world_call(&world, "fd_fdstat_set_flags", 0, NB_NONBLOCK), OK);
+                for (size_t first = 0; first < n; ++first) {
+                        for (size_t second = first + 1; second < n; ++second)
+                                sweep_pair(&world, (size_t)_i, fd, first, second);
+                }
+                if (n <= 2)
+                        sweep_pair(&world, (size_t)_i, fd, 0, 1);
+                world_deinit(&world);
+        }
+}
+END_TEST
+
+/* A function, the argument that is a pointer, and how many bytes are to be there. The other arguments are sound. */
+static const struct {
+        const char *name;
+        enum cell cell;
+        size_t argument;
+        uint32_t size;
+        uint64_t arguments[NB_WASI_PARAMETERS_MAX];
+} pointers[] = {
+        { "open", PROTOCOL, 1, 5, { 0, 0, 5, 6, 0, 0, 0, WORLD_RET } },
+        { "open", PROTOCOL, 7, 4, { 0, TEXT, 5, 6, 0, 0, 0, 0 } },
+        { "connect", CONTROL, 1, 5, { 0, 0, 5, WORLD_RET } },
+        { "connect", CONTROL, 3, 4, { 0, TEXT, 5, 0 } },
+        { "stream_create", CONNECTION, 4, 4, { 0 } },
+        { "stream_accept", CONNECTION, 1, 4, { 0 } },
+        { "fd_read", STDIN, 1, 8, { 0, 0, 1, WORLD_RET } },
+        { "fd_read", STDIN, 3, 4, { 0, IOVEC, 1, 0 } },
+        { "fd_read", STREAM, 1, 8, { 0, 0, 1, WORLD_RET } },
+        { "fd_read", STREAM, 3, 4, { 0, IOVEC, 1, 0 } },
+        { "fd_write", STREAM, 1, 8, { 0, 0, 1, WORLD_RET } },
+        { "fd_write", STREAM, 3, 4, { 0, IOVEC, 1, 0 } },
+        { "sock_recv", STREAM, 1, 8, { 0, 0, 1, 0, WORLD_RET, WORLD_RET } },
+        { "sock_recv", STREAM, 4, 4, { 0, IOVEC, 1, 0, 0, WORLD_RET } },
+        { "sock_recv", STREAM, 5, 2, { 0, IOVEC, 1, 0, WORLD_RET, 0 } },
+        { "sock_send", STREAM, 1, 8, { 0, 0, 1, 0, WORLD_RET } },
+        { "sock_send", STREAM, 4, 4, { 0, IOVEC, 1, 0, 0 } },
+        { "fd_fdstat_get", STDIN, 1, 24, { 0 } },
+        { "fd_fdstat_get", STREAM, 1, 24, { 0 } },
+        { "fd_filestat_get", STDIN, 1, 64, { 0 } },
+        { "fd_filestat_get", CONTROL, 1, 64, { 0 } },
+        { "fd_prestat_get", PROTOCOL, 1, 8, { 0 } },
+        { "fd_prestat_dir_name", PROTOCOL, 1, 10, { 0, 0, 10 } },
+};
+
+static int try_pointer(size_t row, uint64_t pointer) {
+        uint64_t arguments[NB_WASI_PARAMETERS_MAX];
+        struct world world;
+        unsigned n_requests;
+        uint32_t fd;
+        int r;
+
+        world_init(&world, 0);
+        fd = make(&world, pointers[row].cell, NB_NONBLOCK);
+        world_put_text(&world, TEXT, "any:0");
+        memcpy(arguments, pointers[row].arguments, sizeof(arguments));
+        arguments[0] = fd;
+        arguments[pointers[row].argument] = pointer;
+        n_requests = world.broker.n_requests;
+        r = world_call_array(&world, pointers[row].name, arguments);
+        if (r == NB_WASI_EFAULT) /* without an effect: the broker was not asked, and there is no new descriptor */
+                ck_assert_uint_eq(world.broker.n_requests, n_requests);
+        if (r == NB_WASI_EFAULT && fd >= WORLD_FIRST_FREE)
+                ck_assert_int_eq(world_call(&world, "fd_fdstat_get", fd + 1, WORLD_RET), BADF);
+        world_deinit(&world);
+        return r;
+}
+
+START_TEST(a_pointer_out_of_bounds_is_fault) {
+        uint32_t last = WORLD_MEMORY_SIZE - pointers[_i].size;
+
+        ck_assert_int_ne(try_pointer((size_t)_i, last), NB_WASI_EFAULT);
+        ck_assert_int_eq(try_pointer((size_t)_i, last + 1), NB_WASI_EFAULT);
+        ck_assert_int_eq(try_pointer((size_t)_i, WORLD_MEMORY_SIZE), NB_WASI_EFAULT);
+        ck_assert_int_eq(try_pointer((size_t)_i, UINT32_MAX), NB_WASI_EFAULT);
+        ck_assert_int_eq(try_pointer((size_t)_i, UINT32_MAX - pointers[_i].size + 1), NB_WASI_EFAULT);
+}
+END_TEST
+
+/* Bits above the lowest 32 of an i32 are not the guest's. */
+START_TEST(the_upper_half_of_an_i32_does_not_count) {
+        uint64_t junk = UINT64_C(0xdeadbeef) << 32;
+        struct world world;
+
+        world_init(&world, 0);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_get", junk | WORLD_PROTOCOL, junk | WORLD_RET), OK);
+        ck_assert_int_eq(world_call(&world, "fd_sync", junk | 3), FORWARDED);
+        ck_assert_uint_eq(world.engine_arguments[0], 3);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(an_empty_memory_is_no_memory) {
+        static const char *const names[] = { "fd_read", "fd_write", "fd_fdstat_get", "stream_accept", "poll_oneoff" };
+        struct world world;
+        uint32_t stream;
+
+        world_init(&world, 0);
+        stream = world_stream(&world, NB_NONBLOCK);
+        world.memory_size = 0;
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
+                int r = world_call(&world, names[i], stream, 0, 1, 0);
+
+                ck_assert(r == NB_WASI_EFAULT || r == NOTSUP);
+        }
+        world_deinit(&world);
+}
+END_TEST
+
+/* ---- the engine's descriptors ---- */
+
+START_TEST(files_get_the_lowest_free_number) {
+        struct world world;
+
+        world_init(&world, 0);
+        world.engine_result = 0;
+        world.engine_new_fd = 4711;
+        ck_assert_uint_eq(world_call_ret(&world, "path_open", 3, 0, TEXT, 1, 0, 0, 0, 0, WORLD_RET), 7);
+        ck_assert_uint_eq(world_stream(&world, 0), 8); /* where its control was; the connection had 9 */
+        world.engine_new_fd = 12;
+        ck_assert_uint_eq(world_call_ret(&world, "path_open", 4, 0, TEXT, 1, 0, 0, 0, 0, WORLD_RET), 9);
+        ck_assert_uint_eq(world.engine_arguments[0], 4);
+
+        ck_assert_int_eq(world_call(&world, "fd_sync", 7), OK);
+        ck_assert_uint_eq(world.engine_arguments[0], 4711);
+        ck_assert_int_eq(world_call(&world, "fd_close", 7), OK);
+        ck_assert_str_eq(world.engine_last, "fd_close");
+        ck_assert_uint_eq(world.engine_arguments[0], 4711);
+        ck_assert_int_eq(world_call(&world, "fd_sync", 7), BADF);
+        ck_assert_uint_eq(world_open(&world, 0), 7);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(a_bad_pointer_opens_no_file) {
+        struct world world;
+
+        world_init(&world, 0);
+        world.engine_result = 0;
+        ck_assert_int_eq(world_call(&world, "path_open", 3, 0, TEXT, 1, 0, 0, 0, 0, WORLD_MEMORY_SIZE - 3),
+                         NB_WASI_EFAULT);
+        ck_assert_uint_eq(world.n_engine_calls, 0);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(a_trap_of_the_engine_comes_through) {
+        struct world world;
+
+        world_init(&world, 0);
+        world.engine_result = -ECANCELED;
+        ck_assert_int_eq(world_call(&world, "fd_sync", 3), -ECANCELED);
+        ck_assert_int_eq(world_call(&world, "path_open", 3, 0, TEXT, 1, 0, 0, 0, 0, WORLD_RET), -ECANCELED);
+        ck_assert_int_eq(world_call(&world, "fd_renumber", 0, 3), -ECANCELED);
+        ck_assert_int_eq(world_call(&world, "fd_close", 4), -ECANCELED);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(a_full_table_is_mfile_and_asks_nobody) {
+        struct world world;
+        uint32_t connection;
+        uint32_t length;
+        unsigned n;
+
+        world_init(&world, WORLD_FIRST_FREE + 1);
+        connection = world_open(&world, 0);
+        ck_assert_int_eq(world_call(&world, "fd_close", connection), OK);
+        ck_assert_uint_eq(world_open(&world, 0), WORLD_FIRST_FREE);
+        world.engine_result = 0;
+        n = world.broker.n_requests;
+        length = world_put_text(&world, TEXT, "any:0");
+        ck_assert_int_eq(world_call(&world, "open", 5, TEXT, length, 6, 0, 0, 0, WORLD_RET), NB_WASI_EMFILE);
+        ck_assert_int_eq(world_call(&world, "connect", 7, TEXT, length, WORLD_RET), NB_WASI_EMFILE);
+        ck_assert_int_eq(world_call(&world, "path_open", 3, 0, TEXT, 1, 0, 0, 0, 0, WORLD_RET), NB_WASI_EMFILE);
+        ck_assert_uint_eq(world.broker.n_requests, n);
+        ck_assert_uint_eq(world.n_engine_calls, 0);
+        world_deinit(&world);
+}
+END_TEST
+
+/* ---- renumber and close ---- */
+
+START_TEST(renumber_moves_across_kinds) {
+        struct world world;
+        uint32_t stream;
+        uint32_t control;
+
+        world_init(&world, 0);
+        world.engine_result = 0;
+        control = world_open(&world, 0);
+        stream = world_stream(&world, 0);
+
+        ck_assert_int_eq(world_call(&world, "fd_renumber", stream, control), OK);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_get", stream, WORLD_RET), BADF);
+        ck_assert_int_eq(world_call(&world, "listen", control, 1), NOTSUP);
+        world_put_iovec(&world, IOVEC, BUFFER, 1);
+        ck_assert_uint_eq(world_call_ret(&world, "fd_write", control, IOVEC, 1, WORLD_RET), 1);
+
+        ck_assert_int_eq(world_call(&world, "fd_renumber", control, 3), OK);
+        ck_assert_str_eq(world.engine_last, "fd_close");
+        ck_assert_uint_eq(world.engine_arguments[0], 3);
+        ck_assert_uint_eq(world_call_ret(&world, "fd_write", 3, IOVEC, 1, WORLD_RET), 1);
+
+        ck_assert_int_eq(world_call(&world, "fd_renumber", 4, 3), OK);
+        ck_assert_int_eq(world_call(&world, "fd_sync", 3), OK);
+        ck_assert_uint_eq(world.engine_arguments[0], 4);
+
+        ck_assert_int_eq(world_call(&world, "fd_renumber", WORLD_PROTOCOL_NARROW, 0), OK);
+        ck_assert_int_eq(world_call(&world, "fd_prestat_get", 0, WORLD_RET), OK);
+        ck_assert_int_eq(world_call(&world, "fd_renumber", 0, 0), OK);
+        ck_assert_int_eq(world_call(&world, "fd_renumber", 0, 40), BADF);
+        ck_assert_int_eq(world_call(&world, "fd_renumber", 40, 0), BADF);
+        world_deinit(&world);
+}
+END_TEST
+
+/* A connection lives until its descriptor and its stream are closed, in any order. */
+START_TEST(closing_in_any_order) {
+        static const size_t orders[][3] = {
+                { 0, 1, 2 }, { 0, 2, 1 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 }
+        };
+        uint32_t fds[3];
+        struct world world;
+        uint32_t length;
+        int n_fds;
+
+        world_init(&world, 0);
+        n_fds = count_fds();
+        fds[0] = world_open(&world, 0);
+        length = world_put_text(&world, TEXT, "peer:1");
+        fds[1] = world_call_ret(&world, "connect", fds[0], TEXT, length, WORLD_RET);
+        fds[2] = world_call_ret(&world, "stream_create", fds[1], UINT64_MAX, 0, 0, WORLD_RET);
+        ck_assert_int_eq(world_call(&world, "stream_accept", fds[1], WORLD_RET), NOTSUP);
+        ck_assert_int_eq(world_call(&world, "stream_create", fds[1], 0, 0, 0, WORLD_RET), NOTSUP);
+        for (size_t i = 0; i < 3; ++i)
+                ck_assert_int_eq(world_call(&world, "fd_close", fds[orders[_i][i]]), OK);
+        ck_assert_int_eq(world_call(&world, "fd_close", fds[0]), BADF);
+        world.broker.peer = nb_fd_close(world.broker.peer);
+        (void)scripted_broker_wait(&world.broker, NULL, 0, 0); /* sees the control's end */
+        ck_assert_int_eq(count_fds(), n_fds);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(closing_a_standard_stream_leaves_the_hosts) {
+        struct world world;
+        int n_fds;
+
+        world_init(&world, 0);
+        n_fds = count_fds();
+        for (uint32_t fd = 0; fd < 2; ++fd)
+                ck_assert_int_eq(world_call(&world, "fd_close", fd), OK);
+        ck_assert_int_eq(world_call(&world, "fd_read", 0, 0, 0, WORLD_RET), BADF);
+        ck_assert_int_eq(count_fds(), n_fds);
+        ck_assert_uint_eq(world_open(&world, 0), 0);
+        world_deinit(&world);
+}
+END_TEST
+
+/* ---- rights ---- */
+
+#define STREAM_RIGHTS NB_RIGHTS_STREAM
+#define VERBS (NB_RIGHT_SOCK_ACCEPT | NB_RIGHT_SOCK_CONNECT | NB_RIGHT_SOCK_LISTEN)
+
+static uint64_t base_rights(struct world *world, uint32_t fd) {
+        ck_assert_int_eq(world_call(world, "fd_fdstat_get", fd, WORLD_RET), OK);
+        return world_get_u64(world, WORLD_RET + 8);
+}
+
+static uint64_t inheriting_rights(struct world *world, uint32_t fd) {
+        ck_assert_int_eq(world_call(world, "fd_fdstat_get", fd, WORLD_RET), OK);
+        return world_get_u64(world, WORLD_RET + 16);
+}
+
+static int open_with(struct world *world, uint32_t protocol, uint64_t base, uint64_t inheriting) {
+        uint32_t length = world_put_text(world, TEXT, "any:0");
+
+        return world_call(world, "open", protocol, TEXT, length, 6, base, inheriting, 0, WORLD_RET);
+}
+
+START_TEST(rights_narrow_at_each_step) {
+        const uint64_t inheriting = NB_RIGHT_FD_READ | NB_RIGHT_FD_FILESTAT_GET;
+        struct world world;
+        uint32_t control;
+        uint32_t length;
+        uint32_t connection;
+        uint32_t stream;
+
+        world_init(&world, 0);
+        ck_assert_int_eq(open_with(&world, WORLD_PROTOCOL, NB_RIGHT_SOCK_CONNECT, inheriting), OK);
+        control = world_get_u32(&world, WORLD_RET);
+        ck_assert_uint_eq(base_rights(&world, control), NB_RIGHT_SOCK_CONNECT);
+        ck_assert_uint_eq(inheriting_rights(&world, control), inheriting);
+        ck_assert_int_eq(world_call(&world, "listen", control, 1), NOTCAPABLE);
+        ck_assert_int_eq(world_call(&world, "accept", control, WORLD_RET), NOTCAPABLE);
+        ck_assert_int_eq(world_call(&world, "sock_accept", control, 0, WORLD_RET), NOTCAPABLE);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_set_flags", control, NB_NONBLOCK), NOTCAPABLE);
+        ck_assert_int_eq(world_call(&world, "fd_filestat_get", control, WORLD_RET), NOTCAPABLE);
+
+        length = world_put_text(&world, TEXT, "peer:1");
+        connection = world_call_ret(&world, "connect", control, TEXT, length, WORLD_RET);
+        ck_assert_uint_eq(base_rights(&world, connection), NB_RIGHT_FD_FILESTAT_GET);
+        ck_assert_uint_eq(inheriting_rights(&world, connection), inheriting);
+        ck_assert_int_eq(world_call(&world, "stream_create", connection, NB_RIGHT_FD_WRITE, 0, 0, WORLD_RET),
+                         NOTCAPABLE);
+        ck_assert_int_eq(world_call(&world, "stream_create", connection, 0, NB_RIGHT_FD_WRITE, 0, WORLD_RET),
+                         NOTCAPABLE);
+        stream = world_call_ret(&world, "stream_create", connection, NB_RIGHT_FD_READ | NB_RIGHT_SOCK_SHUTDOWN, 0, 0,
+                                WORLD_RET);
+        ck_assert_uint_eq(base_rights(&world, stream), NB_RIGHT_FD_READ);
+        ck_assert_int_eq(world_call(&world, "fd_write", stream, 0, 0, WORLD_RET), NOTCAPABLE);
+        ck_assert_int_eq(world_call(&world, "sock_send", stream, 0, 0, 0, WORLD_RET), NOTCAPABLE);
+        ck_assert_int_eq(world_call(&world, "sock_shutdown", stream, 2), NOTCAPABLE);
+        ck_assert_int_eq(world_call(&world, "fd_read", stream, 0, 0, WORLD_RET), OK);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(set_rights_only_shrinks) {
+        struct world world;
+        uint32_t stream;
+
+        world_init(&world, 0);
+        stream = world_stream(&world, NB_NONBLOCK);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_set_rights", stream, NB_RIGHT_FD_WRITE, 0), OK);
+        ck_assert_int_eq(world_call(&world, "fd_read", stream, 0, 0, WORLD_RET), NOTCAPABLE);
+        ck_assert_int_eq(world_call(&world, "sock_shutdown", stream, 1), OK);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_set_rights", stream, STREAM_RIGHTS, 0), NOTCAPABLE);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_set_rights", stream, 0, NB_RIGHT_FD_WRITE), NOTCAPABLE);
+        ck_assert_uint_eq(base_rights(&world, stream), NB_RIGHT_FD_WRITE);
+
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_set_rights", WORLD_PROTOCOL, 0, 0), OK);
+        ck_assert_int_eq(open_with(&world, WORLD_PROTOCOL, 0, 0), NOTCAPABLE);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_set_rights", 0, NB_RIGHT_FD_WRITE, 0), NOTCAPABLE);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_set_rights", 0, 0, 0), OK);
+        ck_assert_int_eq(world_call(&world, "fd_read", 0, 0, 0, WORLD_RET), NOTCAPABLE);
+        world_deinit(&world);
+}
+END_TEST
+
+/* The narrow protocol can neither listen nor give a stream that writes. */
+START_TEST(asking_for_more_is_notcapable) {
+        const uint64_t no_such_right = ~NB_RIGHTS_KNOWN;
+        struct world world;
+
+        world_init(&world, 0);
+        ck_assert_int_eq(open_with(&world, WORLD_PROTOCOL_NARROW, NB_RIGHT_SOCK_LISTEN, 0), NOTCAPABLE);
+        ck_assert_int_eq(open_with(&world, WORLD_PROTOCOL_NARROW, UINT64_MAX, 0), NOTCAPABLE);
+        ck_assert_int_eq(open_with(&world, WORLD_PROTOCOL_NARROW, 0, NB_RIGHT_FD_WRITE), NOTCAPABLE);
+        ck_assert_int_eq(open_with(&world, WORLD_PROTOCOL_NARROW, no_such_right, no_such_right), OK);
+        ck_assert_uint_eq(base_rights(&world, world_get_u32(&world, WORLD_RET)), 0);
+        ck_assert_int_eq(open_with(&world, WORLD_PROTOCOL, UINT64_MAX, UINT64_MAX), OK);
+        world_deinit(&world);
+}
+END_TEST
+
+/* The proposal's numbers: reading and writing as ever, 29 polls, 30 shuts down, and nothing speaks of verbs. */
+START_TEST(the_proposals_numbers_work) {
+        const uint64_t rights = NB_RIGHT_FD_READ | NB_RIGHT_FD_WRITE | (UINT64_C(1) << 29) | (UINT64_C(1) << 30);
+        struct world world;
+
+        world_init(&world, 0);
+        ck_assert_int_eq(open_with(&world, WORLD_PROTOCOL, rights, rights), OK);
+        ck_assert_uint_eq(base_rights(&world, world_get_u32(&world, WORLD_RET)), VERBS);
+        ck_assert_int_eq(open_with(&world, WORLD_PROTOCOL, rights, rights), OK);
+        ck_assert_int_eq(world_call(&world, "listen", world_get_u32(&world, WORLD_RET), 5), OK);
+        ck_assert_int_eq(open_with(&world, WORLD_PROTOCOL_NARROW, rights, NB_RIGHT_FD_READ), OK);
+        ck_assert_uint_eq(base_rights(&world, world_get_u32(&world, WORLD_RET)), VERBS & ~NB_RIGHT_SOCK_LISTEN);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(flags_and_types_are_judged) {
+        struct world world;
+        uint32_t length;
+        uint32_t control;
+
+        world_init(&world, 0);
+        length = world_put_text(&world, TEXT, "any:0");
+        for (uint64_t type = 0; type < 300; ++type) {
+                int r = world_call(&world, "open", 5, TEXT, length, type, 0, 0, 0, WORLD_RET);
+
+                ck_assert_int_eq(r, type == 5 || type == 6 ? OK : INVAL);
+        }
+        for (uint32_t bit = 0; bit < 32; ++bit) {
+                int r = world_call(&world, "open", 5, TEXT, length, 6, 0, 0, UINT32_C(1) << bit, WORLD_RET);
+
+                ck_assert_int_eq(r, bit == 2 ? OK : bit < 5 ? NOTSUP : INVAL);
+        }
+        control = world_open(&world, NB_NONBLOCK);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_get", control, WORLD_RET), OK);
+        ck_assert_uint_eq(world.memory[WORLD_RET], 6);
+        ck_assert_uint_eq(world.memory[WORLD_RET + 2], NB_NONBLOCK);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_set_flags", control, 0x20), INVAL);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_set_flags", control, 1), NOTSUP);
+        ck_assert_int_eq(world_call(&world, "fd_filestat_get", control, WORLD_RET), OK);
+        ck_assert_uint_eq(world.memory[WORLD_RET + 16], 6);
+        world_deinit(&world);
+}
+END_TEST
+
+/* ---- */
+
+static void add_pointer_tests(TCase *tests) {
+        tcase_add_loop_test(tests, no_number_does_harm, 0, N_ROWS);
+        tcase_add_loop_test(tests, a_pointer_out_of_bounds_is_fault, 0, sizeof(pointers) / sizeof(pointers[0]));
+        tcase_add_test(tests, the_upper_half_of_an_i32_does_not_count);
+        tcase_add_test(tests, an_empty_memory_is_no_memory);
+        tcase_set_timeout(tests, 60);
+}
+
+static void add_kind_tests(TCase *tests) {
+        tcase_add_test(tests, a_guest_begins_with_its_descriptors_in_order);
+        tcase_add_test(tests, a_guest_without_a_session_has_no_protocol);
+        tcase_add_test(tests, the_table_of_functions_is_sound);
+        tcase_add_test(tests, an_index_that_is_no_import_is_nosys);
+        tcase_add_test(tests, the_matrix_has_every_function);
+        tcase_add_loop_test(tests, every_function_knows_every_kind, 0, N_ROWS);
+        tcase_add_loop_test(tests, no_descriptor_is_badf, 0, N_ROWS);
+        tcase_add_test(tests, the_second_descriptor_counts_too);
+}
+
+static void add_descriptor_tests(TCase *tests) {
+        tcase_add_test(tests, files_get_the_lowest_free_number);
+        tcase_add_test(tests, a_bad_pointer_opens_no_file);
+        tcase_add_test(tests, a_trap_of_the_engine_comes_through);
+        tcase_add_test(tests, a_full_table_is_mfile_and_asks_nobody);
+        tcase_add_test(tests, renumber_moves_across_kinds);
+        tcase_add_loop_test(tests, closing_in_any_order, 0, 6);
+        tcase_add_test(tests, closing_a_standard_stream_leaves_the_hosts);
+        tcase_add_test(tests, rights_narrow_at_each_step);
+        tcase_add_test(tests, set_rights_only_shrinks);
+        tcase_add_test(tests, asking_for_more_is_notcapable);
+        tcase_add_test(tests, the_proposals_numbers_work);
+        tcase_add_test(tests, flags_and_types_are_judged);
+}
+
+int main(void) {
+        Suite *suite = suite_create("wasi");
+        TCase *kinds = tcase_create("kinds");
+        TCase *pointer_tests = tcase_create("pointers");
+        TCase *descriptors = tcase_create("descriptors");
+        SRunner *runner = srunner_create(suite);
+        int failed;
+
+        add_kind_tests(kinds);
+        add_pointer_tests(pointer_tests);
+        add_descriptor_tests(descriptors);
+        suite_add_tcase(suite, kinds);
+        suite_add_tcase(suite, pointer_tests);
+        suite_add_tcase(suite, descriptors);
+        srunner_run_all(runner, CK_ENV);
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/wasi_world.h"
+
+#include <check.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "shim/wasi/call.h"
+#include "tests/unit/fds.h"
+
+#define TEXT 1024u
+
+static struct nb_guest_memory memory(void *data) {
+        struct world *world = data;
+
+        return (struct nb_guest_memory){ world->memory, world->memory_size };
+}
+
+static int call(void *data, size_t index, const uint64_t *arguments) {
+        struct world *world = data;
+        const struct nb_wasi_function *function = nb_wasi_function(index);
+        const char *yields = strchr(function->parameters, 'r');
+        uint64_t pointer;
+
+        ck_assert(function->use & NB_WASI_ENGINE);
+        world->engine_last = function->name;
+        ++world->n_engine_calls;
+        memcpy(world->engine_arguments, arguments, strlen(function->parameters) * sizeof(arguments[0]));
+        if (world->engine_result != 0 || !yields)
+                return world->engine_result;
+        pointer = arguments[yields - function->parameters];
+        nb_le_put_u32(world->memory + pointer, world->engine_new_fd);
+        return 0;
+}
+
+static const struct nb_engine engine = { .memory = memory, .call = call };
+
+static void open_session(struct world *world) {
+        struct nb_session_options options = NB_SESSION_OPTIONS_INIT;
+
+        options.session_fd = scripted_broker_init(&world->broker);
+        options.wait = scripted_broker_wait;
+        options.wait_data = &world->broker;
+        world->broker.inheriting = NB_RIGHTS_NETWORK & ~(NB_RIGHT_SOCK_LISTEN | NB_RIGHT_FD_WRITE);
+        ck_assert_int_eq(nb_session_open(&options, &world->session), 0);
+}
+
+void world_init(struct world *world, uint32_t max_descriptors) {
+        struct nb_guest_options options = NB_GUEST_OPTIONS_INIT;
+        int input[2];
+        int output[2];
+
+        memset(world, 0, sizeof(*world));
+        world->n_fds_before = count_fds();
+        world->engine_result = WORLD_ENGINE_RESULT;
+        world->memory_size = WORLD_MEMORY_SIZE;
+        world->memory = calloc(1, world->memory_size);
+        ck_assert_ptr_nonnull(world->memory);
+        ck_assert_int_eq(pipe2(input, O_CLOEXEC), 0);
+        ck_assert_int_eq(pipe2(output, O_CLOEXEC), 0);
+        world->stdio[0] = input[1];
+        world->stdio[1] = output[0];
+        world->guest_stdio[0] = input[0];
+        world->guest_stdio[1] = output[1];
+        open_session(world);
+        options.session = world->session;
+        options.n_directories = 2;
+        options.max_descriptors = max_descriptors;
+        options.stdio[0] = input[0];
+        options.stdio[1] = output[1];
+        options.stdio[2] = -1;
+        options.wait = scripted_broker_wait;
+        options.wait_data = &world->broker;
+        ck_assert_int_eq(nb_guest_new(&options, &world->guest), 0);
+}
+
+void world_deinit(struct world *world) {
+        nb_guest_free(world->guest);
+        nb_session_free(world->session);
+        scripted_broker_deinit(&world->broker);
+        nb_fds_close(world->guest_stdio, 2);
+        nb_fds_close(world->stdio, 2);
+        free(world->memory);
+        ck_assert_int_eq(count_fds(), world->n_fds_before);
+}
+
+int world_call_array(struct world *world, const char *name, const uint64_t *arguments) {
+        for (size_t i = 0; i < nb_wasi_n_functions(); ++i) {
+                if (strcmp(nb_wasi_function(i)->name, name) == 0)
+                        return nb_guest_call(world->guest, &engine, world, i, arguments);
+        }
+        ck_abort_msg("there is no function %s", name);
+        return -1;
+}
+
+uint32_t world_call_ret_array(struct world *world, const char *name, const uint64_t *arguments) {
+        int r = world_call_array(world, name, arguments);
+
+        ck_assert_msg(r == NB_WASI_SUCCESS, "%s returned %d", name, r);
+        return world_get_u32(world, WORLD_RET);
+}
+
+uint32_t world_get_u32(const struct world *world, uint32_t pointer) {
+        return nb_le_u32(world->memory + pointer);
+}
+
+uint64_t world_get_u64(const struct world *world, uint32_t pointer) {
+        return nb_le_u64(world->memory + pointer);
+}
+
+void world_put_u32(struct world *world, uint32_t pointer, uint32_t value) {
+        nb_le_put_u32(world->memory + pointer, value);
+}
+
+void world_put_u64(struct world *world, uint32_t pointer, uint64_t value) {
+        nb_le_put_u64(world->memory + pointer, value);
+}
+
+uint32_t world_put_text(struct world *world, uint32_t pointer, const char *text) {
+        memcpy(world->memory + pointer, text, strlen(text));
+        return (uint32_t)strlen(text);
+}
+
+void world_put_iovec(struct world *world, uint32_t pointer, uint32_t buffer, uint32_t length) {
+        world_put_u32(world, pointer, buffer);
+        world_put_u32(world, pointer + 4, length);
+}
+
+uint32_t world_open(struct world *world, uint32_t flags) {
+        uint32_t length = world_put_text(world, TEXT, "any:0");
+
+        return world_call_ret(world, "open", WORLD_PROTOCOL, TEXT, length, NB_SOCKET_STREAM, UINT64_MAX, UINT64_MAX,
+                              flags, WORLD_RET);
+}
+
+uint32_t world_listener(struct world *world, uint32_t flags) {
+        uint32_t control = world_open(world, flags);
+
+        ck_assert_int_eq(world_call(world, "listen", control, 8), NB_WASI_SUCCESS);
+        return control;
+}
+
+uint32_t world_connection(struct world *world) {
+        uint32_t control = world_open(world, 0);
+        uint32_t length = world_put_text(world, TEXT, "peer:1");
+        uint32_t connection = world_call_ret(world, "connect", control, TEXT, length, WORLD_RET);
+
+        ck_assert_int_eq(world_call(world, "fd_close", control), NB_WASI_SUCCESS);
+        return connection;
+}
+
+uint32_t world_stream(struct world *world, uint32_t flags) {
+        uint32_t connection = world_connection(world);
+        uint32_t stream = world_call_ret(world, "stream_create", connection, UINT64_MAX, UINT64_MAX, flags, WORLD_RET);
+
+        ck_assert_int_eq(world_call(world, "fd_close", connection), NB_WASI_SUCCESS);
+        return stream;
+}

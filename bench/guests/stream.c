@@ -3,8 +3,9 @@
  * The loop of bench_upload(), inside Wasm: sends on a stream, and measures that itself, so that neither the start of the
  * runtime nor the compilation of the module counts.
  *
- *   stream.wasm ADDRESS WARM TOTAL CHUNK   sends WARM bytes, then TOTAL; prints the nanoseconds from the first write of the
- *                                          latter to the sink's receipt
+ *   stream.wasm ADDRESS WARM TOTAL CHUNK
+ *
+ * Sends WARM bytes, then TOTAL; prints the nanoseconds from the first write of the latter to the sink's receipt.
  */
 #include <arpa/inet.h>
 #include <inttypes.h>

@@ -82,6 +82,7 @@ static bool wants_dual_stack(const struct control *control, const struct nb_addr
 /* A socket bound to `bind`, which gets the port that the kernel chose. */
 static int new_bound_socket(const struct control *control, struct nb_address *bind) {
         NB_CLEANUP_FD int fd = socket_new_stream(bind->ip.family);
+        struct policy_verdict verdict;
         int r;
 
         if (fd < 0)
@@ -89,7 +90,9 @@ static int new_bound_socket(const struct control *control, struct nb_address *bi
         r = socket_bind(fd, bind, wants_dual_stack(control, bind));
         if (r < 0)
                 return r;
-        return nb_steal_fd(&fd);
+        /* What was judged may have left the port open; what the kernel chose may be one that a Deny rule names. */
+        decide_again(control->grant, POLICY_LISTEN, bind, &verdict);
+        return verdict.allowed ? nb_steal_fd(&fd) : -EACCES;
 }
 
 static struct control *control_free(struct control *control) {
@@ -373,7 +376,7 @@ static int request_listen(struct control *control, const Nb__Listen *listen_requ
                 return -EPROTO;
         if (control->state == CONTROL_LISTENING)
                 return listen_again(control, listen_request);
-        if (control->has_connected)
+        if (control->has_connected && !control->bind_is_open)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EISCONN, NULL);
         if (!(control->rights_base & NB_RIGHT_SOCK_LISTEN))
                 return endpoint_refuse(&control->endpoint, NB_WASI_ENOTCAPABLE, NULL);

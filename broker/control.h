@@ -7,8 +7,8 @@
  *
  * | state      | Connect                        | Listen                       | Credit           |
  * |------------|--------------------------------|------------------------------|------------------|
- * | idle       | starts                         | starts; refused (isconn)     | violation        |
- * |            |                                | after a connection           |                  |
+ * | idle       | starts                         | starts; refused (isconn) if  | violation        |
+ * |            |                                | the bound socket is in use   |                  |
  * | connecting | violation                      | violation                    | violation        |
  * | listening  | refused (inval)                | changes the backlog, raises  | raises the total |
  * |            |                                | the total, is answered again |                  |

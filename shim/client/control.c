@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "proto/wasi.h"
 #include "shim/client/call.h"
 #include "shim/client/connection.h"
 
@@ -31,6 +32,7 @@ enum control_state {
 
 struct nb_control {
         struct nb_endpoint endpoint;
+        struct nb_spare *home; /* one reference; NULL while the control is kept there */
         enum control_state state;
         uint32_t flags;
         uint32_t backlog;
@@ -43,7 +45,7 @@ struct nb_control {
         char *remote;      /* what CONNECTING connects to, owned; NULL otherwise */
 };
 
-int nb_control_new(struct nb_context *context, const Nb__Opened *opened, int fd, uint32_t flags,
+int nb_control_new(struct nb_context *context, const Nb__Opened *opened, int fd, uint32_t flags, struct nb_spare *home,
                    struct nb_control **ret) {
         struct nb_control *control NB_CLEANUP_FREE = calloc(1, sizeof(*control));
         char *address = strdup(opened->address);
@@ -54,6 +56,7 @@ int nb_control_new(struct nb_context *context, const Nb__Opened *opened, int fd,
         }
         nb_endpoint_init(&control->endpoint, context, fd);
         control->flags = flags;
+        control->home = nb_spare_ref(home);
         control->rights_base = opened->rights_base;
         control->rights_inheriting = opened->rights_inheriting;
         control->address = address;
@@ -62,8 +65,9 @@ int nb_control_new(struct nb_context *context, const Nb__Opened *opened, int fd,
 }
 
 struct nb_control *nb_control_free(struct nb_control *control) {
-        if (!control)
+        if (!control || (control->home && nb_spare_offer(control->home, control)))
                 return NULL;
+        control->home = nb_spare_unref(control->home);
         nb_endpoint_deinit(&control->endpoint);
         free(control->address);
         free(control->remote);
@@ -77,6 +81,32 @@ static void set_state(struct nb_control *control, enum control_state state) {
                 control->remote = NULL;
         }
         control->state = state;
+}
+
+void nb_control_reuse(struct nb_control *control, uint32_t flags, struct nb_spare *home) {
+        control->flags = flags;
+        control->home = nb_spare_ref(home);
+}
+
+bool nb_control_reset(struct nb_control *control) {
+        const struct nb_endpoint *endpoint = &control->endpoint;
+
+        if (control->state != CONTROL_BOUND || endpoint->error < 0 || endpoint->outstanding)
+                return false;
+        /* The broker binds nothing there until it is asked to, and so the port is still 0. */
+        if (strcmp(control->address, "0.0.0.0:0") != 0 && strcmp(control->address, "[::]:0") != 0)
+                return false;
+        control->has_connected = false;
+        control->home = nb_spare_unref(control->home);
+        return true;
+}
+
+bool nb_control_serves(const struct nb_control *control, const char *address, size_t length, uint64_t rights_base,
+                       uint64_t rights_inheriting) {
+        /* The broker drops the rights that mean nothing to a control or its streams, and refuses what it cannot give. */
+        return strlen(control->address) == length && memcmp(control->address, address, length) == 0 &&
+               control->rights_base == (rights_base & NB_RIGHTS_CONTROL) &&
+               control->rights_inheriting == (rights_inheriting & (NB_RIGHTS_CONNECTION | NB_RIGHTS_STREAM));
 }
 
 void nb_control_set_flags(struct nb_control *control, uint32_t flags) {

@@ -2,10 +2,13 @@
 #ifndef NB_SHIM_CLIENT_CONTROL_H
 #define NB_SHIM_CLIENT_CONTROL_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "proto/frame.h"
 #include "shim/client/context.h"
+#include "shim/client/spare.h"
 
 /**
  * Connections that the broker may push before the guest accepts the first. A pushed connection is a descriptor in
@@ -15,10 +18,24 @@
 
 /**
  * Makes a control out of what the broker opened; the address has been checked.
- * @param fd  consumed on success
+ * @param fd    consumed on success
+ * @param home  where the control is offered when it is freed; a reference is taken
  * @return 0, or -ENOMEM.
  */
-int nb_control_new(struct nb_context *context, const Nb__Opened *opened, int fd, uint32_t flags,
+int nb_control_new(struct nb_context *context, const Nb__Opened *opened, int fd, uint32_t flags, struct nb_spare *home,
                    struct nb_control **ret);
+
+/** Sends a control that was kept into use again: it will be offered to `home` when it is freed. */
+void nb_control_reuse(struct nb_control *control, uint32_t flags, struct nb_spare *home);
+
+/**
+ * Makes a control as new, if it is idle and its bind address is open, and gives back its reference to its home.
+ * @return whether it is as new; otherwise it is unchanged
+ */
+bool nb_control_reset(struct nb_control *control);
+
+/** Whether nb_open() with these parameters would make just such a control. */
+bool nb_control_serves(const struct nb_control *control, const char *address, size_t length, uint64_t rights_base,
+                       uint64_t rights_inheriting);
 
 #endif

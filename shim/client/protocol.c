@@ -22,6 +22,7 @@ struct nb_protocol {
         struct nb_endpoint endpoint;
         uint64_t rights_base;
         uint64_t rights_inheriting;
+        struct nb_spare *spare;  /* one reference */
         struct opening *opening; /* not NULL exactly while the endpoint's request is outstanding */
         char name[];
 };
@@ -32,6 +33,11 @@ int nb_protocol_new(struct nb_context *context, const Nb__Protocol *description,
 
         if (!protocol)
                 return -ENOMEM;
+        protocol->spare = nb_spare_new();
+        if (!protocol->spare) {
+                free(protocol);
+                return -ENOMEM;
+        }
         protocol->n_references = 1;
         nb_endpoint_init(&protocol->endpoint, context, fd);
         protocol->rights_base = description->rights_base;
@@ -49,6 +55,8 @@ struct nb_protocol *nb_protocol_ref(struct nb_protocol *protocol) {
 struct nb_protocol *nb_protocol_unref(struct nb_protocol *protocol) {
         if (!protocol || --protocol->n_references > 0)
                 return NULL;
+        nb_spare_close(protocol->spare);
+        protocol->spare = nb_spare_unref(protocol->spare);
         nb_endpoint_deinit(&protocol->endpoint);
         free(protocol->opening);
         free(protocol);
@@ -137,6 +145,7 @@ static int ask(struct nb_protocol *protocol, struct opening *consumed, struct nb
 int nb_open(struct nb_protocol *protocol, const char *address, size_t length, enum nb_socket_type type,
             uint64_t rights_base, uint64_t rights_inheriting, uint32_t flags, struct nb_control **ret) {
         struct opening *opening;
+        struct nb_control *spare;
         struct nb_answer answer;
         int r;
 
@@ -146,6 +155,12 @@ int nb_open(struct nb_protocol *protocol, const char *address, size_t length, en
                 return -EINVAL;
         if (protocol->endpoint.error < 0)
                 return protocol->endpoint.error;
+        spare = nb_spare_take(protocol->spare, address, length, type, rights_base, rights_inheriting);
+        if (spare) {
+                nb_control_reuse(spare, flags, protocol->spare);
+                *ret = spare;
+                return 0;
+        }
         opening = opening_new(address, length, type, rights_base, rights_inheriting);
         if (!opening)
                 return -ENOMEM;
@@ -156,7 +171,8 @@ int nb_open(struct nb_protocol *protocol, const char *address, size_t length, en
         if (strlen(answer.reply->opened->address) > NB_ADDRESS_LENGTH_MAX)
                 r = nb_endpoint_fail(&protocol->endpoint, -EPROTO);
         else
-                r = nb_control_new(protocol->endpoint.context, answer.reply->opened, answer.fds.fds[0], flags, ret);
+                r = nb_control_new(protocol->endpoint.context, answer.reply->opened, answer.fds.fds[0], flags,
+                                   protocol->spare, ret);
         if (r < 0)
                 nb_channel_fds_close(&answer.fds);
         return r;

@@ -140,7 +140,11 @@ NB_EXPORT void nb_protocol_rights(const struct nb_protocol *protocol, uint64_t *
 NB_EXPORT int nb_open(struct nb_protocol *protocol, const char *address, size_t length, enum nb_socket_type type,
                       uint64_t rights_base, uint64_t rights_inheriting, uint32_t flags, struct nb_control **ret);
 
-/** Closes the control: what was connecting is given up, who waits to be accepted is reset. Takes NULL. @return NULL. */
+/**
+ * Closes the control: what was connecting is given up, who waits to be accepted is reset. One that is idle and bound to
+ * nothing (0.0.0.0:0 or [::]:0) is kept by its protocol instead, where the next nb_open() finds it and asks nobody.
+ * Takes NULL. @return NULL.
+ */
 NB_EXPORT struct nb_control *nb_control_free(struct nb_control *control);
 
 /** Switches NB_NONBLOCK on or off. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The loop of bench_upload(), inside Wasm: sends on a stream, and measures that itself, so that neither the start of the
- * runtime nor the compilation of the module counts.
+ * The loop of bench_upload(), inside Wasm: sends on a stream, and measures that itself, so that neither the start of
+ * the runtime nor the compilation of the module counts.
  *
  *   stream.wasm ADDRESS WARM TOTAL CHUNK
  *

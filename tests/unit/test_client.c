@@ -176,7 +176,7 @@ static int channel_for_client(int *ret) {
         return pair[1];
 }
 
-static void say_opened(const char *address, size_t n_more_fds) {
+static void say_opened_with(const char *address, uint64_t rights_base, uint64_t rights_inheriting, size_t n_more_fds) {
         Nb__Opened opened = NB__OPENED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
         int fds[4] = { channel_for_client(&broker.control) };
@@ -184,12 +184,16 @@ static void say_opened(const char *address, size_t n_more_fds) {
         for (size_t i = 1; i <= n_more_fds; ++i)
                 fds[i] = fds[0];
         opened.address = (char *)address;
-        opened.rights_base = 5;
-        opened.rights_inheriting = 3;
+        opened.rights_base = rights_base;
+        opened.rights_inheriting = rights_inheriting;
         reply.body_case = NB__REPLY__BODY_OPENED;
         reply.opened = &opened;
         ck_assert_int_eq(nb_reply_send(broker.protocol, &reply, fds, 1 + n_more_fds), 0);
         close(fds[0]);
+}
+
+static void say_opened(const char *address, size_t n_more_fds) {
+        say_opened_with(address, 5, 3, n_more_fds);
 }
 
 struct welcome {
@@ -1670,6 +1674,111 @@ static void add_listen_tests(TCase *tcase) {
         tcase_add_test(tcase, full_table_loses_one_connection_and_no_more);
 }
 
+/* ---- a control that is kept for the next open ---- */
+
+/* As the broker does: what means nothing to a control or its streams is dropped. */
+static int open_unbound(void) {
+        const Nb__Request *request = asked(broker.protocol, NB__REQUEST__BODY_OPEN);
+        uint64_t base = request->open->rights_base & NB_RIGHTS_CONTROL;
+        uint64_t inheriting = request->open->rights_inheriting & (NB_RIGHTS_CONNECTION | NB_RIGHTS_STREAM);
+
+        say_opened_with("[::]:0", base, inheriting, 0);
+        return 1;
+}
+
+static int open_with(const char *address, uint64_t base, uint64_t inheriting, uint32_t flags) {
+        return nb_open(nb_session_protocol(session, 0), address, strlen(address), NB_SOCKET_STREAM, base, inheriting,
+                       flags, &control);
+}
+
+static void have_unbound_control(void) {
+        have_session();
+        SCRIPT(open_unbound);
+        ck_assert_int_eq(open_with("[::]:0", UINT64_MAX, UINT64_MAX, 0), 0);
+}
+
+START_TEST(idle_control_is_kept_for_the_next_open) {
+        have_unbound_control();
+        SCRIPT(make_connection);
+        ck_assert_int_eq(connect_it(), 0);
+        control = nb_control_free(control);
+
+        SCRIPT(NULL);
+        ck_assert_int_eq(open_with("[::]:0", UINT64_MAX, UINT64_MAX, NB_NONBLOCK), 0);
+        ck_assert(nothing_was_asked(broker.protocol));
+        ck_assert_str_eq(nb_control_address(control), "[::]:0");
+        /* Nothing of its earlier life shows: the flags are the new ones, and it may listen. */
+        connection = nb_connection_free(connection);
+        ck_assert_int_eq(connect_it(), -EINPROGRESS);
+        (void)asked(broker.control, NB__REQUEST__BODY_CONNECT);
+}
+END_TEST
+
+START_TEST(kept_control_may_listen) {
+        have_unbound_control();
+        SCRIPT(make_connection);
+        ck_assert_int_eq(connect_it(), 0);
+        control = nb_control_free(control);
+        ck_assert_int_eq(open_with("[::]:0", UINT64_MAX, UINT64_MAX, 0), 0);
+        SCRIPT(start_listening);
+        ck_assert_int_eq(listen_it(), 0);
+}
+END_TEST
+
+/* What is asked for, and whether the kept control serves it. */
+START_TEST(kept_control_is_for_the_same_parameters) {
+        have_unbound_control();
+        control = nb_control_free(control);
+        SCRIPT(open_unbound);
+        ck_assert_int_eq(open_with("0.0.0.0:0", UINT64_MAX, UINT64_MAX, 0), 0);
+        control = nb_control_free(control);
+        SCRIPT(open_unbound);
+        ck_assert_int_eq(open_with("[::]:0", NB_RIGHT_SOCK_CONNECT, UINT64_MAX, 0), 0);
+        control = nb_control_free(control);
+        SCRIPT(open_unbound);
+        ck_assert_int_eq(open_with("[::]:0", UINT64_MAX, NB_RIGHT_FD_READ, 0), 0);
+}
+END_TEST
+
+START_TEST(busy_control_is_not_kept) {
+        have_unbound_control();
+        nb_control_set_flags(control, NB_NONBLOCK);
+        ck_assert_int_eq(connect_it(), -EINPROGRESS);
+        control = nb_control_free(control);
+        SCRIPT(open_unbound);
+        ck_assert_int_eq(open_with("[::]:0", UINT64_MAX, UINT64_MAX, 0), 0);
+        SCRIPT(start_listening);
+        ck_assert_int_eq(listen_it(), 0);
+        control = nb_control_free(control);
+        SCRIPT(open_unbound);
+        ck_assert_int_eq(open_with("[::]:0", UINT64_MAX, UINT64_MAX, 0), 0);
+}
+END_TEST
+
+/* The descriptors are counted at the end: none may be left when the protocol goes first. */
+START_TEST(kept_control_goes_with_its_protocol) {
+        struct nb_control *other = NULL;
+
+        have_unbound_control();
+        other = control;
+        control = NULL;
+        SCRIPT(open_unbound);
+        ck_assert_int_eq(open_with("[::]:0", UINT64_MAX, UINT64_MAX, 0), 0);
+        control = nb_control_free(control);
+        session = nb_session_free(session);
+        ck_assert_int_eq(nb_channel_receive(broker.control, frame, &(struct nb_channel_fds){ 0 }), 0);
+        (void)nb_control_free(other);
+}
+END_TEST
+
+static void add_spare_tests(TCase *tcase) {
+        tcase_add_test(tcase, idle_control_is_kept_for_the_next_open);
+        tcase_add_test(tcase, kept_control_may_listen);
+        tcase_add_test(tcase, kept_control_is_for_the_same_parameters);
+        tcase_add_test(tcase, busy_control_is_not_kept);
+        tcase_add_test(tcase, kept_control_goes_with_its_protocol);
+}
+
 static void add_connect_tests(TCase *tcase) {
         tcase_add_test(tcase, control_connects_any_number_of_times);
         tcase_add_test(tcase, connect_checks_its_arguments);
@@ -1690,10 +1799,8 @@ int main(void) {
                 const char *name;
                 void (*add)(TCase *);
         } groups[] = {
-                { "session", add_session_tests },
-                { "open", add_open_tests },
-                { "listen", add_listen_tests },
-                { "connect", add_connect_tests },
+                { "session", add_session_tests }, { "open", add_open_tests },   { "listen", add_listen_tests },
+                { "connect", add_connect_tests }, { "spare", add_spare_tests },
         };
         Suite *suite = suite_create("client");
         SRunner *runner = srunner_create(suite);

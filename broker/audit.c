@@ -29,19 +29,19 @@ void audit_deinit(struct audit *audit) {
 }
 
 void audit_rate_init(struct audit_rate *rate) {
-        *rate = (struct audit_rate){ .tokens = BURST };
+        *rate = (struct audit_rate){ .denied.tokens = BURST, .dropped.tokens = BURST };
 }
 
-static bool take_token(struct audit_rate *rate, uint64_t now_ms) {
-        uint64_t elapsed = now_ms > rate->refilled_ms ? now_ms - rate->refilled_ms : 0;
+static bool take_token(struct audit_bucket *bucket, uint64_t now_ms) {
+        uint64_t elapsed = now_ms > bucket->refilled_ms ? now_ms - bucket->refilled_ms : 0;
 
-        rate->tokens += (double)elapsed / 1000.0 * PER_SECOND;
-        if (rate->tokens > BURST)
-                rate->tokens = BURST;
-        rate->refilled_ms = now_ms;
-        if (rate->tokens < 1.0)
+        bucket->tokens += (double)elapsed / 1000.0 * PER_SECOND;
+        if (bucket->tokens > BURST)
+                bucket->tokens = BURST;
+        bucket->refilled_ms = now_ms;
+        if (bucket->tokens < 1.0)
                 return false;
-        rate->tokens -= 1.0;
+        bucket->tokens -= 1.0;
         return true;
 }
 
@@ -116,7 +116,7 @@ static void write_to_file(struct audit *audit, const char *line) {
 }
 
 void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record *record) {
-        bool allowed = strcmp(record->verdict, "allowed") == 0;
+        bool allowed = strcmp(record->verdict, "allowed") == 0, dropped = strcmp(record->verdict, "dropped") == 0;
         enum nb_log_level level = allowed ? NB_LOG_INFO : NB_LOG_NOTICE;
         bool has_tenant = record->session && record->session->tenant;
         struct audit_rate *rate = has_tenant ? &record->session->tenant->audit_rate : &audit->rate;
@@ -126,7 +126,7 @@ void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record
         /* A file of its own gets every refusal: a quiet log is no reason to miss one. */
         if (audit->log->level < level && (allowed || audit->fd < 0))
                 return;
-        if (!allowed && !take_token(rate, now_ms)) {
+        if (!allowed && !take_token(dropped ? &rate->dropped : &rate->denied, now_ms)) {
                 rate->suppressed++;
                 return;
         }

@@ -17,11 +17,16 @@
 
 struct session;
 
-/** A token bucket for the refusals of one tenant. */
-struct audit_rate {
+struct audit_bucket {
         double tokens;
         uint64_t refilled_ms; /* when they were last counted, on the loop's clock */
-        uint64_t suppressed;  /* records left out since the last one written */
+};
+
+/** How many records of one tenant may still be written. Dropped sessions count apart: a flood of denials must not hide them. */
+struct audit_rate {
+        struct audit_bucket denied;
+        struct audit_bucket dropped;
+        uint64_t suppressed; /* records left out since the last one written */
 };
 
 struct audit {
@@ -48,7 +53,7 @@ struct audit_record {
 void audit_init(struct audit *audit, const struct nb_log *log, int fd);
 void audit_deinit(struct audit *audit);
 
-/** A full bucket. */
+/** Full buckets. */
 void audit_rate_init(struct audit_rate *rate);
 
 /** Writes a record, or counts it as left out. @param now_ms  the loop's time */

@@ -117,3 +117,10 @@ void peer_expect_end(int fd) {
         ck_assert_msg(harness_poll(fd, POLLIN, HARNESS_DEADLINE_MS) != 0, "the other end does not close");
         ck_assert_int_le(recv(fd, &byte, 1, 0), 0);
 }
+
+void peer_expect_pipe_end(int fd) {
+        char byte;
+
+        ck_assert_msg(harness_poll(fd, POLLIN, HARNESS_DEADLINE_MS) != 0, "someone keeps the pipe open");
+        ck_assert_int_eq(read(fd, &byte, 1), 0);
+}

@@ -43,6 +43,9 @@ uint16_t peer_port(const char *address);
 /** Sends a word from one end of a connection to the other and back. */
 void peer_exchange(int fd, int other_fd);
 
+/** Waits until nobody has the other end of a pipe any more. */
+void peer_expect_pipe_end(int fd);
+
 /** Waits until the other end has closed. */
 void peer_expect_end(int fd);
 

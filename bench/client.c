@@ -4,6 +4,7 @@
  *
  *   client connect SOCKET ADDRESS       a round connects on one control that stays open, takes the stream, closes it
  *   client cycle SOCKET ADDRESS         the same with a control of its own for each: open, connect, take, close all
+ *   client fresh SOCKET ADDRESS         the same, so that the library cannot use a control that it kept
  *   client accept SOCKET                a round accepts, takes the stream, and closes
  *   client stream SOCKET ADDRESS CHUNK  a round sends that many bytes in writes of CHUNK
  *   client session SOCKET               a round opens sessions and closes them
@@ -24,6 +25,7 @@
 #define TENANT "bench"
 #define PROTOCOL "ip"
 #define CLIENT_ADDRESS "0.0.0.0:0"
+#define CLIENT_ADDRESS_6 "[::]:0"
 #define SERVER_ADDRESS "127.0.0.1:0"
 #define HOLD_MAX 100000
 
@@ -217,6 +219,12 @@ static void run(struct client *client, bench_round_function round) {
         bench_rounds(round, client);
 }
 
+/* The library keeps one freed control for an open that asks for the same. Here that is one that nobody asks for. */
+static void run_fresh(struct client *client) {
+        nb_control_free(open_control(client->protocol, CLIENT_ADDRESS_6));
+        run(client, round_cycle);
+}
+
 static void open_all(struct client *client, const char *socket_path, const char *bind_address) {
         client->socket_path = socket_path;
         client->session = open_session(socket_path, &client->protocol);
@@ -237,7 +245,7 @@ int main(int argc, char **argv) {
                 return 0;
         }
         if (argc < 3 || argc > 5)
-                bench_die("usage: client connect|cycle|accept|stream|session|hold SOCKET [ADDRESS [CHUNK]]", 0);
+                bench_die("usage: client connect|cycle|fresh|accept|stream|session|hold SOCKET [ADDRESS [CHUNK]]", 0);
 
         open_all(&client, argv[2], strcmp(argv[1], "accept") == 0 ? SERVER_ADDRESS : CLIENT_ADDRESS);
         client.address = argc > 3 ? argv[3] : NULL;
@@ -246,6 +254,8 @@ int main(int argc, char **argv) {
                 run(&client, round_connect);
         else if (argc == 4 && strcmp(argv[1], "cycle") == 0)
                 run(&client, round_cycle);
+        else if (argc == 4 && strcmp(argv[1], "fresh") == 0)
+                run_fresh(&client);
         else if (argc == 3 && strcmp(argv[1], "accept") == 0)
                 main_accept(&client);
         else if (argc == 5 && strcmp(argv[1], "stream") == 0)

@@ -7,9 +7,11 @@
  * that was not written by us is looked at: compiling it is parsing a stranger's file.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -18,6 +20,24 @@
 #include "run/module.h"
 #include "run/options.h"
 #include "run/session.h"
+
+/*
+ * Makes sure that 0 to 2 are streams and that there is nothing else. A run that was started without standard input would
+ * give that number to the session's channel, and the guest would read it; what its parent left open is not the guest's.
+ */
+static int settle_descriptors(void) {
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR | O_NOCTTY);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd < 0)
+                return -errno;
+        nb_fd_close(fd);
+        /* A kernel without it (before 5.9) leaves them open, out of the guest's reach as long as it is inside its engine. */
+        (void)close_range(STDERR_FILENO + 1, ~0U, 0);
+        return 0;
+}
 
 static int read_module(const char *path, const struct nb_log *log, uint8_t **ret_bytes, size_t *ret_length) {
         int r = module_read(path, ret_bytes, ret_length);
@@ -87,16 +107,19 @@ int main(int argc, char **argv) {
         struct run_guest guest = { 0 };
         struct run_options options;
         struct nb_log log;
-        int code;
+        int r, code;
 
-        code = run_options_parse(argc, argv, &options);
-        if (code == 0) {
+        if (settle_descriptors() < 0)
+                return EX_OSERR; /* there is nowhere to say so */
+
+        r = run_options_parse(argc, argv, &options);
+        if (r == 0) {
                 nb_log_init(&log, run_option_table.program, NB_LOG_INFO);
                 code = run(&options, &log, &session, &guest);
                 run_guest_deinit(&guest);
                 run_session_close(&session, &log);
         } else {
-                code = code > 0 ? EX_OK : EX_USAGE;
+                code = r > 0 ? EX_OK : r == -EIO ? EX_IOERR : EX_USAGE;
         }
         run_options_deinit(&options);
         return code;

@@ -40,6 +40,15 @@ static int keep_over_exec(int fd) {
         return fcntl(fd, F_SETFD, 0) < 0 ? -errno : 0;
 }
 
+/* Standard input and output are the guest's; the broker has standard error. */
+static int settle_streams(void) {
+        NB_CLEANUP_FD int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+                return -errno;
+        return 0;
+}
+
 /*
  * Becomes the broker. Runs in the child of a process without threads, so that it may call what it likes.
  * @return -errno when it could not
@@ -56,8 +65,9 @@ static int become_broker(const char *policy, const char *log_level, int session_
                 r = keep_over_exec(session_fd);
         if (r < 0)
                 return r;
-        if (dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
-                return -errno;
+        r = settle_streams();
+        if (r < 0)
+                return r;
 
         snprintf(fd_text, sizeof(fd_text), "%d", session_fd);
         execlp(program, program, "--session-fd", fd_text, "--policy", policy, "--data-path", "direct", "--log-level",

@@ -7,8 +7,8 @@
  * a pipe, the lifeline, is gone, which is when this process ends in whatever way. (PR_SET_PDEATHSIG would not do: the
  * kernel sends that one in the name of the dying parent, whom nb_lockdown() has forbidden to signal anyone, and drops it.)
  *
- * The child gets no descriptor but the channel, the lifeline and the standard streams, and its standard output is standard
- * error, for standard output belongs to the guest.
+ * The child gets no descriptor but the channel, the lifeline and standard error, which is its standard output as well: standard
+ * input and output belong to the guest.
  */
 #ifndef NB_RUN_PRIVATE_BROKER_H
 #define NB_RUN_PRIVATE_BROKER_H

@@ -111,7 +111,7 @@ static void expect_no_leak_check(void) {
         (void)setenv("ASAN_OPTIONS", text, 1);
 }
 
-static void child(const char *const *arguments, int in, int out, int err) {
+static void exec_run(const char *const *arguments) {
         const char *argv[ARGUMENTS_MAX + 2] = { "netbroker-run" };
         size_t n;
 
@@ -120,12 +120,15 @@ static void child(const char *const *arguments, int in, int out, int err) {
                         _exit(99);
                 argv[n + 1] = arguments[n];
         }
-        /* check(3) ends a test that failed or hung by its process group; what we start belongs to it. */
-        if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
-                _exit(99);
         expect_no_leak_check();
         execv(environment("NETBROKER_RUN"), (char *const *)argv);
         _exit(99);
+}
+
+static void child(const char *const *arguments, int in, int out, int err) {
+        if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
+                _exit(99);
+        exec_run(arguments);
 }
 
 static void run_start(struct run *run, int in, const char *const *arguments) {
@@ -524,6 +527,28 @@ START_TEST(arguments_environment_and_streams) {
 }
 END_TEST
 
+/* A run without standard streams: their numbers must not become those of its channels, which the guest could then read and write. */
+START_TEST(no_standard_streams) {
+        FIXTURE fixture;
+        char path[PATH_TEXT_MAX];
+        int status;
+        pid_t pid;
+
+        fixture_init(&fixture);
+        write_file(fixture.policy, BYTES(POLICY));
+        pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+                for (int fd = 0; fd < 3; ++fd)
+                        close(fd);
+                exec_run((const char *const[]){ "--policy", fixture.policy, guest("process", path), NULL });
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(WIFEXITED(status));
+        ck_assert_int_eq(WEXITSTATUS(status), 0);
+}
+END_TEST
+
 START_TEST(directories) {
         FIXTURE fixture;
         struct run run;
@@ -753,6 +778,7 @@ int main(void) {
         tcase_add_test(tcase, a_broker_that_hangs_does_not_outlive_the_run);
         tcase_add_test(tcase, exit_codes);
         tcase_add_test(tcase, arguments_environment_and_streams);
+        tcase_add_test(tcase, no_standard_streams);
         tcase_add_test(tcase, directories);
         tcase_add_loop_test(tcase, guests_that_send, 0, sizeof(echoing) / sizeof(echoing[0]));
         tcase_add_loop_test(tcase, guests_that_connect, 0, sizeof(connecting) / sizeof(connecting[0]));

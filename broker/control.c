@@ -419,8 +419,9 @@ static bool is_still_granted(const struct control *control) {
                 if (!verdict.allowed)
                         return false;
         }
-        if (control->state != CONTROL_LISTENING && control->socket_fd < 0)
+        if (control->bind_is_open)
                 return true;
+        /* Also without a socket at the moment: the next one is bound to the same address. */
         decide_again(control->grant, POLICY_LISTEN, &control->bind, &verdict);
         return verdict.allowed;
 }

@@ -231,8 +231,8 @@ static int open_session(struct session *session, const Nb__Hello *hello, const s
                 return refuse_hello(session, hello, NB_WASI_EMFILE, "the tenant has as many sessions as it may have");
         tenant->n_sessions++;
         session->tenant = tenant;
-        session->hello_deadline = deadline_free(session->hello_deadline);
-        session->broker->n_half_open--;
+        leave_half_open(session);
+        nb_list_append(&session->broker->sessions, &session->link);
 
         r = send_welcome(session);
         if (r < 0) {

@@ -112,9 +112,10 @@ struct policy_defaults {
 struct policy_verdict {
         bool allowed;
         const struct policy_rule *rule; /* that decided; NULL where none matched. Lives as long as the policy. */
-        char reason[384];               /* printable text, always set */
-        char remedy
-                [128]; /* the line that would allow it; empty where it is allowed, and where no line of rules would */
+        /* Why not, printable; empty where it is allowed: the rule says why. */
+        char reason[384];
+        /* The line that would allow it; empty where it is allowed, and where no line of rules would. */
+        char remedy[128];
 };
 
 /** @return an empty policy owned by the caller, or NULL without memory. */

@@ -4,8 +4,8 @@
  *
  * Programs that connect often open a control, connect, and close it, each time: two round trips, of which the
  * first buys nothing new. A control whose bind address is open (0.0.0.0:0 or [::]:0) and that does nothing is the same for
- * everyone, and what it may do is judged when it is asked. So the last one that was freed is kept with its protocol, and
- * the next nb_open() with the same parameters takes it without asking. It is authority that the protocol gives anyway, and
+ * everyone, and what it may do is judged when it is asked. So one that is freed is kept with its protocol, and the next
+ * nb_open() with the same parameters takes it without asking. It is authority that the protocol gives anyway, and
  * goes with it.
  *
  * Shared by a protocol and its controls, since either may be freed first.

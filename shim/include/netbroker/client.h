@@ -4,8 +4,8 @@
  *
  * Everything is an object around a descriptor that the broker handed over: a session gives protocols, a protocol opens
  * controls, a control listens and accepts, or connects, a connection yields its stream, which is a plain
- * descriptor to read and write. Freeing an object closes its descriptor, which is how authority is given back;
- * there is nothing else to clean up. Objects made from an object live on when that one is freed.
+ * descriptor to read and write. Freeing an object closes its descriptor, which is how authority is given back
+ * (but for an idle control, see nb_control_free()); there is nothing else to clean up. Objects made from an object live on when that one is freed.
  *
  * A call that waits and is interrupted (-EINTR from the wait function, or whatever else that fails with)
  * leaves its request outstanding: the same call, repeated, goes on waiting for it. Only nb_session_open()

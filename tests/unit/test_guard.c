@@ -81,7 +81,7 @@ START_TEST(abuse_12_13_14_a_wide_rule_names_no_guarded_range) {
         struct policy_verdict verdict = decide(policy, POLICY_CONNECT, addresses[_i].address);
 
         ck_assert_msg(verdict.allowed == addresses[_i].allowed, "%s", verdict.reason);
-        ck_assert_str_ne(verdict.reason, "");
+        ck_assert_int_eq(verdict.reason[0] == '\0', verdict.allowed);
         ck_assert_str_eq(verdict.remedy, addresses[_i].remedy ? addresses[_i].remedy : "");
         policy_free(policy);
 }
@@ -159,12 +159,14 @@ START_TEST(abuse_14_what_is_denied_on_loopback_is_denied_as_unspecified) {
 }
 END_TEST
 
-START_TEST(the_reason_is_the_rule_that_names_it) {
+START_TEST(the_rule_is_the_one_that_names_it) {
         struct policy *policy = policy_of(ALLOW_ALL "Connect=127.0.0.0/8:* 127.0.0.1:80\n");
         struct policy_verdict verdict = decide(policy, POLICY_CONNECT, "127.0.0.1:80");
 
         ck_assert_str_eq(verdict.rule->text, "Connect=127.0.0.0/8:*"); /* not the wide one before */
-        ck_assert_str_eq(verdict.reason, "connect to 127.0.0.1:80: granted by Connect=127.0.0.0/8:* (acme.conf:7)");
+        ck_assert(verdict.allowed);
+        ck_assert_str_eq(verdict.rule->text, "Connect=127.0.0.0/8:*");
+        ck_assert_uint_eq(verdict.rule->line, 7);
         policy_free(policy);
 }
 END_TEST
@@ -246,7 +248,7 @@ static Suite *guard_suite(void) {
         tcase_add_loop_test(tcase, the_remedy_is_a_line_that_allows_it, 0, ELEMENTS(addresses));
         tcase_add_loop_test(tcase, naming, 0, ELEMENTS(namings));
         tcase_add_test(tcase, abuse_14_what_is_denied_on_loopback_is_denied_as_unspecified);
-        tcase_add_test(tcase, the_reason_is_the_rule_that_names_it);
+        tcase_add_test(tcase, the_rule_is_the_one_that_names_it);
         tcase_add_test(tcase, listen_and_accept_are_not_guarded);
         tcase_add_test(tcase, the_table_is_sound);
         tcase_add_test(tcase, the_man_page_has_the_table);

@@ -10,10 +10,14 @@ static const uint32_t tenant_limits[N_ACCOUNT_KINDS] = {
         [ACCOUNT_CONNECTS] = 4096, [ACCOUNT_IN_FLIGHT] = 4096,
 };
 
+/* Where the process may have few descriptors, half of what all may have is left to the other tenants. */
 void account_init_tenant(struct account *account, struct account *parent) {
         *account = (struct account){ .parent = parent };
-        for (int kind = 0; kind < N_ACCOUNT_KINDS; ++kind)
-                account->limit[kind] = tenant_limits[kind];
+        for (int kind = 0; kind < N_ACCOUNT_KINDS; ++kind) {
+                uint32_t half = parent->limit[kind] / 2;
+
+                account->limit[kind] = tenant_limits[kind] < half ? tenant_limits[kind] : half;
+        }
 }
 
 /*

@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What runs out, and for whom: descriptors, accounts, descriptors in flight; and many sessions at once.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "tests/support/peer.h"
+#include "tests/support/scene.h"
+
+#define SMALL_FDS 128
+
+#define TENANT "[Tenant]\nName=%s\nUser=%u\n[Protocol web]\nFamily=ip\nDataPath=direct\n" SCENE_LOOPBACK
+
+/* Two tenants, with a session each. */
+struct two {
+        struct daemon daemon;
+        struct wire_session first;
+        struct wire_session second;
+};
+
+static void two_start(struct two *two, const struct daemon_options *options) {
+        daemon_init(&two->daemon);
+        daemon_write_policy_file(&two->daemon, "first.conf", TENANT, "first", (unsigned)getuid());
+        daemon_write_policy_file(&two->daemon, "second.conf", TENANT, "second", (unsigned)getuid());
+        daemon_start(&two->daemon, options);
+        wire_session_open(two->daemon.socket_path, "first", &two->first);
+        wire_session_open(two->daemon.socket_path, "second", &two->second);
+}
+
+static void two_stop(struct two *two) {
+        wire_session_close(&two->first);
+        wire_session_close(&two->second);
+        daemon_stop(&two->daemon);
+        daemon_deinit(&two->daemon);
+}
+
+/* ---- accounts ---- */
+
+/* Opens controls until there are no more. @return how many */
+static size_t open_all(struct wire *protocol, const char *address, struct wire *controls, size_t max) {
+        for (size_t n = 0; n < max; ++n) {
+                uint32_t error = wire_open(protocol, address, &controls[n], NULL);
+
+                if (error == NB_WASI_EMFILE)
+                        return n;
+                ck_assert_uint_eq(error, 0);
+        }
+        ck_abort_msg("there is no limit");
+        return 0;
+}
+
+static void close_controls(struct wire *controls, size_t n) {
+        for (size_t i = 0; i < n; ++i)
+                (void)wire_close(&controls[i]);
+}
+
+/* One tenant at its limit leaves the other what it needs (abuse cases 32, 45). */
+START_TEST(controls_of_one_tenant) {
+        const struct daemon_options options = { .max_fds = SMALL_FDS };
+        struct wire controls[SMALL_FDS], control;
+        struct two two;
+        size_t n;
+
+        two_start(&two, &options);
+        n = open_all(&two.first.protocols[0], "127.0.0.1:0", controls, SMALL_FDS);
+        ck_assert_uint_ge(n, 8);
+        control = wire_open_control(&two.second.protocols[0], "127.0.0.1:0");
+        (void)wire_close(&control);
+        /* One goes, one comes. */
+        (void)wire_close(&controls[--n]);
+        wire_settle(&two.second.protocols[0]);
+        controls[n++] = wire_open_control(&two.first.protocols[0], "127.0.0.1:0");
+        ck_assert_uint_eq(wire_open(&two.first.protocols[0], "127.0.0.1:0", &control, NULL), NB_WASI_EMFILE);
+        close_controls(controls, n);
+        two_stop(&two);
+}
+END_TEST
+
+static size_t open_all_sessions(const struct daemon *daemon, const char *tenant, struct wire_session *sessions,
+                                size_t max) {
+        for (size_t n = 0; n < max; ++n) {
+                struct wire wire = wire_connect(daemon->socket_path);
+                uint32_t error = wire_hello(&wire, tenant, &sessions[n]);
+
+                if (error == NB_WASI_EMFILE) {
+                        (void)wire_close(&wire);
+                        return n;
+                }
+                ck_assert_uint_eq(error, 0);
+        }
+        ck_abort_msg("there is no limit");
+        return 0;
+}
+
+START_TEST(sessions_of_one_tenant) {
+        const struct daemon_options options = { .max_fds = SMALL_FDS };
+        struct wire_session sessions[SMALL_FDS], session;
+        struct two two;
+        size_t n;
+
+        two_start(&two, &options);
+        n = open_all_sessions(&two.daemon, "first", sessions, SMALL_FDS);
+        ck_assert_uint_ge(n, 2);
+        daemon_expect_audit(&two.daemon, "\"verb\":\"hello\"", "\"verdict\":\"denied\"", "as many sessions as it may");
+        wire_session_open(two.daemon.socket_path, "second", &session);
+        wire_session_close(&session);
+        for (size_t i = 0; i < n; ++i)
+                wire_session_close(&sessions[i]);
+        two_stop(&two);
+}
+END_TEST
+
+/* A tenant that asks for connections and takes none of them (abuse case 8). */
+START_TEST(connections_in_flight_of_one_tenant) {
+        const struct daemon_options options = { .max_fds = 1024 };
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct wire hoarders[8], control;
+        struct two two;
+        int fd;
+
+        two_start(&two, &options);
+        for (size_t i = 0; i < 8; ++i) {
+                hoarders[i] = wire_open_control(&two.first.protocols[0], "127.0.0.1:0");
+                ck_assert_uint_eq(wire_listen(&hoarders[i], UINT64_MAX, address), 0);
+                for (int j = 0; j < 100; ++j)
+                        ck_assert_int_ge(peer_connect(address), 0);
+        }
+        wire_settle(&two.second.protocols[0]);
+        control = wire_open_control(&two.second.protocols[0], "127.0.0.1:0");
+        ck_assert_uint_eq(wire_listen(&control, 16, address), 0);
+        fd = peer_connect(address);
+        (void)nb_fd_close(wire_receive_accepted(&control, 1));
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        close_controls(hoarders, 8);
+        two_stop(&two);
+}
+END_TEST
+
+/* ---- no descriptors left ---- */
+
+/* More connections than the broker has descriptors, which say nothing. */
+static void fill_table(const struct daemon *daemon, struct wire *silent, size_t n) {
+        uint64_t start = harness_now_ms();
+
+        for (size_t i = 0; i < n; ++i)
+                silent[i] = wire_connect(daemon->socket_path);
+        while (daemon_count_fds(daemon) < SMALL_FDS)
+                harness_wait_a_moment(start, "the broker's table to be full");
+        daemon_expect_log(daemon, "cannot accept a session");
+}
+
+/* It survives, says so, does not spin, and recovers (abuse case 45). */
+START_TEST(the_broker_has_no_descriptor_left) {
+        const struct daemon_options options = { .max_fds = SMALL_FDS };
+        struct peer peer = peer_listen("127.0.0.1", 16);
+        struct wire silent[SMALL_FDS + 32], idle, listening, none;
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct wire_session session;
+        struct scene scene;
+        uint64_t cpu_ms, start;
+        int fd, peer_fd;
+
+        scene_start(&scene, &options, SCENE_LOOPBACK);
+        idle = wire_open_control(scene.web, "0.0.0.0:0");
+        listening = wire_open_control(scene.web, "127.0.0.1:0");
+        ck_assert_uint_eq(wire_listen(&listening, 16, address), 0);
+        fill_table(&scene.daemon, silent, SMALL_FDS + 32);
+
+        ck_assert_uint_eq(wire_open(scene.web, "0.0.0.0:0", &none, NULL), NB_WASI_EMFILE);
+        ck_assert_uint_eq(wire_open(scene.web, "127.0.0.1:0", &none, NULL), NB_WASI_EMFILE);
+        ck_assert_uint_eq(wire_connect_to(&idle, peer.text, &fd), NB_WASI_EMFILE);
+        /* Nobody can be accepted for a while; that must cost next to nothing. */
+        peer_fd = peer_connect(address);
+        cpu_ms = daemon_cpu_ms(&scene.daemon);
+        start = harness_now_ms();
+        while (harness_now_ms() - start < 500)
+                ck_assert_int_eq(harness_poll(listening.fd, POLLIN, 50), 0);
+        ck_assert_uint_lt(daemon_cpu_ms(&scene.daemon) - cpu_ms, 250);
+
+        for (size_t i = 0; i < SMALL_FDS + 32; ++i)
+                (void)wire_close(&silent[i]);
+        (void)nb_fd_close(wire_receive_accepted(&listening, 1));
+        (void)nb_fd_close(peer_fd);
+        wire_session_open(scene.daemon.socket_path, "", &session);
+        wire_session_close(&session);
+        ck_assert_uint_eq(wire_connect_to(&idle, peer.text, &fd), 0);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&idle);
+        (void)wire_close(&listening);
+        peer_close(&peer);
+        scene_end(&scene);
+}
+END_TEST
+
+/* Descriptors that are sent to a full table are cut by the kernel (MSG_CTRUNC, abuse case 6): never a stale number. */
+START_TEST(descriptors_for_a_full_table) {
+        const struct daemon_options options = { .max_fds = SMALL_FDS };
+        struct wire silent[SMALL_FDS + 32];
+        struct wire_session session;
+        struct scene scene;
+        int fds[16];
+
+        scene_start(&scene, &options, SCENE_LOOPBACK);
+        wire_session_open(scene.daemon.socket_path, "", &session);
+        fill_table(&scene.daemon, silent, SMALL_FDS + 32);
+        for (size_t i = 0; i < 16; ++i)
+                fds[i] = silent[i].fd;
+        ck_assert_int_eq(wire_send_bytes(&session.protocols[0], "x", 1, fds, 16), 0);
+        wire_expect_end(&session.protocols[0]);
+        wire_expect_end(&session.channel);
+        wire_session_close(&session);
+        for (size_t i = 0; i < SMALL_FDS + 32; ++i)
+                (void)wire_close(&silent[i]);
+        scene_end(&scene);
+}
+END_TEST
+
+/* ---- many ---- */
+
+#define PROCESSES 10
+#define SESSIONS 100
+#define CONNECTIONS 10
+
+struct crowd {
+        const struct scene *scene;
+        const struct peer *peer;
+        int ready_fd; /* gets a byte when all are connected */
+        int go_fd;    /* ends when all may go */
+};
+
+/* A part of the sessions: each has a control and its connections, all open at once. */
+static void hold_sessions(const struct crowd *crowd) {
+        struct wire_session sessions[SESSIONS];
+        struct wire controls[SESSIONS];
+        int fds[SESSIONS][CONNECTIONS];
+        char byte;
+
+        for (int i = 0; i < SESSIONS; ++i) {
+                wire_session_open(crowd->scene->daemon.socket_path, "", &sessions[i]);
+                controls[i] = wire_open_control(&sessions[i].protocols[0], "0.0.0.0:0");
+        }
+        for (int j = 0; j < CONNECTIONS; ++j) {
+                for (int i = 0; i < SESSIONS; ++i)
+                        wire_send_connect(&controls[i], crowd->peer->text);
+                for (int i = 0; i < SESSIONS; ++i) {
+                        ck_assert_uint_eq(wire_receive_connected(&controls[i], &fds[i][j]), 0);
+                        ck_assert_int_eq(send(fds[i][j], "x", 1, MSG_NOSIGNAL), 1);
+                }
+        }
+        ck_assert_int_eq(write(crowd->ready_fd, "x", 1), 1);
+        ck_assert_int_eq(read(crowd->go_fd, &byte, 1), 0);
+}
+
+/* Accepts all; a byte of each says that its stream works. */
+static void accept_all(const struct peer *peer, int *fds, int n) {
+        for (int i = 0; i < n; ++i) {
+                char byte;
+
+                fds[i] = peer_accept(peer);
+                ck_assert_int_ne(harness_poll(fds[i], POLLIN, HARNESS_DEADLINE_MS), 0);
+                ck_assert_int_eq(recv(fds[i], &byte, 1, 0), 1);
+        }
+}
+
+START_TEST(a_thousand_sessions_with_ten_connections_each) {
+        const struct daemon_options options = { .no_info = true };
+        struct peer peer = peer_listen("127.0.0.1", 4096);
+        int ready_pipe[2], go_pipe[2], fds[PROCESSES * SESSIONS * CONNECTIONS];
+        struct scene scene;
+        struct crowd crowd = { .scene = &scene, .peer = &peer };
+        pid_t pids[PROCESSES];
+        char byte;
+
+        scene_start(&scene, &options, SCENE_LOOPBACK);
+        ck_assert_int_eq(pipe2(ready_pipe, O_CLOEXEC), 0);
+        ck_assert_int_eq(pipe2(go_pipe, O_CLOEXEC), 0);
+        crowd.ready_fd = ready_pipe[1];
+        crowd.go_fd = go_pipe[0];
+        for (int i = 0; i < PROCESSES; ++i) {
+                pids[i] = fork();
+                ck_assert_int_ge(pids[i], 0);
+                if (pids[i] == 0) {
+                        (void)nb_fd_close(go_pipe[1]);
+                        hold_sessions(&crowd);
+                        _exit(0);
+                }
+        }
+        accept_all(&peer, fds, PROCESSES * SESSIONS * CONNECTIONS);
+        for (int i = 0; i < PROCESSES; ++i)
+                ck_assert_int_eq(read(ready_pipe[0], &byte, 1), 1);
+        /* A session, a protocol and a control each; of the 10,000 streams nothing is left here. */
+        daemon_wait_fds(&scene.daemon, scene.baseline + 3 * PROCESSES * SESSIONS);
+        wire_settle(scene.web);
+        (void)nb_fd_close(go_pipe[1]);
+        for (int i = 0; i < PROCESSES; ++i)
+                ck_assert_int_eq(harness_wait_exit(pids[i]), 0);
+        for (int i = 0; i < PROCESSES * SESSIONS * CONNECTIONS; ++i)
+                (void)nb_fd_close(fds[i]);
+        (void)nb_fd_close(go_pipe[0]);
+        (void)nb_fd_close(ready_pipe[0]);
+        (void)nb_fd_close(ready_pipe[1]);
+        peer_close(&peer);
+        scene_end(&scene);
+}
+END_TEST
+
+/* The test's own process holds the peers' ends, and the broker eight descriptors a session for its accounts. */
+static bool has_descriptors(rlim_t needed) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                return false;
+        if (limit.rlim_max < needed)
+                limit.rlim_max = needed; /* root may */
+        limit.rlim_cur = limit.rlim_max;
+        return setrlimit(RLIMIT_NOFILE, &limit) == 0 ||
+               (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_max >= needed);
+}
+
+static Suite *new_suite(void) {
+        Suite *suite = suite_create("limits");
+        TCase *tcase = tcase_create("limits");
+
+        suite_add_tcase(suite, tcase);
+        tcase_set_timeout(tcase, 120);
+        tcase_add_test(tcase, controls_of_one_tenant);
+        tcase_add_test(tcase, sessions_of_one_tenant);
+        tcase_add_test(tcase, connections_in_flight_of_one_tenant);
+        tcase_add_test(tcase, the_broker_has_no_descriptor_left);
+        tcase_add_test(tcase, descriptors_for_a_full_table);
+        if (has_descriptors(20000))
+                tcase_add_test(tcase, a_thousand_sessions_with_ten_connections_each);
+        else
+                fprintf(stderr, "not tested: 1,000 sessions at once: that needs 20,000 descriptors (ulimit -Hn)\n");
+        return suite;
+}
+
+int main(void) {
+        SRunner *runner = srunner_create(new_suite());
+        int failed;
+
+        srunner_run_all(runner, CK_ENV);
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -235,11 +235,8 @@ static int open_session(struct session *session, const Nb__Hello *hello, const s
         nb_list_append(&session->broker->sessions, &session->link);
 
         r = send_welcome(session);
-        if (r < 0) {
-                nb_log(&session->broker->log, NB_LOG_WARNING, "cannot welcome a session of tenant %s: %s", tenant->name,
-                       strerror(-r));
+        if (r < 0)
                 return refuse_hello(session, hello, nb_wasi_errno_from_host(-r), strerror(-r));
-        }
         audit_hello(session, hello, "allowed", "session opened");
         return 0;
 }

@@ -215,6 +215,7 @@ END_TEST
 
 /* Lets the broker push what it will, and fails if there is anything. */
 static void expect_nothing_pushed(struct scene *scene, const struct wire *control) {
+        wire_wait_taken(control);
         wire_settle(scene->web);
         wire_expect_silence(control);
 }
@@ -269,6 +270,7 @@ START_TEST(never_more_than_the_window) {
         /* More credit without reading buys nothing. */
         for (uint64_t i = 0; i < 200; ++i)
                 wire_send_credit(&control, UINT64_MAX - 200 + i);
+        wire_wait_taken(&control);
         wire_settle(scene.web);
         receive_and_close(&control, 1, NB_CREDIT_WINDOW_MAX);
         expect_nothing_pushed(&scene, &control);

@@ -3,9 +3,11 @@
 
 #include <check.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -108,6 +110,15 @@ void wire_expect_end(const struct wire *wire) {
 
         while (receive_frame(wire, reply->frame, &reply->fds) > 0)
                 nb_channel_fds_close(&reply->fds);
+}
+
+void wire_wait_taken(const struct wire *wire) {
+        uint64_t start = harness_now_ms();
+        int unread = 0;
+
+        /* For a socket of AF_UNIX: what the other end has not read (unix(7)). */
+        while (ioctl(wire->fd, SIOCOUTQ, &unread) == 0 && unread > 0)
+                harness_wait_a_moment(start, "the broker to read");
 }
 
 void wire_expect_silence(const struct wire *wire) {

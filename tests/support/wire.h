@@ -63,6 +63,9 @@ bool wire_receive(const struct wire *wire, struct wire_reply *ret);
 /** Waits until the broker has ended the channel, throwing away what comes before. */
 void wire_expect_end(const struct wire *wire);
 
+/** Waits until the broker has taken all that was sent. */
+void wire_wait_taken(const struct wire *wire);
+
 /** Fails if a frame, or the end, is there already. */
 void wire_expect_silence(const struct wire *wire);
 

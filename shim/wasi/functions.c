@@ -202,7 +202,10 @@ static int translate(const struct nb_call *call, uint64_t arguments[static NB_WA
         return NB_WASI_SUCCESS;
 }
 
-/* Gives a descriptor that the engine has just made, and stored for the guest, a number of the guest's. */
+/*
+ * Gives a descriptor that the engine has just made, and stored for the guest, a number of the guest's. In a shared memory another thread
+ * may have put another number there meanwhile: it gets the guest a descriptor that the engine holds for it anyway, or none.
+ */
 static int adopt(struct nb_call *call, uint32_t ret_pointer) {
         struct nb_descriptor descriptor = { .kind = NB_DESCRIPTOR_ENGINE };
         uint32_t engine_fd;

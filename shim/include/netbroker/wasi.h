@@ -12,7 +12,8 @@
  * Nothing that a guest passes makes a call trap or touch memory outside the guest's: it ends in an errno. What is passed
  * on to the engine keeps the engine's behaviour.
  *
- * Threads: a guest may be used by one thread at a time; different guests of different sessions are independent.
+ * Threads: a guest may be used by one thread at a time, and its wait function may not call into it; different guests of
+ * different sessions are independent.
  */
 #ifndef NETBROKER_WASI_H
 #define NETBROKER_WASI_H

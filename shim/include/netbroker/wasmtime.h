@@ -21,6 +21,9 @@
  * for each function. It is compiled once for an engine and instantiated in the guest's store when the guest first needs it,
  * so it works in `start` functions and constructors too.
  *
+ * What goes wrong in the host, and what the engine's own functions trap for, such as a bad pointer for a path, ends the guest's
+ * call with a wasmtime_error_t, whose message ends in a cause that begins with "netbroker: ".
+ *
  * A linker belongs to one guest, and a guest to one memory: a second instance from the same linker may only call if it exports the
  * same memory. Stores that are configured for asynchronous calls are not supported.
  */

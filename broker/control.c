@@ -45,7 +45,10 @@ static void set_state(struct control *control, enum control_state state) {
         control->state = state;
 }
 
-static int refuse_errno(struct endpoint *endpoint, int r) {
+/* Refuses with an errno. A limit that is reached is the operator's matter, and leaves a record. */
+static int refuse_errno(struct endpoint *endpoint, const struct grant *grant, const char *verb, int r) {
+        if (r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM)
+                decision_record_refusal(endpoint->session, grant, verb, NULL, strerror(-r));
         return endpoint_refuse(endpoint, nb_wasi_errno_from_host(-r), NULL);
 }
 
@@ -216,7 +219,7 @@ int control_open(struct endpoint *protocol, struct grant *grant, uint64_t rights
         if (r == 0)
                 r = publish(control, protocol->session, &their_fd);
         if (r < 0)
-                return refuse_errno(protocol, r);
+                return refuse_errno(protocol, grant, "open", r);
         r = answer_opened(protocol, control, rights_inheriting, their_fd);
         if (r == 0)
                 return 0;
@@ -256,7 +259,7 @@ void control_connected(struct control *control, int fd_consumed, const struct nb
 
 void control_connect_failed(struct control *control, int error) {
         set_state(control, CONTROL_IDLE);
-        end_if_failed(control, refuse_errno(&control->endpoint, -error));
+        end_if_failed(control, refuse_errno(&control->endpoint, control->grant, "connect", -error));
 }
 
 /* The bound socket if it has not been used yet, or another one that is bound to the same address. */
@@ -282,7 +285,8 @@ static int start_connecting(struct control *control, const struct nb_address *ad
         int fd, r;
 
         if (!account_charge(account_of(control), ACCOUNT_CONNECTS))
-                return endpoint_refuse(&control->endpoint, NB_WASI_EAGAIN, NULL);
+                return refuse_recorded(control, "connect", NULL, NB_WASI_EAGAIN,
+                                       "as many connections are being made as may be");
         set_state(control, CONTROL_CONNECTING);
         fd = socket_for(control, address->ip.family);
         r = fd < 0 ? fd
@@ -291,7 +295,8 @@ static int start_connecting(struct control *control, const struct nb_address *ad
         if (r == 0 && connected_fd < 0)
                 return 0;
         set_state(control, CONTROL_IDLE);
-        return r < 0 ? refuse_errno(&control->endpoint, r) : answer_connected(control, connected_fd, address);
+        return r < 0 ? refuse_errno(&control->endpoint, control->grant, "connect", r)
+                     : answer_connected(control, connected_fd, address);
 }
 
 static int request_connect(struct control *control, const Nb__Connect *connect) {
@@ -365,7 +370,8 @@ static int answer_and_accept(struct control *control, const Nb__Listen *listen_r
 static int listen_again(struct control *control, const Nb__Listen *listen_request) {
         int r = acceptor_set_backlog(control->acceptor, backlog_of(listen_request));
 
-        return r < 0 ? refuse_errno(&control->endpoint, r) : answer_and_accept(control, listen_request);
+        return r < 0 ? refuse_errno(&control->endpoint, control->grant, "listen", r)
+                     : answer_and_accept(control, listen_request);
 }
 
 static int request_listen(struct control *control, const Nb__Listen *listen_request) {
@@ -384,7 +390,8 @@ static int request_listen(struct control *control, const Nb__Listen *listen_requ
         if (!verdict.allowed)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EACCES, verdict.reason);
         r = start_listening(control, listen_request);
-        return r < 0 ? refuse_errno(&control->endpoint, r) : answer_and_accept(control, listen_request);
+        return r < 0 ? refuse_errno(&control->endpoint, control->grant, "listen", r)
+                     : answer_and_accept(control, listen_request);
 }
 
 static int request_credit(struct control *control, const Nb__Credit *credit) {

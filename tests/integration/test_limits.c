@@ -76,6 +76,7 @@ START_TEST(controls_of_one_tenant) {
         ck_assert_uint_ge(n, 8);
         control = wire_open_control(&two.second.protocols[0], "127.0.0.1:0");
         (void)wire_close(&control);
+        daemon_expect_audit(&two.daemon, "\"tenant\":\"first\"", "\"verb\":\"open\"", "\"verdict\":\"denied\"");
         /* One goes, one comes. */
         (void)wire_close(&controls[--n]);
         wire_settle(&two.second.protocols[0]);
@@ -116,6 +117,43 @@ START_TEST(sessions_of_one_tenant) {
         wire_session_close(&session);
         for (size_t i = 0; i < n; ++i)
                 wire_session_close(&sessions[i]);
+        two_stop(&two);
+}
+END_TEST
+
+/* Connects that hang, to a peer that answers no SYN (abuse case 45). */
+START_TEST(connects_of_one_tenant) {
+        const struct daemon_options options = { .max_fds = SMALL_FDS };
+        struct peer peer = peer_listen("127.0.0.1", 8), full = peer_listen("127.0.0.1", 1);
+        struct wire controls[SMALL_FDS], control;
+        size_t n_full, n, n_hanging = 0;
+        int full_fds[16], fd;
+        struct two two;
+
+        two_start(&two, &options);
+        n_full = peer_fill_backlog(&full, full_fds, 16);
+        n = open_all(&two.first.protocols[0], "0.0.0.0:0", controls, SMALL_FDS);
+        for (size_t i = 0; i < n; ++i)
+                wire_send_connect(&controls[i], full.text);
+        wire_settle(&two.second.protocols[0]);
+        for (size_t i = 0; i < n; ++i) {
+                if (harness_poll(controls[i].fd, POLLIN, 0) == 0)
+                        n_hanging++;
+                else
+                        ck_assert_uint_eq(wire_receive_connected(&controls[i], &fd), NB_WASI_EAGAIN);
+        }
+        ck_assert_uint_gt(n_hanging, 0);
+        ck_assert_uint_lt(n_hanging, n);
+        daemon_expect_audit(&two.daemon, "\"tenant\":\"first\"", "\"verb\":\"connect\"", "as many connections");
+        control = wire_open_control(&two.second.protocols[0], "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, peer.text, &fd), 0);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        close_controls(controls, n);
+        for (size_t i = 0; i < n_full; ++i)
+                (void)nb_fd_close(full_fds[i]);
+        peer_close(&full);
+        peer_close(&peer);
         two_stop(&two);
 }
 END_TEST
@@ -336,6 +374,7 @@ static Suite *new_suite(void) {
         tcase_set_timeout(tcase, 120);
         tcase_add_test(tcase, controls_of_one_tenant);
         tcase_add_test(tcase, sessions_of_one_tenant);
+        tcase_add_test(tcase, connects_of_one_tenant);
         tcase_add_test(tcase, connections_in_flight_of_one_tenant);
         tcase_add_test(tcase, the_broker_has_no_descriptor_left);
         tcase_add_test(tcase, descriptors_for_a_full_table);

@@ -63,13 +63,17 @@ struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received
         return nb_steal_ptr(acceptor);
 }
 
+void acceptor_stop(struct acceptor *acceptor) {
+        watch_end_before_close(&acceptor->watch);
+        acceptor->fd = nb_fd_close(acceptor->fd);
+        acceptor->pause = deadline_free(acceptor->pause);
+}
+
 struct acceptor *acceptor_free(struct acceptor *acceptor) {
         if (!acceptor)
                 return NULL;
         account_release(&acceptor->control->grant->tenant->account, ACCOUNT_IN_FLIGHT, in_flight(acceptor));
-        watch_end_before_close(&acceptor->watch);
-        acceptor->fd = nb_fd_close(acceptor->fd);
-        acceptor->pause = deadline_free(acceptor->pause);
+        acceptor_stop(acceptor);
         free(acceptor);
         return NULL;
 }

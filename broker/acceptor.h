@@ -23,6 +23,9 @@ struct control;
  */
 struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received);
 
+/** Stops listening. What is under way to the session stays charged until acceptor_free(). */
+void acceptor_stop(struct acceptor *acceptor);
+
 /** Stops listening; who waits in the backlog is reset by the kernel. Takes NULL. @return NULL */
 struct acceptor *acceptor_free(struct acceptor *acceptor);
 

@@ -20,12 +20,14 @@
 #define BACKLOG_MAX 65535
 
 static int control_request(struct endpoint *endpoint, const Nb__Request *request);
+static void control_endpoint_stop(struct endpoint *endpoint);
 static void control_endpoint_free(struct endpoint *endpoint);
 static void control_policy_changed(struct endpoint *endpoint);
 
 static const struct endpoint_ops control_ops = {
         .kind = "control",
         .request = control_request,
+        .stop = control_endpoint_stop,
         .free = control_endpoint_free,
         .policy_changed = control_policy_changed,
 };
@@ -108,6 +110,17 @@ static struct control *control_free(struct control *control) {
         account_release(account_of(control), ACCOUNT_CONTROLS, 1);
         free(control);
         return NULL;
+}
+
+static void control_endpoint_stop(struct endpoint *endpoint) {
+        struct control *control = nb_container_of(endpoint, struct control, endpoint);
+
+        control->connector = connector_free(control->connector);
+        control->socket_fd = nb_fd_close(control->socket_fd);
+        if (control->acceptor)
+                acceptor_stop(control->acceptor);
+        if (control->state == CONTROL_CONNECTING)
+                set_state(control, CONTROL_IDLE);
 }
 
 static void control_endpoint_free(struct endpoint *endpoint) {

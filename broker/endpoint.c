@@ -6,6 +6,7 @@
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "base/channel.h"
 #include "base/cleanup.h"
@@ -24,7 +25,7 @@ uint32_t endpoint_unread_max(const struct endpoint *endpoint) {
 
         if (ioctl(endpoint->fd, SIOCOUTQ, &unread) < 0 || unread < 0)
                 return UINT32_MAX;
-        return ((uint32_t)unread + UNREAD_FRAME_SIZE_MIN - 1) / UNREAD_FRAME_SIZE_MIN;
+        return (uint32_t)unread / UNREAD_FRAME_SIZE_MIN;
 }
 
 /* Whether an earlier answer with a descriptor is still in the peer's queue. */
@@ -116,6 +117,7 @@ int endpoint_start(struct endpoint *endpoint, struct session *session, const str
         endpoint->session = session;
         endpoint->ops = ops;
         endpoint->may_have_unread_fd = false;
+        endpoint->has_pushed = false;
         endpoint->last_serial = 0;
         endpoint->fd = -1;
         nb_list_init(&endpoint->link);
@@ -145,7 +147,7 @@ int endpoint_start_pair(struct endpoint *endpoint, struct session *session, cons
         return 0;
 }
 
-void endpoint_end(struct endpoint *endpoint) {
+void endpoint_end_now(struct endpoint *endpoint) {
         struct session *session = endpoint->session;
 
         /* Whoever started the broker may have kept a duplicate of the session's descriptor: then closing ours ends nothing. */
@@ -158,6 +160,42 @@ void endpoint_end(struct endpoint *endpoint) {
         session_free_if_unused(session);
 }
 
+static bool leaves_unread_fds(const struct endpoint *endpoint) {
+        return (endpoint->may_have_unread_fd || endpoint->has_pushed) && endpoint_unread_max(endpoint) > 0;
+}
+
+/* The peer has read something, or is gone. */
+static void lingering_changed(struct watch *watch, uint32_t events) {
+        struct endpoint *endpoint = nb_container_of(watch, struct endpoint, watch);
+
+        (void)events;
+        if (!leaves_unread_fds(endpoint))
+                endpoint_end_now(endpoint);
+}
+
+/*
+ * The kernel reports room to write whenever the peer's queue gets shorter, also by the peer's end; edge-triggered, for the hang-up
+ * that the shutdown causes lasts.
+ */
+static int start_lingering(struct endpoint *endpoint) {
+        if (shutdown(endpoint->fd, SHUT_RDWR) < 0)
+                return -errno;
+        endpoint->watch.function = lingering_changed;
+        return watch_change(&endpoint->watch, EPOLLOUT | EPOLLET);
+}
+
+void endpoint_end(struct endpoint *endpoint) {
+        struct session *session = endpoint->session;
+
+        if (session->broker->stopping || !leaves_unread_fds(endpoint) || start_lingering(endpoint) < 0) {
+                endpoint_end_now(endpoint);
+                return;
+        }
+        nb_list_remove(&endpoint->link);
+        nb_list_append(&session->lingering, &endpoint->link);
+        endpoint->ops->stop(endpoint);
+}
+
 int endpoint_reply(struct endpoint *endpoint, const Nb__Reply *reply, int fd) {
         int r = nb_reply_send(endpoint->fd, reply, &fd, fd >= 0 ? 1 : 0);
 
@@ -167,6 +205,7 @@ int endpoint_reply(struct endpoint *endpoint, const Nb__Reply *reply, int fd) {
 }
 
 int endpoint_push(struct endpoint *endpoint, const Nb__Reply *reply, int fd) {
+        endpoint->has_pushed = true;
         return nb_reply_send(endpoint->fd, reply, &fd, 1);
 }
 

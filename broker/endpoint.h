@@ -10,6 +10,14 @@
  * No process may have more than one answer of ours unread on a channel, beside the accepted connections that it
  * gave credit for. The kernel tells (SIOCOUTQ), and it is asked only before an answer that carries a descriptor, for those are
  * what the kernel charges to us while they are unread.
+ *
+ * Closing our end takes nothing back from the peer's queue. So when we end an object whose descriptors are still unread, its channel
+ * is shut down but kept, and the object stays charged to its tenant, until the peer has read them or closed its end:
+ *
+ *      serving ──peer closes, or nothing is unread──► freed
+ *         └──ended by us with descriptors unread──► lingering ──read, or closed──► freed
+ *
+ * Otherwise a process could let itself be dropped again and again, and leave all tenants without descriptors in flight.
  */
 #ifndef NB_BROKER_ENDPOINT_H
 #define NB_BROKER_ENDPOINT_H
@@ -33,6 +41,8 @@ struct endpoint_ops {
          *         does not take, a violation; another -errno when the channel cannot be answered on
          */
         int (*request)(struct endpoint *endpoint, const Nb__Request *request);
+        /** Stops all that the object does, and keeps what it is charged for. Called at most once, before `free`. */
+        void (*stop)(struct endpoint *endpoint);
         /** Frees the object and all it holds. The endpoint's own descriptor is closed and unlinked already. */
         void (*free)(struct endpoint *endpoint);
         /** Judges the object by a new policy: ends what is no longer granted. May end itself. */
@@ -47,6 +57,7 @@ struct endpoint {
         int fd;
         uint64_t last_serial;    /* of the newest request */
         bool may_have_unread_fd; /* we answered with one and do not know yet that it was received */
+        bool has_pushed;         /* descriptors that were not asked for */
 };
 
 /** Starts serving `fd`. @param fd consumed on success only @return 0 or -errno */
@@ -56,8 +67,14 @@ int endpoint_start(struct endpoint *endpoint, struct session *session, const str
 int endpoint_start_pair(struct endpoint *endpoint, struct session *session, const struct endpoint_ops *ops,
                         int *ret_fd);
 
-/** Ends an object: closes its channel and frees it; the session too, if that was its last. */
+/**
+ * Ends an object: closes its channel and frees it, at once or when it has lingered; the session too, if that was its last. It
+ * serves nothing any more.
+ */
 void endpoint_end(struct endpoint *endpoint);
+
+/** Ends an object, lingering or not, at once. */
+void endpoint_end_now(struct endpoint *endpoint);
 
 /**
  * Sends an answer. @param fd borrowed, -1 for none

@@ -35,6 +35,11 @@ static void protocol_endpoint_free(struct endpoint *endpoint) {
         (void)protocol_free(nb_container_of(endpoint, struct protocol, endpoint));
 }
 
+/* A protocol does nothing by itself. */
+static void protocol_endpoint_stop(struct endpoint *endpoint) {
+        (void)endpoint;
+}
+
 static void cleanup_protocol(struct protocol **protocol) {
         (void)protocol_free(*protocol);
 }
@@ -49,6 +54,7 @@ static void protocol_policy_changed(struct endpoint *endpoint) {
 static const struct endpoint_ops protocol_ops = {
         .kind = "protocol",
         .request = protocol_request,
+        .stop = protocol_endpoint_stop,
         .free = protocol_endpoint_free,
         .policy_changed = protocol_policy_changed,
 };

@@ -21,12 +21,14 @@
 #define HALF_OPEN_USER_MAX 256
 
 static int session_request(struct endpoint *endpoint, const Nb__Request *request);
+static void session_endpoint_stop(struct endpoint *endpoint);
 static void session_endpoint_free(struct endpoint *endpoint);
 static void nothing_to_judge(struct endpoint *endpoint);
 
 static const struct endpoint_ops session_ops = {
         .kind = "session",
         .request = session_request,
+        .stop = session_endpoint_stop,
         .free = session_endpoint_free,
         .policy_changed = nothing_to_judge,
 };
@@ -43,6 +45,11 @@ static void leave_half_open(struct session *session) {
         session->hello_deadline = deadline_free(session->hello_deadline);
         session->broker->n_half_open--;
         nb_list_remove(&session->link);
+}
+
+/* Only a session that has been welcomed has sent descriptors, and then it does nothing by itself. */
+static void session_endpoint_stop(struct endpoint *endpoint) {
+        (void)endpoint;
 }
 
 static void session_endpoint_free(struct endpoint *endpoint) {
@@ -64,7 +71,7 @@ static void session_free(struct session *session) {
 }
 
 void session_free_if_unused(struct session *session) {
-        if (!session->dropping && nb_list_is_empty(&session->endpoints))
+        if (!session->dropping && nb_list_is_empty(&session->endpoints) && nb_list_is_empty(&session->lingering))
                 session_free(session);
 }
 
@@ -72,7 +79,10 @@ void session_end(struct session *session) {
         session->dropping = true;
         while (!nb_list_is_empty(&session->endpoints))
                 endpoint_end(nb_container_of(session->endpoints.next, struct endpoint, link));
-        session_free(session);
+        while (session->broker->stopping && !nb_list_is_empty(&session->lingering))
+                endpoint_end_now(nb_container_of(session->lingering.next, struct endpoint, link));
+        session->dropping = false;
+        session_free_if_unused(session);
 }
 
 void session_drop(struct session *session, const char *where, const char *what) {
@@ -121,6 +131,7 @@ int session_new(struct broker *broker, int fd_consumed, const struct session_ide
         session->identity = *identity;
         session->id = ++broker->last_session_id;
         nb_list_init(&session->endpoints);
+        nb_list_init(&session->lingering);
         session->hello_deadline = deadline_new(&broker->loop, HELLO_DEADLINE_MS, hello_timed_out, session);
         if (!session->hello_deadline)
                 return -ENOMEM;
@@ -215,6 +226,7 @@ static int send_welcome(struct session *session) {
                 reply.body_case = NB__REPLY__BODY_WELCOME;
                 reply.welcome = &welcome;
                 r = nb_reply_send(session->endpoint.fd, &reply, fds.fds, fds.n);
+                session->endpoint.may_have_unread_fd = r == 0;
         }
         nb_channel_fds_close(&fds);
         return r;
@@ -274,7 +286,7 @@ static void judge_endpoints(struct session *session) {
 }
 
 void session_policy_changed(struct session *session) {
-        if (!session->tenant)
+        if (!session->tenant || nb_list_is_empty(&session->endpoints))
                 return;
         if (session->tenant->policy && admits(session, session->tenant->policy)) {
                 judge_endpoints(session);

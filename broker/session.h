@@ -42,6 +42,7 @@ struct session {
         char *label; /* NULL while half-open */
         struct deadline *hello_deadline;
         struct nb_list endpoints;
+        struct nb_list lingering; /* endpoints that have ended with descriptors unread */
         struct endpoint endpoint; /* of the session's own channel */
         bool dropping;            /* all endpoints are being ended */
 };

@@ -185,6 +185,153 @@ START_TEST(connections_in_flight_of_one_tenant) {
 }
 END_TEST
 
+/* How a session makes the broker end its objects, and keeps its own ends with what is unread in them. */
+enum way {
+        WAY_VIOLATION,
+        WAY_EMPTY_MESSAGE,
+        WAY_SHUTDOWN,
+        N_WAYS,
+};
+
+/* A session with answers and connections that it never takes. */
+struct hoard {
+        struct wire_session session;
+        struct wire connected;
+        struct wire listening;
+};
+
+static void end_hoarding(const struct hoard *hoard, enum way way) {
+        const struct wire *wires[] = { &hoard->session.channel, &hoard->session.protocols[0], &hoard->connected,
+                                       &hoard->listening };
+
+        for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); ++i) {
+                if (way == WAY_EMPTY_MESSAGE)
+                        (void)wire_send_bytes(wires[i], "", 0, NULL, 0);
+                else if (way == WAY_SHUTDOWN)
+                        ck_assert_int_eq(shutdown(wires[i]->fd, SHUT_RDWR), 0);
+                else
+                        (void)wire_send_bytes(wires[i], "x", 1, NULL, 0);
+        }
+}
+
+/* @return whether the tenant could have another session */
+static bool hoard_more(const struct daemon *daemon, const struct peer *peer, enum way way, struct hoard *hoard) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct wire wire = wire_connect(daemon->socket_path);
+
+        if (wire_hello(&wire, "first", &hoard->session) != 0) {
+                (void)wire_close(&wire);
+                return false;
+        }
+        hoard->connected = wire_open_control(&hoard->session.protocols[0], "0.0.0.0:0");
+        wire_send_connect(&hoard->connected, peer->text);
+        hoard->listening = wire_open_control(&hoard->session.protocols[0], "127.0.0.1:0");
+        ck_assert_uint_eq(wire_listen(&hoard->listening, UINT64_MAX, address), 0);
+        for (int i = 0; i < 32; ++i)
+                (void)nb_fd_close(peer_connect(address));
+        wire_send_open(&hoard->session.protocols[0], "0.0.0.0:0", 0, 0);
+        wire_wait_taken(&hoard->connected);
+        wire_wait_taken(&hoard->session.protocols[0]);
+        end_hoarding(hoard, way);
+        return true;
+}
+
+static void hoard_end(struct hoard *hoard) {
+        (void)wire_close(&hoard->connected);
+        (void)wire_close(&hoard->listening);
+        wire_session_close(&hoard->session);
+}
+
+/*
+ * The kernel counts what is unread against the broker's user, also after the broker has closed its end (abuse case 8): a session
+ * that is dropped stays charged for it.
+ */
+START_TEST(dropped_sessions_that_hoard) {
+        const struct daemon_options options = { .max_fds = 256, .user = getuid() == 0 ? "nobody" : NULL };
+        struct peer peer = peer_listen("127.0.0.1", 1024);
+        struct hoard hoards[256];
+        struct wire control;
+        unsigned baseline;
+        struct two two;
+        size_t n = 0;
+        int fd;
+
+        two_start(&two, &options);
+        wire_settle(&two.second.protocols[0]);
+        baseline = daemon_count_fds(&two.daemon);
+        while (n < 256 && hoard_more(&two.daemon, &peer, (enum way)_i, &hoards[n])) {
+                ++n;
+                control = wire_open_control(&two.second.protocols[0], "0.0.0.0:0");
+                ck_assert_uint_eq(wire_connect_to(&control, peer.text, &fd), 0);
+                (void)nb_fd_close(fd);
+                (void)wire_close(&control);
+        }
+        ck_assert_uint_lt(n, 256);
+        /* With the ends of its channels, it gets everything back. */
+        for (size_t i = 0; i < n; ++i)
+                hoard_end(&hoards[i]);
+        daemon_wait_fds(&two.daemon, baseline);
+        ck_assert(hoard_more(&two.daemon, &peer, (enum way)_i, &hoards[0]));
+        hoard_end(&hoards[0]);
+        peer_close(&peer);
+        two_stop(&two);
+}
+END_TEST
+
+/* What was unread can still be taken, and then the broker is done with it. */
+START_TEST(what_is_unread_of_a_dropped_session_can_be_taken) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct wire_session session;
+        struct wire listening;
+        struct scene scene;
+        int peer_fd, fd;
+
+        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        wire_session_open(scene.daemon.socket_path, "", &session);
+        listening = wire_open_control(&session.protocols[0], "127.0.0.1:0");
+        ck_assert_uint_eq(wire_listen(&listening, 16, address), 0);
+        peer_fd = peer_connect(address);
+        wire_settle(scene.web);
+        ck_assert_int_eq(wire_send_bytes(&session.channel, "x", 1, NULL, 0), 0);
+        wire_expect_end(&session.channel);
+        daemon_wait_fds(&scene.daemon, scene.baseline + 1);
+        ck_assert_int_eq(peer_connect(address), -1);
+        fd = wire_receive_accepted(&listening, 1);
+        wire_expect_end(&listening);
+        daemon_wait_fds(&scene.daemon, scene.baseline);
+        peer_exchange(fd, peer_fd);
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(peer_fd);
+        (void)wire_close(&listening);
+        wire_session_close(&session);
+        scene_end(&scene);
+}
+END_TEST
+
+/* Objects that linger hold up neither a reload nor the end. */
+START_TEST(a_lingering_object_is_no_obstacle) {
+        struct wire_session session;
+        struct scene scene;
+
+        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        wire_session_open(scene.daemon.socket_path, "", &session);
+        wire_send_open(&session.protocols[0], "0.0.0.0:0", 0, 0);
+        wire_settle(scene.web);
+        ck_assert_int_eq(wire_send_bytes(&session.channel, "x", 1, NULL, 0), 0);
+        wire_expect_end(&session.channel);
+        wire_settle(scene.web);
+        daemon_remove_policy(&scene.daemon, "acme.conf");
+        daemon_write_policy_file(&scene.daemon, "other.conf", TENANT, "other", (unsigned)getuid());
+        daemon_reload(&scene.daemon);
+        daemon_reload(&scene.daemon);
+        wire_expect_end(&scene.session.channel);
+        wire_session_close(&scene.session);
+        daemon_stop(&scene.daemon);
+        daemon_deinit(&scene.daemon);
+        wire_session_close(&session);
+}
+END_TEST
+
 /* ---- no descriptors left ---- */
 
 /* More connections than the broker has descriptors, which say nothing. */
@@ -376,6 +523,9 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, sessions_of_one_tenant);
         tcase_add_test(tcase, connects_of_one_tenant);
         tcase_add_test(tcase, connections_in_flight_of_one_tenant);
+        tcase_add_loop_test(tcase, dropped_sessions_that_hoard, 0, N_WAYS);
+        tcase_add_test(tcase, what_is_unread_of_a_dropped_session_can_be_taken);
+        tcase_add_test(tcase, a_lingering_object_is_no_obstacle);
         tcase_add_test(tcase, the_broker_has_no_descriptor_left);
         tcase_add_test(tcase, descriptors_for_a_full_table);
         if (has_descriptors(20000))

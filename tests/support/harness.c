@@ -272,7 +272,7 @@ static bool wait_notification(const struct daemon *daemon, const char *expected)
 }
 
 void daemon_start(struct daemon *daemon, const struct daemon_options *options) {
-        static const struct daemon_options usual = { 0 };
+        const struct daemon_options usual = { 0 };
         const char *argv[ARGUMENTS_MAX + 1];
         char notify[64];
 

@@ -25,14 +25,17 @@ struct acceptor {
         struct control *control;
         struct watch watch;
         int fd;
-        uint64_t sent;         /* connections pushed, refused peers not counted */
-        uint64_t credit;       /* the total up to which they may be */
+        uint64_t sent;   /* connections pushed, refused peers not counted */
+        uint64_t credit; /* the total up to which they may be */
+        int pending_fd;  /* accepted, and waiting for a descriptor in flight; -1 if none */
+        struct nb_address pending_peer;
         uint64_t acknowledged; /* the part of `sent` that has arrived at the guest; the rest is charged */
         struct deadline *pause;
 };
 
 /* What became of one try. */
 enum outcome {
+        OUTCOME_TAKEN, /* there is a peer to push */
         OUTCOME_PUSHED,
         OUTCOME_SKIPPED,  /* the peer was gone or refused */
         OUTCOME_EMPTY,    /* nobody waits */
@@ -40,6 +43,7 @@ enum outcome {
         OUTCOME_LOST,     /* the session does not read, or is gone: the control must end */
 };
 
+static void accept_some(struct acceptor *acceptor);
 static void ready(struct watch *watch, uint32_t events);
 
 static uint32_t in_flight(const struct acceptor *acceptor) {
@@ -53,6 +57,7 @@ struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received
         if (!acceptor)
                 return NULL;
         acceptor->control = control;
+        acceptor->pending_fd = -1;
         acceptor->sent = acceptor->credit = acceptor->acknowledged = received;
         r = watch_start(&acceptor->watch, &control->endpoint.session->broker->watches, fd, 0, ready);
         if (r < 0) {
@@ -66,6 +71,7 @@ struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received
 void acceptor_stop(struct acceptor *acceptor) {
         watch_end_before_close(&acceptor->watch);
         acceptor->fd = nb_fd_close(acceptor->fd);
+        acceptor->pending_fd = nb_fd_close(acceptor->pending_fd);
         acceptor->pause = deadline_free(acceptor->pause);
 }
 
@@ -90,6 +96,7 @@ static void resume(void *data) {
 
         acceptor->pause = deadline_free(acceptor->pause);
         (void)update_watch(acceptor);
+        accept_some(acceptor);
 }
 
 static void pause_for_a_moment(struct acceptor *acceptor) {
@@ -125,28 +132,48 @@ static bool is_shortage(int error) {
         return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-/* The account is charged already. */
-static enum outcome accept_charged(struct acceptor *acceptor) {
+/* The next peer that is allowed: the one that is pending, or from the backlog. */
+static enum outcome next_peer(struct acceptor *acceptor, int *ret_fd, struct nb_address *ret_peer) {
         NB_CLEANUP_FD int fd = -1;
         struct sockaddr_storage sa;
         socklen_t length = sizeof(sa);
-        struct nb_address peer;
-        int r;
 
+        if (acceptor->pending_fd >= 0) {
+                *ret_peer = acceptor->pending_peer;
+                *ret_fd = nb_steal_fd(&acceptor->pending_fd);
+                return OUTCOME_TAKEN;
+        }
         fd = accept4(acceptor->fd, (struct sockaddr *)&sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0 && (errno == EAGAIN || errno == EINTR))
                 return OUTCOME_EMPTY;
         if (fd < 0)
                 /* accept(2): errors of the peer's network are reported here and concern that peer only. */
                 return is_shortage(errno) ? OUTCOME_SHORTAGE : OUTCOME_SKIPPED;
-        if (nb_address_from_sockaddr((struct sockaddr *)&sa, length, &peer) < 0)
+        if (nb_address_from_sockaddr((struct sockaddr *)&sa, length, ret_peer) < 0)
                 return OUTCOME_SKIPPED;
-        nb_ip_unmap(&peer.ip);
-        if (!peer_is_allowed(acceptor, &peer))
+        nb_ip_unmap(&ret_peer->ip);
+        if (!peer_is_allowed(acceptor, ret_peer))
                 return OUTCOME_SKIPPED;
+        *ret_fd = nb_steal_fd(&fd);
+        return OUTCOME_TAKEN;
+}
+
+/* The account is charged already. */
+static enum outcome accept_charged(struct acceptor *acceptor) {
+        NB_CLEANUP_FD int fd = -1;
+        struct nb_address peer;
+        enum outcome outcome;
+        int r;
+
+        outcome = next_peer(acceptor, &fd, &peer);
+        if (outcome != OUTCOME_TAKEN)
+                return outcome;
         r = push(acceptor, fd, &peer);
-        if (r == -ETOOMANYREFS)
+        if (r == -ETOOMANYREFS) {
+                acceptor->pending_fd = nb_steal_fd(&fd);
+                acceptor->pending_peer = peer;
                 return OUTCOME_SHORTAGE;
+        }
         return r < 0 ? OUTCOME_LOST : OUTCOME_PUSHED;
 }
 
@@ -164,12 +191,11 @@ static enum outcome accept_one(struct acceptor *acceptor) {
         return outcome;
 }
 
-static void ready(struct watch *watch, uint32_t events) {
-        struct acceptor *acceptor = nb_container_of(watch, struct acceptor, watch);
-
-        (void)events;
+/* May end the control, and the acceptor with it. */
+static void accept_some(struct acceptor *acceptor) {
         for (int i = 0; i < BATCH && acceptor->sent < acceptor->credit; ++i) {
                 switch (accept_one(acceptor)) {
+                case OUTCOME_TAKEN:
                 case OUTCOME_PUSHED:
                 case OUTCOME_SKIPPED:
                         continue;
@@ -184,6 +210,11 @@ static void ready(struct watch *watch, uint32_t events) {
                 }
         }
         (void)update_watch(acceptor);
+}
+
+static void ready(struct watch *watch, uint32_t events) {
+        (void)events;
+        accept_some(nb_container_of(watch, struct acceptor, watch));
 }
 
 /*

@@ -14,6 +14,10 @@
 #include "broker/session.h"
 #include "broker/tenant.h"
 
+/* Sessions that have not said Hello: some in any case, and no more than a walk over them takes no time. */
+#define HALF_OPEN_LEAST 16
+#define HALF_OPEN_MOST 8192
+
 static void on_terminate(uv_signal_t *handle, int number) {
         struct broker *broker = handle->data;
 
@@ -47,9 +51,19 @@ static int start_handles(struct broker *broker) {
         return r;
 }
 
+/* They are in no account, so they have a share of the eighth of all descriptors that accounts leave. */
+static uint32_t half_open_max(unsigned long max_fds) {
+        unsigned long share = max_fds / 16;
+
+        if (share < HALF_OPEN_LEAST)
+                return HALF_OPEN_LEAST;
+        return share < HALF_OPEN_MOST ? (uint32_t)share : HALF_OPEN_MOST;
+}
+
 struct broker *broker_new(const struct nb_log *log, const struct policy_source *source, struct policy *policy,
                           int audit_fd) {
         struct broker *broker = calloc(1, sizeof(*broker));
+        unsigned long max_fds;
         int r;
 
         if (!broker) {
@@ -67,7 +81,9 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         nb_list_init(&broker->half_open);
         nb_list_init(&broker->listeners);
         audit_init(&broker->audit, &broker->log, audit_fd);
-        account_init_broker(&broker->account, privilege_raise_fd_limit());
+        max_fds = privilege_raise_fd_limit();
+        account_init_broker(&broker->account, max_fds);
+        broker->half_open_max = half_open_max(max_fds);
 
         r = uv_loop_init(&broker->loop);
         if (r < 0) {

@@ -45,6 +45,7 @@ struct broker {
         struct nb_list sessions;
         struct nb_list half_open; /* sessions that have not said Hello */
         uint32_t n_half_open;
+        uint32_t half_open_max;
         struct nb_list listeners;
         uint64_t last_session_id;
         bool stopping;

@@ -19,6 +19,9 @@
 /* The longest backlog that is asked of the kernel, which caps it by net.core.somaxconn itself. */
 #define BACKLOG_MAX 65535
 
+/* Why an operation is refused whose right is missing. */
+#define NO_RIGHT "the right is missing"
+
 static int control_request(struct endpoint *endpoint, const Nb__Request *request);
 static void control_endpoint_stop(struct endpoint *endpoint);
 static void control_endpoint_free(struct endpoint *endpoint);
@@ -47,9 +50,9 @@ static void set_state(struct control *control, enum control_state state) {
         control->state = state;
 }
 
-/* Refuses with an errno. A limit that is reached is the operator's matter, and leaves a record. */
+/* Refuses with an errno. A limit, and what this process may not do, are the operator's matter and leave a record. */
 static int refuse_errno(struct endpoint *endpoint, const struct grant *grant, const char *verb, int r) {
-        if (r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM)
+        if (r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM || r == -EACCES || r == -EPERM)
                 decision_record_refusal(endpoint->session, grant, verb, NULL, strerror(-r));
         return endpoint_refuse(endpoint, nb_wasi_errno_from_host(-r), NULL);
 }
@@ -206,6 +209,12 @@ static bool bind_is_granted(const struct endpoint *protocol, const struct grant 
         return ret->allowed;
 }
 
+static int refuse_open(struct endpoint *protocol, const struct grant *grant, const Nb__Open *open,
+                       enum nb_wasi_errno error, const char *reason) {
+        decision_record_refusal(protocol->session, grant, "open", open->address, reason);
+        return endpoint_refuse(protocol, error, reason);
+}
+
 int control_open(struct endpoint *protocol, struct grant *grant, uint64_t rights_cap, const Nb__Open *open) {
         NB_CLEANUP_FD int their_fd = -1;
         uint64_t rights_base, rights_inheriting;
@@ -215,16 +224,15 @@ int control_open(struct endpoint *protocol, struct grant *grant, uint64_t rights
         int r;
 
         if (open->type != NB__SOCKET_TYPE__SOCKET_TYPE_STREAM)
-                return endpoint_refuse(protocol, NB_WASI_ENOTSUP, "this protocol has stream sockets only");
-        if (nb_address_parse(open->address, strlen(open->address), &bind) < 0) {
-                decision_record_refusal(protocol->session, grant, "open", open->address, "not an address");
-                return endpoint_refuse(protocol, NB_WASI_EINVAL, "not an address");
-        }
+                return refuse_open(protocol, grant, open, NB_WASI_ENOTSUP, "this protocol has stream sockets only");
+        if (nb_address_parse(open->address, strlen(open->address), &bind) < 0)
+                return refuse_open(protocol, grant, open, NB_WASI_EINVAL, "not an address");
         nb_ip_unmap(&bind.ip);
         if (!family_fits(grant, bind.ip.family))
-                return endpoint_refuse(protocol, NB_WASI_EAFNOSUPPORT, "Family= does not include this address");
+                return refuse_open(protocol, grant, open, NB_WASI_EAFNOSUPPORT,
+                                   "Family= does not include this address");
         if (!narrow_rights(open, rights_cap, &rights_base, &rights_inheriting))
-                return endpoint_refuse(protocol, NB_WASI_ENOTCAPABLE, NULL);
+                return refuse_open(protocol, grant, open, NB_WASI_ENOTCAPABLE, NO_RIGHT);
         if (!bind_is_granted(protocol, grant, &bind, open->address, &verdict))
                 return endpoint_refuse(protocol, NB_WASI_EACCES, verdict.reason);
 
@@ -322,10 +330,13 @@ static int request_connect(struct control *control, const Nb__Connect *connect) 
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_EINVAL,
                                        "not an address (names are not resolved by this version)");
         nb_ip_unmap(&address.ip);
+        /* Linux would take it for the socket's own address, or loopback: then what is judged must be that. */
+        if (nb_ip_is_unspecified(&address.ip))
+                nb_ip_set_loopback(&address.ip);
         if (control->state == CONTROL_LISTENING)
-                return endpoint_refuse(&control->endpoint, NB_WASI_EINVAL, "the control listens");
+                return refuse_recorded(control, "connect", connect->address, NB_WASI_EINVAL, "the control listens");
         if (!(control->rights_base & NB_RIGHT_SOCK_CONNECT))
-                return endpoint_refuse(&control->endpoint, NB_WASI_ENOTCAPABLE, NULL);
+                return refuse_recorded(control, "connect", connect->address, NB_WASI_ENOTCAPABLE, NO_RIGHT);
         if (!family_fits(control->grant, address.ip.family) || !bind_reaches(control, address.ip.family))
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_EAFNOSUPPORT,
                                        "the family of the address is not the control's");
@@ -396,9 +407,9 @@ static int request_listen(struct control *control, const Nb__Listen *listen_requ
         if (control->state == CONTROL_LISTENING)
                 return listen_again(control, listen_request);
         if (control->has_connected && !control->bind_is_open)
-                return endpoint_refuse(&control->endpoint, NB_WASI_EISCONN, NULL);
+                return refuse_recorded(control, "listen", NULL, NB_WASI_EISCONN, "the control has connected");
         if (!(control->rights_base & NB_RIGHT_SOCK_LISTEN))
-                return endpoint_refuse(&control->endpoint, NB_WASI_ENOTCAPABLE, NULL);
+                return refuse_recorded(control, "listen", NULL, NB_WASI_ENOTCAPABLE, NO_RIGHT);
         decide(session_of(control), control->grant, POLICY_LISTEN, &control->bind, NULL, &verdict);
         if (!verdict.allowed)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EACCES, verdict.reason);

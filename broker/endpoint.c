@@ -28,11 +28,19 @@ uint32_t endpoint_unread_max(const struct endpoint *endpoint) {
         return (uint32_t)unread / UNREAD_FRAME_SIZE_MIN;
 }
 
-/* Whether an earlier answer with a descriptor is still in the peer's queue. */
-static bool has_unread_fd(struct endpoint *endpoint) {
-        if (endpoint->may_have_unread_fd && endpoint_unread_max(endpoint) == 0)
-                endpoint->may_have_unread_fd = false;
-        return endpoint->may_have_unread_fd;
+/*
+ * Pushed connections may rightly be unread while an answer has been read, and the kernel does not tell them apart. A frame
+ * takes less than four times the least, so this is more than a full window.
+ */
+#define UNREAD_PUSHED_MAX (4u * (NB_CREDIT_WINDOW_MAX + 1))
+
+/* Whether an earlier answer is still in the peer's queue. */
+static bool has_unread_answer(struct endpoint *endpoint) {
+        uint32_t allowed = endpoint->has_pushed ? UNREAD_PUSHED_MAX : 0;
+
+        if (endpoint->may_have_unread && endpoint_unread_max(endpoint) <= allowed)
+                endpoint->may_have_unread = endpoint->may_have_unread_fd = false;
+        return endpoint->may_have_unread;
 }
 
 enum serial {
@@ -70,7 +78,7 @@ static void handle_frame(struct endpoint *endpoint, size_t length) {
         case SERIAL_NEW:
                 break;
         }
-        if (has_unread_fd(endpoint)) {
+        if (has_unread_answer(endpoint)) {
                 endpoint_violation(endpoint, "a request before the last answer was read");
                 return;
         }
@@ -116,8 +124,10 @@ int endpoint_start(struct endpoint *endpoint, struct session *session, const str
 
         endpoint->session = session;
         endpoint->ops = ops;
+        endpoint->may_have_unread = false;
         endpoint->may_have_unread_fd = false;
         endpoint->has_pushed = false;
+        endpoint->came_with_welcome = false;
         endpoint->last_serial = 0;
         endpoint->fd = -1;
         nb_list_init(&endpoint->link);
@@ -147,21 +157,47 @@ int endpoint_start_pair(struct endpoint *endpoint, struct session *session, cons
         return 0;
 }
 
+static bool has_unread_fd(const struct endpoint *endpoint) {
+        return (endpoint->may_have_unread_fd || endpoint->has_pushed) && endpoint_unread_max(endpoint) > 0;
+}
+
+static bool leaves_unread_fd(const struct endpoint *endpoint) {
+        const struct endpoint *welcomed = &endpoint->session->endpoint;
+
+        if (endpoint->came_with_welcome && welcomed->fd >= 0 && has_unread_fd(welcomed))
+                return true;
+        return has_unread_fd(endpoint);
+}
+
+/* The Welcome is read, or gone with its channel: what lingered because of it need not any more. */
+static void end_what_came_with_welcome(struct session *session) {
+        bool dropping = session->dropping;
+
+        /* Keeps the session while its list is walked. */
+        session->dropping = true;
+        nb_list_foreach_safe(link, &session->lingering) {
+                struct endpoint *endpoint = nb_container_of(link, struct endpoint, link);
+
+                if (endpoint->came_with_welcome && !leaves_unread_fd(endpoint))
+                        endpoint_end_now(endpoint);
+        }
+        session->dropping = dropping;
+}
+
 void endpoint_end_now(struct endpoint *endpoint) {
         struct session *session = endpoint->session;
+        bool is_session = endpoint == &session->endpoint;
 
         /* Whoever started the broker may have kept a duplicate of the session's descriptor: then closing ours ends nothing. */
-        if (endpoint == &session->endpoint && session->identity.inherited)
+        if (is_session && session->identity.inherited)
                 watch_end(&endpoint->watch);
         watch_end_before_close(&endpoint->watch);
         endpoint->fd = nb_fd_close(endpoint->fd);
         nb_list_remove(&endpoint->link);
         endpoint->ops->free(endpoint);
+        if (is_session)
+                end_what_came_with_welcome(session);
         session_free_if_unused(session);
-}
-
-static bool leaves_unread_fds(const struct endpoint *endpoint) {
-        return (endpoint->may_have_unread_fd || endpoint->has_pushed) && endpoint_unread_max(endpoint) > 0;
 }
 
 /* The peer has read something, or is gone. */
@@ -169,7 +205,7 @@ static void lingering_changed(struct watch *watch, uint32_t events) {
         struct endpoint *endpoint = nb_container_of(watch, struct endpoint, watch);
 
         (void)events;
-        if (!leaves_unread_fds(endpoint))
+        if (!leaves_unread_fd(endpoint))
                 endpoint_end_now(endpoint);
 }
 
@@ -187,7 +223,7 @@ static int start_lingering(struct endpoint *endpoint) {
 void endpoint_end(struct endpoint *endpoint) {
         struct session *session = endpoint->session;
 
-        if (session->broker->stopping || !leaves_unread_fds(endpoint) || start_lingering(endpoint) < 0) {
+        if (session->broker->stopping || !leaves_unread_fd(endpoint) || start_lingering(endpoint) < 0) {
                 endpoint_end_now(endpoint);
                 return;
         }
@@ -196,11 +232,17 @@ void endpoint_end(struct endpoint *endpoint) {
         endpoint->ops->stop(endpoint);
 }
 
+void endpoint_note_answer(struct endpoint *endpoint, bool with_fd) {
+        endpoint->may_have_unread = true;
+        if (with_fd)
+                endpoint->may_have_unread_fd = true;
+}
+
 int endpoint_reply(struct endpoint *endpoint, const Nb__Reply *reply, int fd) {
         int r = nb_reply_send(endpoint->fd, reply, &fd, fd >= 0 ? 1 : 0);
 
-        if (r == 0 && fd >= 0)
-                endpoint->may_have_unread_fd = true;
+        if (r == 0)
+                endpoint_note_answer(endpoint, fd >= 0);
         return r;
 }
 

@@ -8,8 +8,8 @@
  * the one place that decides who is disconnected.
  *
  * No process may have more than one answer of ours unread on a channel, beside the accepted connections that it
- * gave credit for. The kernel tells (SIOCOUTQ), and it is asked only before an answer that carries a descriptor, for those are
- * what the kernel charges to us while they are unread.
+ * gave credit for: what is unread is our memory, and the descriptors in it are charged to our user. The kernel tells (SIOCOUTQ); it is
+ * asked at each request but the first.
  *
  * Closing our end takes nothing back from the peer's queue. So when we end an object whose descriptors are still unread, its channel
  * is shut down but kept, and the object stays charged to its tenant, until the peer has read them or closed its end:
@@ -17,7 +17,8 @@
  *      serving ──peer closes, or nothing is unread──► freed
  *         └──ended by us with descriptors unread──► lingering ──read, or closed──► freed
  *
- * Otherwise a process could let itself be dropped again and again, and leave all tenants without descriptors in flight.
+ * Otherwise a process could let itself be dropped again and again, and leave all tenants without descriptors in flight. The
+ * descriptors of a Welcome are charged as the protocols that they lead to, so these linger with it.
  */
 #ifndef NB_BROKER_ENDPOINT_H
 #define NB_BROKER_ENDPOINT_H
@@ -56,8 +57,10 @@ struct endpoint {
         struct watch watch;
         int fd;
         uint64_t last_serial;    /* of the newest request */
-        bool may_have_unread_fd; /* we answered with one and do not know yet that it was received */
+        bool may_have_unread;    /* we answered and do not know yet that it was received */
+        bool may_have_unread_fd; /* and with a descriptor */
         bool has_pushed;         /* descriptors that were not asked for */
+        bool came_with_welcome;  /* the peer's end of the channel travelled in the session's Welcome */
 };
 
 /** Starts serving `fd`. @param fd consumed on success only @return 0 or -errno */
@@ -84,6 +87,9 @@ int endpoint_reply(struct endpoint *endpoint, const Nb__Reply *reply, int fd);
 
 /** Sends what was not asked for, within credit: it may be unread when the next request comes. As endpoint_reply(). */
 int endpoint_push(struct endpoint *endpoint, const Nb__Reply *reply, int fd);
+
+/** Says that an answer was sent by other means than endpoint_reply(). */
+void endpoint_note_answer(struct endpoint *endpoint, bool with_fd);
 
 /** Answers with an errno; `reason` may be NULL and is sent only if the tenant's policy lets the guest know. */
 int endpoint_refuse(struct endpoint *endpoint, enum nb_wasi_errno error, const char *reason);

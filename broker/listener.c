@@ -60,7 +60,7 @@ static void record_turned_away(struct broker *broker, const struct session_ident
         struct audit_record record = { .verb = "hello", .verdict = "denied", .reason = reason };
 
         (void)snprintf(reason, sizeof(reason), "pid %d of user %u turned away: %s", (int)identity->pid,
-                       (unsigned)identity->uid, error == -EBUSY ? "too many sessions without Hello" : strerror(-error));
+                       (unsigned)identity->uid, strerror(-error));
         audit_write(&broker->audit, uv_now(&broker->loop), &record);
 }
 
@@ -145,6 +145,18 @@ static int remove_stale(const struct sockaddr_un *sa) {
         return unlink(sa->sun_path) < 0 ? -errno : 0;
 }
 
+/*
+ * Everyone may knock: the tenants' users are the policy's matter. By the umask, for a chmod() of the path might meet something else
+ * there by then.
+ */
+static int bind_for_all(int fd, const struct sockaddr_un *sa) {
+        mode_t before = umask(0111);
+        int r = bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 ? -errno : 0;
+
+        (void)umask(before);
+        return r;
+}
+
 int listener_new_path(struct broker *broker, const char *path) {
         struct sockaddr_un sa = { .sun_family = AF_UNIX };
         NB_CLEANUP_FREE char *copy = NULL;
@@ -163,10 +175,10 @@ int listener_new_path(struct broker *broker, const char *path) {
         copy = strdup(path);
         if (!copy)
                 return -ENOMEM;
-        if (bind(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
-                return -errno;
-        /* Everyone may knock: the tenants' users are the policy's matter. */
-        if (chmod(path, 0666) < 0 || listen(fd, BACKLOG) < 0) {
+        r = bind_for_all(fd, &sa);
+        if (r < 0)
+                return r;
+        if (listen(fd, BACKLOG) < 0) {
                 r = -errno;
                 (void)unlink(path);
                 return r;
@@ -199,11 +211,12 @@ struct listener *listener_free(struct listener *listener) {
         if (!listener)
                 return NULL;
         nb_list_remove(&listener->link);
+        /* First, while nobody can take the socket for a stale one and put another in its place. */
+        if (listener->path)
+                (void)unlink(listener->path);
         watch_end_before_close(&listener->watch);
         listener->fd = nb_fd_close(listener->fd);
         listener->pause = deadline_free(listener->pause);
-        if (listener->path)
-                (void)unlink(listener->path);
         free(listener->path);
         free(listener);
         return NULL;

@@ -140,6 +140,9 @@ static int serve(struct broker *broker, const struct options *options) {
                        r == -ENOENT ? "there is no such user" : strerror(-r));
                 return EX_NOPERM;
         }
+        if (geteuid() == 0 && options->session_fd < 0)
+                nb_log(&broker->log, NB_LOG_WARNING,
+                       "running as root: without capabilities, but as the owner of root's files; give --user NAME");
         (void)sd_notify(0, "READY=1");
         nb_log(&broker->log, NB_LOG_INFO, "serving %zu tenants", broker->policy->n_tenants);
         broker_run(broker);

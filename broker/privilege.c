@@ -3,13 +3,22 @@
 
 #include <cap-ng.h>
 #include <errno.h>
-#include <grp.h>
 #include <pwd.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
+/* An unprivileged process may lack the capability already, and needs none for ports from 1024 up. */
+static int select_capability(void) {
+        int kept = capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
+
+        capng_clear(CAPNG_SELECT_BOTH);
+        if (kept && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_BIND_SERVICE) < 0)
+                return -EPERM;
+        return 0;
+}
+
+/* Changes user and groups, and gives up all else, the bounding set included, in the order that the kernel wants. */
 static int become(const char *user) {
         struct passwd passwd, *found = NULL;
         char buffer[4096];
@@ -18,22 +27,12 @@ static int become(const char *user) {
         r = getpwnam_r(user, &passwd, buffer, sizeof(buffer), &found);
         if (!found)
                 return r != 0 ? -r : -ENOENT;
-        /* Capabilities are kept over the change and cut down right after it. */
-        if (prctl(PR_SET_KEEPCAPS, 1L, 0L, 0L, 0L) < 0 || setgroups(0, NULL) < 0 ||
-            setresgid(passwd.pw_gid, passwd.pw_gid, passwd.pw_gid) < 0 ||
-            setresuid(passwd.pw_uid, passwd.pw_uid, passwd.pw_uid) < 0)
-                return -errno;
-        return 0;
+        r = capng_change_id((int)passwd.pw_uid, (int)passwd.pw_gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
+        return r < 0 ? -EPERM : 0;
 }
 
-/* An unprivileged process may lack the capability already, and needs none for ports from 1024 up. */
-static int keep_one_capability(void) {
-        int kept = capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
-
-        capng_clear(CAPNG_SELECT_BOTH);
-        if (kept && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_BIND_SERVICE) < 0)
-                return -EPERM;
-        /* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same. */
+/* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same. */
+static int stay(void) {
         if (capng_apply(CAPNG_SELECT_BOTH) < 0 && capng_apply(CAPNG_SELECT_CAPS) < 0)
                 return -EPERM;
         return 0;
@@ -42,14 +41,11 @@ static int keep_one_capability(void) {
 int privilege_drop(const char *user) {
         int r;
 
-        if (user) {
-                r = become(user);
-                if (r < 0)
-                        return r;
-        }
         if (capng_get_caps_process() < 0)
                 return -EPERM;
-        r = keep_one_capability();
+        r = select_capability();
+        if (r == 0)
+                r = user ? become(user) : stay();
         if (r < 0)
                 return r;
         return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 ? -errno : 0;

@@ -89,6 +89,7 @@ int protocol_new(struct session *session, const struct policy_protocol *policy, 
         r = endpoint_start_pair(&protocol->endpoint, session, &protocol_ops, ret_fd);
         if (r < 0)
                 return r;
+        protocol->endpoint.came_with_welcome = true;
         (void)nb_steal_ptr(protocol);
         return 0;
 }

@@ -17,7 +17,6 @@
 #define HELLO_DEADLINE_MS 10000
 
 /* Half-open sessions have no tenant whose account could bear them, so each user has a share of what all may be. */
-#define HALF_OPEN_MAX 8192
 #define HALF_OPEN_USER_MAX 256
 
 static int session_request(struct endpoint *endpoint, const Nb__Request *request);
@@ -104,17 +103,37 @@ static void hello_timed_out(void *data) {
         session_drop(session, "session", "no Hello in time");
 }
 
-static bool may_be_half_open(const struct broker *broker, uid_t uid) {
+/* The user's oldest half-open session, if it has as many as one may have. */
+static struct session *oldest_of_user(struct broker *broker, uid_t uid) {
+        struct session *oldest = NULL;
         uint32_t n = 0;
 
-        /* Few, but in an attack; then the walk is bounded. */
-        if (broker->n_half_open < HALF_OPEN_USER_MAX)
-                return true;
-        if (broker->n_half_open >= HALF_OPEN_MAX)
-                return false;
-        nb_list_foreach_safe(link, &broker->half_open) n +=
-                nb_container_of(link, struct session, link)->identity.uid == uid;
-        return n < HALF_OPEN_USER_MAX;
+        nb_list_foreach_safe(link, &broker->half_open) {
+                struct session *session = nb_container_of(link, struct session, link);
+
+                if (session->identity.uid != uid)
+                        continue;
+                if (!oldest)
+                        oldest = session;
+                n++;
+        }
+        return n >= HALF_OPEN_USER_MAX ? oldest : NULL;
+}
+
+/*
+ * A host says Hello at once, so who has waited longest is the least likely to be one: newcomers push out the oldest of
+ * their user, or of all. Few are half-open, but in an attack; then the walk is bounded by the limit.
+ */
+static void make_room_for_half_open(struct broker *broker, uid_t uid) {
+        struct session *victim;
+
+        if (broker->n_half_open < HALF_OPEN_USER_MAX && broker->n_half_open < broker->half_open_max)
+                return;
+        victim = oldest_of_user(broker, uid);
+        if (!victim && broker->n_half_open >= broker->half_open_max)
+                victim = nb_container_of(broker->half_open.next, struct session, link);
+        if (victim)
+                session_drop(victim, "session", "no Hello while too many wait");
 }
 
 int session_new(struct broker *broker, int fd_consumed, const struct session_identity *identity) {
@@ -122,8 +141,7 @@ int session_new(struct broker *broker, int fd_consumed, const struct session_ide
         NB_CLEANUP_FREE struct session *session = NULL;
         int r;
 
-        if (!may_be_half_open(broker, identity->uid))
-                return -EBUSY;
+        make_room_for_half_open(broker, identity->uid);
         session = calloc(1, sizeof(*session));
         if (!session)
                 return -ENOMEM;
@@ -226,7 +244,8 @@ static int send_welcome(struct session *session) {
                 reply.body_case = NB__REPLY__BODY_WELCOME;
                 reply.welcome = &welcome;
                 r = nb_reply_send(session->endpoint.fd, &reply, fds.fds, fds.n);
-                session->endpoint.may_have_unread_fd = r == 0;
+                if (r == 0)
+                        endpoint_note_answer(&session->endpoint, fds.n > 0);
         }
         nb_channel_fds_close(&fds);
         return r;

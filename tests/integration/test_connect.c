@@ -149,8 +149,8 @@ static const struct {
         /* What even a rule for everything does not name: cases 12 to 14. */
         { "127.0.0.1:443", NB_WASI_EACCES, "\"verdict\":\"denied\"" },
         { "169.254.169.254:443", NB_WASI_EACCES, "\"verdict\":\"denied\"" },
-        { "0.0.0.0:443", NB_WASI_EACCES, "\"verdict\":\"denied\"" },
-        { "[::]:443", NB_WASI_EACCES, "\"verdict\":\"denied\"" },
+        { "0.0.0.0:443", NB_WASI_EACCES, "\"address\":\"127.0.0.1:443\"" },
+        { "[::]:443", NB_WASI_EACCES, "\"address\":\"[::1]:443\"" },
         { "[::1]:443", NB_WASI_EACCES, "\"verdict\":\"denied\"" },
         { "[::ffff:169.254.169.254]:443", NB_WASI_EACCES, "\"address\":\"169.254.169.254:443\"" },
         { "[::ffff:127.0.0.9]:80", NB_WASI_EACCES, "\"rule\":\"Deny=127.0.0.9/32:*\"" },

@@ -545,6 +545,22 @@ static void one_listen(struct wire *wire, uint8_t *frame, size_t *length) {
         *length = wire_pack(&request, frame);
 }
 
+/* Refusals carry no descriptor, but they too are our memory while they are unread. */
+START_TEST(refusals_that_are_never_read) {
+        struct victim victim;
+        struct scene scene;
+
+        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        victim_open(&victim, &scene, KIND_IDLE);
+        wire_send_connect(victim.channel, "192.0.2.1:80");
+        wire_send_connect(victim.channel, "192.0.2.1:80");
+        victim_expect_dropped(&victim, &scene);
+        daemon_expect_audit(&scene.daemon, "a request before the last answer was read");
+        victim_close(&victim);
+        scene_end(&scene);
+}
+END_TEST
+
 START_TEST(answers_that_are_never_read) {
         struct victim victim;
         struct scene scene;
@@ -553,7 +569,7 @@ START_TEST(answers_that_are_never_read) {
         victim_open(&victim, &scene, _i ? KIND_LISTENING : KIND_PROTOCOL);
         send_for_ever(victim.channel, _i ? one_listen : one_open);
         victim_expect_dropped(&victim, &scene);
-        daemon_expect_audit(&scene.daemon, "answers are not read");
+        daemon_expect_audit(&scene.daemon, "a request before the last answer was read");
         victim_close(&victim);
         scene_end(&scene);
 }
@@ -685,7 +701,7 @@ START_TEST(silent_sessions_lock_nobody_else_out) {
         wire_settle(scene.web);
         wire_session_close(&session);
         ck_assert_uint_lt(daemon_count_fds(&scene.daemon), scene.baseline + FLOOD / 2);
-        daemon_expect_audit(&scene.daemon, "\"verdict\":\"denied\"", "too many sessions without Hello");
+        daemon_expect_audit(&scene.daemon, "\"verdict\":\"dropped\"", "no Hello while too many wait");
         (void)nb_fd_close(flood.go_pipe[1]);
         ck_assert_int_eq(harness_wait_exit(pid), 0);
         (void)nb_fd_close(flood.go_pipe[0]);
@@ -796,6 +812,7 @@ static Suite *new_suite(void) {
         add_frame_tests(tcase);
         tcase_add_test(tcase, a_request_before_the_last_answer_was_read);
         tcase_add_loop_test(tcase, answers_that_are_never_read, 0, 2);
+        tcase_add_test(tcase, refusals_that_are_never_read);
         tcase_add_test(tcase, closing_in_the_middle_of_a_request);
         tcase_add_test(tcase, a_killed_session_leaves_nothing);
         if (getuid() == 0)

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -278,6 +279,49 @@ START_TEST(dropped_sessions_that_hoard) {
 }
 END_TEST
 
+#define WELCOMED_PROTOCOLS 24
+
+/* A tenant whose Welcome carries many descriptors. */
+static void write_many_protocols(const struct daemon *daemon) {
+        char text[4096];
+        int n = snprintf(text, sizeof(text), "[Tenant]\nName=first\nUser=%u\n", (unsigned)getuid());
+
+        for (int i = 0; i < WELCOMED_PROTOCOLS; ++i)
+                n += snprintf(text + n, sizeof(text) - (size_t)n, "[Protocol p%d]\nFamily=ip\nDataPath=direct\n", i);
+        daemon_write_policy_file(daemon, "first.conf", "%s", text);
+}
+
+/* The descriptors of a Welcome stay charged as the protocols that they lead to, also when the session is dropped (abuse case 8). */
+START_TEST(welcomes_that_are_never_read) {
+        const struct daemon_options options = { .max_fds = 256, .user = getuid() == 0 ? "nobody" : NULL };
+        struct wire hoarders[256], control;
+        struct wire_session second;
+        struct daemon daemon;
+        unsigned baseline;
+
+        daemon_init(&daemon);
+        write_many_protocols(&daemon);
+        daemon_write_policy_file(&daemon, "second.conf", TENANT, "second", (unsigned)getuid());
+        daemon_start(&daemon, &options);
+        wire_session_open(daemon.socket_path, "second", &second);
+        wire_settle(&second.protocols[0]);
+        baseline = daemon_count_fds(&daemon);
+        for (size_t i = 0; i < 256; ++i) {
+                hoarders[i] = wire_connect(daemon.socket_path);
+                wire_send_hello(&hoarders[i], "first");
+                wire_wait_taken(&hoarders[i]);
+                (void)wire_send_bytes(&hoarders[i], "x", 1, NULL, 0);
+                control = wire_open_control(&second.protocols[0], "0.0.0.0:0");
+                (void)wire_close(&control);
+        }
+        close_controls(hoarders, 256);
+        daemon_wait_fds(&daemon, baseline);
+        wire_session_close(&second);
+        daemon_stop(&daemon);
+        daemon_deinit(&daemon);
+}
+END_TEST
+
 /* What was unread can still be taken, and then the broker is done with it. */
 START_TEST(what_is_unread_of_a_dropped_session_can_be_taken) {
         char address[NB_ADDRESS_LENGTH_MAX + 1];
@@ -334,22 +378,24 @@ END_TEST
 
 /* ---- no descriptors left ---- */
 
-/* More connections than the broker has descriptors, which say nothing. */
-static void fill_table(const struct daemon *daemon, struct wire *silent, size_t n) {
-        uint64_t start = harness_now_ms();
+/* Lowers the running daemon's limit to what it has: accounts would leave it some, whatever strangers do. */
+static void fill_table(const struct daemon *daemon) {
+        struct rlimit limit = { .rlim_cur = daemon_lowest_free_fd(daemon), .rlim_max = SMALL_FDS };
 
-        for (size_t i = 0; i < n; ++i)
-                silent[i] = wire_connect(daemon->socket_path);
-        while (daemon_count_fds(daemon) < SMALL_FDS)
-                harness_wait_a_moment(start, "the broker's table to be full");
-        daemon_expect_log(daemon, "cannot accept a session");
+        ck_assert_int_eq(prlimit(daemon->pid, RLIMIT_NOFILE, &limit, NULL), 0);
+}
+
+static void empty_table(const struct daemon *daemon) {
+        const struct rlimit limit = { .rlim_cur = SMALL_FDS, .rlim_max = SMALL_FDS };
+
+        ck_assert_int_eq(prlimit(daemon->pid, RLIMIT_NOFILE, &limit, NULL), 0);
 }
 
 /* It survives, says so, does not spin, and recovers (abuse case 45). */
 START_TEST(the_broker_has_no_descriptor_left) {
         const struct daemon_options options = { .max_fds = SMALL_FDS };
         struct peer peer = peer_listen("127.0.0.1", 16);
-        struct wire silent[SMALL_FDS + 32], idle, listening, none;
+        struct wire idle, listening, none, knocking;
         char address[NB_ADDRESS_LENGTH_MAX + 1];
         struct wire_session session;
         struct scene scene;
@@ -360,7 +406,9 @@ START_TEST(the_broker_has_no_descriptor_left) {
         idle = wire_open_control(scene.web, "0.0.0.0:0");
         listening = wire_open_control(scene.web, "127.0.0.1:0");
         ck_assert_uint_eq(wire_listen(&listening, 16, address), 0);
-        fill_table(&scene.daemon, silent, SMALL_FDS + 32);
+        fill_table(&scene.daemon);
+        knocking = wire_connect(scene.daemon.socket_path);
+        daemon_expect_log(&scene.daemon, "cannot accept a session");
 
         ck_assert_uint_eq(wire_open(scene.web, "0.0.0.0:0", &none, NULL), NB_WASI_EMFILE);
         ck_assert_uint_eq(wire_open(scene.web, "127.0.0.1:0", &none, NULL), NB_WASI_EMFILE);
@@ -373,8 +421,9 @@ START_TEST(the_broker_has_no_descriptor_left) {
                 ck_assert_int_eq(harness_poll(listening.fd, POLLIN, 50), 0);
         ck_assert_uint_lt(daemon_cpu_ms(&scene.daemon) - cpu_ms, 250);
 
-        for (size_t i = 0; i < SMALL_FDS + 32; ++i)
-                (void)wire_close(&silent[i]);
+        empty_table(&scene.daemon);
+        ck_assert_uint_eq(wire_hello(&knocking, "", &session), 0);
+        wire_session_close(&session);
         (void)nb_fd_close(wire_receive_accepted(&listening, 1));
         (void)nb_fd_close(peer_fd);
         wire_session_open(scene.daemon.socket_path, "", &session);
@@ -391,22 +440,20 @@ END_TEST
 /* Descriptors that are sent to a full table are cut by the kernel (MSG_CTRUNC, abuse case 6): never a stale number. */
 START_TEST(descriptors_for_a_full_table) {
         const struct daemon_options options = { .max_fds = SMALL_FDS };
-        struct wire silent[SMALL_FDS + 32];
         struct wire_session session;
         struct scene scene;
         int fds[16];
 
         scene_start(&scene, &options, SCENE_LOOPBACK);
         wire_session_open(scene.daemon.socket_path, "", &session);
-        fill_table(&scene.daemon, silent, SMALL_FDS + 32);
+        fill_table(&scene.daemon);
         for (size_t i = 0; i < 16; ++i)
-                fds[i] = silent[i].fd;
+                fds[i] = STDERR_FILENO;
         ck_assert_int_eq(wire_send_bytes(&session.protocols[0], "x", 1, fds, 16), 0);
         wire_expect_end(&session.protocols[0]);
         wire_expect_end(&session.channel);
         wire_session_close(&session);
-        for (size_t i = 0; i < SMALL_FDS + 32; ++i)
-                (void)wire_close(&silent[i]);
+        empty_table(&scene.daemon);
         scene_end(&scene);
 }
 END_TEST
@@ -524,6 +571,7 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, connects_of_one_tenant);
         tcase_add_test(tcase, connections_in_flight_of_one_tenant);
         tcase_add_loop_test(tcase, dropped_sessions_that_hoard, 0, N_WAYS);
+        tcase_add_test(tcase, welcomes_that_are_never_read);
         tcase_add_test(tcase, what_is_unread_of_a_dropped_session_can_be_taken);
         tcase_add_test(tcase, a_lingering_object_is_no_obstacle);
         tcase_add_test(tcase, the_broker_has_no_descriptor_left);

@@ -356,6 +356,16 @@ unsigned daemon_count_fds(const struct daemon *daemon) {
         return n - 2;
 }
 
+unsigned daemon_lowest_free_fd(const struct daemon *daemon) {
+        char path[64];
+
+        for (unsigned fd = 0;; ++fd) {
+                (void)snprintf(path, sizeof(path), "/proc/%d/fd/%u", (int)daemon->pid, fd);
+                if (faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+                        return fd;
+        }
+}
+
 void daemon_wait_fds(const struct daemon *daemon, unsigned expected) {
         uint64_t start = harness_now_ms();
         char what[128];

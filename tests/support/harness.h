@@ -79,6 +79,9 @@ int daemon_run_once(const struct daemon *daemon, const char *const *arguments, c
 /** @return how many descriptors the daemon has open at the moment. */
 unsigned daemon_count_fds(const struct daemon *daemon);
 
+/** @return the lowest number that is no descriptor of the daemon's at the moment. */
+unsigned daemon_lowest_free_fd(const struct daemon *daemon);
+
 /** Waits until the daemon has that many descriptors open. */
 void daemon_wait_fds(const struct daemon *daemon, unsigned expected);
 

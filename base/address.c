@@ -13,18 +13,29 @@ static const uint8_t mapped_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0
 
 static const uint8_t zeros[IPV6_BYTES];
 
-/* Where in the address the IPv4 one lies, and what it is xor'ed with. */
-static const struct {
-        uint8_t prefix[12];
-        uint8_t length; /* bytes of `prefix` */
+/** A form of IPv6 address with an IPv4 one inside: what it is known by, where that lies, and what it is xor'ed with. */
+struct embedding {
+        uint8_t from; /* where `marker` stands */
+        uint8_t marker[12];
+        uint8_t length; /* bytes of `marker` */
         uint8_t offset;
         uint8_t mask;
-} embedding_forms[] = {
-        { { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 12, 12, 0 }, /* mapped */
-        { { 0x00, 0x64, 0xff, 0x9b }, 12, 12, 0 },                   /* NAT64: 64:ff9b::/96, the rest is zeros */
-        { { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 6, 12, 0 },        /* NAT64, local use: as with a /96 */
-        { { 0x20, 0x02 }, 2, 2, 0 },                                 /* 6to4 */
-        { { 0x20, 0x01, 0x00, 0x00 }, 4, 12, 0xff },                 /* Teredo: the client, obfuscated */
+};
+
+/*
+ * The first that fits counts. Those known by their prefix come before those known by their interface identifier: the
+ * prefix decides the route, so a 6to4 address goes to its 6to4 router whatever its last bytes look like.
+ */
+static const struct embedding embeddings[] = {
+        { 0, { 0 }, 12, 12, 0 },                                        /* compatible */
+        { 0, { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 12, 12, 0 }, /* mapped */
+        { 0, { 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff }, 12, 12, 0 },       /* translated: ::ffff:0:0:0/96 */
+        { 0, { 0x00, 0x64, 0xff, 0x9b }, 12, 12, 0 },                   /* NAT64: 64:ff9b::/96, the rest is zeros */
+        { 0, { 0x00, 0x64, 0xff, 0x9b, 0x00, 0x01 }, 6, 12, 0 },        /* NAT64, local use: as with a /96 */
+        { 0, { 0x20, 0x02 }, 2, 2, 0 },                                 /* 6to4 */
+        { 0, { 0x20, 0x01, 0x00, 0x00 }, 4, 12, 0xff },                 /* Teredo: the client, obfuscated */
+        { 8, { 0x00, 0x00, 0x5e, 0xfe }, 4, 12, 0 },                    /* ISATAP */
+        { 8, { 0x02, 0x00, 0x5e, 0xfe }, 4, 12, 0 }, /* ISATAP, where the IPv4 address is globally unique */
 };
 
 static unsigned ip_bits(const struct nb_ip *ip) {
@@ -246,11 +257,6 @@ socklen_t nb_address_to_sockaddr(const struct nb_address *address, struct sockad
         return sizeof(in6);
 }
 
-/** Whether the first `n` bytes of an IPv6 address are `bytes`. */
-static bool starts_with(const struct nb_ip *ip, const uint8_t *bytes, size_t n) {
-        return ip->family == AF_INET6 && memcmp(ip->bytes, bytes, n) == 0;
-}
-
 /** An IPv4 address of the 4 bytes at `bytes`, each xor'ed with `mask`. */
 static struct nb_ip ipv4_from(const uint8_t *bytes, uint8_t mask) {
         struct nb_ip ip = { .family = AF_INET };
@@ -261,33 +267,42 @@ static struct nb_ip ipv4_from(const uint8_t *bytes, uint8_t mask) {
 }
 
 void nb_ip_unmap(struct nb_ip *ip) {
-        if (starts_with(ip, mapped_prefix, sizeof(mapped_prefix)))
+        if (ip->family == AF_INET6 && memcmp(ip->bytes, mapped_prefix, sizeof(mapped_prefix)) == 0)
                 *ip = ipv4_from(ip->bytes + 12, 0);
 }
 
-/** ::/96 but for :: and ::1, which RFC 4291 gives a meaning of their own. */
-static bool is_compatible(const struct nb_ip *ip) {
-        if (!starts_with(ip, zeros, 12))
-                return false;
-        return memcmp(ip->bytes, zeros, 15) != 0 || ip->bytes[15] > 1;
+/** @return the form that an address has; NULL for IPv4, and where none is inside. */
+static const struct embedding *find_embedding(const struct nb_ip *ip) {
+        if (ip->family != AF_INET6)
+                return NULL;
+        if (memcmp(ip->bytes, zeros, 15) == 0 && ip->bytes[15] <= 1) /* :: and ::1 have a meaning of their own */
+                return NULL;
+
+        for (size_t i = 0; i < sizeof(embeddings) / sizeof(embeddings[0]); ++i)
+                if (memcmp(ip->bytes + embeddings[i].from, embeddings[i].marker, embeddings[i].length) == 0)
+                        return &embeddings[i];
+        return NULL;
 }
 
 bool nb_ip_embedded_ipv4(const struct nb_ip *ip, struct nb_ip *ret) {
-        for (size_t i = 0; i < sizeof(embedding_forms) / sizeof(embedding_forms[0]); ++i) {
-                if (!starts_with(ip, embedding_forms[i].prefix, embedding_forms[i].length))
-                        continue;
-                *ret = ipv4_from(ip->bytes + embedding_forms[i].offset, embedding_forms[i].mask);
-                return true;
-        }
-        if (!is_compatible(ip))
+        const struct embedding *embedding = find_embedding(ip);
+
+        if (!embedding)
                 return false;
 
-        *ret = ipv4_from(ip->bytes + 12, 0);
+        *ret = ipv4_from(ip->bytes + embedding->offset, embedding->mask);
         return true;
 }
 
 bool nb_ip_is_unspecified(const struct nb_ip *ip) {
         return memcmp(ip->bytes, zeros, ip_bits(ip) / 8) == 0;
+}
+
+void nb_ip_set_loopback(struct nb_ip *ip) {
+        memset(ip->bytes, 0, sizeof(ip->bytes));
+        if (ip->family == AF_INET)
+                ip->bytes[0] = 127;
+        ip->bytes[ip->family == AF_INET ? IPV4_BYTES - 1 : IPV6_BYTES - 1] = 1;
 }
 
 bool nb_ip_equal(const struct nb_ip *a, const struct nb_ip *b) {
@@ -314,6 +329,13 @@ bool nb_prefix_contains(const struct nb_prefix *prefix, const struct nb_ip *ip) 
 
 bool nb_prefix_covers(const struct nb_prefix *outer, const struct nb_prefix *inner) {
         return outer->length <= inner->length && nb_prefix_contains(outer, &inner->ip);
+}
+
+/* What marks the first address must be fixed for the others. :: and ::1, which are no compatible forms, only ever come first. */
+bool nb_prefix_embeds_ipv4(const struct nb_prefix *prefix) {
+        const struct embedding *embedding = find_embedding(&prefix->ip);
+
+        return embedding && prefix->length >= (embedding->from + embedding->length) * 8;
 }
 
 bool nb_prefix_has_host_bits(const struct nb_prefix *prefix) {

@@ -69,14 +69,19 @@ void nb_ip_unmap(struct nb_ip *ip);
 
 /**
  * The IPv4 address that a transition mechanism carries inside an IPv6 one: mapped and compatible (RFC 4291
- * 2.5.5), NAT64 64:ff9b::/96 and 64:ff9b:1::/48 (RFC 6052, RFC 8215), 6to4 2002::/16 (RFC 3056), Teredo
- * 2001::/32 (RFC 4380, the client's obfuscated address). :: and ::1 are themselves, not compatible forms.
+ * 2.5.5), IPv4-translated ::ffff:0:0:0/96 (RFC 2765), NAT64 64:ff9b::/96 and 64:ff9b:1::/48 (RFC 6052, RFC 8215),
+ * 6to4 2002::/16 (RFC 3056), Teredo 2001::/32 (RFC 4380, the client's obfuscated address), and under any other prefix
+ * ISATAP's interface identifiers ::5efe:a.b.c.d and ::200:5efe:a.b.c.d (RFC 5214 section 6.1). :: and ::1 are
+ * themselves, not compatible forms.
  * @return whether there is one; `ret` is untouched if not.
  */
 bool nb_ip_embedded_ipv4(const struct nb_ip *ip, struct nb_ip *ret);
 
 /** Whether all bits are zero: 0.0.0.0 or ::, "any" for bind. */
 bool nb_ip_is_unspecified(const struct nb_ip *ip);
+
+/** Makes it the loopback address of its family: 127.0.0.1 or ::1. */
+void nb_ip_set_loopback(struct nb_ip *ip);
 
 bool nb_ip_equal(const struct nb_ip *a, const struct nb_ip *b);
 bool nb_address_equal(const struct nb_address *a, const struct nb_address *b);
@@ -86,6 +91,9 @@ bool nb_prefix_contains(const struct nb_prefix *prefix, const struct nb_ip *ip);
 
 /** Whether every address of `inner` is one of `outer`. */
 bool nb_prefix_covers(const struct nb_prefix *outer, const struct nb_prefix *inner);
+
+/** Whether every address of `prefix` carries an IPv4 one, as nb_ip_embedded_ipv4() finds it; host bits must be zero. */
+bool nb_prefix_embeds_ipv4(const struct nb_prefix *prefix);
 
 /** Whether a bit behind the prefix length is set, which strict CIDR forbids. */
 bool nb_prefix_has_host_bits(const struct nb_prefix *prefix);

@@ -378,21 +378,15 @@ static int parse_ports(struct rule_parser *p, struct nb_port_range *ret) {
 
 /* ---- what cannot work ---- */
 
-/** Whether both ends of the prefix carry an IPv4 address, and so all between: the forms are prefixes themselves. */
-static bool carries_ipv4(const struct nb_prefix *prefix, struct nb_ip *ret) {
-        struct nb_ip last = prefix->ip, ignored;
-
-        for (unsigned i = prefix->length; i < 128; ++i)
-                last.bytes[i / 8] |= (uint8_t)(0x80u >> (i % 8));
-        return nb_ip_embedded_ipv4(&last, &ignored) && nb_ip_embedded_ipv4(&prefix->ip, ret);
-}
-
-/** A grant for addresses that are judged as the IPv4 address inside them never matches (policy_decide()). */
+/**
+ * A Connect rule of which every address is judged as the IPv4 address inside never grants anything (policy_decide()). A
+ * wider one does, for the addresses beside them.
+ */
 static int check_embedded(struct rule_parser *p, const struct nb_prefix *prefix) {
         struct nb_prefix ipv4 = { .length = 32 };
         char text[POLICY_RULE_TEXT_MAX];
 
-        if (prefix->ip.family != AF_INET6 || !carries_ipv4(prefix, &ipv4.ip))
+        if (!nb_prefix_embeds_ipv4(prefix))
                 return 0;
         if (policy_guard_next(&prefix->ip, NULL)) /* it needs both: the rule that names it and the IPv4 grant */
                 return 0;
@@ -400,7 +394,7 @@ static int check_embedded(struct rule_parser *p, const struct nb_prefix *prefix)
         policy_complain(p->complaint, 0,
                         "such an address carries an IPv4 address and is granted by the rule for that, in a protocol of "
                         "Family=ip");
-        if (prefix->length == 128)
+        if (prefix->length == 128 && nb_ip_embedded_ipv4(&prefix->ip, &ipv4.ip))
                 correct(p, 0, prefix_end(p), format_prefix(&ipv4, text));
         return -EINVAL;
 }

@@ -237,6 +237,19 @@ static const struct {
         { "2001:1::80ff:fffe", NULL },
         { "2001:db8::7f00:1", NULL },
         { "::fffe:7f00:1", NULL },
+        { "::ffff:0:127.0.0.1", "127.0.0.1" }, /* IPv4-translated */
+        { "::ffff:0:0:0", "0.0.0.0" },
+        { "::ffff:1:7f00:1", NULL },
+        { "0:0:0:1:ffff:0:7f00:1", NULL },
+        { "2606:4700::5efe:127.0.0.1", "127.0.0.1" }, /* ISATAP */
+        { "2606:4700:1:2:200:5efe:a9fe:a9fe", "169.254.169.254" },
+        { "fe80::5efe:10.0.0.1", "10.0.0.1" },
+        { "::5efe:10.0.0.1", "10.0.0.1" },
+        { "2606:4700::100:5efe:7f00:1", NULL },
+        { "2606:4700::5eff:7f00:1", NULL },
+        { "2606:4700::5efe:7f00:1:0", NULL },
+        { "2002:808:808::5efe:7f00:1", "8.8.8.8" }, /* the prefix decides the route */
+        { "64:ff9b:1::5efe:7f00:1", "127.0.0.1" },
         { "127.0.0.1", NULL },
 };
 
@@ -251,6 +264,40 @@ START_TEST(abuse_12_13_ipv4_inside_ipv6) {
         }
         wanted = ip_of(embedded[_i].ipv4);
         ck_assert_msg(nb_ip_equal(&found, &wanted), "%s", embedded[_i].ipv6);
+}
+END_TEST
+
+/* Whether all of a prefix carries IPv4 addresses. */
+static const struct {
+        const char *network;
+        uint8_t length;
+        bool embeds;
+} embedding_prefixes[] = {
+        { "2002::", 16, true },
+        { "2002::", 15, false },
+        { "2002:7f00:1::", 48, true },
+        { "64:ff9b::", 96, true },
+        { "64:ff9b::", 95, false },
+        { "64:ff9b::", 47, false }, /* both its ends carry one, and what is between does not */
+        { "64:ff9b:1::", 48, true },
+        { "::ffff:0:0:0", 96, true },
+        { "::ffff:0:0:0", 95, false },
+        { "::", 96, false }, /* :: and ::1 are their own */
+        { "::2", 127, true },
+        { "::1", 128, false },
+        { "2606:4700::5efe:0:0", 96, true },
+        { "2606:4700::5efe:0:0", 95, false },
+        { "2606:4700::200:5efe:a00:1", 128, true },
+        { "2606:4700::", 64, false },
+        { "::", 0, false },
+        { "10.0.0.0", 8, false },
+};
+
+START_TEST(abuse_12_13_prefixes_of_ipv4_inside_ipv6) {
+        struct nb_prefix prefix = prefix_of(embedding_prefixes[_i].network, embedding_prefixes[_i].length);
+
+        ck_assert_msg(nb_prefix_embeds_ipv4(&prefix) == embedding_prefixes[_i].embeds, "%s/%u",
+                      embedding_prefixes[_i].network, embedding_prefixes[_i].length);
 }
 END_TEST
 
@@ -338,6 +385,7 @@ static Suite *address_suite(void) {
         tcase_add_test(text, round_trip);
         tcase_add_test(values, sockaddr_of_a_wrong_shape);
         tcase_add_loop_test(values, abuse_12_13_ipv4_inside_ipv6, 0, ELEMENTS(embedded));
+        tcase_add_loop_test(values, abuse_12_13_prefixes_of_ipv4_inside_ipv6, 0, ELEMENTS(embedding_prefixes));
         tcase_add_test(values, unmap_is_for_mapped_ones_only);
         tcase_add_test(values, unspecified);
         tcase_add_loop_test(values, prefix_contains, 0, ELEMENTS(prefixes));

@@ -397,6 +397,11 @@ static const struct bad_text bad_rules[] = {
         { "[2002::]/16:443", 0, 1, "carries an IPv4 address", NULL },
         { "[2001::]/32:443", 0, 1, "carries an IPv4 address", NULL },
         { "[64:ff9b:1::]/48:443", 0, 15, "at most one /96", NULL },
+        { "[::ffff:0:8.8.8.8]:443", 0, 1, "carries an IPv4 address", "8.8.8.8:443" },
+        { "[::ffff:0:0:0]/96:443", 0, 1, "carries an IPv4 address", NULL },
+        { "[2606:4700::5efe:8.8.8.8]:443", 0, 1, "carries an IPv4 address", "8.8.8.8:443" },
+        { "[2606:4700::200:5efe:8.8.8.8]/128:443", 0, 1, "carries an IPv4 address", "8.8.8.8:443" },
+        { "[2606:4700::5efe:0:0]/96:443", 0, 1, "carries an IPv4 address", NULL },
 
         /* the correction of one among several */
         { "192.0.2.1:80 10.1.0.0/8 192.0.2.2:80", 0, 14, "the network is", "192.0.2.1:80 10.0.0.0/8:443 192.0.2.2:80" },
@@ -497,6 +502,11 @@ START_TEST(rules_of_other_kinds) {
 }
 END_TEST
 
+START_TEST(abuse_13_rules_beside_ipv4_inside_ipv6) {
+        policy_free(policy_of(HEAD "Connect=[2606:4700::]/64:80 [2606:4700::5efe:0:0]/95:80 [2002::]/15:80\n"));
+}
+END_TEST
+
 START_TEST(a_file_too_large) {
         size_t length = 1024 * 1024 + 1;
         char *text = malloc(length);
@@ -583,6 +593,16 @@ static const struct {
         { "Deny=10.0.0.0/8:*", POLICY_ACCEPT, "[::ffff:10.0.0.1]:5000", false, "accept from", NULL },
         { "Deny=10.0.0.0/8:*", POLICY_ACCEPT, "[64:ff9b::10.0.0.1]:5000", false, "forbidden", NULL },
         { "Deny=10.0.0.0/8:80", POLICY_ACCEPT, "10.0.0.1:5000", true, "no Deny rule matches", NULL },
+        { "Connect=[::]/0:*", POLICY_CONNECT, "[::ffff:0:10.0.0.1]:80", false, "the IPv4 address inside",
+          "Connect=10.0.0.1:80" },
+        { "Connect=[2606:4700::]/32:*", POLICY_CONNECT, "[2606:4700::5efe:10.0.0.1]:80", false,
+          "the IPv4 address inside", "Connect=10.0.0.1:80" },
+        { "Connect=[2606:4700::]/32:*", POLICY_CONNECT, "[2606:4700::5eff:10.0.0.1]:80", true, "granted", NULL },
+        { "Connect=10.0.0.0/8:80", POLICY_CONNECT, "[2606:4700::200:5efe:10.0.0.1]:80", true,
+          "granted by Connect=10.0.0.0/8", NULL },
+        { "Connect=10.0.0.0/8:80\nDeny=[2606:4700::]/32:*", POLICY_CONNECT, "[2606:4700::5efe:10.0.0.1]:80", false,
+          "forbidden", NULL },
+        { "Deny=10.0.0.0/8:*", POLICY_ACCEPT, "[2606:4700::5efe:10.0.0.1]:5000", false, "forbidden", NULL },
 
         /* abuse case 21: deny wins in both orders */
         { "Connect=172.16.0.0/12:*\nDeny=172.17.0.0/16:*", POLICY_CONNECT, "172.17.0.1:80", false,
@@ -713,6 +733,12 @@ static const char *const random_addresses[] = {
         "2002:7f00:1::",
         "2001:0:1::f5fe:fdfc",
         "2001:0:1::80ff:fffe",
+        "::ffff:0:10.1.2.3",
+        "::ffff:0:0:0",
+        "2606:4700::5efe:10.1.2.3",
+        "2606:4700::200:5efe:7f00:1",
+        "fe80::5efe:10.1.2.3",
+        "fe80::5efe:7f00:1",
 };
 
 static const uint16_t random_port_numbers[] = { 0, 1, 80, 81, 200, 443, 444, 65535 };
@@ -954,6 +980,7 @@ static Suite *policy_suite(void) {
         tcase_add_test(bad, nul_bytes);
         tcase_add_test(bad, a_rule_for_the_other_family);
         tcase_add_test(bad, rules_of_other_kinds);
+        tcase_add_test(bad, abuse_13_rules_beside_ipv4_inside_ipv6);
         tcase_add_test(bad, a_file_too_large);
         tcase_add_test(bad, errors_as_an_operator_sees_them);
         tcase_add_test(bad, edit_distance);

@@ -3,9 +3,10 @@
  * One question, in this order: can it be at all (port, family), does a Deny rule forbid it, does the guard want a rule that names
  * it, does a rule grant it. Deny comes first, so that no order of rules in the file can weaken it.
  *
- * An address is judged in each form in which it could be used: as it stands with IPv4-mapped ones undone, and as the IPv4
- * address that it carries for a translator or a tunnel. Deny rules and the guard must let every form pass, and the grant is
- * for the last one, which is where the bytes go.
+ * An address has up to two forms: as it stands with IPv4-mapped ones undone, and as the IPv4 address that it carries for a
+ * translator or a tunnel. Deny rules must let both pass, whatever is asked. The rest is for the forms that are used: to
+ * connect, the guard must let both pass and the grant is for the last one, which is where the bytes go; to listen, all is
+ * for the first one, which is what the socket is bound to. A bind is never translated.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ struct question {
         const struct policy_protocol *protocol;
         enum policy_verb verb;
         struct nb_ip forms[2]; /* as it stands; as the IPv4 address in it */
-        size_t n_forms;
+        size_t n_forms;        /* n_used_forms() says how many count beyond Deny rules */
         uint16_t port;
         const struct nb_address *asked; /* as it was given, for reasons */
         struct policy_verdict *verdict;
@@ -93,8 +94,14 @@ static void allow(struct question *q, const struct policy_rule *rule) {
 
 /* ---- the remedy ---- */
 
+/** How many of the forms are used: a bind is to the address as it stands, and a peer's address is a fact, not a choice. */
+static size_t n_used_forms(const struct question *q) {
+        return q->verb == POLICY_CONNECT ? q->n_forms : 1;
+}
+
+/** The last of the forms that are used, which the grant must be for. */
 static const struct nb_ip *last_form(const struct question *q) {
-        return &q->forms[q->n_forms - 1];
+        return &q->forms[n_used_forms(q) - 1];
 }
 
 /** The narrowest guarded range around this form that no rule names; NULL where each is named. */
@@ -112,13 +119,13 @@ static const struct policy_guard *find_unnamed(const struct question *q, const s
         return unnamed;
 }
 
-/** Whether this form still wants a rule: every guarded one to be named, the last one also to be granted. */
+/** Whether a form that is used still wants a rule: every guarded one to be named, the last one also to be granted. */
 static bool lacks_rule(const struct question *q, const struct nb_ip *form) {
-        bool last = form == last_form(q);
-
         if (q->verb == POLICY_LISTEN)
-                return last;
-        return find_unnamed(q, form) || (last && !policy_match(q->protocol, POLICY_RULE_CONNECT, form, q->port, NULL));
+                return true;
+        if (find_unnamed(q, form))
+                return true;
+        return form == last_form(q) && !policy_match(q->protocol, POLICY_RULE_CONNECT, form, q->port, NULL);
 }
 
 /** The line that would allow what no Deny rule forbids: a rule for each form that lacks one, for rules may share a line. */
@@ -146,12 +153,10 @@ static bool family_names(enum policy_family family, sa_family_t wanted) {
 }
 
 static bool refuse_impossible(struct question *q) {
-        size_t n = q->verb == POLICY_ACCEPT ? 1 : q->n_forms; /* a peer's address is a fact, not a choice */
-
         if (q->verb == POLICY_CONNECT && q->port == 0)
                 return refuse(q, NULL, "nothing listens on port 0");
 
-        for (size_t i = 0; i < n; ++i) {
+        for (size_t i = 0; i < n_used_forms(q); ++i) {
                 const struct nb_ip *form = &q->forms[i];
 
                 if (family_names(q->protocol->family, form->family))
@@ -197,7 +202,7 @@ static bool refuse_no_rule(struct question *q) {
         struct place where = place(q->protocol->file, q->protocol->line);
 
         refuse(q, NULL, "no %s= rule in [Protocol %s] (%s) matches%s", policy_rule_kind_name(grant_kind(q->verb)),
-               q->protocol->name, where.text, q->n_forms > 1 ? " the IPv4 address inside" : "");
+               q->protocol->name, where.text, n_used_forms(q) > 1 ? " the IPv4 address inside" : "");
         set_remedy(q);
         return true;
 }
@@ -230,7 +235,7 @@ static void decide_wildcard(struct question *q) {
 }
 
 static bool refuse_no_stream(struct question *q) {
-        for (size_t i = 0; i < q->n_forms; ++i) {
+        for (size_t i = 0; i < n_used_forms(q); ++i) {
                 struct nb_prefix alone = { .ip = q->forms[i], .length = q->forms[i].family == AF_INET ? 32 : 128 };
                 const struct policy_guard *guard = policy_guard_no_stream(&alone);
 

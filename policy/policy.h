@@ -151,9 +151,13 @@ const struct policy_protocol *policy_find_protocol(const struct policy_tenant *t
 /**
  * Decides, for an address as the guest named it or the kernel reported it.
  *
- * The address is judged in the form that would be used: an IPv4-mapped one as IPv4, and one that carries an IPv4
- * address inside (NAT64, 6to4, Teredo, compatible) as that IPv4 address as well: both forms must pass Deny rules and the
- * guard, and the grant must be for the IPv4 form.
+ * An IPv4-mapped address is judged as IPv4. One that carries an IPv4 address inside (nb_ip_embedded_ipv4(): NAT64, 6to4,
+ * ISATAP and others) has two forms, and both must pass Deny rules. To connect to it, both must also be of the protocol's
+ * family and pass the guard, and the grant must be for the IPv4 form, where the bytes go. To listen on it or accept from
+ * it, the rest is judged on the address as it stands: that is what the socket is bound to, and no rule for the IPv4
+ * address grants it.
+ *
+ * The unspecified address is judged as itself. Linux connects to loopback instead, so the broker asks for loopback.
  *
  * Ask again with what getsockname() reports after a bind to port 0: a Deny rule may name the port that the kernel chose.
  * To bind 0.0.0.0 or :: takes a rule for exactly that address, or one of length 0 from which no Deny rule takes any away.

@@ -423,6 +423,8 @@ static int check_grant(struct rule_parser *p, const struct nb_prefix *prefix) {
         if (guard)
                 return policy_complain(p->complaint, p->ip_from, "no stream ends at a %s address (%s)", guard->what,
                                        guard->source);
+        if (p->kind == POLICY_RULE_LISTEN) /* judged as it stands, and not guarded */
+                return 0;
         r = check_embedded(p, prefix);
         return r < 0 ? r : check_naming(p, prefix);
 }

@@ -194,6 +194,8 @@ START_TEST(listen_and_accept_are_not_guarded) {
         ck_assert(!decide(policy, POLICY_LISTEN, "224.0.0.1:80").allowed);
         ck_assert(!decide(policy, POLICY_LISTEN, "255.255.255.255:80").allowed);
         ck_assert(!decide(policy, POLICY_LISTEN, "[ff02::1]:80").allowed);
+        ck_assert(!decide(policy, POLICY_LISTEN, "[::ffff:224.0.0.1]:80").allowed);
+        ck_assert(decide(policy, POLICY_LISTEN, "[2002:e000:1::1]:80").allowed); /* bound as it stands: unicast */
         ck_assert(decide(policy, POLICY_ACCEPT, "127.0.0.1:50000").allowed);
         ck_assert(decide(policy, POLICY_ACCEPT, "[fe80::1]:50000").allowed);
         policy_free(policy);

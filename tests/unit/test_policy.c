@@ -504,6 +504,8 @@ END_TEST
 
 START_TEST(abuse_13_rules_beside_ipv4_inside_ipv6) {
         policy_free(policy_of(HEAD "Connect=[2606:4700::]/64:80 [2606:4700::5efe:0:0]/95:80 [2002::]/15:80\n"));
+        policy_free(policy_of(HEAD "Listen=[64:ff9b::808:808]:80 [64:ff9b:1::]/48:* [2002::]/16:* [2001::]/32:*\n"));
+        policy_free(policy_of(HEAD "Listen=[::ffff:0:8.8.8.8]:80 [2606:4700::5efe:8.8.8.8]:80 [::8.8.8.8]:80\n"));
 }
 END_TEST
 
@@ -604,6 +606,30 @@ static const struct {
           "forbidden", NULL },
         { "Deny=10.0.0.0/8:*", POLICY_ACCEPT, "[2606:4700::5efe:10.0.0.1]:5000", false, "forbidden", NULL },
 
+        /* a bind is granted as it stands, and denied in both forms */
+        { "Listen=127.0.0.1:8080", POLICY_LISTEN, "[::ffff:127.0.0.1]:8080", true, "granted", NULL },
+        { "Listen=127.0.0.1:8080", POLICY_LISTEN, "[2002:7f00:1::1]:8080", false,
+          "no Listen= rule in [Protocol web] (acme.conf:3) matches", "Listen=[2002:7f00:1::1]:8080" },
+        { "Listen=127.0.0.1:8080", POLICY_LISTEN, "[64:ff9b::7f00:1]:8080", false,
+          "no Listen=", "Listen=[64:ff9b::7f00:1]:8080" },
+        { "Listen=127.0.0.1:8080", POLICY_LISTEN, "[::127.0.0.1]:8080", false,
+          "no Listen=", "Listen=[::127.0.0.1]:8080" },
+        { "Listen=127.0.0.1:8080", POLICY_LISTEN, "[::ffff:0:127.0.0.1]:8080", false,
+          "no Listen=", "Listen=[::ffff:0:7f00:1]:8080" },
+        { "Listen=127.0.0.1:8080", POLICY_LISTEN, "[2606:4700::5efe:7f00:1]:8080", false,
+          "no Listen=", "Listen=[2606:4700::5efe:7f00:1]:8080" },
+        { "Listen=0.0.0.0/0:*", POLICY_LISTEN, "[2001:0:1::80ff:fffe]:80", false,
+          "no Listen=", "Listen=[2001:0:1::80ff:fffe]:80" },
+        { "Listen=[2002:7f00:1::1]:80", POLICY_LISTEN, "[2002:7f00:1::1]:80", true,
+          "granted by Listen=[2002:7f00:1::1]:80", NULL },
+        { "Listen=[2002::]/16:80", POLICY_LISTEN, "[2002:7f00:1::1]:80", true, "granted by Listen=[2002::]/16:80",
+          NULL },
+        { "Listen=[2002::]/16:80\nDeny=127.0.0.0/8:*", POLICY_LISTEN, "[2002:7f00:1::1]:80", false,
+          "forbidden by Deny=127.0.0.0/8:* (acme.conf:7)", NULL },
+        { "Listen=127.0.0.1:80\nDeny=[2002::]/16:*", POLICY_LISTEN, "[2002:7f00:1::1]:80", false, "forbidden", NULL },
+        { "Listen=0.0.0.0:80", POLICY_LISTEN, "[64:ff9b::]:80", false, "no Listen=", "Listen=[64:ff9b::]:80" },
+        { "Listen=[64:ff9b::]/96:80\nDeny=0.0.0.1:80", POLICY_LISTEN, "[64:ff9b::]:80", true, "granted", NULL },
+
         /* abuse case 21: deny wins in both orders */
         { "Connect=172.16.0.0/12:*\nDeny=172.17.0.0/16:*", POLICY_CONNECT, "172.17.0.1:80", false,
           "forbidden by Deny=172.17.0.0/16:* (acme.conf:7)", NULL },
@@ -672,6 +698,14 @@ START_TEST(families) {
         ck_assert(!decide(ipv6, POLICY_CONNECT, "[::ffff:8.8.8.8]:80").allowed);
         ck_assert(!decide(ipv6, POLICY_CONNECT, "[64:ff9b::8.8.8.8]:80").allowed);
         ck_assert(decide(ipv6, POLICY_ACCEPT, "[2002:808:808::1]:5000").allowed);
+        policy_free(ipv4);
+        policy_free(ipv6);
+
+        ipv4 = policy_of(TENANT "[Protocol a]\nDataPath=direct\nFamily=ipv4\nListen=0.0.0.0/0:*\n");
+        ipv6 = policy_of(TENANT "[Protocol a]\nDataPath=direct\nFamily=ipv6\nListen=[::]/0:*\n");
+        ck_assert(!decide(ipv4, POLICY_LISTEN, "[2002:808:808::1]:80").allowed);
+        ck_assert(decide(ipv6, POLICY_LISTEN, "[2002:808:808::1]:80").allowed);
+        ck_assert(!decide(ipv6, POLICY_LISTEN, "[::ffff:8.8.8.8]:80").allowed);
         policy_free(ipv4);
         policy_free(ipv6);
 }
@@ -821,16 +855,15 @@ static bool oracle_wildcard(const struct policy_protocol *protocol, const struct
 /** The rules of policy.h, said once more, as plainly as possible. */
 static bool oracle(const struct policy_protocol *protocol, enum policy_verb verb, const struct nb_address *address) {
         struct nb_ip forms[2] = { address->ip };
-        int n = 1;
+        int n = 1, n_used;
 
         nb_ip_unmap(&forms[0]);
         n += nb_ip_embedded_ipv4(&forms[0], &forms[1]);
+        n_used = verb == POLICY_CONNECT ? n : 1; /* for all but Deny rules */
 
-        for (int i = 0; i < n; ++i) {
+        for (int i = 0; i < n_used; ++i) {
                 bool ipv4 = forms[i].family == AF_INET;
 
-                if (i > 0 && verb == POLICY_ACCEPT)
-                        break;
                 if (protocol->family == (ipv4 ? POLICY_FAMILY_IPV6 : POLICY_FAMILY_IPV4))
                         return false;
         }
@@ -841,13 +874,14 @@ static bool oracle(const struct policy_protocol *protocol, enum policy_verb verb
                 return true;
         if (verb == POLICY_CONNECT && address->port == 0)
                 return false;
-        for (int i = 0; i < n; ++i)
+        for (int i = 0; i < n_used; ++i)
                 if (!oracle_guard_passes(protocol, verb, &forms[i], address->port))
                         return false;
-        if (verb == POLICY_LISTEN && nb_ip_is_unspecified(&forms[n - 1]))
-                return oracle_wildcard(protocol, &forms[n - 1], address->port);
-        return oracle_has(protocol, verb == POLICY_LISTEN ? POLICY_RULE_LISTEN : POLICY_RULE_CONNECT, &forms[n - 1],
-                          address->port, NULL, 0);
+        if (verb == POLICY_LISTEN && nb_ip_is_unspecified(&forms[0]))
+                return oracle_wildcard(protocol, &forms[0], address->port);
+        if (verb == POLICY_LISTEN)
+                return oracle_has(protocol, POLICY_RULE_LISTEN, &forms[0], address->port, NULL, 0);
+        return oracle_has(protocol, POLICY_RULE_CONNECT, &forms[n - 1], address->port, NULL, 0);
 }
 
 static void random_policy(uint64_t *state, char *text, size_t size) {

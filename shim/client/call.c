@@ -29,6 +29,7 @@ int nb_endpoint_fail(struct nb_endpoint *endpoint, int error) {
 
 void nb_endpoint_begin(struct nb_endpoint *endpoint) {
         endpoint->serial++;
+        endpoint->n_sent = 0;
         endpoint->outstanding = true;
         endpoint->unsent = true;
 }
@@ -37,6 +38,15 @@ int nb_endpoint_send(struct nb_endpoint *endpoint, Nb__Request *request) {
         int r = nb_request_send(endpoint->fd, request, NULL, 0);
 
         return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+}
+
+/* Whether what came would leave the host without descriptors of its own. */
+static bool takes_reserve(const struct nb_context *context, const struct nb_channel_fds *fds) {
+        for (size_t i = 0; i < fds->n; ++i) {
+                if (fds->fds[i] >= context->fd_limit)
+                        return true;
+        }
+        return false;
 }
 
 /* A peer that closes with something unread leaves ECONNRESET once, in front of what it had sent before. */
@@ -49,6 +59,10 @@ static int receive(struct nb_endpoint *endpoint, struct nb_channel_fds *fds) {
                 return nb_endpoint_fail(endpoint, -EPIPE);
         if (r == -EBADMSG)
                 return nb_endpoint_fail(endpoint, -EPROTO);
+        if (r > 0 && takes_reserve(endpoint->context, fds)) {
+                nb_channel_fds_close(fds);
+                r = -EMFILE;
+        }
         if (r == -EMFILE)
                 endpoint->outstanding = false;
         return r;
@@ -75,12 +89,16 @@ static int receive_answer(struct nb_endpoint *endpoint, struct nb_answer *ret) {
 static int next_answer(struct nb_endpoint *endpoint, struct nb_answer *ret) {
         int r = receive_answer(endpoint, ret);
 
+        if (r == -EAGAIN)
+                endpoint->n_resumed = 0;
         if (r < 0 || ret->reply->body_case != NB__REPLY__BODY_RESUMED)
                 return r;
         if (ret->fds.n > 0) {
                 nb_channel_fds_close(&ret->fds);
                 return nb_endpoint_fail(endpoint, -EPROTO);
         }
+        if (++endpoint->n_resumed > NB_RESUMED_MAX)
+                return nb_endpoint_fail(endpoint, -EPROTO);
         endpoint->unsent = true;
         return 1;
 }
@@ -96,6 +114,7 @@ int nb_exchange(struct nb_endpoint *endpoint, Nb__Request *request, bool wait, s
                         if (r < 0 && r != -EAGAIN)
                                 return r;
                         endpoint->unsent = r == -EAGAIN;
+                        endpoint->n_sent += r == 0;
                         asked = r == 0;
                 }
 
@@ -128,6 +147,7 @@ int nb_endpoint_settle(struct nb_endpoint *endpoint, struct nb_answer *answer, N
         const Nb__Reply *reply = answer->reply;
 
         endpoint->outstanding = false;
+        endpoint->n_resumed = 0;
         if (reply->body_case == expected && answer->fds.n == n_fds)
                 return 0;
         if (reply->body_case == NB__REPLY__BODY_REFUSED && answer->fds.n == 0)

@@ -27,6 +27,8 @@ struct nb_endpoint {
         int fd;                     /* owned */
         int error;                  /* 0, or the negative errno that all further calls give */
         uint64_t serial;            /* of the last new request */
+        unsigned n_sent;            /* how often the request was sent without an answer since */
+        unsigned n_resumed;         /* Resumed that were read one after the other, without an end */
         bool outstanding;           /* a request waits for its reply */
         bool unsent;                /* the request must be sent, for the first time or again */
 };
@@ -36,6 +38,9 @@ struct nb_answer {
         const Nb__Reply *reply;    /* borrowed from the context until anything else is received */
         struct nb_channel_fds fds; /* owned by who receives the answer */
 };
+
+/** How many Resumed a channel may have one after the other: one for each time that a broker was started while nobody read. */
+#define NB_RESUMED_MAX 64
 
 /** What nb_endpoint_deinit() can be called on. */
 #define NB_ENDPOINT_NULL                                                                                               \
@@ -65,7 +70,7 @@ int nb_endpoint_send(struct nb_endpoint *endpoint, Nb__Request *request);
  * @param wait  whether to wait; else -EAGAIN says that there is nothing yet
  * @param ret   filled in on success, its descriptors owned by the caller; nb_endpoint_settle() closes an answer
  * @return 0; -EAGAIN; -EINTR, or what else the wait function failed with: the same call continues; -EMFILE:
- *         the frame is lost, and with it what it gave; -EPIPE, -EPROTO: the endpoint is broken; another -errno.
+ *         the frame is lost, and with it what it gave; -EPIPE, -EPROTO, also for Resumed without an end: the endpoint is broken; another -errno.
  */
 int nb_exchange(struct nb_endpoint *endpoint, Nb__Request *request, bool wait, struct nb_answer *ret);
 

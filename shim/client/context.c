@@ -1,10 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "shim/client/context.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "shim/client/wait.h"
+
+int nb_fd_limit(void) {
+        struct rlimit limit;
+        int n;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur > INT_MAX)
+                return INT_MAX;
+        n = (int)limit.rlim_cur;
+        return n - (n < 4 * NB_FD_RESERVE ? n / 4 : NB_FD_RESERVE);
+}
 
 struct nb_context *nb_context_new(nb_wait_function wait, void *wait_data) {
         struct nb_context *context = malloc(sizeof(*context));
@@ -15,6 +27,7 @@ struct nb_context *nb_context_new(nb_wait_function wait, void *wait_data) {
         context->n_references = 1;
         context->wait = wait ? wait : nb_wait_ppoll;
         context->wait_data = wait_data;
+        context->fd_limit = nb_fd_limit();
         context->denial[0] = '\0';
         context->arena.used = 0;
         return context;

@@ -17,14 +17,25 @@
 #include "netbroker/client.h"
 #include "proto/frame.h"
 
+/** How many of the host's descriptors no guest gets; of a soft limit of less than four times as many, a quarter. */
+#define NB_FD_RESERVE 32
+
 struct nb_context {
         unsigned n_references;
         nb_wait_function wait;
         void *wait_data; /* borrowed */
+        int fd_limit;    /* what is received with a number at or above it, is refused */
         char denial[NB_REASON_LENGTH_MAX + 1];
         uint8_t frame[NB_CHANNEL_MESSAGE_MAX];
         struct nb_frame_arena arena;
 };
+
+/**
+ * What of the host's descriptors its guests may take. The kernel gives out the lowest free number, so one at or above this
+ * means that all but the reserve are in use.
+ * @return RLIMIT_NOFILE's soft limit, less the reserve
+ */
+int nb_fd_limit(void);
 
 /** @param wait  NULL: ppoll(). @return one reference owned by the caller, or NULL without memory. */
 struct nb_context *nb_context_new(nb_wait_function wait, void *wait_data);

@@ -148,6 +148,8 @@ static int finish_listen(struct nb_control *control) {
         r = nb_exchange(endpoint, &request, true, &answer);
         if (r == 0)
                 r = nb_endpoint_settle(endpoint, &answer, NB__REPLY__BODY_LISTENING, 0);
+        if (r == 0 && endpoint->n_sent-- == 0)
+                r = nb_endpoint_fail(endpoint, -EPROTO);
         if (r == 0 && strlen(answer.reply->listening->address) > NB_ADDRESS_LENGTH_MAX)
                 r = nb_endpoint_fail(endpoint, -EPROTO);
         if (r < 0) {
@@ -223,6 +225,14 @@ static int accept_pushed(struct nb_control *control, struct nb_answer *answer, s
         return r;
 }
 
+/* Whether an answer is that to a Listen, of which there are no more than were sent. */
+static bool is_listening(struct nb_endpoint *endpoint, const struct nb_answer *answer) {
+        if (answer->reply->body_case != NB__REPLY__BODY_LISTENING || answer->fds.n > 0 || endpoint->n_sent == 0)
+                return false;
+        endpoint->n_sent--;
+        return true;
+}
+
 int nb_accept(struct nb_control *control, struct nb_connection **ret) {
         struct nb_endpoint *endpoint = &control->endpoint;
         struct nb_answer answer;
@@ -240,7 +250,7 @@ int nb_accept(struct nb_control *control, struct nb_connection **ret) {
 
                 describe_listen(control, &listen, &request);
                 r = nb_exchange(endpoint, &request, !(control->flags & NB_NONBLOCK), &answer);
-        } while (r == 0 && answer.reply->body_case == NB__REPLY__BODY_LISTENING && answer.fds.n == 0);
+        } while (r == 0 && is_listening(endpoint, &answer));
 
         if (r == -EMFILE) {
                 /* Only an Accepted carries a descriptor: this connection is lost, and makes room for another. */

@@ -203,8 +203,19 @@ static int translate(const struct nb_call *call, uint64_t arguments[static NB_WA
 }
 
 /*
+ * Whether a number can be that of a descriptor which the engine has just made. One that the guest has already cannot, nor the engine's
+ * own standard streams where the guest has others; those of closed files and directories come again.
+ */
+static bool is_new(const struct nb_guest *guest, uint32_t engine_fd) {
+        if (engine_fd < 3 && guest->stdio[engine_fd])
+                return false;
+        return !nb_table_holds_engine_fd(&guest->table, engine_fd);
+}
+
+/*
  * Gives a descriptor that the engine has just made, and stored for the guest, a number of the guest's. In a shared memory another thread
- * may have put another number there meanwhile: it gets the guest a descriptor that the engine holds for it anyway, or none.
+ * may have put another number there meanwhile: it gets the guest a descriptor that the engine holds for it and that it had lost, or
+ * none. What cannot be new is not closed: it is in use.
  */
 static int adopt(struct nb_call *call, uint32_t ret_pointer) {
         struct nb_descriptor descriptor = { .kind = NB_DESCRIPTOR_ENGINE };
@@ -214,6 +225,8 @@ static int adopt(struct nb_call *call, uint32_t ret_pointer) {
 
         if (!nb_call_read_u32(call, ret_pointer, &engine_fd))
                 return NB_WASI_EFAULT;
+        if (!is_new(call->guest, engine_fd))
+                return NB_WASI_EBADF;
         descriptor.engine_fd = engine_fd;
         r = nb_call_publish(call, ret_pointer, &descriptor);
         if (!r)

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "proto/wasi.h"
+#include "shim/client/context.h"
 #include "shim/client/wait.h"
 #include "shim/options.h"
 #include "shim/wasi/stdio.h"
@@ -29,7 +30,8 @@ static int add_stdio(struct nb_guest *guest, const int fds[static 3]) {
                 uint32_t number;
                 int r;
 
-                if (fds[i] >= 0)
+                guest->stdio[i] = fds[i] >= 0;
+                if (guest->stdio[i])
                         descriptor = nb_stdio_descriptor(fds[i], i == 0);
                 r = nb_table_add(&guest->table, &descriptor, &number);
                 if (r < 0)
@@ -105,6 +107,14 @@ static int add_all(struct nb_guest *guest, const struct nb_guest_options *option
         return add_protocols(guest, options->session);
 }
 
+/* A guest's descriptors may each hold one of the host's, which needs some for itself: three quarters of what there are, less a reserve. */
+static uint32_t default_limit(void) {
+        uint32_t available = (uint32_t)nb_fd_limit();
+        uint32_t share = available / 4 * 3;
+
+        return share < NB_GUEST_DESCRIPTORS_DEFAULT ? share : NB_GUEST_DESCRIPTORS_DEFAULT;
+}
+
 int nb_guest_new(const struct nb_guest_options *options, struct nb_guest **ret) {
         const struct nb_guest_options defaults = NB_GUEST_OPTIONS_INIT;
         struct nb_guest *guest;
@@ -119,7 +129,7 @@ int nb_guest_new(const struct nb_guest_options *options, struct nb_guest **ret) 
         guest = calloc(1, sizeof(*guest));
         if (!guest)
                 return -ENOMEM;
-        limit = options->max_descriptors ? options->max_descriptors : NB_GUEST_DESCRIPTORS_DEFAULT;
+        limit = options->max_descriptors ? options->max_descriptors : default_limit();
         nb_table_init(&guest->table, limit);
         guest->wait = options->wait ? options->wait : nb_wait_ppoll;
         guest->wait_data = options->wait_data;

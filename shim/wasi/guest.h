@@ -5,16 +5,19 @@
 #ifndef NB_SHIM_WASI_GUEST_H
 #define NB_SHIM_WASI_GUEST_H
 
+#include <stdbool.h>
+
 #include "netbroker/wasi.h"
 #include "shim/wasi/table.h"
 
-/** Descriptors of a guest whose host names no limit. */
+/** Descriptors of a guest whose host names no limit, where RLIMIT_NOFILE does not lower it. */
 #define NB_GUEST_DESCRIPTORS_DEFAULT 65536u
 
 struct nb_guest {
         struct nb_table table;
         nb_wait_function wait;
         void *wait_data; /* borrowed */
+        bool stdio[3];   /* which of 0 to 2 are served here; the engine's own of these numbers are not the guest's */
         char *protocols; /* owned: the value of NETWORKING_PROTOCOLS */
 };
 

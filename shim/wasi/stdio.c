@@ -58,23 +58,37 @@ static int await(struct nb_call *call, const struct nb_descriptor *stdio, short 
         return r == 0 && (stdio->flags & NB_NONBLOCK) ? NB_WASI_EAGAIN : NB_WASI_SUCCESS;
 }
 
-/* writev() that raises no SIGPIPE: a guest whose reader is gone must not end the host. */
+/* The signal that comes with an errno of writev(); 0: none. */
+static int signal_of(int error) {
+        if (error == EPIPE)
+                return SIGPIPE;
+        return error == EFBIG ? SIGXFSZ : 0;
+}
+
+/* writev() that raises no signal: a guest whose reader is gone, or whose file has all that RLIMIT_FSIZE allows, must not end the host. */
 static ssize_t write_quietly(int fd, const struct iovec *parts, size_t n) {
         const struct timespec now = { 0 };
-        sigset_t pipe_only;
+        sigset_t blocked;
+        sigset_t raised;
         sigset_t pending;
         sigset_t before;
+        int number;
         int saved;
         ssize_t r;
 
-        (void)sigemptyset(&pipe_only);
-        (void)sigaddset(&pipe_only, SIGPIPE);
+        (void)sigemptyset(&blocked);
+        (void)sigaddset(&blocked, SIGPIPE);
+        (void)sigaddset(&blocked, SIGXFSZ);
         (void)sigpending(&pending);
-        (void)pthread_sigmask(SIG_BLOCK, &pipe_only, &before);
+        (void)pthread_sigmask(SIG_BLOCK, &blocked, &before);
         r = writev(fd, parts, (int)n);
         saved = errno;
-        if (r < 0 && saved == EPIPE && !sigismember(&pending, SIGPIPE))
-                (void)sigtimedwait(&pipe_only, NULL, &now);
+        number = r < 0 ? signal_of(saved) : 0;
+        if (number && !sigismember(&pending, number)) {
+                (void)sigemptyset(&raised);
+                (void)sigaddset(&raised, number);
+                (void)sigtimedwait(&raised, NULL, &now);
+        }
         (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
         errno = saved;
         return r;

@@ -74,6 +74,14 @@ struct nb_descriptor *nb_table_get(const struct nb_table *table, uint32_t number
         return &table->slots[number];
 }
 
+bool nb_table_holds_engine_fd(const struct nb_table *table, uint32_t engine_fd) {
+        for (uint32_t i = 0; i < table->capacity; ++i) {
+                if (table->slots[i].kind == NB_DESCRIPTOR_ENGINE && table->slots[i].engine_fd == engine_fd)
+                        return true;
+        }
+        return false;
+}
+
 static void mark_free(struct nb_table *table, uint32_t number) {
         uint32_t leaf = number / WORD_BITS;
         uint32_t middle = leaf / WORD_BITS;

@@ -12,6 +12,7 @@
 #ifndef NB_SHIM_WASI_TABLE_H
 #define NB_SHIM_WASI_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -81,6 +82,9 @@ void nb_table_deinit(struct nb_table *table);
 
 /** @return the descriptor of that number, borrowed, or NULL. */
 struct nb_descriptor *nb_table_get(const struct nb_table *table, uint32_t number);
+
+/** @return whether a descriptor of the engine is in the table under any number. */
+bool nb_table_holds_engine_fd(const struct nb_table *table, uint32_t engine_fd);
 
 /** Makes sure that the next nb_table_add() succeeds. @return 0, -EMFILE at the limit, or -ENOMEM. */
 int nb_table_reserve(struct nb_table *table);

@@ -20,6 +20,12 @@
 
 #define MEMORY_NAME "memory"
 
+#define PREVIEW0 "wasi_unstable"
+#define PREVIEW1 "wasi_snapshot_preview1"
+
+/* A function of two i32 that Wasmtime serves in its runtime. */
+#define WARM_UP_FUNCTION "fd_filestat_get"
+
 /* What Wasmtime writes in front of an error's cause. */
 #define CAUSE "Caused by:"
 
@@ -54,8 +60,8 @@ struct link {
         struct nb_guest *guest;       /* owned */
         wasmtime_linker_t
                 *original; /* owned: has Wasmtime's own WASI functions, not ours; NULL once the forwarder is there */
-        wasmtime_context_t *context; /* borrowed: the store that the forwarder lives in */
-        wasmtime_extern_t memory;    /* what it is bound to; not owned, only compared */
+        wasmtime_context_t *context; /* borrowed: the store of the guest; NULL until its first call */
+        wasmtime_extern_t memory;    /* the guest's; not owned, only compared */
         const uint8_t *shared_base;  /* of a shared memory, which never moves and has no other identity */
         wasmtime_func_t *forwarders; /* owned: by index of the table */
         struct import imports[];
@@ -70,6 +76,38 @@ struct activation {
 };
 
 /* ---- what guests share ---- */
+
+/*
+ * Wasmtime starts a runtime, one for the process, at the first call of a file function, and ends the process when it cannot: it
+ * needs descriptors. So that call is made here, before a guest may have taken them all. It is one from the host, which
+ * has no memory for the result: it enters the runtime, and fails there without running any code of the engine's.
+ */
+static wasmtime_error_t *warm_up(wasm_engine_t *engine) {
+        wasmtime_linker_t *linker = wasmtime_linker_new(engine);
+        wasmtime_store_t *store = wasmtime_store_new(engine, NULL, NULL);
+        wasmtime_context_t *context = wasmtime_store_context(store);
+        wasmtime_val_raw_t values[2] = { 0 };
+        wasm_trap_t *trap = NULL;
+        wasmtime_extern_t item;
+        wasmtime_error_t *error;
+
+        error = wasmtime_linker_define_wasi(linker);
+        if (!error)
+                error = wasmtime_context_set_wasi(context, wasi_config_new());
+        if (!error && wasmtime_linker_get(linker, context, PREVIEW1, strlen(PREVIEW1), WARM_UP_FUNCTION,
+                                          strlen(WARM_UP_FUNCTION), &item)) {
+                wasmtime_error_t *expected = wasmtime_func_call_unchecked(context, &item.of.func, values, 2, &trap);
+
+                if (expected)
+                        wasmtime_error_delete(expected);
+                if (trap)
+                        wasm_trap_delete(trap);
+                wasmtime_extern_delete(&item);
+        }
+        wasmtime_store_delete(store);
+        wasmtime_linker_delete(linker);
+        return error;
+}
 
 static wasmtime_error_t *compile(wasm_engine_t *engine, bool shared, wasmtime_module_t **ret) {
         wasmtime_error_t *error;
@@ -92,7 +130,9 @@ wasmtime_error_t *nb_wasmtime_new(wasm_engine_t *engine, struct nb_wasmtime **re
         atomic_init(&wasmtime->n_references, 1);
         (void)pthread_mutex_init(&wasmtime->lock, NULL); /* never fails with default attributes */
         wasmtime->engine = engine;
-        error = compile(engine, false, &wasmtime->plain);
+        error = warm_up(engine);
+        if (!error)
+                error = compile(engine, false, &wasmtime->plain);
         if (error) {
                 nb_wasmtime_free(wasmtime);
                 return error;
@@ -160,7 +200,7 @@ static wasm_trap_t *trap_from_error(wasmtime_error_t *error, const char *what) {
         return trap_new(text);
 }
 
-/* Whether the forwarder is bound to the memory of this call. Wasmtime has no function for it; these are all that its handles consist of. */
+/* Whether the guest is bound to the memory of this call. Wasmtime has no function for it; these are all that its handles consist of. */
 static bool is_bound_to(const struct link *link, const wasmtime_extern_t *memory) {
         if (link->memory.kind != memory->kind)
                 return false;
@@ -192,7 +232,6 @@ static wasm_trap_t *instantiate(struct activation *activation, wasmtime_instance
 
 static wasm_trap_t *make_forwarder(struct activation *activation) {
         struct link *link = activation->link;
-        bool shared = activation->memory.kind == WASMTIME_EXTERN_SHAREDMEMORY;
         wasmtime_instance_t instance;
         wasm_trap_t *trap;
 
@@ -210,20 +249,22 @@ static wasm_trap_t *make_forwarder(struct activation *activation) {
                         return trap_new("netbroker: the forwarder lacks a function");
                 link->forwarders[i] = item.of.func;
         }
-        link->context = activation->context;
-        link->memory = activation->memory;
-        if (shared)
-                link->shared_base = wasmtime_sharedmemory_data(activation->memory.of.sharedmemory);
         wasmtime_linker_delete(link->original);
         link->original = NULL;
         return NULL;
 }
 
-static wasm_trap_t *need_forwarder(struct activation *activation) {
+/* The first call of any function says whose guest this is: its store and its memory. Nobody else may call then. */
+static wasm_trap_t *bind_guest(const struct activation *activation) {
         struct link *link = activation->link;
 
-        if (link->original)
-                return make_forwarder(activation);
+        if (!link->context) {
+                link->context = activation->context;
+                link->memory = activation->memory;
+                if (activation->memory.kind == WASMTIME_EXTERN_SHAREDMEMORY)
+                        link->shared_base = wasmtime_sharedmemory_data(activation->memory.of.sharedmemory);
+                return NULL;
+        }
         if (link->context != activation->context || !is_bound_to(link, &activation->memory))
                 return trap_new("netbroker: a linker belongs to one guest, with one store and one memory");
         return NULL;
@@ -238,7 +279,8 @@ static int call_engine(void *data, size_t index, const uint64_t *arguments) {
 
         if (!function || !(function->use & NB_WASI_ENGINE))
                 return ERRNO_NOTSUP;
-        activation->trap = need_forwarder(activation);
+        if (activation->link->original)
+                activation->trap = make_forwarder(activation);
         if (activation->trap)
                 return TRAPPED;
         for (n = 0; function->parameters[n]; ++n) {
@@ -290,6 +332,11 @@ static wasm_trap_t *call_guest(void *data, wasmtime_caller_t *caller, wasmtime_v
         if (!is_memory(&activation.memory)) {
                 wasmtime_extern_delete(&activation.memory);
                 return trap_new("netbroker: the module's export \"memory\" is no memory");
+        }
+        activation.trap = bind_guest(&activation);
+        if (activation.trap) {
+                wasmtime_extern_delete(&activation.memory);
+                return activation.trap;
         }
         for (size_t i = 0; import->parameters[i]; ++i) {
                 if (import->parameters[i] == 'l')
@@ -351,14 +398,37 @@ static wasmtime_error_t *define(wasmtime_linker_t *linker, struct link *link, si
         return error;
 }
 
+static wasm_trap_t *refuse_old(void *data, wasmtime_caller_t *caller, wasmtime_val_raw_t *values, size_t n_values) {
+        (void)data;
+        (void)caller;
+        (void)values;
+        (void)n_values;
+        return trap_new("netbroker: the module calls a function of " PREVIEW0
+                        ", an older WASI; build it for " PREVIEW1);
+}
+
+/* Wasmtime has the older WASI too, with a space of descriptors beside ours. Who did not check the module is told by a trap. */
+static wasmtime_error_t *define_old(wasmtime_linker_t *linker, const struct nb_wasi_function *function) {
+        wasm_functype_t *type = function_type(function->parameters);
+        wasmtime_error_t *error;
+
+        error = wasmtime_linker_define_func_unchecked(linker, PREVIEW0, strlen(PREVIEW0), function->name,
+                                                      strlen(function->name), type, refuse_old, NULL, NULL);
+        wasm_functype_delete(type);
+        return error;
+}
+
 static wasmtime_error_t *define_all(wasmtime_linker_t *linker, struct link *link) {
         wasmtime_linker_allow_shadowing(linker, true);
         for (size_t i = 0; i < nb_wasi_n_functions(); ++i) {
+                const struct nb_wasi_function *function = nb_wasi_function(i);
                 wasmtime_error_t *error;
 
-                if (!(nb_wasi_function(i)->use & NB_WASI_IMPORT))
+                if (!(function->use & NB_WASI_IMPORT))
                         continue;
                 error = define(linker, link, i);
+                if (!error && strcmp(function->module, PREVIEW1) == 0)
+                        error = define_old(linker, function);
                 if (error)
                         return error;
         }

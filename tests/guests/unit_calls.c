@@ -40,6 +40,7 @@ EXPORT("bad_forwarded_path") int32_t bad_forwarded_path(void);
 EXPORT("bad_forwarded_result") int32_t bad_forwarded_result(void);
 EXPORT("bad_address") int32_t bad_address(int32_t protocol);
 EXPORT("talk") int32_t talk(int32_t protocol);
+EXPORT("take_all") int32_t take_all(int32_t protocol);
 
 /* @return the number of a new descriptor, or a negated errno */
 int32_t open_directory(void) {
@@ -75,6 +76,16 @@ int32_t bad_address(int32_t protocol) {
         int32_t fd;
 
         return net_open(protocol, (const char *)FAULT_POINTER, 5, SOCKET_STREAM, RIGHTS, RIGHTS, 0, &fd);
+}
+
+/* Opens controls for as long as it gets any, and keeps them. @return the errno that ended it */
+int32_t take_all(int32_t protocol) {
+        int32_t control, r;
+
+        do
+                r = net_open(protocol, "any:0", 5, SOCKET_STREAM, RIGHTS, RIGHTS, 0, &control);
+        while (!r);
+        return r;
 }
 
 /* Connects, says "ping" and reads the answer. @return its first byte, or a negated errno */

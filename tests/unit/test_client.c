@@ -25,6 +25,7 @@
 #include "netbroker/client.h"
 #include "proto/frame.h"
 #include "proto/wasi.h"
+#include "shim/client/call.h"
 #include "tests/unit/fds.h"
 
 #define STEPS_MAX 16
@@ -1244,6 +1245,38 @@ START_TEST(listener_tells_a_new_broker_without_waiting) {
 }
 END_TEST
 
+/* A channel that is never empty of them: this is no broker that was started often, but one that keeps its client busy. */
+START_TEST(resumed_has_a_bound) {
+        have_listener();
+        nb_control_set_flags(control, NB_NONBLOCK);
+        say_resumed(broker.control);
+        for (int i = 0; i < NB_RESUMED_MAX; ++i) {
+                say_resumed(broker.control);
+                ck_assert_int_eq(nb_accept(control, &connection), -EAGAIN);
+                (void)asked(broker.control, NB__REQUEST__BODY_LISTEN);
+        }
+        ck_assert_int_eq(nb_accept(control, &connection), -EPROTO);
+        is_broken(broker.control);
+        ck_assert_int_eq(nb_accept(control, &connection), -EPROTO);
+}
+END_TEST
+
+/* With an end between them there may be any number. */
+START_TEST(listener_outlives_many_brokers) {
+        have_listener();
+        nb_control_set_flags(control, NB_NONBLOCK);
+        resumed_credit = 16;
+        resumed_received = 0;
+        for (int i = 0; i < 2 * NB_RESUMED_MAX; ++i) {
+                say_resumed(broker.control);
+                ck_assert_int_eq(nb_accept(control, &connection), -EAGAIN);
+                (void)asked(broker.control, NB__REQUEST__BODY_LISTEN);
+                say_listening("192.0.2.1:8080", 0);
+                ck_assert_int_eq(nb_accept(control, &connection), -EAGAIN);
+        }
+}
+END_TEST
+
 START_TEST(listener_that_a_new_broker_refuses_ends) {
         have_listener();
         say_resumed(broker.control);
@@ -1311,13 +1344,17 @@ static void push_listening_with_fd(void) {
         say_listening("192.0.2.1:8080", 1);
 }
 
+static void push_listening(void) {
+        say_listening("192.0.2.1:8080", 0);
+}
+
 static void push_garbage(void) {
         ck_assert_int_eq(nb_channel_send(broker.control, "garbage", 7, &broker.control, 1), 0);
 }
 
 static void (*const bad_pushes[])(void) = {
-        push_without_fd, push_with_two_fds, push_number_0,          push_number_2,
-        push_long_peer,  push_connected,    push_listening_with_fd, push_garbage,
+        push_without_fd, push_with_two_fds,      push_number_0, push_number_2,  push_long_peer,
+        push_connected,  push_listening_with_fd, push_garbage,  push_listening,
 };
 
 START_TEST(what_is_pushed_is_checked) {
@@ -1667,6 +1704,8 @@ static void add_listen_tests(TCase *tcase) {
         tcase_add_test(tcase, credit_is_exact);
         tcase_add_test(tcase, listener_tells_a_new_broker_where_it_stands);
         tcase_add_test(tcase, listener_tells_a_new_broker_without_waiting);
+        tcase_add_test(tcase, resumed_has_a_bound);
+        tcase_add_test(tcase, listener_outlives_many_brokers);
         tcase_add_test(tcase, listener_that_a_new_broker_refuses_ends);
         tcase_add_test(tcase, accept_is_interrupted);
         tcase_add_test(tcase, pushed_connections_are_had_before_the_end);

@@ -447,6 +447,31 @@ START_TEST(a_bad_pointer_opens_no_file) {
 }
 END_TEST
 
+/* As another thread of the guest can have it, where the memory is shared. */
+START_TEST(a_descriptor_that_is_not_new_is_refused) {
+        const uint32_t taken[] = { 0, 1, WORLD_DIRECTORY, WORLD_DIRECTORY + 1, 40 };
+        struct world world;
+
+        world_init(&world, 0);
+        world.engine_result = 0;
+        world.engine_new_fd = 40;
+        ck_assert_uint_eq(world_call_ret(&world, "path_open", 3, 0, TEXT, 1, 0, 0, 0, 0, WORLD_RET), WORLD_FIRST_FREE);
+        for (size_t i = 0; i < sizeof(taken) / sizeof(taken[0]); ++i) {
+                unsigned n = world.n_engine_calls;
+
+                world.engine_new_fd = taken[i];
+                ck_assert_int_eq(world_call(&world, "path_open", 3, 0, TEXT, 1, 0, 0, 0, 0, WORLD_RET), BADF);
+                ck_assert_uint_eq(world.n_engine_calls, n + 1); /* nothing was closed */
+        }
+        /* A number that was given back comes again. */
+        ck_assert_int_eq(world_call(&world, "fd_close", WORLD_DIRECTORY + 1), OK);
+        world.engine_new_fd = WORLD_DIRECTORY + 1;
+        ck_assert_uint_eq(world_call_ret(&world, "path_open", 3, 0, TEXT, 1, 0, 0, 0, 0, WORLD_RET),
+                          WORLD_DIRECTORY + 1);
+        world_deinit(&world);
+}
+END_TEST
+
 START_TEST(a_trap_of_the_engine_comes_through) {
         struct world world;
 
@@ -727,6 +752,7 @@ static void add_kind_tests(TCase *tests) {
 static void add_descriptor_tests(TCase *tests) {
         tcase_add_test(tests, files_get_the_lowest_free_number);
         tcase_add_test(tests, a_bad_pointer_opens_no_file);
+        tcase_add_test(tests, a_descriptor_that_is_not_new_is_refused);
         tcase_add_test(tests, a_trap_of_the_engine_comes_through);
         tcase_add_test(tests, a_full_table_is_mfile_and_asks_nobody);
         tcase_add_test(tests, renumber_moves_across_kinds);

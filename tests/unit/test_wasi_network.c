@@ -5,8 +5,10 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -380,6 +382,31 @@ START_TEST(a_reader_that_is_gone_raises_no_signal) {
 }
 END_TEST
 
+START_TEST(a_file_at_its_limit_raises_no_signal) {
+        const off_t size = 1 << 20; /* more than what Check writes meanwhile */
+        struct rlimit before, limit;
+        FILE *file = tmpfile();
+        sigset_t pending;
+        struct world world;
+
+        ck_assert_ptr_nonnull(file);
+        world_init(&world, 0);
+        ck_assert_int_ge(dup2(fileno(file), world.guest_stdio[1]), 0);
+        ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &before), 0);
+        limit = before;
+        limit.rlim_cur = (rlim_t)size;
+        ck_assert_int_eq(lseek(fileno(file), size, SEEK_SET), size);
+        ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+        world_put_iovec(&world, IOVEC, BUFFER, 1);
+        ck_assert_int_eq(world_call(&world, "fd_write", 1, IOVEC, 1, WORLD_RET), NB_WASI_EFBIG);
+        ck_assert_int_eq(sigpending(&pending), 0);
+        ck_assert(!sigismember(&pending, SIGXFSZ));
+        ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
+        world_deinit(&world);
+        (void)fclose(file);
+}
+END_TEST
+
 /* ---- poll_oneoff ---- */
 
 #define SUBSCRIPTIONS 8192u
@@ -608,6 +635,7 @@ static void add_tests(TCase *streams, TCase *polling) {
         tcase_add_test(streams, standard_input);
         tcase_add_test(streams, standard_output_never_blocks_the_host);
         tcase_add_test(streams, a_reader_that_is_gone_raises_no_signal);
+        tcase_add_test(streams, a_file_at_its_limit_raises_no_signal);
         tcase_add_test(polling, everything_in_one_call);
         tcase_add_test(polling, a_hang_up_is_flagged);
         tcase_add_test(polling, a_wait_in_poll_finds_the_memory_again);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -322,6 +323,12 @@ START_TEST(two_guests_know_nothing_of_each_other) {
 }
 END_TEST
 
+/* Calls that go to the engine, and such that end before it. */
+static const struct {
+        const char *name;
+        size_t n_arguments;
+} others[] = { { "open_directory", 0 }, { "stat", 1 }, { "close", 1 }, { "talk", 1 }, { "bad_address", 1 } };
+
 START_TEST(a_linker_is_one_guests) {
         struct host host;
         struct instance first;
@@ -334,13 +341,108 @@ START_TEST(a_linker_is_one_guests) {
         ck_assert_int_eq(ask(&first, "open_directory", 0, 0), PROTOCOL + 2);
         second = first;
         instantiate(&second);
-        ck_assert_int_eq(ask(&second, "close", 1, 99), NB_WASI_EBADF);
-        (void)call(&second, "open_directory", 0, 0, 1, &trap, &error);
-        expect_no_trap(trap);
-        expect_error(error, "a linker belongs to one guest");
+        for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); ++i) {
+                (void)call(&second, others[i].name, others[i].n_arguments, PROTOCOL, 1, &trap, &error);
+                expect_no_trap(trap);
+                expect_error(error, "a linker belongs to one guest");
+        }
         ck_assert_int_eq(ask(&first, "open_directory", 0, 0), PROTOCOL + 3);
         stop(&first);
         host_deinit(&host);
+}
+END_TEST
+
+/* Also when the first has called nothing but the network. */
+START_TEST(a_network_call_binds_the_guest) {
+        struct host host;
+        struct instance first;
+        struct instance second;
+        wasmtime_error_t *error;
+        wasm_trap_t *trap;
+
+        host_init(&host);
+        start(&host, calls[_i], &first);
+        ck_assert_int_eq(ask(&first, "bad_address", 1, PROTOCOL), NB_WASI_EFAULT);
+        second = first;
+        instantiate(&second);
+        (void)call(&second, "bad_address", 1, PROTOCOL, 1, &trap, &error);
+        expect_no_trap(trap);
+        expect_error(error, "a linker belongs to one guest");
+        (void)call(&second, "open_directory", 0, 0, 1, &trap, &error);
+        expect_no_trap(trap);
+        expect_error(error, "a linker belongs to one guest");
+        ck_assert_int_eq(ask(&first, "open_directory", 0, 0), PROTOCOL + 2);
+        stop(&first);
+        host_deinit(&host);
+}
+END_TEST
+
+/* Lets this process have `n` descriptors more than it has. @return the soft limit before */
+static rlim_t limit_fds(int n) {
+        struct rlimit limit;
+        rlim_t before;
+        int lowest = dup(0);
+
+        ck_assert_int_ge(lowest, 0);
+        ck_assert_int_eq(close(lowest), 0);
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        before = limit.rlim_cur;
+        limit.rlim_cur = (rlim_t)(lowest + n);
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+        return before;
+}
+
+static void restore_fds(rlim_t before) {
+        struct rlimit limit;
+
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        limit.rlim_cur = before;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void make_folder(struct host *host) {
+        memset(host, 0, sizeof(*host));
+        (void)snprintf(host->folder, sizeof(host->folder), "/tmp/netbroker-test-XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(host->folder));
+}
+
+/* The first call of a file function in this process finds not one descriptor left: Wasmtime has what it needs by then. */
+START_TEST(no_descriptor_left_is_an_errno) {
+        struct instance guest;
+        struct host host;
+        rlim_t before;
+
+        make_folder(&host);
+        host_open(&host);
+        start(&host, calls[_i], &guest);
+        before = limit_fds(0);
+        ck_assert_int_eq(ask(&guest, "stat", 1, 3), NB_WASI_SUCCESS);
+        ck_assert_int_lt(ask(&guest, "open_directory", 0, 0), 0);
+        restore_fds(before);
+        ck_assert_int_eq(ask(&guest, "open_directory", 0, 0), PROTOCOL + 2);
+        stop(&guest);
+        host_close(&host);
+        ck_assert_int_eq(rmdir(host.folder), 0);
+}
+END_TEST
+
+/* A guest with no limit but the process's takes all controls that it gets. The host keeps some, and the guest's files go on. */
+START_TEST(a_guest_that_takes_all) {
+        struct instance guest;
+        struct host host;
+        rlim_t before;
+
+        make_folder(&host);
+        before = limit_fds(200);
+        host_open(&host);
+        start(&host, calls[_i], &guest);
+        ck_assert_int_eq(ask(&guest, "take_all", 1, PROTOCOL), NB_WASI_EMFILE);
+        ck_assert_int_eq(ask(&guest, "close", 1, PROTOCOL + 2), NB_WASI_SUCCESS);
+        ck_assert_int_eq(ask(&guest, "open_directory", 0, 0), PROTOCOL + 2);
+        stop(&guest);
+        host_close(&host);
+        restore_fds(before);
+        ck_assert_int_eq(rmdir(host.folder), 0);
 }
 END_TEST
 
@@ -420,12 +522,21 @@ END_TEST
 
 START_TEST(an_older_wasi_is_refused) {
         wasmtime_module_t *module;
+        struct instance guest;
+        wasmtime_error_t *error;
+        wasm_trap_t *trap;
         struct host host;
 
         host_init(&host);
         module = load(&host, "unit_old_wasi");
         expect_error(nb_wasmtime_check_module(module), "wasi_unstable");
-        wasmtime_module_delete(module);
+        /* Who does not check gets no second space of descriptors either. */
+        prepare(&host, module, &guest);
+        instantiate(&guest);
+        (void)call(&guest, "close", 1, 3, 1, &trap, &error);
+        expect_no_trap(trap);
+        expect_error(error, "an older WASI");
+        stop(&guest);
         host_deinit(&host);
 }
 END_TEST
@@ -459,6 +570,9 @@ int main(void) {
         tcase_add_loop_test(tests, a_bad_pointer_ends_the_guest_at_most, 0, 2);
         tcase_add_test(tests, two_guests_know_nothing_of_each_other);
         tcase_add_test(tests, a_linker_is_one_guests);
+        tcase_add_loop_test(tests, a_network_call_binds_the_guest, 0, 2);
+        tcase_add_loop_test(tests, no_descriptor_left_is_an_errno, 0, 2);
+        tcase_add_loop_test(tests, a_guest_that_takes_all, 0, 2);
         tcase_add_loop_test(tests, the_guest_ends_with_linker_and_store, 0, 2);
         tcase_add_test(tests, a_start_function_may_use_files);
         tcase_add_test(tests, a_guest_needs_a_memory);

@@ -68,6 +68,11 @@ enum nb_socket_type {
  */
 typedef int (*nb_wait_function)(void *data, struct pollfd *fds, nfds_t n_fds, int64_t timeout_ns);
 
+/*
+ * The last 32 descriptors below RLIMIT_NOFILE (its soft limit when the session is opened; of a limit below 128, the last quarter) stay
+ * the host's: a network object that would get one of them is closed, and the call fails with -EMFILE.
+ */
+
 struct nb_session_options {
         size_t size;             /* sizeof(struct nb_session_options), so that fields can be added */
         const char *socket_path; /* the broker's socket; NULL: NB_SOCKET_PATH_DEFAULT. Ignored with session_fd. */

@@ -12,6 +12,9 @@
  * Nothing that a guest passes makes a call trap or touch memory outside the guest's: it ends in an errno. What is passed
  * on to the engine keeps the engine's behaviour.
  *
+ * Signals: what the library writes for a guest raises none. The engine writes the guest's files, and under an RLIMIT_FSIZE the kernel
+ * would end the process with SIGXFSZ there: a host ignores that signal, and the guest gets `fbig`.
+ *
  * Threads: a guest may be used by one thread at a time, and its wait function may not call into it; different guests of
  * different sessions are independent.
  */
@@ -42,13 +45,18 @@ struct nb_guest_options {
         size_t size;                /* sizeof(struct nb_guest_options), so that fields can be added */
         struct nb_session *session; /* borrowed: outlives the guest; NULL: a guest without network */
         uint32_t n_directories;     /* how many directories the engine preopens; they are its descriptors 3, 4, … */
-        uint32_t max_descriptors;   /* the guest's limit, at most NB_GUEST_DESCRIPTORS_MAX; 0: 65536 */
+        uint32_t max_descriptors;   /* the guest's limit, at most NB_GUEST_DESCRIPTORS_MAX; 0: see below */
         int stdio[3];          /* the host's descriptors behind the guest's 0 to 2, borrowed; -1: left to the engine */
         nb_wait_function wait; /* as in nb_session_options, which wants the same; NULL: ppoll() */
         void *wait_data;       /* passed to `wait` */
 };
 
-/** Defaults for all fields: standard input, output and error are this process's own. */
+/**
+ * Defaults for all fields: standard input, output and error are this process's own.
+ *
+ * Without a limit of its own, a guest has 65536 descriptors, but no more than three quarters of the process's RLIMIT_NOFILE (its soft
+ * limit when the guest is made) less 32. A host with several guests divides what it has among them by `max_descriptors`.
+ */
 #define NB_GUEST_OPTIONS_INIT                                                                                          \
         {                                                                                                              \
                 .size = sizeof(struct nb_guest_options), .stdio = { 0, 1, 2 }                                          \

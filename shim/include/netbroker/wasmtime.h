@@ -42,7 +42,9 @@ extern "C" {
 struct nb_wasmtime;
 
 /**
- * Prepares an engine: compiles the forwarder.
+ * Prepares an engine: compiles the forwarder, and has Wasmtime start what its file functions run in, one for the process. Starting
+ * that takes a few descriptors for good, and Wasmtime ends the process when there are none left, so a host calls this before
+ * any guest runs.
  * @param engine  borrowed; outlives `ret` and all that is linked with it
  * @param ret     owned by the caller: nb_wasmtime_free()
  * @return NULL, or an error owned by the caller

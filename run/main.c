@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -57,6 +58,26 @@ static int read_module(const char *path, const struct nb_log *log, uint8_t **ret
         return EX_OK;
 }
 
+static void warn_of_missing_walls(int walls, const struct nb_log *log) {
+        static const struct {
+                int wall;
+                const char *text;
+        } all[] = {
+                { NB_WALL_SECCOMP, "no filter of system calls (seccomp)" },
+                { NB_WALL_FILES, "files are not restricted (Landlock)" },
+                { NB_WALL_TCP,
+                  "TCP bind and connect are not restricted by Landlock, which has that from Linux 6.7 on" },
+                { NB_WALL_SCOPES,
+                  "signals and abstract Unix sockets are not restricted by Landlock, which has that from "
+                  "Linux 6.12 on" },
+        };
+
+        for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); ++i) {
+                if (!(walls & all[i].wall))
+                        nb_log(log, NB_LOG_WARNING, "the lockdown is incomplete: %s", all[i].text);
+        }
+}
+
 /* Gives up all but what is open and the guest's directories. */
 static int lock_down(const struct run_options *options, const struct nb_log *log) {
         struct nb_lockdown_directory directories[RUN_DIRECTORIES_MAX];
@@ -75,8 +96,10 @@ static int lock_down(const struct run_options *options, const struct nb_log *log
         lockdown.flags = options->weak_lockdown ? NB_LOCKDOWN_BEST_EFFORT : 0;
 
         r = nb_lockdown(&lockdown);
-        if (r >= 0)
+        if (r >= 0) {
+                warn_of_missing_walls(r, log);
                 return EX_OK;
+        }
         nb_log(log, NB_LOG_ERROR, "this process cannot be locked down: %s; nothing was run", strerror(-r));
         if (r == -EOPNOTSUPP || r == -ENOSYS)
                 nb_log(log, NB_LOG_ERROR,
@@ -111,6 +134,8 @@ int main(int argc, char **argv) {
 
         if (settle_descriptors() < 0)
                 return EX_OSERR; /* there is nowhere to say so */
+        (void)signal(SIGXFSZ,
+                     SIG_IGN); /* a file that grows beyond RLIMIT_FSIZE is the guest's error, and not our end */
 
         r = run_options_parse(argc, argv, &options);
         if (r == 0) {

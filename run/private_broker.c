@@ -24,7 +24,7 @@
 #define FD_TEXT_MAX 16
 
 const char *private_broker_program(void) {
-        const char *program = getenv(PRIVATE_BROKER_VARIABLE);
+        const char *program = secure_getenv(PRIVATE_BROKER_VARIABLE);
 
         return program && *program != '\0' ? program : NETBROKERD_PATH;
 }
@@ -70,8 +70,9 @@ static int become_broker(const char *policy, const char *log_level, int session_
                 return r;
 
         snprintf(fd_text, sizeof(fd_text), "%d", session_fd);
-        execlp(program, program, "--session-fd", fd_text, "--policy", policy, "--data-path", "direct", "--log-level",
-               log_level, (char *)NULL);
+        /* A path, and never a name to look for: what PATH finds could be anybody's. */
+        execl(program, program, "--session-fd", fd_text, "--policy", policy, "--data-path", "direct", "--log-level",
+              log_level, (char *)NULL);
         return -errno;
 }
 

@@ -393,6 +393,10 @@ START_TEST(no_broker) {
         ck_assert_int_eq(setenv("NETBROKERD", "/nowhere/netbrokerd", 1), 0);
         RUN(&run, "--policy", fixture.policy, guest("exit_code", path), "0");
         expect(&run, EX_UNAVAILABLE, "cannot start the broker /nowhere/netbrokerd: No such file or directory");
+        /* A path from here, and nothing that PATH would find. */
+        ck_assert_int_eq(setenv("NETBROKERD", "false", 1), 0);
+        RUN(&run, "--policy", fixture.policy, guest("exit_code", path), "0");
+        expect(&run, EX_UNAVAILABLE, "cannot start the broker false: No such file or directory");
         ck_assert_int_eq(setenv("NETBROKERD", "/bin/false", 1), 0);
         RUN(&run, "--policy", fixture.policy, guest("exit_code", path), "0");
         expect(&run, EX_UNAVAILABLE, "the broker /bin/false ended with status 1");

@@ -134,8 +134,8 @@ int main(int argc, char **argv) {
 
         if (settle_descriptors() < 0)
                 return EX_OSERR; /* there is nowhere to say so */
-        (void)signal(SIGXFSZ,
-                     SIG_IGN); /* a file that grows beyond RLIMIT_FSIZE is the guest's error, and not our end */
+        /* A file that grows beyond RLIMIT_FSIZE is the guest's error, and not our end. */
+        (void)signal(SIGXFSZ, SIG_IGN);
 
         r = run_options_parse(argc, argv, &options);
         if (r == 0) {

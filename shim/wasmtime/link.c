@@ -77,33 +77,40 @@ struct activation {
 
 /* ---- what guests share ---- */
 
+/* Calls a file function from the host. There is no memory for the result: it enters the runtime, and fails there. */
+static wasmtime_error_t *enter_runtime(const wasmtime_linker_t *linker, wasmtime_context_t *context) {
+        wasmtime_val_raw_t values[2] = { 0 };
+        wasmtime_error_t *expected;
+        wasm_trap_t *trap = NULL;
+        wasmtime_extern_t item;
+
+        if (!wasmtime_linker_get(linker, context, PREVIEW1, strlen(PREVIEW1), WARM_UP_FUNCTION,
+                                 strlen(WARM_UP_FUNCTION), &item))
+                return wasmtime_error_new("Wasmtime has no " WARM_UP_FUNCTION);
+        expected = wasmtime_func_call_unchecked(context, &item.of.func, values, 2, &trap);
+        if (expected)
+                wasmtime_error_delete(expected);
+        if (trap)
+                wasm_trap_delete(trap);
+        wasmtime_extern_delete(&item);
+        return NULL;
+}
+
 /*
  * Wasmtime starts a runtime, one for the process, at the first call of a file function, and ends the process when it cannot: it
- * needs descriptors. So that call is made here, before a guest may have taken them all. It is one from the host, which
- * has no memory for the result: it enters the runtime, and fails there without running any code of the engine's.
+ * needs descriptors. So that call is made here, before a guest may have taken them all.
  */
 static wasmtime_error_t *warm_up(wasm_engine_t *engine) {
         wasmtime_linker_t *linker = wasmtime_linker_new(engine);
         wasmtime_store_t *store = wasmtime_store_new(engine, NULL, NULL);
         wasmtime_context_t *context = wasmtime_store_context(store);
-        wasmtime_val_raw_t values[2] = { 0 };
-        wasm_trap_t *trap = NULL;
-        wasmtime_extern_t item;
         wasmtime_error_t *error;
 
         error = wasmtime_linker_define_wasi(linker);
         if (!error)
                 error = wasmtime_context_set_wasi(context, wasi_config_new());
-        if (!error && wasmtime_linker_get(linker, context, PREVIEW1, strlen(PREVIEW1), WARM_UP_FUNCTION,
-                                          strlen(WARM_UP_FUNCTION), &item)) {
-                wasmtime_error_t *expected = wasmtime_func_call_unchecked(context, &item.of.func, values, 2, &trap);
-
-                if (expected)
-                        wasmtime_error_delete(expected);
-                if (trap)
-                        wasm_trap_delete(trap);
-                wasmtime_extern_delete(&item);
-        }
+        if (!error)
+                error = enter_runtime(linker, context);
         wasmtime_store_delete(store);
         wasmtime_linker_delete(linker);
         return error;

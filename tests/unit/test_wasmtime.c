@@ -556,6 +556,24 @@ START_TEST(an_engine_without_threads_will_do) {
 }
 END_TEST
 
+/* What starts Wasmtime's runtime must not run out of the fuel and time that nobody gave it. */
+START_TEST(an_engine_that_counts_will_do) {
+        wasm_config_t *config = wasm_config_new();
+        struct nb_wasmtime *wasmtime;
+        wasm_engine_t *engine;
+        int n_fds;
+
+        wasmtime_config_consume_fuel_set(config, true);
+        wasmtime_config_epoch_interruption_set(config, true);
+        engine = wasm_engine_new_with_config(config);
+        n_fds = count_fds();
+        expect_no_error(nb_wasmtime_new(engine, &wasmtime));
+        ck_assert_int_gt(count_fds(), n_fds); /* the runtime's */
+        nb_wasmtime_free(wasmtime);
+        wasm_engine_delete(engine);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("wasmtime");
         TCase *tests = tcase_create("wasmtime");
@@ -578,6 +596,7 @@ int main(void) {
         tcase_add_test(tests, a_guest_needs_a_memory);
         tcase_add_test(tests, an_older_wasi_is_refused);
         tcase_add_test(tests, an_engine_without_threads_will_do);
+        tcase_add_test(tests, an_engine_that_counts_will_do);
         suite_add_tcase(suite, tests);
         srunner_run_all(runner, CK_ENV);
         failed = srunner_ntests_failed(runner);

@@ -15,7 +15,7 @@
 
 #include <sys/types.h>
 
-/** The environment variable that names another netbrokerd than the installed one. */
+/** The environment variable that names another netbrokerd than the installed one: a path, and never looked for in PATH. */
 #define PRIVATE_BROKER_VARIABLE "NETBROKERD"
 
 struct private_broker {

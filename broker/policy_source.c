@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdint.h>
@@ -12,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 
 /* A policy of 100,000 rules is a few megabytes; what is larger is not a policy. */
 #define FILE_SIZE_MAX (16 * 1024 * 1024)
@@ -22,67 +22,21 @@ static void cleanup_policy(struct policy **policy) {
         *policy = policy_free(*policy);
 }
 
-static int read_all(int fd, char *buffer, size_t size, size_t *ret) {
-        size_t length = 0;
-
-        for (;;) {
-                ssize_t n = read(fd, buffer + length, size - length);
-
-                if (n < 0 && errno == EINTR)
-                        continue;
-                if (n < 0)
-                        return -errno;
-                if (n == 0)
-                        break;
-                length += (size_t)n;
-                if (length == size)
-                        return -EFBIG;
-        }
-        *ret = length;
-        return 0;
-}
-
-/* Reads a regular file as a whole; a FIFO or device in its place is refused before a read could block. */
-static int read_file(const char *path, char **ret_text, size_t *ret_length) {
-        NB_CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-        NB_CLEANUP_FREE char *text = NULL;
-        struct stat st;
-        int r;
-
-        if (fd < 0 || fstat(fd, &st) < 0)
-                return -errno;
-        if (S_ISDIR(st.st_mode))
-                return -EISDIR;
-        if (!S_ISREG(st.st_mode))
-                return -EINVAL;
-        if (st.st_size > FILE_SIZE_MAX)
-                return -EFBIG;
-        /* One byte more than the size shows whether the file grew meanwhile. */
-        text = malloc((size_t)st.st_size + 1);
-        if (!text)
-                return -ENOMEM;
-        r = read_all(fd, text, (size_t)st.st_size + 1, ret_length);
-        if (r < 0)
-                return r;
-        *ret_text = nb_steal_ptr(text);
-        return 0;
-}
-
 static int add_file(struct policy *policy, const struct policy_source *source, const struct nb_log *log,
                     const char *path) {
-        NB_CLEANUP_FREE char *text = NULL;
+        NB_CLEANUP_FREE uint8_t *text = NULL;
         struct policy_error error = { 0 };
         char message[ERROR_TEXT_MAX];
         size_t length = 0;
         int r;
 
-        r = read_file(path, &text, &length);
+        r = nb_file_read(path, FILE_SIZE_MAX, &text, &length);
         if (r < 0) {
                 nb_log(log, NB_LOG_ERROR, "cannot read the policy %s: %s", path,
-                       r == -EINVAL ? "not a regular file" : strerror(-r));
+                       r == -ESPIPE ? "not a regular file" : strerror(-r));
                 return r;
         }
-        r = policy_add_file(policy, path, text, length, &source->defaults, &error);
+        r = policy_add_file(policy, path, (const char *)text, length, &source->defaults, &error);
         if (r == -EINVAL)
                 nb_log(log, NB_LOG_ERROR, "%s", policy_error_format(&error, message, sizeof(message)));
         else if (r < 0)

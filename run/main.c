@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "netbroker/lockdown.h"
 #include "run/guest.h"
@@ -41,7 +42,7 @@ static int settle_descriptors(void) {
 }
 
 static int read_module(const char *path, const struct nb_log *log, uint8_t **ret_bytes, size_t *ret_length) {
-        int r = module_read(path, ret_bytes, ret_length);
+        int r = nb_file_read(path, MODULE_SIZE_MAX, ret_bytes, ret_length);
 
         if (r < 0) {
                 nb_log(log, NB_LOG_ERROR, "cannot read the module %s: %s", path,

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef NB_BASE_FILE_H
+#define NB_BASE_FILE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * Reads a regular file as a whole. A FIFO or device in its place is refused before a read could block.
+ * @param max        the largest size that is taken, in bytes
+ * @param ret_bytes  owned by the caller; never NULL, also for an empty file
+ * @return 0; -EISDIR for a folder, -ESPIPE for what else is no regular file, -EFBIG for one that is larger or grows while it is
+ *         read, -ENOMEM, or another -errno of open(2) and read(2).
+ */
+int nb_file_read(const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_length);
+
+#endif

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <linux/io_uring.h>
+#include <linux/fs.h>
 #include <linux/keyctl.h>
 #include <linux/sched.h>
 #include <net/if.h>
@@ -27,8 +28,10 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -36,6 +39,7 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -45,6 +49,7 @@
 #define WORKED 0
 #define SETUP_FAILED 250
 #define KILLED_BY_SIGSYS 251
+#define KILLED_BY_SIGABRT 252
 
 /* What a broker would have handed out, and what the network around it looks like. */
 struct fixture {
@@ -57,6 +62,8 @@ struct fixture {
         int udp_stranger; /* bound, and connected to by nobody */
         struct sockaddr_in listener_address;
         struct sockaddr_in stranger_address;
+        int pidfd;         /* of the process itself, if it is prepared */
+        pid_t neighbour;   /* a child that lives until its end of a pipe is closed, if it is prepared */
         char root[64];     /* of the folders below */
         char readable[80]; /* granted for reading: holds `file` */
         char writable[80]; /* granted for writing */
@@ -159,8 +166,8 @@ static int wait_for(pid_t child) {
 
         ck_assert_int_eq(waitpid(child, &status, 0), child);
         if (WIFSIGNALED(status)) {
-                ck_assert_int_eq(WTERMSIG(status), SIGSYS);
-                return KILLED_BY_SIGSYS;
+                ck_assert(WTERMSIG(status) == SIGSYS || WTERMSIG(status) == SIGABRT);
+                return WTERMSIG(status) == SIGSYS ? KILLED_BY_SIGSYS : KILLED_BY_SIGABRT;
         }
         return WEXITSTATUS(status);
 }
@@ -425,11 +432,13 @@ static int write_process(struct fixture *fixture) {
         return result(process_vm_writev(getpid(), &local, 1, &remote, 1, 0));
 }
 
-static int take_descriptor(struct fixture *fixture) {
-        int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+static void open_process(struct fixture *fixture) {
+        fixture->pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+        REQUIRE(fixture->pidfd >= 0);
+}
 
-        REQUIRE(pidfd >= 0);
-        return result(syscall(SYS_pidfd_getfd, pidfd, fixture->tcp, 0));
+static int take_descriptor(struct fixture *fixture) {
+        return result(syscall(SYS_pidfd_getfd, fixture->pidfd, fixture->tcp, 0));
 }
 
 static int unshare_files(struct fixture *fixture) {
@@ -465,6 +474,150 @@ static int ask_keyring(struct fixture *fixture) {
 static int signal_parent(struct fixture *fixture) {
         (void)fixture;
         return result(kill(getppid(), 0));
+}
+
+/* ---- files beyond their content ---- */
+
+static const char *hidden_file(const struct fixture *fixture, char ret[static 128]) {
+        (void)snprintf(ret, 128, "%s/file", fixture->hidden);
+        return ret;
+}
+
+static int change_mode(struct fixture *fixture) {
+        char path[128];
+
+        return result(chmod(hidden_file(fixture, path), 0755));
+}
+
+static int change_mode_at(struct fixture *fixture) {
+        char path[128];
+
+        return result(fchmodat(AT_FDCWD, hidden_file(fixture, path), 0755, 0));
+}
+
+/* What is only read can be changed by its descriptor. */
+static int change_mode_of_descriptor(struct fixture *fixture) {
+        char path[128];
+        int fd;
+
+        (void)snprintf(path, sizeof(path), "%s/file", fixture->readable);
+        fd = open(path, O_RDONLY | O_CLOEXEC);
+        REQUIRE(fd >= 0);
+        return result(fchmod(fd, 0));
+}
+
+static int change_owner(struct fixture *fixture) {
+        char path[128];
+
+        return result(chown(hidden_file(fixture, path), getuid(), getgid()));
+}
+
+static int change_owner_at(struct fixture *fixture) {
+        char path[128];
+
+        return result(fchownat(AT_FDCWD, hidden_file(fixture, path), getuid(), getgid(), AT_SYMLINK_NOFOLLOW));
+}
+
+/* On a socket it is no more than ENOTTY. */
+static int change_flags(struct fixture *fixture) {
+        return result(ioctl(fixture->tcp, FS_IOC_SETFLAGS, &(int){ 0 }));
+}
+
+static int truncate_elsewhere(struct fixture *fixture) {
+        char path[128];
+
+        return result(truncate(hidden_file(fixture, path), 0));
+}
+
+/* ---- other processes ---- */
+
+/* Not a child of the walls: forked before, and so outside of Landlock's domain. */
+static void fork_neighbour(struct fixture *fixture) {
+        int ends[2];
+        char byte;
+
+        REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+        fixture->neighbour = fork();
+        REQUIRE(fixture->neighbour >= 0);
+        if (fixture->neighbour > 0) {
+                close(ends[0]);
+                return; /* the other end closes when this process ends */
+        }
+        close(ends[1]);
+        _exit((int)read(ends[0], &byte, 1));
+}
+
+static int signal_neighbour(struct fixture *fixture) {
+        return result(kill(fixture->neighbour, 0));
+}
+
+static int signal_neighbours_thread(struct fixture *fixture) {
+        return result(syscall(SYS_tgkill, fixture->neighbour, fixture->neighbour, 0));
+}
+
+static int signal_thread_id(struct fixture *fixture) {
+        return result(syscall(SYS_tkill, fixture->neighbour, 0));
+}
+
+static int signal_group(struct fixture *fixture) {
+        (void)fixture;
+        return result(kill(0, 0));
+}
+
+static int signal_by_pidfd(struct fixture *fixture) {
+        return result(syscall(SYS_pidfd_send_signal, fixture->pidfd, 0, NULL, 0));
+}
+
+static int limit_neighbour(struct fixture *fixture) {
+        struct rlimit limit = { 3, 3 };
+
+        return result(prlimit(fixture->neighbour, RLIMIT_NOFILE, &limit, NULL));
+}
+
+static int slow_neighbour(struct fixture *fixture) {
+        return result(setpriority(PRIO_PROCESS, (id_t)fixture->neighbour, 19));
+}
+
+static int schedule_neighbour(struct fixture *fixture) {
+        struct sched_param parameters = { 0 };
+
+        return result(sched_setscheduler(fixture->neighbour, SCHED_BATCH, &parameters));
+}
+
+static int pin_neighbour(struct fixture *fixture) {
+        cpu_set_t processors;
+
+        REQUIRE(sched_getaffinity(0, sizeof(processors), &processors) == 0);
+        return result(sched_setaffinity(fixture->neighbour, sizeof(processors), &processors));
+}
+
+static int own_by_neighbour(struct fixture *fixture) {
+        return result(fcntl(fixture->tcp, F_SETOWN, fixture->neighbour));
+}
+
+static int own_by_ioctl(struct fixture *fixture) {
+        return result(ioctl(fixture->tcp, FIOSETOWN, &fixture->neighbour));
+}
+
+static int choose_signal(struct fixture *fixture) {
+        return result(fcntl(fixture->tcp, F_SETSIG, SIGKILL));
+}
+
+/* ---- more of ioctl ---- */
+
+/* SIOCGSTAMP_NEW, which has a size and a direction. There is no stamp to get. */
+static int get_stamp(struct fixture *fixture) {
+        char stamp[16];
+
+        return result(ioctl(fixture->udp, _IOC(_IOC_READ, 0x89, 0x06, sizeof(stamp)), stamp));
+}
+
+static int set_line_discipline(struct fixture *fixture) {
+        return result(ioctl(fixture->tcp, TIOCSETD, &(int){ 0 }));
+}
+
+static int take_console(struct fixture *fixture) {
+        return result(ioctl(fixture->tcp, TIOCCONS));
 }
 
 #ifdef __x86_64__
@@ -521,15 +674,37 @@ static const struct escape {
         { "open by a symlink", NULL, open_by_symlink, WORKED, EACCES },
         { "write where reading is granted", NULL, write_to_readable, WORKED, EACCES },
         { "make a socket's file", NULL, make_unix_socket_file, WORKED, EACCES },
-        { "execute a program", NULL, execute, WORKED, EACCES },
+        { "execute a program", NULL, execute, WORKED, EPERM },
         { "ptrace", NULL, trace, WORKED, EPERM },
         { "process_vm_readv", NULL, read_process, WORKED, EPERM },
         { "process_vm_writev", NULL, write_process, WORKED, EPERM },
-        { "pidfd_getfd", NULL, take_descriptor, WORKED, EPERM },
+        { "pidfd_getfd", open_process, take_descriptor, WORKED, EPERM },
         { "unshare", NULL, unshare_files, WORKED, EPERM },
         { "clone3", NULL, clone_by_structure, WORKED, ENOSYS },
         { "clone CLONE_NEWUSER", NULL, clone_namespace, WORKED, EPERM },
         { "keyctl", NULL, ask_keyring, WORKED, EPERM },
+        { "chmod", NULL, change_mode, WORKED, EPERM },
+        { "fchmodat", NULL, change_mode_at, WORKED, EPERM },
+        { "fchmod of what is readable", NULL, change_mode_of_descriptor, WORKED, EPERM },
+        { "chown", NULL, change_owner, WORKED, EPERM },
+        { "fchownat", NULL, change_owner_at, WORKED, EPERM },
+        { "FS_IOC_SETFLAGS", NULL, change_flags, ENOTTY, EPERM },
+        { "truncate", NULL, truncate_elsewhere, WORKED, EPERM },
+        { "kill", fork_neighbour, signal_neighbour, WORKED, EPERM },
+        { "tgkill", fork_neighbour, signal_neighbours_thread, WORKED, EPERM },
+        { "tkill", fork_neighbour, signal_thread_id, WORKED, EPERM },
+        { "kill the group", NULL, signal_group, WORKED, EPERM },
+        { "pidfd_send_signal", open_process, signal_by_pidfd, WORKED, EPERM },
+        { "prlimit", fork_neighbour, limit_neighbour, WORKED, EPERM },
+        { "setpriority", fork_neighbour, slow_neighbour, WORKED, EPERM },
+        { "sched_setscheduler", fork_neighbour, schedule_neighbour, WORKED, EPERM },
+        { "sched_setaffinity", fork_neighbour, pin_neighbour, WORKED, EPERM },
+        { "F_SETOWN", fork_neighbour, own_by_neighbour, WORKED, EPERM },
+        { "FIOSETOWN", fork_neighbour, own_by_ioctl, WORKED, EPERM },
+        { "F_SETSIG", NULL, choose_signal, WORKED, EPERM },
+        { "SIOCGSTAMP_NEW", NULL, get_stamp, ENOENT, EPERM },
+        { "TIOCSETD", NULL, set_line_discipline, ENOTTY, EPERM },
+        { "TIOCCONS", NULL, take_console, ENOTTY, EPERM },
 #ifdef __x86_64__
         { "x32", NULL, call_x32, WORKED, KILLED_BY_SIGSYS },
         { "i386", NULL, call_i386, WORKED, KILLED_BY_SIGSYS },
@@ -545,6 +720,215 @@ START_TEST(escape_works_without_the_walls_and_not_behind_them) {
                       escape->name);
 }
 END_TEST
+
+/*
+ * Calls that are refused whatever their arguments are. They are made with nothing but -1: before, the kernel has something
+ * to say against that, but not EPERM, or does not know the call. Those that want a privilege first are not here.
+ */
+static const struct {
+        const char *name;
+        long number;
+} calls[] = {
+#ifdef SYS_chmod
+        { "chmod", SYS_chmod },
+        { "chown", SYS_chown },
+        { "lchown", SYS_lchown },
+        { "inotify_init", SYS_inotify_init },
+#endif
+        { "fchmod", SYS_fchmod },
+        { "fchmodat", SYS_fchmodat },
+        { "fchmodat2", 452 },
+        { "fchown", SYS_fchown },
+        { "fchownat", SYS_fchownat },
+        { "setxattr", SYS_setxattr },
+        { "lsetxattr", SYS_lsetxattr },
+        { "fsetxattr", SYS_fsetxattr },
+        { "setxattrat", 463 },
+        { "removexattr", SYS_removexattr },
+        { "lremovexattr", SYS_lremovexattr },
+        { "fremovexattr", SYS_fremovexattr },
+        { "removexattrat", 466 },
+        { "file_setattr", 469 },
+        { "inotify_init1", SYS_inotify_init1 },
+        { "inotify_add_watch", SYS_inotify_add_watch },
+        { "fanotify_mark", SYS_fanotify_mark },
+        { "truncate", SYS_truncate },
+        { "process_mrelease", 448 },
+        { "pidfd_open", SYS_pidfd_open },
+        { "pidfd_send_signal", SYS_pidfd_send_signal },
+        { "rt_sigqueueinfo", SYS_rt_sigqueueinfo },
+        { "rt_tgsigqueueinfo", SYS_rt_tgsigqueueinfo },
+        { "setpriority", SYS_setpriority },
+        { "ioprio_set", SYS_ioprio_set },
+        { "sched_setscheduler", SYS_sched_setscheduler },
+        { "sched_setattr", SYS_sched_setattr },
+        { "sched_setparam", SYS_sched_setparam },
+        { "migrate_pages", SYS_migrate_pages },
+        { "move_pages", SYS_move_pages },
+        { "shmget", SYS_shmget },
+        { "shmat", SYS_shmat },
+        { "shmctl", SYS_shmctl },
+        { "semget", SYS_semget },
+        { "semop", SYS_semop },
+        { "semtimedop", SYS_semtimedop },
+        { "semctl", SYS_semctl },
+        { "msgget", SYS_msgget },
+        { "msgsnd", SYS_msgsnd },
+        { "msgrcv", SYS_msgrcv },
+        { "msgctl", SYS_msgctl },
+        { "mq_open", SYS_mq_open },
+        { "mq_unlink", SYS_mq_unlink },
+        { "mq_timedsend", SYS_mq_timedsend },
+        { "mq_timedreceive", SYS_mq_timedreceive },
+        { "mq_notify", SYS_mq_notify },
+        { "mq_getsetattr", SYS_mq_getsetattr },
+        { "execve", SYS_execve },
+        { "execveat", SYS_execveat },
+        { "personality", SYS_personality },
+        { "open_tree", SYS_open_tree },
+        { "open_tree_attr", 467 },
+        { "settimeofday", SYS_settimeofday },
+        { "clock_settime", SYS_clock_settime },
+        { "clock_adjtime", SYS_clock_adjtime },
+        { "adjtimex", SYS_adjtimex },
+};
+
+static bool is_refused(long number) {
+        return syscall(number, -1L, -1L, -1L, -1L, -1L, -1L) < 0 && errno == EPERM;
+}
+
+static int count_refused(struct fixture *fixture) {
+        int n = 0;
+
+        (void)fixture;
+        for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); ++i)
+                n += is_refused(calls[i].number);
+        return n;
+}
+
+static int count_not_refused(struct fixture *fixture) {
+        int n = 0;
+
+        (void)fixture;
+        for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); ++i) {
+                if (is_refused(calls[i].number))
+                        continue;
+                fprintf(stderr, "%s is not refused\n", calls[i].name);
+                n++;
+        }
+        return n;
+}
+
+START_TEST(calls_are_refused_whatever_they_say) {
+        ck_assert_int_eq(run(NULL, count_refused, false), 0);
+        ck_assert_int_eq(run(NULL, count_not_refused, true), 0);
+}
+END_TEST
+
+/* ---- calls that are not known yet ---- */
+
+static void fail_calls(const int *numbers, size_t n_numbers, int error) {
+        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+
+        REQUIRE(filter);
+        for (size_t i = 0; i < n_numbers; ++i)
+                REQUIRE(seccomp_rule_add(filter, SCMP_ACT_ERRNO((uint32_t)error), numbers[i], 0) == 0);
+        REQUIRE(seccomp_load(filter) == 0);
+        seccomp_release(filter);
+}
+
+static const int later_calls[] = { 471, 500, 1023, 1024, 0x3fffffff };
+
+/* Plays a kernel that knows them. */
+static void invent_calls(struct fixture *fixture) {
+        (void)fixture;
+        fail_calls(later_calls, sizeof(later_calls) / sizeof(later_calls[0]), EDOM);
+}
+
+static int call_later_calls(struct fixture *fixture) {
+        int first = 0;
+
+        (void)fixture;
+        for (size_t i = 0; i < sizeof(later_calls) / sizeof(later_calls[0]); ++i) {
+                int error = result(syscall(later_calls[i]));
+
+                REQUIRE(first == 0 || error == first);
+                first = error;
+        }
+        return first;
+}
+
+START_TEST(calls_of_later_kernels_do_not_exist) {
+        ck_assert_int_eq(run(invent_calls, call_later_calls, false), EDOM);
+        ck_assert_int_eq(run(invent_calls, call_later_calls, true), ENOSYS);
+}
+END_TEST
+
+/* ---- an older kernel ---- */
+
+#ifdef __x86_64__
+static void answer_abi(int signal, siginfo_t *info, void *data) {
+        ucontext_t *context = data;
+
+        (void)signal;
+        (void)info;
+        context->uc_mcontext.gregs[REG_RAX] = 2;
+}
+
+/* Plays a kernel whose Landlock does not know truncation: its ABI, which is asked for by a flag, is 2. */
+static void age_landlock(struct fixture *fixture) {
+        struct sigaction action = { .sa_sigaction = answer_abi, .sa_flags = SA_SIGINFO };
+        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+
+        (void)fixture;
+        REQUIRE(filter && sigaction(SIGSYS, &action, NULL) == 0);
+        REQUIRE(seccomp_rule_add(filter, SCMP_ACT_TRAP, SCMP_SYS(landlock_create_ruleset), 1,
+                                 SCMP_A2(SCMP_CMP_EQ, 1, 0)) == 0);
+        REQUIRE(seccomp_load(filter) == 0);
+        seccomp_release(filter);
+}
+
+static int open_with(const char *folder, int flags) {
+        char path[128];
+
+        (void)snprintf(path, sizeof(path), "%s/file", folder);
+        return result(openat(AT_FDCWD, path, flags | O_CLOEXEC));
+}
+
+static int truncate_by_reading(struct fixture *fixture) {
+        return open_with(fixture->readable, O_RDONLY | O_TRUNC);
+}
+
+static int truncate_by_neither(struct fixture *fixture) {
+        return open_with(fixture->readable, O_ACCMODE | O_TRUNC);
+}
+
+static int open_by_structure(struct fixture *fixture) {
+        struct {
+                uint64_t flags, mode, resolve;
+        } how = { O_RDONLY | O_TRUNC, 0, 0 };
+
+        return result(syscall(SYS_openat2, AT_FDCWD, fixture->readable, &how, sizeof(how)));
+}
+
+static int truncate_by_writing(struct fixture *fixture) {
+        REQUIRE(open_with(fixture->readable, O_RDONLY) == WORKED);
+        return open_with(fixture->writable, O_WRONLY | O_TRUNC);
+}
+
+START_TEST(an_older_kernel_truncates_nothing_that_is_read) {
+        ck_assert_int_eq(run(age_landlock, truncate_by_reading, false), WORKED);
+        ck_assert_int_eq(run(age_landlock, truncate_by_reading, true), EPERM);
+        ck_assert_int_eq(run(age_landlock, truncate_by_neither, false), WORKED);
+        ck_assert_int_eq(run(age_landlock, truncate_by_neither, true), EPERM);
+        ck_assert_int_eq(run(age_landlock, open_by_structure, false), EISDIR);
+        ck_assert_int_eq(run(age_landlock, open_by_structure, true), ENOSYS);
+        ck_assert_int_eq(run(age_landlock, truncate_by_writing, true), WORKED);
+        ck_assert_int_eq(run(NULL, truncate_by_reading, true), EACCES);
+        ck_assert_int_eq(run(NULL, truncate_by_neither, true), EACCES);
+}
+END_TEST
+#endif
 
 /* What the walls are made of depends on the kernel: this one needs Landlock's ABI 6. */
 static int signal_parent_if_scoped(struct fixture *fixture) {
@@ -576,20 +960,49 @@ static void *try_socket(void *data) {
         return NULL;
 }
 
-static int socket_in_early_thread(struct fixture *fixture) {
+static int socket_in_early_thread(struct fixture *fixture, void (*lock)(struct fixture *)) {
         struct early_thread thread = { .result = -1 };
         pthread_t id;
 
         REQUIRE(pipe2(thread.go, O_CLOEXEC) == 0);
         REQUIRE(pthread_create(&id, NULL, try_socket, &thread) == 0);
-        REQUIRE(lock_down(fixture) > 0);
+        lock(fixture);
         REQUIRE(write(thread.go[1], "x", 1) == 1);
         REQUIRE(pthread_join(id, NULL) == 0);
         return thread.result;
 }
 
-START_TEST(threads_that_exist_are_locked_down) {
-        ck_assert_int_eq(run(NULL, socket_in_early_thread, false), EPERM);
+/* Landlock stands around this thread only, so that none of its walls is told of. */
+static void lock_down_what_can_be(struct fixture *fixture) {
+        struct nb_lockdown_options options = NB_LOCKDOWN_OPTIONS_INIT;
+        char path[128];
+
+        options.flags = NB_LOCKDOWN_BEST_EFFORT;
+        REQUIRE(nb_lockdown(&options) == NB_WALL_SECCOMP);
+        (void)snprintf(path, sizeof(path), "%s/file", fixture->hidden);
+        REQUIRE(open(path, O_RDONLY | O_CLOEXEC) < 0 && errno == EACCES);
+}
+
+/* Nothing has been done when it is refused, and the next call, alone, goes through. */
+static void be_busy(struct fixture *fixture) {
+        REQUIRE(lock_down(fixture) == -EBUSY);
+        REQUIRE(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 0);
+        REQUIRE(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0);
+}
+
+static int lock_down_beside_thread(struct fixture *fixture) {
+        return socket_in_early_thread(fixture, lock_down_what_can_be);
+}
+
+static int be_busy_beside_thread(struct fixture *fixture) {
+        int error = socket_in_early_thread(fixture, be_busy);
+
+        return error == WORKED && lock_down(fixture) < 0 ? SETUP_FAILED : error;
+}
+
+START_TEST(threads_that_exist_are_an_error_unless_best_effort) {
+        ck_assert_int_eq(run(NULL, be_busy_beside_thread, false), WORKED);
+        ck_assert_int_eq(run(NULL, lock_down_beside_thread, false), EPERM);
 }
 END_TEST
 
@@ -683,6 +1096,7 @@ static int pass_descriptors(struct fixture *fixture) {
 
 static int use_files(struct fixture *fixture) {
         char path[128], other[128];
+        struct stat status;
         int fd;
 
         (void)snprintf(path, sizeof(path), "%s/file", fixture->readable);
@@ -697,7 +1111,10 @@ static int use_files(struct fixture *fixture) {
         fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         MUST(fd >= 0 && write(fd, "text", 4) == 4 && ftruncate(fd, 2) == 0 && close(fd) == 0);
         MUST(mkdir(other, 0700) == 0 && rmdir(other) == 0);
-        MUST(rename(path, other) == 0 && truncate(other, 0) == 0 && unlink(other) == 0);
+        MUST(rename(path, other) == 0);
+        fd = open(other, O_WRONLY | O_TRUNC | O_CLOEXEC);
+        MUST(fd >= 0 && futimens(fd, NULL) == 0 && fstat(fd, &status) == 0 && status.st_size == 0 && close(fd) == 0);
+        MUST(unlink(other) == 0);
         return 0;
 }
 
@@ -720,8 +1137,34 @@ static int run_code(void) {
         return 0;
 }
 
+static void ignore_signal(int signal) {
+        (void)signal;
+}
+
+static void *signal_itself(void *data) {
+        bool *worked = data;
+
+        *worked = raise(SIGUSR1) == 0 && pthread_kill(pthread_self(), SIGUSR1) == 0 && kill(getpid(), SIGUSR1) == 0;
+        return NULL;
+}
+
+static int use_signals(void) {
+        struct sigaction action = { .sa_handler = ignore_signal };
+        bool in_thread = false, here = false;
+        pthread_t thread;
+
+        MUST(sigaction(SIGUSR1, &action, NULL) == 0);
+        MUST(pthread_create(&thread, NULL, signal_itself, &in_thread) == 0 && pthread_join(thread, NULL) == 0);
+        (void)signal_itself(&here);
+        MUST(in_thread && here);
+        MUST(syscall(SYS_tkill, getpid(), SIGUSR1) == 0);
+        return 0;
+}
+
 static int use_process(void) {
         struct timespec time;
+        struct rlimit limit;
+        cpu_set_t processors;
         pthread_t thread;
         pid_t child;
         int status;
@@ -731,6 +1174,9 @@ static int use_process(void) {
         MUST(clock_gettime(CLOCK_MONOTONIC, &time) == 0 && clock_gettime(CLOCK_REALTIME, &time) == 0);
         MUST(clock_nanosleep(CLOCK_MONOTONIC, 0, &(struct timespec){ .tv_nsec = 1 }, NULL) == 0);
         MUST(getrandom(&byte, 1, 0) == 1);
+        MUST(getrlimit(RLIMIT_NOFILE, &limit) == 0 && setrlimit(RLIMIT_NOFILE, &limit) == 0);
+        MUST(sched_getaffinity(0, sizeof(processors), &processors) == 0);
+        MUST(sched_setaffinity(0, sizeof(processors), &processors) == 0);
         child = fork();
         MUST(child >= 0);
         if (child == 0)
@@ -742,7 +1188,7 @@ static int use_process(void) {
 static int use_all(struct fixture *fixture) {
         int fd;
 
-        if (set_options(fixture) || pass_descriptors(fixture) || use_files(fixture) || use_process())
+        if (set_options(fixture) || pass_descriptors(fixture) || use_files(fixture) || use_process() || use_signals())
                 return 1;
         MUST(fcntl(fixture->listener, F_SETFL, O_NONBLOCK) == 0);
         fd = accept4(fixture->listener, NULL, NULL, SOCK_CLOEXEC);
@@ -753,6 +1199,44 @@ static int use_all(struct fixture *fixture) {
 START_TEST(what_a_host_needs_goes_on_working) {
         ck_assert_int_eq(run(NULL, use_all, false), 0);
         ck_assert_int_eq(run(NULL, use_all, true), 0);
+}
+END_TEST
+
+static void *abort_here(void *data) {
+        (void)data;
+        abort();
+}
+
+static int abort_in_thread(struct fixture *fixture) {
+        struct sigaction action = { .sa_handler = SIG_DFL };
+        pthread_t thread;
+
+        (void)fixture;
+        REQUIRE(sigaction(SIGABRT, &action, NULL) == 0);
+        REQUIRE(setrlimit(RLIMIT_CORE, &(struct rlimit){ 0 }) == 0);
+        REQUIRE(pthread_create(&thread, NULL, abort_here, NULL) == 0);
+        (void)pthread_join(thread, NULL);
+        return WORKED;
+}
+
+START_TEST(abort_in_a_thread_ends_the_process) {
+        ck_assert_int_eq(run(NULL, abort_in_thread, false), KILLED_BY_SIGABRT);
+        ck_assert_int_eq(run(NULL, abort_in_thread, true), KILLED_BY_SIGABRT);
+}
+END_TEST
+
+/* The header says that these are not covered: who needs them is WASI. */
+static int touch_elsewhere(struct fixture *fixture) {
+        struct stat status;
+        char path[128];
+
+        (void)hidden_file(fixture, path);
+        REQUIRE(stat(path, &status) == 0 && access(path, R_OK) == 0);
+        return result(utimensat(AT_FDCWD, path, NULL, 0));
+}
+
+START_TEST(times_and_status_are_the_hole_that_is_documented) {
+        ck_assert_int_eq(run(NULL, touch_elsewhere, true), WORKED);
 }
 END_TEST
 
@@ -898,6 +1382,44 @@ START_TEST(a_kernel_without_landlock_is_an_error_unless_best_effort) {
 }
 END_TEST
 
+/* Plays a machine where /proc is not mounted, as far as nb_lockdown() looks there. */
+static void hide_proc(struct fixture *fixture) {
+        static const int calls_of_stat[] = { SCMP_SYS(stat), SCMP_SYS(newfstatat), SCMP_SYS(statx) };
+
+        (void)fixture;
+        fail_calls(calls_of_stat, sizeof(calls_of_stat) / sizeof(calls_of_stat[0]), ENOENT);
+}
+
+/* And a container that does not let one ask in the other way. */
+static void hide_threads(struct fixture *fixture) {
+        hide_proc(fixture);
+        fail_calls((const int[]){ SCMP_SYS(unshare) }, 1, EPERM);
+}
+
+static void *wait_for_end(void *data) {
+        char byte;
+
+        (void)!read(*(int *)data, &byte, 1);
+        return NULL;
+}
+
+static int strict_beside_thread(struct fixture *fixture) {
+        pthread_t thread;
+        int ends[2];
+
+        (void)fixture;
+        REQUIRE(pipe2(ends, O_CLOEXEC) == 0);
+        REQUIRE(pthread_create(&thread, NULL, wait_for_end, &ends[0]) == 0);
+        return with_options(NULL); /* the thread ends with the process */
+}
+
+START_TEST(threads_are_counted_without_proc) {
+        ck_assert_int_eq(run(hide_proc, strict, false), WORKED);
+        ck_assert_int_eq(run(hide_proc, strict_beside_thread, false), EBUSY);
+        ck_assert_int_eq(run(hide_threads, strict, false), EBUSY);
+}
+END_TEST
+
 static int count_fds(void) {
         int n = 0;
 
@@ -927,11 +1449,19 @@ int main(void) {
         tcase_add_loop_test(tcase, escape_works_without_the_walls_and_not_behind_them, 0,
                             (int)(sizeof(escapes) / sizeof(escapes[0])));
         tcase_add_test(tcase, signals_stay_inside);
-        tcase_add_test(tcase, threads_that_exist_are_locked_down);
+        tcase_add_test(tcase, calls_are_refused_whatever_they_say);
+        tcase_add_test(tcase, calls_of_later_kernels_do_not_exist);
+#ifdef __x86_64__
+        tcase_add_test(tcase, an_older_kernel_truncates_nothing_that_is_read);
+#endif
+        tcase_add_test(tcase, threads_that_exist_are_an_error_unless_best_effort);
         tcase_add_test(tcase, what_a_host_needs_goes_on_working);
+        tcase_add_test(tcase, abort_in_a_thread_ends_the_process);
+        tcase_add_test(tcase, times_and_status_are_the_hole_that_is_documented);
         tcase_add_test(tcase, sendmsg_with_an_address_is_the_hole_that_is_documented);
         tcase_add_loop_test(tcase, options_are_checked, 0, (int)(sizeof(results) / sizeof(results[0])));
         tcase_add_test(tcase, a_kernel_without_landlock_is_an_error_unless_best_effort);
+        tcase_add_test(tcase, threads_are_counted_without_proc);
         tcase_add_test(tcase, no_descriptor_is_left_open);
         suite_add_tcase(suite, tcase);
         runner = srunner_create(suite);

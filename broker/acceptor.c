@@ -223,10 +223,11 @@ static void ready(struct watch *watch, uint32_t events) {
  */
 static void acknowledge(struct acceptor *acceptor, uint64_t accepted) {
         uint64_t unread = endpoint_unread_max(&acceptor->control->endpoint);
+        uint64_t confirmed = unread < acceptor->sent ? acceptor->sent - unread : 0;
         uint64_t total = acceptor->acknowledged + accepted;
 
-        if (total > acceptor->sent - (unread < acceptor->sent ? unread : acceptor->sent))
-                total = acceptor->sent - (unread < acceptor->sent ? unread : acceptor->sent);
+        if (total > confirmed)
+                total = confirmed;
         if (total <= acceptor->acknowledged)
                 return;
         account_release(&acceptor->control->grant->tenant->account, ACCOUNT_IN_FLIGHT,

@@ -30,6 +30,16 @@ int nb_channel_pair(int ret[static 2]) {
         return 0;
 }
 
+int nb_channel_check(int fd) {
+        socklen_t size = sizeof(int);
+        int domain, type;
+
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
+            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
+                return -errno;
+        return domain == AF_UNIX && type == SOCK_SEQPACKET ? 0 : -EINVAL;
+}
+
 int nb_channel_send(int fd, const void *message, size_t length, const int *fds, size_t n_fds) {
         struct iovec iov = { .iov_base = (void *)message, .iov_len = length };
         struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };

@@ -34,6 +34,9 @@ void nb_channel_fds_close(struct nb_channel_fds *fds);
  */
 int nb_channel_pair(int ret[static 2]);
 
+/** Whether `fd` can be a channel. @return 0; -EINVAL for a socket of another kind; -ENOTSOCK or -EBADF */
+int nb_channel_check(int fd);
+
 /**
  * Sends one message without waiting and without SIGPIPE. `fds` are borrowed: the kernel duplicates them.
  * @return 0; -EAGAIN when the peer does not read; -EPIPE or -ECONNRESET when it is gone; -EMSGSIZE over the

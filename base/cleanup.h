@@ -36,6 +36,22 @@ static inline int nb_fd_prepare(int fd) {
         return 0;
 }
 
+/**
+ * Opens /dev/null for each of 0 to 2 that is closed. A program started without standard streams would give their numbers to
+ * sockets, and then print into those. @return 0 or -errno
+ */
+static inline int nb_fds_ensure_standard(void) {
+        int fd;
+
+        do
+                fd = open("/dev/null", O_RDWR | O_NOCTTY);
+        while (fd >= 0 && fd <= STDERR_FILENO);
+        if (fd < 0)
+                return -errno;
+        (void)nb_fd_close(fd);
+        return 0;
+}
+
 /** Closes every descriptor of an array; for those that came with a frame and are not wanted. */
 static inline void nb_fds_close(const int *fds, size_t n_fds) {
         for (size_t i = 0; i < n_fds; ++i)

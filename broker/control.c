@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/control.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,22 +57,20 @@ static int refuse_errno(struct endpoint *endpoint, const struct grant *grant, co
 }
 
 /* Refuses for a cause that is no rule's, with a record. */
-static int refuse_recorded(struct control *control, const char *verb, const char *asked, enum nb_wasi_errno error,
-                           const char *reason) {
-        decision_record_refusal(session_of(control), control->grant, verb, asked, reason);
-        return endpoint_refuse(&control->endpoint, error, reason);
+static int refuse(struct endpoint *endpoint, const struct grant *grant, const char *verb, const char *asked,
+                  enum nb_wasi_errno error, const char *reason) {
+        decision_record_refusal(endpoint->session, grant, verb, asked, reason);
+        return endpoint_refuse(endpoint, error, reason);
 }
 
+static int refuse_recorded(struct control *control, const char *verb, const char *asked, enum nb_wasi_errno error,
+                           const char *reason) {
+        return refuse(&control->endpoint, control->grant, verb, asked, error, reason);
+}
+
+/* A grant that the policy no longer has is denied by decide(), whatever the family. */
 static bool family_fits(const struct grant *grant, sa_family_t family) {
-        switch (grant->policy ? grant->policy->family : POLICY_FAMILY_IP) {
-        case POLICY_FAMILY_IPV4:
-                return family == AF_INET;
-        case POLICY_FAMILY_IPV6:
-                return family == AF_INET6;
-        case POLICY_FAMILY_IP:
-                return true;
-        }
-        return false;
+        return !grant->policy || policy_family_includes(grant->policy->family, family);
 }
 
 /* An IPv6 wildcard serves IPv4 too only where the policy grants both wildcards. */
@@ -87,34 +84,32 @@ static bool wants_dual_stack(const struct control *control, const struct nb_addr
         return verdict.allowed;
 }
 
-/* A socket bound to `bind`, which gets the port that the kernel chose. */
+/* A socket bound to `bind`, which gets the port that the kernel chose; it is untouched on failure. */
 static int new_bound_socket(const struct control *control, struct nb_address *bind) {
         NB_CLEANUP_FD int fd = socket_new_stream(bind->ip.family);
+        struct nb_address bound = *bind;
         struct policy_verdict verdict;
         int r;
 
         if (fd < 0)
                 return fd;
-        r = socket_bind(fd, bind, wants_dual_stack(control, bind));
+        r = socket_bind(fd, &bound, wants_dual_stack(control, bind));
         if (r < 0)
                 return r;
         /* What was judged may have left the port open; what the kernel chose may be one that a Deny rule names. */
-        decide_again(control->grant, POLICY_LISTEN, bind, &verdict);
-        return verdict.allowed ? nb_steal_fd(&fd) : -EACCES;
+        decide_again(control->grant, POLICY_LISTEN, &bound, &verdict);
+        if (!verdict.allowed)
+                return -EACCES;
+        *bind = bound;
+        return nb_steal_fd(&fd);
 }
 
-static struct control *control_free(struct control *control) {
-        if (!control)
-                return NULL;
-        control->connector = connector_free(control->connector);
-        control->acceptor = acceptor_free(control->acceptor);
-        control->socket_fd = nb_fd_close(control->socket_fd);
-        set_state(control, CONTROL_IDLE);
-        account_release(account_of(control), ACCOUNT_CONTROLS, 1);
-        free(control);
-        return NULL;
+/* Such an address binds nothing before the control is used. */
+static bool is_open_address(const struct nb_address *address) {
+        return nb_ip_is_unspecified(&address->ip) && address->port == 0;
 }
 
+/* Ends what the control does; what it has pushed stays charged. */
 static void control_endpoint_stop(struct endpoint *endpoint) {
         struct control *control = nb_container_of(endpoint, struct control, endpoint);
 
@@ -122,8 +117,17 @@ static void control_endpoint_stop(struct endpoint *endpoint) {
         control->socket_fd = nb_fd_close(control->socket_fd);
         if (control->acceptor)
                 acceptor_stop(control->acceptor);
-        if (control->state == CONTROL_CONNECTING)
-                set_state(control, CONTROL_IDLE);
+        set_state(control, CONTROL_IDLE);
+}
+
+static struct control *control_free(struct control *control) {
+        if (!control)
+                return NULL;
+        control_endpoint_stop(&control->endpoint);
+        control->acceptor = acceptor_free(control->acceptor);
+        account_release(account_of(control), ACCOUNT_CONTROLS, 1);
+        free(control);
+        return NULL;
 }
 
 static void control_endpoint_free(struct endpoint *endpoint) {
@@ -163,7 +167,7 @@ static int control_new(struct grant *grant, const struct nb_address *bind, uint6
         control->state = CONTROL_IDLE;
         control->rights_base = rights_base;
         control->bind = *bind;
-        control->bind_is_open = nb_ip_is_unspecified(&bind->ip) && bind->port == 0;
+        control->bind_is_open = is_open_address(bind);
         control->socket_fd = -1;
         if (!control->bind_is_open) {
                 control->socket_fd = new_bound_socket(control, &control->bind);
@@ -203,7 +207,7 @@ static int answer_opened(struct endpoint *protocol, const struct control *contro
 /* Whether the policy lets the session bind there; an open address binds nothing, and is judged when it is used. */
 static bool bind_is_granted(const struct endpoint *protocol, const struct grant *grant, const struct nb_address *bind,
                             const char *asked, struct policy_verdict *ret) {
-        if (nb_ip_is_unspecified(&bind->ip) && bind->port == 0)
+        if (is_open_address(bind))
                 return true;
         decide(protocol->session, grant, POLICY_LISTEN, bind, asked, ret);
         return ret->allowed;
@@ -211,8 +215,7 @@ static bool bind_is_granted(const struct endpoint *protocol, const struct grant 
 
 static int refuse_open(struct endpoint *protocol, const struct grant *grant, const Nb__Open *open,
                        enum nb_wasi_errno error, const char *reason) {
-        decision_record_refusal(protocol->session, grant, "open", open->address, reason);
-        return endpoint_refuse(protocol, error, reason);
+        return refuse(protocol, grant, "open", open->address, error, reason);
 }
 
 int control_open(struct endpoint *protocol, struct grant *grant, uint64_t rights_cap, const Nb__Open *open) {

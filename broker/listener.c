@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
+#include "base/channel.h"
 #include "base/cleanup.h"
 #include "base/list.h"
 #include "broker/broker.h"
@@ -186,20 +187,18 @@ int listener_new_path(struct broker *broker, const char *path) {
         return serve(broker, nb_steal_fd(&fd), nb_steal_ptr(copy));
 }
 
-static bool is_listening_seqpacket(int fd) {
-        int domain = 0, type = 0, listening = 0;
+static bool is_listening(int fd) {
         socklen_t length = sizeof(int);
+        int listening = 0;
 
-        return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX &&
-               getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET &&
-               getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening != 0;
+        return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening != 0;
 }
 
 int listener_new_fd(struct broker *broker, int fd_consumed) {
         NB_CLEANUP_FD int fd = fd_consumed;
         int r;
 
-        if (!is_listening_seqpacket(fd))
+        if (nb_channel_check(fd) < 0 || !is_listening(fd))
                 return -EINVAL;
         r = nb_fd_prepare(fd);
         if (r < 0)

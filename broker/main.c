@@ -7,10 +7,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
+#include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/broker.h"
 #include "broker/listener.h"
@@ -24,19 +24,6 @@ static void cleanup_broker(struct broker **broker) {
 
 static void cleanup_policy(struct policy **policy) {
         *policy = policy_free(*policy);
-}
-
-/* A daemon started without standard streams would give their numbers to sockets, and then print into those. */
-static int ensure_standard_streams(void) {
-        int fd;
-
-        do
-                fd = open("/dev/null", O_RDWR | O_NOCTTY);
-        while (fd >= 0 && fd <= 2);
-        if (fd < 0)
-                return -errno;
-        nb_fd_close(fd);
-        return 0;
 }
 
 static int open_audit(const struct nb_log *log, const char *path, int *ret_fd) {
@@ -83,17 +70,9 @@ static int take_path(struct broker *broker, const char *path) {
         return r;
 }
 
-static bool is_seqpacket(int fd) {
-        int type = 0, domain = 0;
-        socklen_t length = sizeof(int);
-
-        return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_SEQPACKET &&
-               getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX;
-}
-
 static int take_session(struct broker *broker, int fd) {
         struct session_identity identity = { .inherited = true, .uid = getuid(), .pid = getppid() };
-        int r = is_seqpacket(fd) ? nb_fd_prepare(fd) : -ENOTSOCK;
+        int r = nb_channel_check(fd) < 0 ? -ENOTSOCK : nb_fd_prepare(fd);
 
         if (r == 0)
                 r = session_new(broker, fd, &identity);
@@ -166,7 +145,7 @@ int main(int argc, char **argv) {
         struct nb_log log;
         int r;
 
-        if (ensure_standard_streams() < 0)
+        if (nb_fds_ensure_standard() < 0)
                 return EX_OSERR;
         (void)signal(SIGPIPE, SIG_IGN);
 

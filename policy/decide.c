@@ -148,8 +148,8 @@ static void set_remedy(struct question *q) {
 
 /* ---- the steps: each returns whether it answered the question ---- */
 
-static bool family_names(enum policy_family family, sa_family_t wanted) {
-        return family == POLICY_FAMILY_IP || (family == POLICY_FAMILY_IPV4) == (wanted == AF_INET);
+bool policy_family_includes(enum policy_family family, sa_family_t address_family) {
+        return family == POLICY_FAMILY_IP || (family == POLICY_FAMILY_IPV4) == (address_family == AF_INET);
 }
 
 static bool refuse_impossible(struct question *q) {
@@ -159,7 +159,7 @@ static bool refuse_impossible(struct question *q) {
         for (size_t i = 0; i < n_used_forms(q); ++i) {
                 const struct nb_ip *form = &q->forms[i];
 
-                if (family_names(q->protocol->family, form->family))
+                if (policy_family_includes(q->protocol->family, form->family))
                         continue;
                 return refuse(q, NULL, "[Protocol %s] (%s) has Family=%s, and this is %s%s", q->protocol->name,
                               place(q->protocol->file, q->protocol->line).text,

@@ -118,6 +118,9 @@ struct policy_verdict {
         char remedy[128];
 };
 
+/** Whether a protocol of that family can name addresses of AF_INET or AF_INET6. */
+bool policy_family_includes(enum policy_family family, sa_family_t address_family);
+
 /** @return an empty policy owned by the caller, or NULL without memory. */
 struct policy *policy_new(void);
 

@@ -7,7 +7,6 @@
  * that was not written by us is looked at: compiling it is parsing a stranger's file.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,14 +27,10 @@
  * give that number to the session's channel, and the guest would read it; what its parent left open is not the guest's.
  */
 static int settle_descriptors(void) {
-        int fd;
+        int r = nb_fds_ensure_standard();
 
-        do
-                fd = open("/dev/null", O_RDWR | O_NOCTTY);
-        while (fd >= 0 && fd <= STDERR_FILENO);
-        if (fd < 0)
-                return -errno;
-        nb_fd_close(fd);
+        if (r < 0)
+                return r;
         /* A kernel without it (before 5.9) leaves them open, out of the guest's reach as long as it is inside its engine. */
         (void)close_range(STDERR_FILENO + 1, ~0U, 0);
         return 0;

@@ -50,14 +50,10 @@ static bool option_text_is_valid(const char *text, size_t max) {
 
 /* A channel that keeps no message borders, or no descriptors, would be misread. */
 static int check_channel(int fd) {
-        int domain, type;
-        socklen_t size = sizeof(int);
+        int r = nb_channel_check(fd);
 
-        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0 ||
-            getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0)
-                return -errno;
-        if (domain != AF_UNIX || type != SOCK_SEQPACKET)
-                return -EINVAL;
+        if (r < 0)
+                return r;
         return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
 }
 

@@ -23,7 +23,9 @@ static const char *verb_name(enum policy_verb verb) {
 void decide_again(const struct grant *grant, enum policy_verb verb, const struct nb_address *address,
                   struct policy_verdict *ret) {
         if (grant->policy) {
-                policy_decide(grant->policy, verb, address, ret);
+                const struct nb_socket_address socket_address = nb_socket_address_of_ip(address);
+
+                policy_decide(grant->policy, verb, &socket_address, ret);
                 return;
         }
         *ret = (struct policy_verdict){ .allowed = false };

@@ -316,8 +316,8 @@ static void decide_grant(struct question *q) {
                 refuse_no_rule(q);
 }
 
-void policy_decide(const struct policy_protocol *protocol, enum policy_verb verb, const struct nb_address *address,
-                   struct policy_verdict *ret) {
+static void decide_ip(const struct policy_protocol *protocol, enum policy_verb verb, const struct nb_address *address,
+                      struct policy_verdict *ret) {
         struct question q = {
                 .protocol = protocol,
                 .verb = verb,
@@ -344,4 +344,13 @@ void policy_decide(const struct policy_protocol *protocol, enum policy_verb verb
                 decide_wildcard(&q);
         else
                 decide_grant(&q);
+}
+
+void policy_decide(const struct policy_protocol *protocol, enum policy_verb verb,
+                   const struct nb_socket_address *address, struct policy_verdict *ret) {
+        if (address->family != AF_UNIX) {
+                decide_ip(protocol, verb, &address->ip, ret);
+                return;
+        }
+        *ret = (struct policy_verdict){ .reason = "Unix sockets are not granted by this version" };
 }

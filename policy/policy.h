@@ -15,22 +15,32 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/address.h"
+#include "base/socket_address.h"
 
-/** The protocols of a tenant travel as descriptors of one Welcome, so there are no more than NB_CHANNEL_FDS_MAX. */
+/** Protocols and preopened sockets of a tenant travel as descriptors of one Welcome: together there are no more than NB_CHANNEL_FDS_MAX. */
 #define POLICY_PROTOCOLS_MAX 64
+
+/** The mode of the sockets that are bound to paths, without `SocketMode=`; systemd.socket(5)'s. */
+#define POLICY_SOCKET_MODE_DEFAULT 0666
 
 /** What `Family=` says: which addresses a protocol can name. */
 enum policy_family {
         POLICY_FAMILY_IP, /* IPv4 and IPv6 */
         POLICY_FAMILY_IPV4,
         POLICY_FAMILY_IPV6,
+        POLICY_FAMILY_UNIX, /* paths and abstract names */
 };
 
 /** What `DataPath=` says: which descriptor may leave the broker (ARCHITECTURE.md). */
 enum policy_data_path {
         POLICY_DATA_PATH_UNSET, /* a load error unless the loader has a default */
         POLICY_DATA_PATH_DIRECT,
+};
+
+/** What `SocketTypes=` says, as bits; without it, streams only. */
+enum policy_socket_type {
+        POLICY_SOCKET_STREAM = 0x1,
+        POLICY_SOCKET_DGRAM = 0x2, /* never together with POLICY_FAMILY_UNIX */
 };
 
 /** What is to be done with an address. */
@@ -46,10 +56,24 @@ enum policy_rule_kind {
         POLICY_RULE_DENY,
 };
 
+/**
+ * Names of Unix sockets. A `*` stands for any bytes, none included, of one component of a path, or of an abstract name; a component that
+ * begins with a dot is matched by a pattern that begins with one only.
+ */
+struct policy_unix_pattern {
+        bool abstract;
+        char *text; /* the path, or what follows the `@`, with its stars */
+};
+
 struct policy_rule {
         enum policy_rule_kind kind;
-        struct nb_prefix prefix;
-        struct nb_port_range ports;
+        union {
+                struct {
+                        struct nb_prefix prefix;
+                        struct nb_port_range ports;
+                };
+                struct policy_unix_pattern pattern; /* of a protocol with POLICY_FAMILY_UNIX */
+        };
         char *text;       /* as written, for messages: "Connect=10.0.0.0/8:443" */
         const char *file; /* borrowed from the policy */
         unsigned line;
@@ -59,11 +83,27 @@ struct policy_protocol {
         char *name;
         enum policy_family family;
         enum policy_data_path data_path;
+        unsigned socket_types;       /* enum policy_socket_type */
         uint64_t connect_timeout_ms; /* ConnectTimeout=, default 30 s */
+        uint32_t socket_mode;        /* SocketMode=, of what is bound to a path */
         struct policy_rule *rules;   /* in the order of the file */
         size_t n_rules;
         const char *file;
         unsigned line; /* of the section header */
+};
+
+/**
+ * A socket that a guest is given at its start ([Preopen NAME]): a listener (`Listen=`), or a connection (`Connect=`).
+ *
+ * Its one address is its grant too: `protocol` has the name, the family and the rules (that one, and any Deny=), and whatever is asked for by
+ * the socket is decided by it as by any other protocol. Names of protocols and of preopened sockets are one space.
+ */
+struct policy_preopen {
+        struct policy_protocol protocol;
+        enum policy_verb verb; /* POLICY_LISTEN or POLICY_CONNECT */
+        enum policy_socket_type type;
+        struct nb_socket_address address;
+        bool nonblock; /* Nonblock=; by default yes for a listener, no for a connection */
 };
 
 /** A `User=` line: a name or a number, as text; the broker resolves names, for that is I/O. */
@@ -82,6 +122,8 @@ struct policy_tenant {
         size_t n_users;
         struct policy_protocol *protocols;
         size_t n_protocols;
+        struct policy_preopen *preopens; /* in the order of the file */
+        size_t n_preopens;
         const char *file;
         unsigned line;
 };
@@ -148,7 +190,7 @@ const char *policy_error_format(const struct policy_error *error, char *buffer, 
 /** @return the tenant of that name, or NULL. */
 const struct policy_tenant *policy_find_tenant(const struct policy *policy, const char *name);
 
-/** @return the protocol of that name, or NULL. */
+/** @return the protocol of that name, also that of a preopened socket; or NULL. */
 const struct policy_protocol *policy_find_protocol(const struct policy_tenant *tenant, const char *name);
 
 /**
@@ -165,11 +207,14 @@ const struct policy_protocol *policy_find_protocol(const struct policy_tenant *t
  * Ask again with what getsockname() reports after a bind to port 0: a Deny rule may name the port that the kernel chose.
  * To bind 0.0.0.0 or :: takes a rule for exactly that address, or one of length 0 from which no Deny rule takes any away.
  *
+ * A Unix socket is judged by its name as it stands: Deny patterns first, then the patterns that grant. A peer without a name is
+ * accepted. To look at what the name leads to is the broker's business (broker/unix_path.h).
+ *
  * @param protocol  borrowed; the verdict's rule points into it
  * @param address   what is to be connected to, bound, or who connected
  * @param ret       always filled in
  */
-void policy_decide(const struct policy_protocol *protocol, enum policy_verb verb, const struct nb_address *address,
-                   struct policy_verdict *ret);
+void policy_decide(const struct policy_protocol *protocol, enum policy_verb verb,
+                   const struct nb_socket_address *address, struct policy_verdict *ret);
 
 #endif

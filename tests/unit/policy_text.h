@@ -28,10 +28,10 @@ static inline struct policy *policy_of(const char *text) {
 
 /** Decides about an address as text, for the first protocol of the first tenant. */
 static inline struct policy_verdict decide(const struct policy *policy, enum policy_verb verb, const char *text) {
-        struct nb_address address;
+        struct nb_socket_address address;
         struct policy_verdict verdict;
 
-        ck_assert_msg(nb_address_parse(text, strlen(text), &address) == 0, "%s", text);
+        ck_assert_msg(nb_socket_address_parse(text, strlen(text), &address) == 0, "%s", text);
         policy_decide(&policy->tenants[0].protocols[0], verb, &address, &verdict);
         return verdict;
 }

@@ -910,7 +910,9 @@ static void check_remedy(const char *text, enum policy_verb verb, const struct n
         snprintf(longer, sizeof(longer), "%s%s\n", text, verdict->remedy);
         struct policy *policy = policy_of(longer);
 
-        policy_decide(&policy->tenants[0].protocols[0], verb, address, &again);
+        const struct nb_socket_address socket_address = nb_socket_address_of_ip(address);
+
+        policy_decide(&policy->tenants[0].protocols[0], verb, &socket_address, &again);
         ck_assert_msg(again.allowed, "%s: %s, but then %s, in\n%s", verdict->reason, verdict->remedy, again.reason,
                       longer);
         policy_free(policy);
@@ -943,11 +945,13 @@ START_TEST(abuse_12_13_14_21_decisions_are_the_oracles) {
                         struct policy_verdict verdict, reversed;
 
                         ck_assert_int_eq(nb_ip_parse(ip, strlen(ip), &address.ip), 0);
-                        policy_decide(protocol, verb, &address, &verdict);
+                        const struct nb_socket_address asked = nb_socket_address_of_ip(&address);
+
+                        policy_decide(protocol, verb, &asked, &verdict);
                         ck_assert_msg(verdict.allowed == oracle(protocol, verb, &address), "%s, in\n%s", verdict.reason,
                                       text);
                         reverse_rules(protocol);
-                        policy_decide(protocol, verb, &address, &reversed);
+                        policy_decide(protocol, verb, &asked, &reversed);
                         reverse_rules(protocol);
                         ck_assert_msg(verdict.allowed == reversed.allowed, "the order matters: %s", verdict.reason);
 

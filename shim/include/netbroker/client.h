@@ -56,6 +56,21 @@ enum nb_socket_type {
         NB_SOCKET_STREAM = 6,
 };
 
+/** What a preopened socket is. */
+enum nb_preopen_kind {
+        NB_PREOPEN_LISTENER = 1,
+        NB_PREOPEN_CONNECTION = 2,
+};
+
+/** A socket that the policy gives a guest at its start ([Preopen NAME]). */
+struct nb_preopen {
+        const char *name;
+        enum nb_preopen_kind kind;
+        enum nb_socket_type type;
+        const char *address; /* what to listen on or to connect to, as the policy has it */
+        uint32_t flags;      /* 0 or NB_NONBLOCK: the descriptor's as the guest finds it */
+};
+
 /** Flags of nb_open(). */
 #define NB_NONBLOCK 0x4u /* WASI's fdflags.nonblock: nb_accept() and nb_connect() do not wait */
 
@@ -114,6 +129,34 @@ NB_EXPORT struct nb_protocol *nb_session_protocol(struct nb_session *session, si
 /** @return the protocol of that name, borrowed from the session, or NULL. */
 NB_EXPORT struct nb_protocol *nb_session_find_protocol(struct nb_session *session, const char *name);
 
+/** @return how many preopened sockets the policy gives. */
+NB_EXPORT size_t nb_session_n_preopens(const struct nb_session *session);
+
+/** @return what the preopened socket at `index`, in the policy's order, is; borrowed from the session; NULL behind the last. */
+NB_EXPORT const struct nb_preopen *nb_session_preopen(const struct nb_session *session, size_t index);
+
+/**
+ * Lets each preopened socket listen or connect that does not yet, so that a guest finds it ready: one round trip each. The
+ * first that fails ends it; what was started before stays so, and a repeated call goes on there.
+ * @param ret_failed  the index of the one that failed; untouched on success; may be NULL
+ * @return 0, or a negative errno of nb_listen() or nb_connect()
+ */
+NB_EXPORT int nb_session_start_preopens(struct nb_session *session, size_t *ret_failed);
+
+/**
+ * Takes a preopened listener, which is started if it was not. There is one.
+ * @param ret  owned by the caller: nb_control_free()
+ * @return 0; -EINVAL when there is no listener at `index`; -EBUSY when it has been taken; a negative errno of nb_listen()
+ */
+NB_EXPORT int nb_preopen_take_listener(struct nb_session *session, size_t index, struct nb_control **ret);
+
+/**
+ * Takes a preopened connection, which is started if it was not. There is one.
+ * @param ret  owned by the caller: nb_connection_free()
+ * @return 0; -EINVAL when there is no connection at `index`; -EBUSY when it has been taken; a negative errno of nb_connect()
+ */
+NB_EXPORT int nb_preopen_take_connection(struct nb_session *session, size_t index, struct nb_connection **ret);
+
 /** @return why the policy last said no, borrowed until the next call on the session; "" where it hides it. */
 NB_EXPORT const char *nb_session_last_denial(const struct nb_session *session);
 
@@ -133,7 +176,8 @@ NB_EXPORT void nb_protocol_rights(const struct nb_protocol *protocol, uint64_t *
  * Makes a control: a socket in the broker, bound to `address`. One round trip, which is waited for whatever
  * the flags are. When it was interrupted and something else is asked for next, the first control is closed as
  * it comes.
- * @param address            "192.0.2.1:80", "[2001:db8::1]:80"; port 0 leaves the choice to the broker
+ * @param address            "192.0.2.1:80", "[2001:db8::1]:80"; port 0 leaves the choice to the broker. On a protocol of Unix
+ *                           sockets a path, "/run/app/s", an abstract name, "@app", or for a client the empty text.
  * @param length             of `address` in bytes
  * @param rights_base        what the control may do (WASI preview 1 bits); -NB_ENOTCAPABLE beyond the policy's
  * @param rights_inheriting  what can be derived from it
@@ -203,8 +247,11 @@ NB_EXPORT int nb_connect(struct nb_control *control, const char *address, size_t
 /** Closes the connection, and its stream if nobody has taken it. Takes NULL. @return NULL. */
 NB_EXPORT struct nb_connection *nb_connection_free(struct nb_connection *connection);
 
-/** @return the peer's address as text, borrowed. */
+/** @return the peer's address as text, borrowed; "" where the peer's Unix socket has no name. */
 NB_EXPORT const char *nb_connection_peer(const struct nb_connection *connection);
+
+/** @return the local address as the broker told it, borrowed; "" where getsockname() of the stream tells it, or it has none. */
+NB_EXPORT const char *nb_connection_local(const struct nb_connection *connection);
 
 /**
  * Takes the one stream of a connection that does not multiplex. No request: the stream is here already.

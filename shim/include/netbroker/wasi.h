@@ -2,12 +2,12 @@
 /*
  * libnetbroker's WASI side: what a guest sees, for any WebAssembly engine.
  *
- * A guest is a table of descriptors and the functions that take or yield one: module `networking`, and of
+ * A guest is a table of descriptors and the functions that take or yield one: modules `networking` and `networking_ext`, and of
  * wasi_snapshot_preview1 all fd_*, path_*, sock_* and poll_oneoff. A binding defines these as the guest's imports, in
  * front of the engine's own, and hands each call to nb_guest_call(). What concerns a file goes on to the engine's own
  * function of the same name, with the descriptors translated, so that files stay the engine's while the guest sees
  * one space of descriptors with the lowest free number first: 0 to 2, the preopened directories, the protocols of the policy in
- * its order, without a hole.
+ * its order, its preopened sockets in theirs, without a hole.
  *
  * Nothing that a guest passes makes a call trap or touch memory outside the guest's: it ends in an errno. What is passed
  * on to the engine keeps the engine's behaviour.
@@ -21,6 +21,7 @@
 #ifndef NETBROKER_WASI_H
 #define NETBROKER_WASI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,9 @@ extern "C" {
 
 /** The environment variable that tells a guest its protocols, as `name=descriptor` joined by colons. */
 #define NB_GUEST_PROTOCOLS_VARIABLE "NETWORKING_PROTOCOLS"
+
+/** The same for its preopened sockets. */
+#define NB_GUEST_PREOPENS_VARIABLE "NETWORKING_PREOPENS"
 
 /** The most parameters that a function of the table has. */
 #define NB_WASI_PARAMETERS_MAX 9
@@ -49,6 +53,7 @@ struct nb_guest_options {
         int stdio[3];          /* the host's descriptors behind the guest's 0 to 2, borrowed; -1: left to the engine */
         nb_wait_function wait; /* as in nb_session_options, which wants the same; NULL: ppoll() */
         void *wait_data;       /* passed to `wait` */
+        bool no_preopens;      /* leave the session's preopened sockets to another guest: each can be given once */
 };
 
 /**
@@ -66,8 +71,9 @@ struct nb_guest_options {
  * Makes a guest's descriptor table, with a descriptor for each protocol of the session.
  * @param options  borrowed; NULL for the defaults
  * @param ret      owned by the caller: nb_guest_free(), or a binding that consumes it
- * @return 0; -EINVAL for options that contradict each other or a limit; -EMFILE when there are more protocols and directories than
- *         max_descriptors; -ENOMEM.
+ * @return 0; -EINVAL for options that contradict each other or a limit; -EMFILE when there are more protocols, preopened sockets and directories
+ *         than max_descriptors; -ENOMEM; what nb_session_start_preopens() can return, which a host therefore calls before to know which
+ *         socket it was; -EBUSY when another guest has the preopened sockets.
  */
 NB_EXPORT int nb_guest_new(const struct nb_guest_options *options, struct nb_guest **ret);
 
@@ -81,9 +87,12 @@ NB_EXPORT struct nb_guest *nb_guest_free(struct nb_guest *guest);
  */
 NB_EXPORT const char *nb_guest_protocols(const struct nb_guest *guest);
 
+/** The same for NETWORKING_PREOPENS and the preopened sockets. @return borrowed from the guest; "" without any */
+NB_EXPORT const char *nb_guest_preopens(const struct nb_guest *guest);
+
 /** One function of the guest's interface; all return one i32, a WASI errno. */
 struct nb_wasi_function {
-        const char *module; /* "networking" or "wasi_snapshot_preview1" */
+        const char *module; /* "networking", "networking_ext" or "wasi_snapshot_preview1" */
         const char *name;   /* "fd_read" */
         const char *
                 parameters; /* a letter each: `l` is an i64, any other an i32. `d` is a descriptor, `r` points to where one is stored. */

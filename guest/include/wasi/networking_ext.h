@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * <wasi/networking_ext.h>: what the networking proposal of 2020 leaves out and programs need.
+ *
+ * Module `networking_ext` is netbroker's own. It tells the addresses of a descriptor, why the policy last said no, and gets and sets the
+ * options of a stream's socket that programs have a use for. Errors are those of <wasi/networking.h>.
+ */
+#ifndef WASI_NETWORKING_EXT_H
+#define WASI_NETWORKING_EXT_H
+
+#include <wasi/api.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** The environment variable that names the preopened sockets: `name=fd` pairs, joined by colons, as in `http=4:db=5`. */
+#define WASI_NETWORKING_PREOPENS_VARIABLE "NETWORKING_PREOPENS"
+
+/** Enough for the text of any address. */
+#define WASI_NETWORKING_ADDRESS_MAX 512
+
+/** Enough for any reason of a denial. */
+#define WASI_NETWORKING_REASON_MAX 1024
+
+/**
+ * The options of a stream. Their values are non-negative integers. Setting one takes the right fd_fdstat_set_flags.
+ */
+typedef uint32_t __wasi_networking_option_t;
+
+/** Read only: what went wrong with the socket since it was last asked, an errno of WASI; 0: nothing. POSIX SO_ERROR. */
+#define __WASI_NETWORKING_OPTION_ERROR ((__wasi_networking_option_t)1)
+/** 0 or 1: small writes are sent at once. RFC 9293 section 3.7.4, TCP_NODELAY. */
+#define __WASI_NETWORKING_OPTION_TCP_NODELAY ((__wasi_networking_option_t)2)
+/** 0 or 1: a silent peer is probed. POSIX SO_KEEPALIVE. */
+#define __WASI_NETWORKING_OPTION_KEEPALIVE ((__wasi_networking_option_t)3)
+/** Seconds of silence before the first probe, TCP_KEEPIDLE. */
+#define __WASI_NETWORKING_OPTION_TCP_KEEPIDLE ((__wasi_networking_option_t)4)
+/** Seconds between probes, TCP_KEEPINTVL. */
+#define __WASI_NETWORKING_OPTION_TCP_KEEPINTVL ((__wasi_networking_option_t)5)
+/** Probes before the connection is given up, TCP_KEEPCNT. */
+#define __WASI_NETWORKING_OPTION_TCP_KEEPCNT ((__wasi_networking_option_t)6)
+/** Milliseconds that data may stay unacknowledged before the connection is given up, 0: the system's choice. RFC 5482, TCP_USER_TIMEOUT. */
+#define __WASI_NETWORKING_OPTION_TCP_USER_TIMEOUT ((__wasi_networking_option_t)7)
+/** Bytes of the receive buffer; the host has a least and a most. POSIX SO_RCVBUF. */
+#define __WASI_NETWORKING_OPTION_RCVBUF ((__wasi_networking_option_t)8)
+/** Bytes of the send buffer; the host has a least and a most. POSIX SO_SNDBUF. */
+#define __WASI_NETWORKING_OPTION_SNDBUF ((__wasi_networking_option_t)9)
+
+#define WASI_NETWORKING_EXT_IMPORT_(name)                                                                              \
+        __attribute__((__import_module__("networking_ext"), __import_name__(name), __warn_unused_result__))
+
+/**
+ * The local address of a control, a connection or a stream as text, without a NUL.
+ * @param buffer      gets the text, if it fits
+ * @param ret_length  the text's length in bytes; also when it does not fit
+ * @return nametoolong: it does not fit; notconn: the stream of this connection is closed, and its address with it
+ */
+__wasi_errno_t __wasi_networking_local_address(__wasi_fd_t fd, char *buffer, __wasi_size_t buffer_len,
+                                               __wasi_size_t *ret_length) WASI_NETWORKING_EXT_IMPORT_("local_address");
+
+/**
+ * The remote address of a connection or a stream as text; the empty one for a Unix socket without a name.
+ * @return nametoolong: it does not fit; notconn: the descriptor is a control
+ */
+__wasi_errno_t __wasi_networking_remote_address(__wasi_fd_t fd, char *buffer, __wasi_size_t buffer_len,
+                                                __wasi_size_t *ret_length)
+        WASI_NETWORKING_EXT_IMPORT_("remote_address");
+
+/**
+ * Why the policy last refused this guest's session something; the empty text where nothing was refused, or the policy hides it.
+ * @return nametoolong: it does not fit
+ */
+__wasi_errno_t __wasi_networking_last_denial(char *buffer, __wasi_size_t buffer_len, __wasi_size_t *ret_length)
+        WASI_NETWORKING_EXT_IMPORT_("last_denial");
+
+/**
+ * Gets an option of a stream.
+ * @return inval: there is no such option; noprotoopt: this stream has not
+ */
+__wasi_errno_t __wasi_networking_get_option(__wasi_fd_t stream_fd, __wasi_networking_option_t option,
+                                            uint32_t *ret_value) WASI_NETWORKING_EXT_IMPORT_("get_option");
+
+/**
+ * Sets an option of a stream.
+ * @return inval: there is no such option, it is read only, or it cannot have that value; noprotoopt: this stream has it not;
+ *         notcapable: the right fd_fdstat_set_flags is missing
+ */
+__wasi_errno_t __wasi_networking_set_option(__wasi_fd_t stream_fd, __wasi_networking_option_t option, uint32_t value)
+        WASI_NETWORKING_EXT_IMPORT_("set_option");
+
+#undef WASI_NETWORKING_EXT_IMPORT_
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

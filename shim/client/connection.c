@@ -8,18 +8,22 @@
 #include "base/cleanup.h"
 
 struct nb_connection {
-        int stream_fd; /* owned; -1 when it has been taken */
-        char peer[];
+        int stream_fd;     /* owned; -1 when it has been taken */
+        const char *local; /* in `texts` */
+        char texts[];      /* the peer's address and the local one, each with its NUL */
 };
 
-int nb_connection_new(const char *peer, int stream_fd, struct nb_connection **ret) {
-        size_t size = strlen(peer) + 1;
-        struct nb_connection *connection = malloc(sizeof(*connection) + size);
+int nb_connection_new(const char *peer, const char *local, int stream_fd, struct nb_connection **ret) {
+        size_t peer_size = strlen(peer) + 1;
+        size_t local_size = strlen(local) + 1;
+        struct nb_connection *connection = malloc(sizeof(*connection) + peer_size + local_size);
 
         if (!connection)
                 return -ENOMEM;
         connection->stream_fd = stream_fd;
-        memcpy(connection->peer, peer, size);
+        memcpy(connection->texts, peer, peer_size);
+        memcpy(connection->texts + peer_size, local, local_size);
+        connection->local = connection->texts + peer_size;
         *ret = connection;
         return 0;
 }
@@ -33,7 +37,15 @@ struct nb_connection *nb_connection_free(struct nb_connection *connection) {
 }
 
 const char *nb_connection_peer(const struct nb_connection *connection) {
-        return connection->peer;
+        return connection->texts;
+}
+
+const char *nb_connection_local(const struct nb_connection *connection) {
+        return connection->local;
+}
+
+int nb_connection_stream_fd(const struct nb_connection *connection) {
+        return connection->stream_fd;
 }
 
 int nb_stream_create(struct nb_connection *connection, int *ret_fd) {

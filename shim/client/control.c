@@ -32,7 +32,8 @@ enum control_state {
 
 struct nb_control {
         struct nb_endpoint endpoint;
-        struct nb_spare *home; /* one reference; NULL while the control is kept there */
+        struct nb_spare *home; /* one reference; NULL while the control is kept there, or has none */
+        enum nb_socket_type type;
         enum control_state state;
         uint32_t flags;
         uint32_t backlog;
@@ -45,20 +46,21 @@ struct nb_control {
         char *remote;      /* what CONNECTING connects to, owned; NULL otherwise */
 };
 
-int nb_control_new(struct nb_context *context, const Nb__Opened *opened, int fd, uint32_t flags, struct nb_spare *home,
-                   struct nb_control **ret) {
+int nb_control_new(struct nb_context *context, const struct nb_control_description *description, int fd,
+                   struct nb_spare *home, struct nb_control **ret) {
         struct nb_control *control NB_CLEANUP_FREE = calloc(1, sizeof(*control));
-        char *address = strdup(opened->address);
+        char *address = strdup(description->address);
 
         if (!control || !address) {
                 free(address);
                 return -ENOMEM;
         }
         nb_endpoint_init(&control->endpoint, context, fd);
-        control->flags = flags;
-        control->home = nb_spare_ref(home);
-        control->rights_base = opened->rights_base;
-        control->rights_inheriting = opened->rights_inheriting;
+        control->type = description->type;
+        control->flags = description->flags;
+        control->home = home ? nb_spare_ref(home) : NULL;
+        control->rights_base = description->rights_base;
+        control->rights_inheriting = description->rights_inheriting;
         control->address = address;
         *ret = nb_steal_ptr(control);
         return 0;
@@ -88,23 +90,31 @@ void nb_control_reuse(struct nb_control *control, uint32_t flags, struct nb_spar
         control->home = nb_spare_ref(home);
 }
 
+/* The broker binds nothing at one of these until it is asked to, and so the port is still 0, and the name empty. */
+static bool address_is_open(const char *address) {
+        return address[0] == '\0' || strcmp(address, "0.0.0.0:0") == 0 || strcmp(address, "[::]:0") == 0;
+}
+
+enum nb_socket_type nb_control_type(const struct nb_control *control) {
+        return control->type;
+}
+
 bool nb_control_reset(struct nb_control *control) {
         const struct nb_endpoint *endpoint = &control->endpoint;
 
-        if (control->state != CONTROL_BOUND || endpoint->error < 0 || endpoint->outstanding)
-                return false;
-        /* The broker binds nothing there until it is asked to, and so the port is still 0. */
-        if (strcmp(control->address, "0.0.0.0:0") != 0 && strcmp(control->address, "[::]:0") != 0)
+        if (control->state != CONTROL_BOUND || endpoint->error < 0 || endpoint->outstanding ||
+            !address_is_open(control->address))
                 return false;
         control->has_connected = false;
         control->home = nb_spare_unref(control->home);
         return true;
 }
 
-bool nb_control_serves(const struct nb_control *control, const char *address, size_t length, uint64_t rights_base,
-                       uint64_t rights_inheriting) {
+bool nb_control_serves(const struct nb_control *control, const char *address, size_t length, enum nb_socket_type type,
+                       uint64_t rights_base, uint64_t rights_inheriting) {
         /* The broker drops the rights that mean nothing to a control or its streams, and refuses what it cannot give. */
-        return strlen(control->address) == length && memcmp(control->address, address, length) == 0 &&
+        return control->type == type && strlen(control->address) == length &&
+               memcmp(control->address, address, length) == 0 &&
                control->rights_base == (rights_base & NB_RIGHTS_CONTROL) &&
                control->rights_inheriting == (rights_inheriting & (NB_RIGHTS_CONNECTION | NB_RIGHTS_STREAM));
 }
@@ -213,12 +223,12 @@ static int accept_pushed(struct nb_control *control, struct nb_answer *answer, s
                 return nb_endpoint_fail(endpoint, r);
         accepted = answer->reply->accepted;
         if (accepted->number != control->received + 1 || accepted->number > control->credit ||
-            strlen(accepted->peer) > NB_ADDRESS_LENGTH_MAX) {
+            strlen(accepted->peer) > NB_ADDRESS_LENGTH_MAX || strlen(accepted->local) > NB_ADDRESS_LENGTH_MAX) {
                 nb_channel_fds_close(&answer->fds);
                 return nb_endpoint_fail(endpoint, -EPROTO);
         }
         control->received++;
-        r = nb_connection_new(accepted->peer, answer->fds.fds[0], ret);
+        r = nb_connection_new(accepted->peer, accepted->local, answer->fds.fds[0], ret);
         if (r < 0)
                 nb_channel_fds_close(&answer->fds);
         raise_credit(control);
@@ -264,6 +274,7 @@ static int finish_connect(struct nb_control *control, struct nb_connection **ret
         struct nb_endpoint *endpoint = &control->endpoint;
         Nb__Connect connect = NB__CONNECT__INIT;
         Nb__Request request = NB__REQUEST__INIT;
+        const Nb__Connected *connected;
         struct nb_answer answer;
         int r;
 
@@ -278,10 +289,11 @@ static int finish_connect(struct nb_control *control, struct nb_connection **ret
         if (r < 0)
                 return r;
 
-        if (strlen(answer.reply->connected->peer) > NB_ADDRESS_LENGTH_MAX)
+        connected = answer.reply->connected;
+        if (strlen(connected->peer) > NB_ADDRESS_LENGTH_MAX || strlen(connected->local) > NB_ADDRESS_LENGTH_MAX)
                 r = nb_endpoint_fail(endpoint, -EPROTO);
         else
-                r = nb_connection_new(answer.reply->connected->peer, answer.fds.fds[0], ret);
+                r = nb_connection_new(connected->peer, connected->local, answer.fds.fds[0], ret);
         if (r < 0) {
                 nb_channel_fds_close(&answer.fds);
                 return r;

@@ -16,14 +16,27 @@
  */
 #define NB_ACCEPT_WINDOW 16
 
+/** What the broker made, as it has said itself and was found valid. */
+struct nb_control_description {
+        const char *address;
+        enum nb_socket_type type;
+        uint64_t rights_base;
+        uint64_t rights_inheriting;
+        uint32_t flags; /* 0 or NB_NONBLOCK: ours */
+};
+
 /**
- * Makes a control out of what the broker opened; the address has been checked.
- * @param fd    consumed on success
- * @param home  where the control is offered when it is freed; a reference is taken
+ * Makes a control out of what the broker opened.
+ * @param description  borrowed
+ * @param fd           consumed on success
+ * @param home         where the control is offered when it is freed; a reference is taken; NULL: nowhere
  * @return 0, or -ENOMEM.
  */
-int nb_control_new(struct nb_context *context, const Nb__Opened *opened, int fd, uint32_t flags, struct nb_spare *home,
-                   struct nb_control **ret);
+int nb_control_new(struct nb_context *context, const struct nb_control_description *description, int fd,
+                   struct nb_spare *home, struct nb_control **ret);
+
+/** Datagrams or a stream. */
+enum nb_socket_type nb_control_type(const struct nb_control *control);
 
 /** Sends a control that was kept into use again: it will be offered to `home` when it is freed. */
 void nb_control_reuse(struct nb_control *control, uint32_t flags, struct nb_spare *home);
@@ -35,7 +48,7 @@ void nb_control_reuse(struct nb_control *control, uint32_t flags, struct nb_spar
 bool nb_control_reset(struct nb_control *control);
 
 /** Whether nb_open() with these parameters would make just such a control. */
-bool nb_control_serves(const struct nb_control *control, const char *address, size_t length, uint64_t rights_base,
-                       uint64_t rights_inheriting);
+bool nb_control_serves(const struct nb_control *control, const char *address, size_t length, enum nb_socket_type type,
+                       uint64_t rights_base, uint64_t rights_inheriting);
 
 #endif

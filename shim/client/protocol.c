@@ -142,6 +142,33 @@ static int ask(struct nb_protocol *protocol, struct opening *consumed, struct nb
         return finish(protocol, ret);
 }
 
+/* The empty text is the open address of a Unix socket. */
+static bool bind_address_is_valid(const char *address, size_t length) {
+        return length == 0 || nb_text_is_valid(address, length, NB_ADDRESS_LENGTH_MAX);
+}
+
+/* Consumes the descriptor of the answer. */
+static int make_control(struct nb_protocol *protocol, struct nb_answer *answer, enum nb_socket_type type,
+                        uint32_t flags, struct nb_control **ret) {
+        const Nb__Opened *opened = answer->reply->opened;
+        struct nb_control_description description = {
+                .address = opened->address,
+                .type = type,
+                .rights_base = opened->rights_base,
+                .rights_inheriting = opened->rights_inheriting,
+                .flags = flags,
+        };
+        int r;
+
+        if (strlen(opened->address) > NB_ADDRESS_LENGTH_MAX)
+                r = nb_endpoint_fail(&protocol->endpoint, -EPROTO);
+        else
+                r = nb_control_new(protocol->endpoint.context, &description, answer->fds.fds[0], protocol->spare, ret);
+        if (r < 0)
+                nb_channel_fds_close(&answer->fds);
+        return r;
+}
+
 int nb_open(struct nb_protocol *protocol, const char *address, size_t length, enum nb_socket_type type,
             uint64_t rights_base, uint64_t rights_inheriting, uint32_t flags, struct nb_control **ret) {
         struct opening *opening;
@@ -151,8 +178,10 @@ int nb_open(struct nb_protocol *protocol, const char *address, size_t length, en
 
         if (type != NB_SOCKET_DGRAM && type != NB_SOCKET_STREAM)
                 return -EINVAL;
-        if ((flags & ~NB_NONBLOCK) || !nb_text_is_valid(address, length, NB_ADDRESS_LENGTH_MAX))
+        if ((flags & ~NB_NONBLOCK) || !bind_address_is_valid(address, length))
                 return -EINVAL;
+        if (length == 0)
+                address = ""; /* the caller's may be NULL */
         if (protocol->endpoint.error < 0)
                 return protocol->endpoint.error;
         spare = nb_spare_take(protocol->spare, address, length, type, rights_base, rights_inheriting);
@@ -165,15 +194,5 @@ int nb_open(struct nb_protocol *protocol, const char *address, size_t length, en
         if (!opening)
                 return -ENOMEM;
         r = ask(protocol, opening, &answer);
-        if (r < 0)
-                return r;
-
-        if (strlen(answer.reply->opened->address) > NB_ADDRESS_LENGTH_MAX)
-                r = nb_endpoint_fail(&protocol->endpoint, -EPROTO);
-        else
-                r = nb_control_new(protocol->endpoint.context, answer.reply->opened, answer.fds.fds[0], flags,
-                                   protocol->spare, ret);
-        if (r < 0)
-                nb_channel_fds_close(&answer.fds);
-        return r;
+        return r < 0 ? r : make_control(protocol, &answer, type, flags, ret);
 }

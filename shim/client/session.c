@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "shim/client/call.h"
+#include "shim/client/preopen.h"
 #include "shim/client/protocol.h"
 #include "shim/options.h"
 
@@ -23,6 +24,7 @@ struct nb_session {
         struct nb_endpoint endpoint;
         size_t n_protocols;
         struct nb_protocol *protocols[NB_CHANNEL_FDS_MAX]; /* one reference each */
+        struct nb_preopens preopens;
         char tenant[NB_NAME_LENGTH_MAX + 1];
 };
 
@@ -31,6 +33,7 @@ struct nb_session *nb_session_free(struct nb_session *session) {
                 return NULL;
         for (size_t i = 0; i < session->n_protocols; ++i)
                 nb_protocol_unref(session->protocols[i]);
+        nb_preopens_deinit(&session->preopens);
         nb_endpoint_deinit(&session->endpoint);
         free(session);
         return NULL;
@@ -122,7 +125,7 @@ static bool welcome_is_valid(const Nb__Welcome *welcome) {
                 if (name[0] == '\0' || strlen(name) > NB_NAME_LENGTH_MAX)
                         return false;
         }
-        return true;
+        return nb_preopens_are_valid(welcome);
 }
 
 /* Consumes the descriptors one by one, as protocols are made of them. */
@@ -146,6 +149,9 @@ static int take_welcome(struct nb_session *session, struct nb_answer *answer) {
         if (welcome_is_valid(welcome)) {
                 memcpy(session->tenant, welcome->tenant, strlen(welcome->tenant) + 1);
                 r = take_protocols(session, welcome, &answer->fds);
+                if (r == 0)
+                        r = nb_preopens_init(&session->preopens, session->endpoint.context, welcome,
+                                             answer->fds.fds + welcome->n_protocols);
         }
         nb_channel_fds_close(&answer->fds);
         return r;
@@ -172,7 +178,7 @@ static int greet(struct nb_session *session, const struct nb_session_options *op
         if (r < 0)
                 return r;
         if (answer.reply->body_case == NB__REPLY__BODY_WELCOME)
-                n_fds = answer.reply->welcome->n_protocols;
+                n_fds = answer.reply->welcome->n_protocols + answer.reply->welcome->n_preopens;
         r = nb_endpoint_settle(&session->endpoint, &answer, NB__REPLY__BODY_WELCOME, n_fds);
         return r < 0 ? r : take_welcome(session, &answer);
 }
@@ -232,6 +238,26 @@ struct nb_protocol *nb_session_find_protocol(struct nb_session *session, const c
                         return session->protocols[i];
         }
         return NULL;
+}
+
+size_t nb_session_n_preopens(const struct nb_session *session) {
+        return session->preopens.n;
+}
+
+const struct nb_preopen *nb_session_preopen(const struct nb_session *session, size_t index) {
+        return nb_preopens_get(&session->preopens, index);
+}
+
+int nb_session_start_preopens(struct nb_session *session, size_t *ret_failed) {
+        return nb_preopens_start(&session->preopens, ret_failed);
+}
+
+int nb_preopen_take_listener(struct nb_session *session, size_t index, struct nb_control **ret) {
+        return nb_preopens_take_listener(&session->preopens, index, ret);
+}
+
+int nb_preopen_take_connection(struct nb_session *session, size_t index, struct nb_connection **ret) {
+        return nb_preopens_take_connection(&session->preopens, index, ret);
 }
 
 const char *nb_session_last_denial(const struct nb_session *session) {

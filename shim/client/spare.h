@@ -3,10 +3,13 @@
  * A control that nobody uses, kept for the next nb_open().
  *
  * Programs that connect often open a control, connect, and close it, each time: two round trips, of which the
- * first buys nothing new. A control whose bind address is open (0.0.0.0:0 or [::]:0) and that does nothing is the same for
+ * first buys nothing new. A control whose bind address is open (0.0.0.0:0, [::]:0, or no name) and that does nothing is the same for
  * everyone, and what it may do is judged when it is asked. So one that is freed is kept with its protocol, and the next
  * nb_open() with the same parameters takes it without asking. It is authority that the protocol gives anyway, and
  * goes with it.
+ *
+ * One of each type of socket is kept, so that a program that uses both, as one does that asks a name server over datagrams and
+ * then connects, finds each again.
  *
  * Shared by a protocol and its controls, since either may be freed first.
  */

@@ -38,6 +38,9 @@ int scripted_broker_init(struct scripted_broker *broker) {
         memset(broker, 0, sizeof(*broker));
         broker->peer = -1;
         broker->held = -1;
+        broker->listener = -1;
+        broker->peer_text = PEER_TEXT;
+        broker->local_text = "";
         broker->inheriting = NB_RIGHTS_NETWORK;
         return add_channel(broker);
 }
@@ -59,7 +62,7 @@ static void welcome(struct scripted_broker *broker, int channel) {
         Nb__Protocol *protocols[] = { &web, &db };
         Nb__Welcome body = NB__WELCOME__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
-        int fds[2];
+        struct nb_channel_fds fds;
 
         web.name = (char[]){ "web" };
         web.rights_base = NB_RIGHTS_PROTOCOL;
@@ -71,11 +74,14 @@ static void welcome(struct scripted_broker *broker, int channel) {
         body.tenant = (char[]){ "test" };
         body.protocols = protocols;
         body.n_protocols = 2;
+        body.preopens = broker->preopens;
+        body.n_preopens = broker->n_preopens;
         reply.body_case = NB__REPLY__BODY_WELCOME;
         reply.welcome = &body;
-        fds[0] = add_channel(broker);
-        fds[1] = add_channel(broker);
-        reply_with(channel, &reply, fds, 2);
+        fds.n = (size_t)((int)(2 + broker->n_preopens) + broker->n_fds_too_many);
+        for (size_t i = 0; i < fds.n; ++i)
+                fds.fds[i] = add_channel(broker);
+        reply_with(channel, &reply, fds.fds, fds.n);
 }
 
 static void refuse(int channel, uint32_t error) {
@@ -106,10 +112,12 @@ static void opened(struct scripted_broker *broker, int channel, const Nb__Open *
         reply_with(channel, &reply, &fd, 1);
 }
 
-static void listening(int channel) {
+static void listening(struct scripted_broker *broker, int channel) {
         Nb__Listening body = NB__LISTENING__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
 
+        broker->listener = channel;
+        broker->n_pushed = 0;
         body.address = (char[]){ PEER_TEXT };
         reply.body_case = NB__REPLY__BODY_LISTENING;
         reply.listening = &body;
@@ -121,7 +129,8 @@ static void connected(struct scripted_broker *broker, int channel) {
         Nb__Reply reply = NB__REPLY__INIT;
         int fd = add_stream(broker);
 
-        body.peer = (char[]){ PEER_TEXT };
+        body.peer = (char *)broker->peer_text;
+        body.local = (char *)broker->local_text;
         reply.body_case = NB__REPLY__BODY_CONNECTED;
         reply.connected = &body;
         reply_with(channel, &reply, &fd, 1);
@@ -147,7 +156,7 @@ static void answer(struct scripted_broker *broker, int channel, const Nb__Reques
                 opened(broker, channel, request->open);
                 break;
         case NB__REQUEST__BODY_LISTEN:
-                listening(channel);
+                listening(broker, channel);
                 break;
         case NB__REQUEST__BODY_CONNECT:
                 connect_to(broker, channel, request->connect->address);
@@ -212,11 +221,13 @@ void scripted_broker_push(struct scripted_broker *broker) {
         Nb__Reply reply = NB__REPLY__INIT;
         int fd = add_stream(broker);
 
+        ck_assert_int_ge(broker->listener, 0);
         body.number = ++broker->n_pushed;
-        body.peer = (char[]){ PEER_TEXT };
+        body.peer = (char *)broker->peer_text;
+        body.local = (char *)broker->local_text;
         reply.body_case = NB__REPLY__BODY_ACCEPTED;
         reply.accepted = &body;
-        reply_with(broker->channels[broker->n_channels - 1], &reply, &fd, 1);
+        reply_with(broker->listener, &reply, &fd, 1);
 }
 
 void scripted_broker_release(struct scripted_broker *broker) {

@@ -25,16 +25,25 @@ struct scripted_broker {
         unsigned n_channels;
         int peer;                    /* owned: the far end of the last stream */
         int held;                    /* a channel that waits for its Connected; -1: none */
-        uint64_t n_pushed;           /* Accepted frames */
+        int listener;                /* the channel that was asked to listen last; -1: none */
+        uint64_t n_pushed;           /* Accepted frames on it */
         unsigned n_requests;         /* that were answered */
         uint64_t inheriting;         /* of the second protocol; the first has all */
+        Nb__Preopen **preopens;      /* borrowed: what the Welcome says of preopened sockets; NULL: none */
+        size_t n_preopens;           /* as many as it says */
+        int n_fds_too_many;          /* of the Welcome's descriptors, which come last; less than 0: too few */
+        const char *peer_text;       /* borrowed: the address of every peer */
+        const char *local_text;      /* borrowed: what the broker says of the local one */
         void (*on_wait)(void *data); /* once: what happens in the next wait; or NULL */
         void *on_wait_data;
         struct nb_frame_arena arena;
         uint8_t frame[NB_CHANNEL_MESSAGE_MAX];
 };
 
-/** Makes a broker with two protocols, "web" and "db". @return the session's descriptor, owned by the caller. */
+/**
+ * Makes a broker with two protocols, "web" and "db", and no preopened sockets: who wants some sets them before the session is opened.
+ * @return the session's descriptor, owned by the caller
+ */
 int scripted_broker_init(struct scripted_broker *broker);
 
 void scripted_broker_deinit(struct scripted_broker *broker);
@@ -42,7 +51,7 @@ void scripted_broker_deinit(struct scripted_broker *broker);
 /** The nb_wait_function; `data` is the broker. */
 int scripted_broker_wait(void *data, struct pollfd *fds, nfds_t n_fds, int64_t timeout_ns);
 
-/** Pushes a connection to the control that was opened last; its far end is `peer`. */
+/** Pushes a connection to the control that listened last; its far end is `peer`. */
 void scripted_broker_push(struct scripted_broker *broker);
 
 /** Answers the connect to "held:1". */

@@ -67,8 +67,10 @@ struct nb_preopen {
         const char *name;
         enum nb_preopen_kind kind;
         enum nb_socket_type type;
-        const char *address; /* what to listen on or to connect to, as the policy has it */
-        uint32_t flags;      /* 0 or NB_NONBLOCK: the descriptor's as the guest finds it */
+        const char *address;        /* what to listen on or to connect to, as the policy has it */
+        uint32_t flags;             /* 0 or NB_NONBLOCK: the descriptor's as the guest finds it */
+        uint64_t rights_base;       /* of the listener; WASI preview 1 bits */
+        uint64_t rights_inheriting; /* of what is accepted; of the connection and its stream */
 };
 
 /** Flags of nb_open(). */
@@ -114,7 +116,7 @@ struct nb_session_options {
  */
 NB_EXPORT int nb_session_open(const struct nb_session_options *options, struct nb_session **ret);
 
-/** Closes the session's own channel and the protocols that were not taken. Takes NULL. @return NULL. */
+/** Closes the session's own channel, and the protocols and preopened sockets that were not taken. Takes NULL. @return NULL. */
 NB_EXPORT struct nb_session *nb_session_free(struct nb_session *session);
 
 /** @return the tenant's name, borrowed from the session. */
@@ -191,7 +193,8 @@ NB_EXPORT int nb_open(struct nb_protocol *protocol, const char *address, size_t 
 
 /**
  * Closes the control: what was connecting is given up, who waits to be accepted is reset. One that is idle and bound to
- * nothing (0.0.0.0:0 or [::]:0) is kept by its protocol instead, where the next nb_open() finds it and asks nobody.
+ * nothing (0.0.0.0:0, [::]:0, or the empty text) is kept by its protocol instead, one of each type of socket, where the next nb_open()
+ * finds it and asks nobody.
  * Takes NULL. @return NULL.
  */
 NB_EXPORT struct nb_control *nb_control_free(struct nb_control *control);

@@ -115,7 +115,6 @@ int nb_descriptor_renumber(struct nb_call *call) {
         struct nb_table *table = &call->guest->table;
         uint32_t from = nb_call_u32(call, 0);
         uint32_t to = nb_call_u32(call, 1);
-        struct nb_descriptor *target;
         struct nb_descriptor replaced;
         int r;
 
@@ -123,9 +122,7 @@ int nb_descriptor_renumber(struct nb_call *call) {
                 return NB_WASI_EBADF;
         if (from == to)
                 return NB_WASI_SUCCESS;
-        target = nb_table_get(table, to);
-        replaced = *target;
-        *target = nb_table_remove(table, from);
+        replaced = nb_table_move(table, from, to);
         r = end(call, &replaced);
         return r < 0 ? r : NB_WASI_SUCCESS;
 }

@@ -6,12 +6,14 @@
 
 #include "proto/wasi.h"
 #include "shim/wasi/descriptor.h"
+#include "shim/wasi/ext.h"
 #include "shim/wasi/networking.h"
 #include "shim/wasi/poll.h"
 #include "shim/wasi/stdio.h"
 #include "shim/wasi/stream.h"
 
 #define NETWORKING "networking"
+#define EXT "networking_ext"
 #define PREVIEW1 "wasi_snapshot_preview1"
 
 #define BOTH (NB_WASI_IMPORT | NB_WASI_ENGINE)
@@ -51,11 +53,14 @@ enum {
                 .stdio_error = NB_WASI_ENOTSOCK                                                                        \
         }
 
-#define NETWORKING_CALL(name, parameters, serve, kinds)                                                                \
+#define MODULE_CALL(module, name, parameters, serve, kinds)                                                            \
         {                                                                                                              \
-                .public = { NETWORKING, name, parameters, NB_WASI_IMPORT }, .network = (serve),                        \
-                .network_kinds = (kinds), .stdio_error = NB_WASI_ENOTSOCK                                              \
+                .public = { module, name, parameters, NB_WASI_IMPORT }, .network = (serve), .network_kinds = (kinds),  \
+                .stdio_error = NB_WASI_ENOTSOCK                                                                        \
         }
+
+#define NETWORKING_CALL(name, parameters, serve, kinds) MODULE_CALL(NETWORKING, name, parameters, serve, kinds)
+#define EXT_CALL(name, parameters, serve, kinds) MODULE_CALL(EXT, name, parameters, serve, kinds)
 
 static const struct function functions[] = {
         [FUNCTION_FD_CLOSE] = { .public = { PREVIEW1, "fd_close", "d", BOTH }, .whole = nb_descriptor_close },
@@ -66,6 +71,12 @@ static const struct function functions[] = {
         NETWORKING_CALL("connect", "diir", nb_networking_connect, CONTROL),
         NETWORKING_CALL("stream_create", "dllir", nb_networking_stream_create, CONNECTION),
         NETWORKING_CALL("stream_accept", "dr", nb_networking_stream_accept, CONNECTION),
+
+        EXT_CALL("local_address", "diii", nb_ext_local_address, SOCKETS),
+        EXT_CALL("remote_address", "diii", nb_ext_remote_address, SOCKETS),
+        { .public = { EXT, "last_denial", "iii", NB_WASI_IMPORT }, .whole = nb_ext_last_denial },
+        EXT_CALL("get_option", "dii", nb_ext_get_option, STREAM),
+        EXT_CALL("set_option", "dii", nb_ext_set_option, STREAM),
 
         SOCKET_CALL("sock_accept", "dir", nb_networking_sock_accept, CONTROL),
         SOCKET_CALL("sock_recv", "diiiii", nb_stream_sock_recv, STREAM),

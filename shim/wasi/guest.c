@@ -14,7 +14,7 @@
 #include "shim/wasi/stdio.h"
 
 /* '=', ':', and the digits of any number below NB_GUEST_DESCRIPTORS_MAX. */
-#define PROTOCOL_TEXT_EXTRA 8
+#define NAME_TEXT_EXTRA 8
 
 int nb_guest_wait(const struct nb_guest *guest, int fd, short events) {
         struct pollfd pollfd = { .fd = fd, .events = events };
@@ -53,58 +53,147 @@ static int add_directories(struct nb_guest *guest, uint32_t n) {
         return 0;
 }
 
-static int add_protocol(struct nb_guest *guest, struct nb_protocol *protocol, uint32_t *ret) {
-        struct nb_descriptor descriptor = { .kind = NB_DESCRIPTOR_PROTOCOL, .protocol = nb_protocol_ref(protocol) };
-        int r;
+/* Appends "name=number" to a text that may be NULL, with a colon between two. */
+static int append_name(char **text, const char *name, uint32_t number) {
+        size_t used = *text ? strlen(*text) : 0;
+        size_t size = used + strlen(name) + NAME_TEXT_EXTRA + 1;
+        char *longer = realloc(*text, size);
 
-        nb_protocol_rights(protocol, &descriptor.rights_base, &descriptor.rights_inheriting);
-        r = nb_table_add(&guest->table, &descriptor, ret);
-        if (r < 0)
-                nb_descriptor_deinit(&descriptor);
-        return r;
-}
-
-/* Appends "name=number", with a colon between two. */
-static int name_protocol(struct nb_guest *guest, const char *name, uint32_t number) {
-        size_t used = guest->protocols ? strlen(guest->protocols) : 0;
-        size_t size = used + strlen(name) + PROTOCOL_TEXT_EXTRA + 1;
-        char *text = realloc(guest->protocols, size);
-
-        if (!text)
+        if (!longer)
                 return -ENOMEM;
-        guest->protocols = text;
-        (void)snprintf(text + used, size - used, "%s%s=%u", used ? ":" : "", name, (unsigned)number);
+        (void)snprintf(longer + used, size - used, "%s%s=%u", used ? ":" : "", name, (unsigned)number);
+        *text = longer;
         return 0;
 }
 
+/* Puts a descriptor into the table and its name into a text. The descriptor is consumed, also on failure. */
+static int add_named(struct nb_guest *guest, struct nb_descriptor *descriptor, const char *name, char **text) {
+        uint32_t number;
+        int r;
+
+        r = nb_table_add(&guest->table, descriptor, &number);
+        if (r < 0) {
+                nb_descriptor_deinit(descriptor);
+                return r;
+        }
+        return append_name(text, name, number);
+}
+
+static int add_protocol(struct nb_guest *guest, struct nb_protocol *protocol) {
+        struct nb_descriptor descriptor = { .kind = NB_DESCRIPTOR_PROTOCOL, .protocol = nb_protocol_ref(protocol) };
+
+        nb_protocol_rights(protocol, &descriptor.rights_base, &descriptor.rights_inheriting);
+        return add_named(guest, &descriptor, nb_protocol_name(protocol), &guest->protocols);
+}
+
 static int add_protocols(struct nb_guest *guest, struct nb_session *session) {
-        size_t n = session ? nb_session_n_protocols(session) : 0;
+        for (size_t i = 0; i < nb_session_n_protocols(session); ++i) {
+                int r = add_protocol(guest, nb_session_protocol(session, i));
 
-        for (size_t i = 0; i < n; ++i) {
-                struct nb_protocol *protocol = nb_session_protocol(session, i);
-                uint32_t number;
-                int r;
-
-                r = add_protocol(guest, protocol, &number);
-                if (r < 0)
-                        return r;
-                r = name_protocol(guest, nb_protocol_name(protocol), number);
                 if (r < 0)
                         return r;
         }
         return 0;
 }
 
+static int take_listener(struct nb_session *session, size_t index, struct nb_descriptor *ret) {
+        struct nb_control *control;
+        int r;
+
+        r = nb_preopen_take_listener(session, index, &control);
+        if (r < 0)
+                return r;
+        *ret = (struct nb_descriptor){ .kind = NB_DESCRIPTOR_CONTROL, .control = control };
+        nb_control_rights(control, &ret->rights_base, &ret->rights_inheriting);
+        return 0;
+}
+
+/* The guest gets the stream; the connection lives by it. */
+static int take_connection(struct nb_session *session, size_t index, uint64_t rights, struct nb_descriptor *ret) {
+        struct nb_shared_connection *shared;
+        struct nb_connection *connection;
+        int r;
+
+        r = nb_preopen_take_connection(session, index, &connection);
+        if (r < 0)
+                return r;
+        shared = nb_shared_connection_new(connection);
+        if (!shared) {
+                nb_connection_free(connection);
+                return -ENOMEM;
+        }
+        r = nb_stream_create(connection, &shared->stream_fd);
+        if (r < 0) {
+                nb_shared_connection_unref(shared);
+                return r;
+        }
+        *ret = (struct nb_descriptor){
+                .kind = NB_DESCRIPTOR_STREAM,
+                .rights_base = rights & NB_RIGHTS_STREAM,
+                .rights_inheriting = rights & NB_RIGHTS_STREAM,
+                .host_fd = shared->stream_fd,
+                .connection = shared,
+        };
+        return 0;
+}
+
+static int add_preopen(struct nb_guest *guest, struct nb_session *session, size_t index) {
+        const struct nb_preopen *preopen = nb_session_preopen(session, index);
+        struct nb_descriptor descriptor;
+        int r;
+
+        if (preopen->kind == NB_PREOPEN_LISTENER)
+                r = take_listener(session, index, &descriptor);
+        else
+                r = take_connection(session, index, preopen->rights_inheriting, &descriptor);
+        if (r < 0)
+                return r;
+        descriptor.filetype = (uint8_t)preopen->type;
+        descriptor.flags = preopen->flags & NB_NONBLOCK;
+        return add_named(guest, &descriptor, preopen->name, &guest->preopens);
+}
+
+/* All are started before the first is taken: what fails then is still there for the next guest. */
+static int add_preopens(struct nb_guest *guest, struct nb_session *session) {
+        int r;
+
+        r = nb_session_start_preopens(session, NULL);
+        if (r < 0)
+                return r;
+        for (size_t i = 0; i < nb_session_n_preopens(session); ++i) {
+                r = add_preopen(guest, session, i);
+                if (r < 0)
+                        return r;
+        }
+        return 0;
+}
+
+/* Judged before anything is taken. */
+static bool fits(const struct nb_guest *guest, const struct nb_guest_options *options) {
+        uint64_t n = 3 + (uint64_t)options->n_directories;
+
+        if (options->session)
+                n += nb_session_n_protocols(options->session);
+        if (options->session && !options->no_preopens)
+                n += nb_session_n_preopens(options->session);
+        return n <= guest->table.limit;
+}
+
 static int add_all(struct nb_guest *guest, const struct nb_guest_options *options) {
         int r;
 
+        if (!fits(guest, options))
+                return -EMFILE;
         r = add_stdio(guest, options->stdio);
         if (r < 0)
                 return r;
         r = add_directories(guest, options->n_directories);
-        if (r < 0)
+        if (r < 0 || !options->session)
                 return r;
-        return add_protocols(guest, options->session);
+        r = add_protocols(guest, options->session);
+        if (r < 0 || options->no_preopens)
+                return r;
+        return add_preopens(guest, options->session);
 }
 
 /* A guest's descriptors may each hold one of the host's, which needs some for itself: three quarters of what there are, less a reserve. */
@@ -131,6 +220,7 @@ int nb_guest_new(const struct nb_guest_options *options, struct nb_guest **ret) 
                 return -ENOMEM;
         limit = options->max_descriptors ? options->max_descriptors : default_limit();
         nb_table_init(&guest->table, limit);
+        guest->session = options->session;
         guest->wait = options->wait ? options->wait : nb_wait_ppoll;
         guest->wait_data = options->wait_data;
         r = add_all(guest, options);
@@ -147,10 +237,22 @@ struct nb_guest *nb_guest_free(struct nb_guest *guest) {
                 return NULL;
         nb_table_deinit(&guest->table);
         free(guest->protocols);
+        free(guest->preopens);
+        free(guest->gather);
         free(guest);
         return NULL;
 }
 
 const char *nb_guest_protocols(const struct nb_guest *guest) {
         return guest->protocols ? guest->protocols : "";
+}
+
+const char *nb_guest_preopens(const struct nb_guest *guest) {
+        return guest->preopens ? guest->preopens : "";
+}
+
+uint8_t *nb_guest_gather_buffer(struct nb_guest *guest) {
+        if (!guest->gather)
+                guest->gather = malloc(NB_GUEST_GATHER_SIZE);
+        return guest->gather;
 }

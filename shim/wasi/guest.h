@@ -13,12 +13,20 @@
 /** Descriptors of a guest whose host names no limit, where RLIMIT_NOFILE does not lower it. */
 #define NB_GUEST_DESCRIPTORS_DEFAULT 65536u
 
+/**
+ * Bytes that are gathered from a guest's parts for one send: a datagram must be sent whole, and the longest that IP can carry has 65,507.
+ */
+#define NB_GUEST_GATHER_SIZE 65536u
+
 struct nb_guest {
         struct nb_table table;
+        const struct nb_session *session; /* borrowed; NULL: none */
         nb_wait_function wait;
         void *wait_data; /* borrowed */
         bool stdio[3];   /* which of 0 to 2 are served here; the engine's own of these numbers are not the guest's */
-        char *protocols; /* owned: the value of NETWORKING_PROTOCOLS */
+        char *protocols; /* owned: the value of NETWORKING_PROTOCOLS; NULL: empty */
+        char *preopens;  /* owned: the value of NETWORKING_PREOPENS; NULL: empty */
+        uint8_t *gather; /* owned, NB_GUEST_GATHER_SIZE bytes; NULL until it is needed */
 };
 
 /**
@@ -26,5 +34,8 @@ struct nb_guest {
  * @return 0, also when woken for nothing; or what the wait function failed with
  */
 int nb_guest_wait(const struct nb_guest *guest, int fd, short events);
+
+/** @return where NB_GUEST_GATHER_SIZE bytes can be put together, borrowed; NULL without memory. What is there does not outlast a wait. */
+uint8_t *nb_guest_gather_buffer(struct nb_guest *guest);
 
 #endif

@@ -166,6 +166,7 @@ static int publish_stream(struct nb_call *call, uint32_t ret_pointer, int fd, st
                 .connection = connection,
         };
 
+        connection->stream_fd = fd;
         return nb_call_publish(call, ret_pointer, &descriptor);
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "proto/wasi.h"
@@ -14,91 +15,153 @@
 #define SDFLAGS_RD 0x1u
 #define SDFLAGS_WR 0x2u
 
+struct transfer;
+
+/* Makes one system call for what is left of the buffers. @return a WASI errno; `success` if it moved something, or is `over` */
+typedef int move_function(struct nb_call *call, struct transfer *transfer);
+
 /* What one call has moved so far, and how it moves. */
 struct transfer {
-        int fd; /* borrowed */
+        struct nb_descriptor *stream;   /* borrowed */
+        const struct nb_iovecs *iovecs; /* borrowed */
+        move_function *move;
+        short events; /* what to wait for when nothing moves */
+        int flags;    /* for the system call */
         bool datagram;
         bool nonblock;
-        int flags;      /* for recvmsg() and sendmsg() */
-        bool all;       /* whether to go on until nothing is left */
+        bool all;       /* whether to receive until the buffers are full */
         uint32_t done;  /* bytes */
         bool truncated; /* a datagram did not fit */
+        bool over;
 };
 
-static struct transfer begin(const struct nb_descriptor *stream) {
+static struct transfer begin(struct nb_descriptor *stream, const struct nb_iovecs *iovecs, move_function *move,
+                             short events) {
+        bool datagram = stream->filetype == NB_SOCKET_DGRAM;
+
         return (struct transfer){
-                .fd = stream->host_fd,
-                .datagram = stream->filetype == NB_SOCKET_DGRAM,
-                .nonblock = stream->flags & NB_NONBLOCK,
+                .stream = stream,
+                .iovecs = iovecs,
+                .move = move,
+                .events = events,
                 .flags = MSG_DONTWAIT | MSG_NOSIGNAL,
+                .datagram = datagram,
+                .nonblock = stream->flags & NB_NONBLOCK,
+                .over = iovecs->total == 0 && !datagram, /* a datagram may be empty */
         };
 }
 
-typedef ssize_t move_function(struct transfer *transfer, struct msghdr *message);
-
-static ssize_t receive(struct transfer *transfer, struct msghdr *message) {
-        ssize_t n = recvmsg(transfer->fd, message, transfer->flags);
-
-        if (n >= 0 && (message->msg_flags & MSG_TRUNC))
-                transfer->truncated = true;
-        return n;
-}
-
-static ssize_t transmit(struct transfer *transfer, struct msghdr *message) {
-        return sendmsg(transfer->fd, message, transfer->flags);
-}
-
-/* One system call for what is left of the buffers. @return `success`, also at the end of the stream, which sets *ret_end. */
-static int move_once(struct nb_call *call, struct transfer *transfer, const struct nb_iovecs *iovecs,
-                     move_function *move, bool *ret_end) {
+static int receive(struct nb_call *call, struct transfer *transfer) {
         struct iovec parts[NB_IOVECS_MAX];
         struct msghdr message = { .msg_iov = parts };
         ssize_t n;
         int r;
 
-        r = nb_iovecs_map(call, iovecs, transfer->done, UINT32_MAX, parts, &message.msg_iovlen);
+        r = nb_iovecs_map(call, transfer->iovecs, transfer->done, UINT32_MAX, parts, &message.msg_iovlen);
         if (r)
                 return r;
-        n = move(transfer, &message);
+        n = recvmsg(transfer->stream->host_fd, &message, transfer->flags);
         if (n < 0)
                 return nb_call_errno(-errno);
         transfer->done += (uint32_t)n;
-        *ret_end = n == 0;
+        transfer->truncated = message.msg_flags & MSG_TRUNC;
+        transfer->over = n == 0 || !transfer->all || transfer->done == transfer->iovecs->total;
         return NB_WASI_SUCCESS;
 }
 
 /*
- * Moves what can be moved. Once something has moved, an error ends the call with what there is: it comes again at the next call. So
- * does the end of the stream.
+ * Finds the bytes of one send: a part as it is, where it is the only one or longer than what can be gathered, or parts put together.
+ * @param ret  borrowed from the guest, good until the next wait
  */
-static int transfer_all(struct nb_call *call, struct transfer *transfer, const struct nb_iovecs *iovecs,
-                        move_function *move, short events) {
-        bool end = false;
-        int r;
+static int gather(struct nb_guest *guest, const struct transfer *transfer, const struct iovec *parts, size_t n_parts,
+                  struct iovec *ret) {
+        size_t length = 0;
+        uint8_t *buffer;
 
-        if (iovecs->total == 0 && !transfer->datagram)
+        if (n_parts <= 1 || (!transfer->datagram && parts[0].iov_len >= NB_GUEST_GATHER_SIZE)) {
+                *ret = n_parts ? parts[0] : (struct iovec){ 0 };
                 return NB_WASI_SUCCESS;
-        for (;;) {
-                r = move_once(call, transfer, iovecs, move, &end);
-                if (r == NB_WASI_EAGAIN && !transfer->nonblock) {
-                        r = nb_call_wait(call, transfer->fd, events);
-                        if (r)
-                                break;
-                        continue;
-                }
-                if (r || end || !transfer->all || transfer->done == iovecs->total)
-                        break;
         }
-        return transfer->done > 0 ? NB_WASI_SUCCESS : r;
+        if (transfer->datagram && transfer->iovecs->total > NB_GUEST_GATHER_SIZE)
+                return NB_WASI_EMSGSIZE;
+        buffer = nb_guest_gather_buffer(guest);
+        if (!buffer)
+                return NB_WASI_ENOMEM;
+        for (size_t i = 0; i < n_parts && length < NB_GUEST_GATHER_SIZE; ++i) {
+                size_t room = NB_GUEST_GATHER_SIZE - length;
+                size_t take = parts[i].iov_len < room ? parts[i].iov_len : room;
+
+                memcpy(buffer + length, parts[i].iov_base, take);
+                length += take;
+        }
+        *ret = (struct iovec){ .iov_base = buffer, .iov_len = length };
+        return NB_WASI_SUCCESS;
 }
 
-static int receive_into(struct nb_call *call, struct transfer *transfer, const struct nb_iovecs *iovecs) {
-        return transfer_all(call, transfer, iovecs, receive, POLLIN);
+/* sendto(2) names no peer where sendmsg(2) could, in memory, where nb_lockdown() cannot look; so it is all that is used. */
+static int transmit(struct nb_call *call, struct transfer *transfer) {
+        struct iovec parts[NB_IOVECS_MAX];
+        struct iovec piece;
+        size_t n_parts;
+        ssize_t n;
+        int r;
+
+        r = nb_iovecs_map(call, transfer->iovecs, transfer->done, UINT32_MAX, parts, &n_parts);
+        if (r)
+                return r;
+        r = gather(call->guest, transfer, parts, n_parts, &piece);
+        if (r)
+                return r;
+        n = sendto(transfer->stream->host_fd, piece.iov_base, piece.iov_len, transfer->flags, NULL, 0);
+        if (n < 0)
+                return nb_call_errno(-errno);
+        transfer->done += (uint32_t)n;
+        transfer->over = transfer->datagram || transfer->done == transfer->iovecs->total ||
+                         (transfer->nonblock && (size_t)n < piece.iov_len);
+        return NB_WASI_SUCCESS;
+}
+
+/* Whether an errno of the socket's would not come again by itself. */
+static bool is_told_once(int error) {
+        switch (error) {
+        case NB_WASI_SUCCESS:
+        case NB_WASI_EAGAIN:
+        case NB_WASI_EFAULT:
+        case NB_WASI_ENOMEM:
+        case NB_WASI_EPIPE:
+                return false;
+        default:
+                return true;
+        }
+}
+
+/*
+ * Moves what can be moved. Once something has moved, an error ends the call with what there is; it is kept for the next call, as the kernel
+ * does when it is the kernel that waits.
+ */
+static int transfer_all(struct nb_call *call, struct transfer *transfer) {
+        struct nb_descriptor *stream = transfer->stream;
+        int r = stream->pending_error;
+
+        if (r && !transfer->over) {
+                stream->pending_error = 0;
+                return r;
+        }
+        while (!transfer->over) {
+                r = transfer->move(call, transfer);
+                if (r == NB_WASI_EAGAIN && !transfer->nonblock)
+                        r = nb_call_wait(call, stream->host_fd, transfer->events);
+                else if (transfer->done > 0 && is_told_once(r))
+                        stream->pending_error = (uint16_t)r;
+                if (r)
+                        return transfer->done > 0 ? NB_WASI_SUCCESS : r;
+        }
+        return NB_WASI_SUCCESS;
 }
 
 /* Writes the buffers of arguments 1 and 2, and how much it was to where `ret_pointer` says. */
 static int send_from(struct nb_call *call, struct nb_descriptor *stream, uint32_t ret_pointer) {
-        struct transfer transfer = begin(stream);
+        struct transfer transfer;
         struct nb_iovecs iovecs;
         int r;
 
@@ -109,16 +172,16 @@ static int send_from(struct nb_call *call, struct nb_descriptor *stream, uint32_
         r = nb_iovecs_load(call, nb_call_u32(call, 1), nb_call_u32(call, 2), &iovecs);
         if (r)
                 return r;
-        transfer.all = !transfer.datagram && !transfer.nonblock;
-        r = transfer_all(call, &transfer, &iovecs, transmit, POLLOUT);
+        transfer = begin(stream, &iovecs, transmit, POLLOUT);
+        r = transfer_all(call, &transfer);
         if (r)
                 return r;
         return nb_call_write_u32(call, ret_pointer, transfer.done) ? NB_WASI_SUCCESS : NB_WASI_EFAULT;
 }
 
 int nb_stream_read(struct nb_call *call, struct nb_descriptor *stream) {
-        struct transfer transfer = begin(stream);
         uint32_t ret_pointer = nb_call_u32(call, 3);
+        struct transfer transfer;
         struct nb_iovecs iovecs;
         int r;
 
@@ -129,7 +192,9 @@ int nb_stream_read(struct nb_call *call, struct nb_descriptor *stream) {
         r = nb_iovecs_load(call, nb_call_u32(call, 1), nb_call_u32(call, 2), &iovecs);
         if (r)
                 return r;
-        r = receive_into(call, &transfer, &iovecs);
+        transfer = begin(stream, &iovecs, receive, POLLIN);
+        transfer.over = iovecs.total == 0; /* unlike recv(2), read(2) of nothing takes no datagram */
+        r = transfer_all(call, &transfer);
         if (r)
                 return r;
         return nb_call_write_u32(call, ret_pointer, transfer.done) ? NB_WASI_SUCCESS : NB_WASI_EFAULT;
@@ -146,10 +211,10 @@ int nb_stream_sock_send(struct nb_call *call, struct nb_descriptor *stream) {
 }
 
 int nb_stream_sock_recv(struct nb_call *call, struct nb_descriptor *stream) {
-        struct transfer transfer = begin(stream);
         uint32_t flags = nb_call_u32(call, 3);
         uint32_t length_pointer = nb_call_u32(call, 4);
         uint32_t flags_pointer = nb_call_u32(call, 5);
+        struct transfer transfer;
         struct nb_iovecs iovecs;
         int r;
 
@@ -163,11 +228,12 @@ int nb_stream_sock_recv(struct nb_call *call, struct nb_descriptor *stream) {
         r = nb_iovecs_load(call, nb_call_u32(call, 1), nb_call_u32(call, 2), &iovecs);
         if (r)
                 return r;
+        transfer = begin(stream, &iovecs, receive, POLLIN);
         /* POSIX lets a peek return less than all; waiting for more while what there is stays unread would spin. */
         transfer.all = (flags & RIFLAGS_WAITALL) && !(flags & RIFLAGS_PEEK) && !transfer.datagram;
         if (flags & RIFLAGS_PEEK)
                 transfer.flags |= MSG_PEEK;
-        r = receive_into(call, &transfer, &iovecs);
+        r = transfer_all(call, &transfer);
         if (r)
                 return r;
         if (!nb_call_write_u32(call, length_pointer, transfer.done) ||

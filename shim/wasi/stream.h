@@ -3,7 +3,11 @@
  * Streams: plain sockets that the broker handed over.
  *
  * The host's descriptor never blocks; a guest that wants to block is made to by waiting for it. Reading returns what
- * there is; a blocking write, like POSIX's, returns when all is written.
+ * there is; a blocking write, like POSIX's, returns when all is written; one that does not block writes what there is room for.
+ *
+ * A datagram is one message a call: it is sent whole or not at all, and what of it does not fit the buffers is gone, which sock_recv()
+ * flags and fd_read(), like read(2), does not. An empty one can be sent by both calls that send, but received by sock_recv() or into a
+ * buffer only.
  */
 #ifndef NB_SHIM_WASI_STREAM_H
 #define NB_SHIM_WASI_STREAM_H

@@ -15,7 +15,7 @@ struct nb_shared_connection *nb_shared_connection_new(struct nb_connection *conn
 
         if (!shared)
                 return NULL;
-        *shared = (struct nb_shared_connection){ .n_references = 1, .connection = connection };
+        *shared = (struct nb_shared_connection){ .n_references = 1, .connection = connection, .stream_fd = -1 };
         return shared;
 }
 
@@ -41,6 +41,7 @@ void nb_descriptor_deinit(struct nb_descriptor *descriptor) {
                 nb_control_free(descriptor->control);
                 break;
         case NB_DESCRIPTOR_STREAM:
+                descriptor->connection->stream_fd = -1;
                 nb_fd_close(descriptor->host_fd);
                 nb_shared_connection_unref(descriptor->connection);
                 break;
@@ -65,6 +66,7 @@ void nb_table_deinit(struct nb_table *table) {
                 nb_descriptor_deinit(&table->slots[i]);
         free(table->slots);
         free(table->leaves);
+        free(table->engine_fds);
         *table = (struct nb_table){ 0 };
 }
 
@@ -74,12 +76,45 @@ struct nb_descriptor *nb_table_get(const struct nb_table *table, uint32_t number
         return &table->slots[number];
 }
 
-bool nb_table_holds_engine_fd(const struct nb_table *table, uint32_t engine_fd) {
-        for (uint32_t i = 0; i < table->capacity; ++i) {
-                if (table->slots[i].kind == NB_DESCRIPTOR_ENGINE && table->slots[i].engine_fd == engine_fd)
-                        return true;
+/* How many of the engine's numbers are not above this one: behind the last that is equal to it. */
+static uint32_t place_of(const struct nb_table *table, uint32_t engine_fd) {
+        uint32_t low = 0;
+        uint32_t high = table->n_engine_fds;
+
+        while (low < high) {
+                uint32_t middle = low + (high - low) / 2;
+
+                if (table->engine_fds[middle] <= engine_fd)
+                        low = middle + 1;
+                else
+                        high = middle;
         }
-        return false;
+        return low;
+}
+
+bool nb_table_holds_engine_fd(const struct nb_table *table, uint32_t engine_fd) {
+        uint32_t place = place_of(table, engine_fd);
+
+        return place > 0 && table->engine_fds[place - 1] == engine_fd;
+}
+
+/* There is room: each number belongs to a slot. */
+static void note_engine_fd(struct nb_table *table, uint32_t engine_fd) {
+        uint32_t place = place_of(table, engine_fd);
+        uint32_t *entry = table->engine_fds + place;
+
+        memmove(entry + 1, entry, (table->n_engine_fds - place) * sizeof(*entry));
+        *entry = engine_fd;
+        ++table->n_engine_fds;
+}
+
+static void forget_engine_fd(struct nb_table *table, uint32_t engine_fd) {
+        uint32_t place = place_of(table, engine_fd);
+        uint32_t *entry = table->engine_fds + place;
+
+        assert(place > 0 && entry[-1] == engine_fd);
+        memmove(entry - 1, entry, (table->n_engine_fds - place) * sizeof(*entry));
+        --table->n_engine_fds;
 }
 
 static void mark_free(struct nb_table *table, uint32_t number) {
@@ -116,6 +151,7 @@ static int grow(struct nb_table *table) {
         uint32_t capacity = table->capacity ? 2 * table->capacity : WORD_BITS;
         uint32_t end = capacity < table->limit ? capacity : table->limit;
         struct nb_descriptor *slots;
+        uint32_t *engine_fds;
         uint64_t *leaves;
 
         slots = realloc(table->slots, capacity * sizeof(*slots));
@@ -126,6 +162,10 @@ static int grow(struct nb_table *table) {
         if (!leaves)
                 return -ENOMEM;
         table->leaves = leaves;
+        engine_fds = realloc(table->engine_fds, capacity * sizeof(*engine_fds));
+        if (!engine_fds)
+                return -ENOMEM;
+        table->engine_fds = engine_fds;
         memset(slots + table->capacity, 0, (capacity - table->capacity) * sizeof(*slots));
         memset(leaves + table->capacity / WORD_BITS, 0, (capacity - table->capacity) / WORD_BITS * sizeof(*leaves));
         for (uint32_t i = table->capacity; i < end; ++i)
@@ -153,18 +193,40 @@ int nb_table_add(struct nb_table *table, const struct nb_descriptor *descriptor,
         number = lowest_free(table);
         mark_used(table, number);
         table->slots[number] = *descriptor;
+        if (descriptor->kind == NB_DESCRIPTOR_ENGINE)
+                note_engine_fd(table, descriptor->engine_fd);
         *ret = number;
         return 0;
 }
 
+/* Empties a slot; its number is not free yet. */
+static struct nb_descriptor take(struct nb_table *table, struct nb_descriptor *slot) {
+        struct nb_descriptor taken = *slot;
+
+        if (taken.kind == NB_DESCRIPTOR_ENGINE)
+                forget_engine_fd(table, taken.engine_fd);
+        *slot = (struct nb_descriptor){ .kind = NB_DESCRIPTOR_FREE };
+        return taken;
+}
+
 struct nb_descriptor nb_table_remove(struct nb_table *table, uint32_t number) {
         struct nb_descriptor *slot = nb_table_get(table, number);
-        struct nb_descriptor removed = { .kind = NB_DESCRIPTOR_FREE };
 
         if (!slot)
-                return removed;
-        removed = *slot;
-        *slot = (struct nb_descriptor){ .kind = NB_DESCRIPTOR_FREE };
+                return (struct nb_descriptor){ .kind = NB_DESCRIPTOR_FREE };
         mark_free(table, number);
-        return removed;
+        return take(table, slot);
+}
+
+struct nb_descriptor nb_table_move(struct nb_table *table, uint32_t from, uint32_t to) {
+        struct nb_descriptor *source = nb_table_get(table, from);
+        struct nb_descriptor *target = nb_table_get(table, to);
+        struct nb_descriptor replaced;
+
+        assert(source && target && source != target);
+        replaced = take(table, target);
+        *target = *source; /* the engine's number, if it has one, stays noted */
+        *source = (struct nb_descriptor){ .kind = NB_DESCRIPTOR_FREE };
+        mark_free(table, from);
+        return replaced;
 }

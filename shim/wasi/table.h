@@ -6,6 +6,9 @@
  * levels of 64-ary words: a word of a level has a bit set where the word below it has any, so the lowest free number is
  * three find-first-set instructions away however many there are.
  *
+ * Which of the engine's numbers are in use is kept sorted beside them, so that a guest with many descriptors opens files as fast as one
+ * with few.
+ *
  * The table owns what its descriptors own; nb_descriptor_deinit() gives that back. Pointers to descriptors are good until the next
  * nb_table_reserve() or nb_table_add(), which may move the table.
  */
@@ -35,13 +38,15 @@ enum nb_descriptor_kind {
 struct nb_shared_connection {
         unsigned n_references;
         struct nb_connection *connection; /* owned */
+        int stream_fd;                    /* borrowed from the stream's descriptor; -1 before there is one, and after */
 };
 
 struct nb_descriptor {
         enum nb_descriptor_kind kind;
-        uint8_t filetype;    /* WASI's; 0 where it has no name for it */
-        uint16_t flags;      /* WASI's fdflags */
-        uint32_t poll_index; /* where poll_oneoff last put it; a hint that is checked */
+        uint8_t filetype;       /* WASI's; 0 where it has no name for it */
+        uint16_t flags;         /* WASI's fdflags */
+        uint16_t pending_error; /* stream: an errno of WASI's that the next call returns, as a socket's SO_ERROR */
+        uint32_t poll_index;    /* where poll_oneoff last put it; a hint that is checked */
         uint64_t rights_base;
         uint64_t rights_inheriting;
         union {
@@ -55,14 +60,16 @@ struct nb_descriptor {
 
 struct nb_table {
         struct nb_descriptor *slots;
-        uint64_t *leaves;    /* a bit for each slot, set while it is free */
-        uint64_t middle[64]; /* a bit for each leaf with a free slot */
-        uint64_t top;        /* a bit for each word of `middle` that is not zero */
-        uint32_t capacity;   /* slots allocated: a multiple of 64 */
-        uint32_t limit;      /* numbers are below it */
+        uint64_t *leaves;      /* a bit for each slot, set while it is free */
+        uint64_t middle[64];   /* a bit for each leaf with a free slot */
+        uint64_t top;          /* a bit for each word of `middle` that is not zero */
+        uint32_t *engine_fds;  /* the engine's numbers of the slots that have one, in ascending order */
+        uint32_t n_engine_fds; /* at most as many as there are slots */
+        uint32_t capacity;     /* slots allocated: a multiple of 64 */
+        uint32_t limit;        /* numbers are below it */
 };
 
-/** @return a new connection with one reference, owned by the caller, or NULL without memory. Consumes `connection` on success only. */
+/** @return a connection without a stream and with one reference, owned by the caller, or NULL without memory. Consumes `connection` on success only. */
 struct nb_shared_connection *nb_shared_connection_new(struct nb_connection *connection);
 
 /** @return `shared`. */
@@ -98,5 +105,11 @@ int nb_table_add(struct nb_table *table, const struct nb_descriptor *descriptor,
 
 /** Takes a descriptor out and frees its number. @return the descriptor, owned by the caller; a free one if there was none. */
 struct nb_descriptor nb_table_remove(struct nb_table *table, uint32_t number);
+
+/**
+ * Moves the descriptor `from` to the number `to`; both are in the table, and not the same.
+ * @return what was under `to`, owned by the caller
+ */
+struct nb_descriptor nb_table_move(struct nb_table *table, uint32_t from, uint32_t to);
 
 #endif

@@ -15,16 +15,18 @@ static bool equals(const wasm_name_t *name, const char *text) {
         return name->size == strlen(text) && memcmp(name->data, text, name->size) == 0;
 }
 
-/* The function of the table that an import names, whose module may be taken for another; or NULL. */
-static const struct nb_wasi_function *find(const wasm_importtype_t *import, const char *alias, const char *module) {
+/* The function of the table that an import names, or NULL. @param old  whether it is meant as the older WASI's */
+static const struct nb_wasi_function *find(const wasm_importtype_t *import, bool old) {
         const wasm_name_t *import_module = wasm_importtype_module(import);
 
         for (size_t i = 0; i < nb_wasi_n_functions(); ++i) {
                 const struct nb_wasi_function *function = nb_wasi_function(i);
+                const char *module = function->module;
 
-                if (!(function->use & NB_WASI_IMPORT) || strcmp(function->module, module) != 0)
+                if (!(function->use & NB_WASI_IMPORT) || (old && strcmp(module, PREVIEW1) != 0))
                         continue;
-                if (equals(import_module, alias) && equals(wasm_importtype_name(import), function->name))
+                if (equals(import_module, old ? PREVIEW0 : module) &&
+                    equals(wasm_importtype_name(import), function->name))
                         return function;
         }
         return NULL;
@@ -47,16 +49,14 @@ static wasmtime_error_t *check_import(const wasm_importtype_t *import, bool has_
         const struct nb_wasi_function *function;
         char message[MESSAGE_SIZE];
 
-        function = find(import, PREVIEW0, PREVIEW1);
+        function = find(import, true);
         if (function) {
                 (void)snprintf(message, sizeof(message),
                                "the module imports %s from " PREVIEW0 ", an older WASI; build it for " PREVIEW1,
                                function->name);
                 return wasmtime_error_new(message);
         }
-        function = find(import, PREVIEW1, PREVIEW1);
-        if (!function)
-                function = find(import, "networking", "networking");
+        function = find(import, false);
         if (!function || has_memory)
                 return NULL;
         (void)snprintf(message, sizeof(message),

@@ -66,7 +66,8 @@ START_TEST(the_table_of_functions_is_sound) {
                 ck_assert_uint_le(n, NB_WASI_PARAMETERS_MAX);
                 ck_assert_uint_eq(strspn(function->parameters, "dilr"), n);
                 ck_assert_uint_ne(function->use, 0);
-                ck_assert(strcmp(function->module, "networking") != 0 || function->use == NB_WASI_IMPORT);
+                ck_assert(strncmp(function->module, "networking", strlen("networking")) != 0 ||
+                          function->use == NB_WASI_IMPORT);
                 for (size_t j = 0; j < i; ++j)
                         ck_assert(strcmp(function->name, nb_wasi_function(j)->name) != 0);
         }
@@ -112,6 +113,11 @@ static const struct {
         { "connect", { NOTSOCK, NOTSOCK, NOTSUP, INVAL, NOTSUP, NOTSUP } },
         { "stream_create", { NOTSOCK, NOTSOCK, NOTSUP, NOTSUP, OK, NOTSUP } },
         { "stream_accept", { NOTSOCK, NOTSOCK, NOTSUP, NOTSUP, OK, NOTSUP } },
+        { "local_address", { NOTSOCK, NOTSOCK, NOTSUP, NB_WASI_ENAMETOOLONG, OK, OK } }, /* of a Unix pair: empty */
+        { "remote_address",
+          { NOTSOCK, NOTSOCK, NOTSUP, NB_WASI_ENOTCONN, NB_WASI_ENAMETOOLONG, NB_WASI_ENAMETOOLONG } },
+        { "get_option", { NOTSOCK, NOTSOCK, NOTSUP, NOTSUP, NOTSUP, INVAL } },
+        { "set_option", { NOTSOCK, NOTSOCK, NOTSUP, NOTSUP, NOTSUP, INVAL } },
         { "sock_accept", { NOTSOCK, FORWARDED, NOTSUP, INVAL, NOTSUP, NOTSUP } },
         { "sock_recv", { NOTSOCK, FORWARDED, NOTSUP, NOTSUP, NOTSUP, OK } },
         { "sock_send", { NOTSOCK, FORWARDED, NOTSUP, NOTSUP, NOTSUP, OK } },
@@ -327,6 +333,11 @@ static const struct {
         { "connect", CONTROL, 3, 4, { 0, TEXT, 5, 0 } },
         { "stream_create", CONNECTION, 4, 4, { 0 } },
         { "stream_accept", CONNECTION, 1, 4, { 0 } },
+        { "local_address", CONTROL, 1, 5, { 0, 0, 5, WORLD_RET } },
+        { "local_address", STREAM, 3, 4, { 0, TEXT, 64, 0 } },
+        { "remote_address", STREAM, 1, 64, { 0, 0, 64, WORLD_RET } },
+        { "remote_address", STREAM, 3, 4, { 0, TEXT, 64, 0 } },
+        { "get_option", STREAM, 2, 4, { 0, 1, 0 } },
         { "fd_read", STDIN, 1, 8, { 0, 0, 1, WORLD_RET } },
         { "fd_read", STDIN, 3, 4, { 0, IOVEC, 1, 0 } },
         { "fd_read", STREAM, 1, 8, { 0, 0, 1, WORLD_RET } },

@@ -252,6 +252,7 @@ START_TEST(a_blocking_write_writes_all) {
         ck_assert_int_eq(world_call(&world, "fd_write", stream, 1024, 64, WORLD_RET), OK);
         ck_assert_uint_eq(world_get_u32(&world, WORLD_RET), 64 * BIG);
 
+        peer_drains(&world);
         ck_assert_int_eq(world_call(&world, "fd_fdstat_set_flags", stream, NB_NONBLOCK), OK);
         ck_assert_int_eq(world_call(&world, "sock_send", stream, 1024, 64, 0, WORLD_RET), OK);
         ck_assert_uint_lt(world_get_u32(&world, WORLD_RET), 64 * BIG);

@@ -12,13 +12,26 @@
  *
  * All of them are in the table of the guest's other descriptors: read(), write(), close(), poll() and fcntl() of wasi-libc work
  * where they make sense. A connection lives until its connection_fd and all its streams are closed. On a protocol that does
- * not multiplex (TCP), a connection has one stream, which the first of stream_create and stream_accept yields.
+ * not multiplex (TCP, UDP, Unix sockets), a connection has one stream, which the first of stream_create and stream_accept yields.
  *
  *     server: open, listen, then for each peer: accept, stream_accept, read and write
  *     client: open on port 0, connect, stream_create, read and write
  *
- * Addresses are text, `192.0.2.1:80` or `[2001:db8::1]:80`, with their length in bytes and without a NUL. Every
- * function returns an errno of wasi_snapshot_preview1 (__WASI_ERRNO_…), and leaves its result untouched unless that is
+ * The stream of a control of the type __WASI_FILETYPE_SOCKET_DGRAM keeps message borders: each write is one datagram, and each read
+ * takes one, whose rest is lost where the buffer is too short (sock_recv says so by __WASI_ROFLAGS_RECV_DATA_TRUNCATED). Datagrams are
+ * for clients over IP: such a control connects and does not listen.
+ *
+ * A guest may also find sockets that are there already, by names of their own: a listener is a control_fd that listens, a connection
+ * is its stream_fd. See wasi_networking_find_preopen() in <wasi/networking_ext.h>; a program that only accepts, reads and writes
+ * needs neither header.
+ *
+ * Addresses are text, with their length in bytes and without a NUL:
+ *
+ *     192.0.2.1:80, [2001:db8::1]:80   on a protocol of IP addresses
+ *     /run/app/db.sock                 a path from the root, on a protocol of Unix sockets
+ *     @app                             an abstract name there; and the empty text is that of a socket without a name
+ *
+ * Every function returns an errno of wasi_snapshot_preview1 (__WASI_ERRNO_…), and leaves its result untouched unless that is
  * __WASI_ERRNO_SUCCESS. Beside what is said at each:
  *
  *     access      the policy does not grant it
@@ -91,7 +104,8 @@ extern "C" {
 /**
  * Makes a control: a socket bound to `bind_address`.
  * @param protocol_fd         where
- * @param bind_address        what to listen on; for a client the unspecified address of the family and port 0, "0.0.0.0:0" or "[::]:0"
+ * @param bind_address        what to listen on; for a client the unspecified address of the family and port 0, "0.0.0.0:0" or "[::]:0", or
+ *                            on a protocol of Unix sockets the empty text
  * @param bind_address_len    in bytes
  * @param type                __WASI_FILETYPE_SOCKET_STREAM or __WASI_FILETYPE_SOCKET_DGRAM
  * @param rights_base         what the control may do
@@ -109,7 +123,7 @@ __wasi_errno_t __wasi_networking_open(__wasi_fd_t protocol_fd, const char *bind_
 /**
  * Makes a control listen. The control is then readable, for poll, whenever an accept will not wait.
  * @param backlog  how many peers may wait for the host
- * @return addrinuse: another socket listens there; isconn: the control connects
+ * @return addrinuse: another socket listens there; isconn: the control connects; notsup: its type is socket_dgram
  */
 __wasi_errno_t __wasi_networking_listen(__wasi_fd_t control_fd, __wasi_size_t backlog)
         WASI_NETWORKING_IMPORT_("listen");
@@ -164,13 +178,9 @@ static inline __wasi_fd_t wasi_networking_parse_fd_(const char *text) {
         return n > 0 && (text[n] == ':' || text[n] == '\0') ? fd : -1;
 }
 
-/**
- * Finds a protocol that the host gave to this guest.
- * @param name  as the policy calls it; NULL: the first
- * @return its descriptor, which is not to be closed while it is needed; -1 if there is none of that name
- */
-static inline __wasi_fd_t wasi_networking_find_protocol(const char *name) {
-        const char *pair = getenv(WASI_NETWORKING_PROTOCOLS_VARIABLE);
+/* Finds a name in an environment variable of `name=fd` pairs. @param name  NULL: the first */
+static inline __wasi_fd_t wasi_networking_find_(const char *variable, const char *name) {
+        const char *pair = getenv(variable);
 
         while (pair && *pair != '\0') {
                 size_t length = strcspn(pair, "=:");
@@ -182,6 +192,15 @@ static inline __wasi_fd_t wasi_networking_find_protocol(const char *name) {
                         ++pair;
         }
         return -1;
+}
+
+/**
+ * Finds a protocol that the host gave to this guest.
+ * @param name  as the policy calls it; NULL: the first
+ * @return its descriptor, which is not to be closed while it is needed; -1 if there is none of that name
+ */
+static inline __wasi_fd_t wasi_networking_find_protocol(const char *name) {
+        return wasi_networking_find_(WASI_NETWORKING_PROTOCOLS_VARIABLE, name);
 }
 
 /** @return how the WASI specification calls an errno that a network function can return; "errno" for any other. */
@@ -245,6 +264,8 @@ static inline const char *wasi_networking_errno_name(__wasi_errno_t error) {
                 return "noent";
         case __WASI_ERRNO_NOMEM:
                 return "nomem";
+        case __WASI_ERRNO_NOPROTOOPT:
+                return "noprotoopt";
         case __WASI_ERRNO_NOSYS:
                 return "nosys";
         case __WASI_ERRNO_NOTCONN:

@@ -3,12 +3,15 @@
  * <wasi/networking_ext.h>: what the networking proposal of 2020 leaves out and programs need.
  *
  * Module `networking_ext` is netbroker's own. It tells the addresses of a descriptor, why the policy last said no, and gets and sets the
- * options of a stream's socket that programs have a use for. Errors are those of <wasi/networking.h>.
+ * options of a stream's socket that programs have a use for. Errors are those of <wasi/networking.h>. A text that does not fit its
+ * buffer is not written, but its length is: `nametoolong` says how much room to come again with.
+ *
+ * Here is also how to find the preopened sockets, which takes no import.
  */
 #ifndef WASI_NETWORKING_EXT_H
 #define WASI_NETWORKING_EXT_H
 
-#include <wasi/api.h>
+#include <wasi/networking.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -24,7 +27,7 @@ extern "C" {
 #define WASI_NETWORKING_REASON_MAX 1024
 
 /**
- * The options of a stream. Their values are non-negative integers. Setting one takes the right fd_fdstat_set_flags.
+ * The options of a stream. Their values are non-negative integers. Getting one takes no right, setting one takes fd_fdstat_set_flags.
  */
 typedef uint32_t __wasi_networking_option_t;
 
@@ -32,19 +35,22 @@ typedef uint32_t __wasi_networking_option_t;
 #define __WASI_NETWORKING_OPTION_ERROR ((__wasi_networking_option_t)1)
 /** 0 or 1: small writes are sent at once. RFC 9293 section 3.7.4, TCP_NODELAY. */
 #define __WASI_NETWORKING_OPTION_TCP_NODELAY ((__wasi_networking_option_t)2)
-/** 0 or 1: a silent peer is probed. POSIX SO_KEEPALIVE. */
+/** 0 or 1: a silent peer is probed, where the protocol can do that. POSIX SO_KEEPALIVE. */
 #define __WASI_NETWORKING_OPTION_KEEPALIVE ((__wasi_networking_option_t)3)
-/** Seconds of silence before the first probe, TCP_KEEPIDLE. */
+/** Seconds of silence before the first probe, 1 to 32767. TCP_KEEPIDLE. */
 #define __WASI_NETWORKING_OPTION_TCP_KEEPIDLE ((__wasi_networking_option_t)4)
-/** Seconds between probes, TCP_KEEPINTVL. */
+/** Seconds between probes, 1 to 32767. TCP_KEEPINTVL. */
 #define __WASI_NETWORKING_OPTION_TCP_KEEPINTVL ((__wasi_networking_option_t)5)
-/** Probes before the connection is given up, TCP_KEEPCNT. */
+/** Probes before the connection is given up, 1 to 127. TCP_KEEPCNT. */
 #define __WASI_NETWORKING_OPTION_TCP_KEEPCNT ((__wasi_networking_option_t)6)
 /** Milliseconds that data may stay unacknowledged before the connection is given up, 0: the system's choice. RFC 5482, TCP_USER_TIMEOUT. */
 #define __WASI_NETWORKING_OPTION_TCP_USER_TIMEOUT ((__wasi_networking_option_t)7)
-/** Bytes of the receive buffer; the host has a least and a most. POSIX SO_RCVBUF. */
+/**
+ * Bytes of the receive buffer. POSIX SO_RCVBUF. The host has a least and a most, and takes a wish beyond them for these; getting the
+ * option tells what it came to. Unlike Linux's getsockopt(), that is no multiple of what was set.
+ */
 #define __WASI_NETWORKING_OPTION_RCVBUF ((__wasi_networking_option_t)8)
-/** Bytes of the send buffer; the host has a least and a most. POSIX SO_SNDBUF. */
+/** The same of the send buffer. POSIX SO_SNDBUF. */
 #define __WASI_NETWORKING_OPTION_SNDBUF ((__wasi_networking_option_t)9)
 
 #define WASI_NETWORKING_EXT_IMPORT_(name)                                                                              \
@@ -90,6 +96,15 @@ __wasi_errno_t __wasi_networking_set_option(__wasi_fd_t stream_fd, __wasi_networ
         WASI_NETWORKING_EXT_IMPORT_("set_option");
 
 #undef WASI_NETWORKING_EXT_IMPORT_
+
+/**
+ * Finds a preopened socket that the host gave to this guest.
+ * @param name  as the policy calls it; NULL: the first
+ * @return its descriptor: a control_fd that listens, or a stream_fd; -1 if there is none of that name
+ */
+static inline __wasi_fd_t wasi_networking_find_preopen(const char *name) {
+        return wasi_networking_find_(WASI_NETWORKING_PREOPENS_VARIABLE, name);
+}
 
 #ifdef __cplusplus
 }

@@ -1,28 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One question, in this order: can it be at all (port, family), does a Deny rule forbid it, does the guard want a rule that names
+ * IP addresses. One question, in this order: can it be at all (port, family), does a Deny rule forbid it, does the guard want a rule that names
  * it, does a rule grant it. Deny comes first, so that no order of rules in the file can weaken it.
  *
  * An address has up to two forms: as it stands with IPv4-mapped ones undone, and as the IPv4 address that it carries for a
  * translator or a tunnel. Deny rules must let both pass, whatever is asked. The rest is for the forms that are used: to
  * connect, the guard must let both pass and the grant is for the last one, which is where the bytes go; to listen, all is
- * for the first one, which is what the socket is bound to. A bind is never translated.
+ * for the first one, which is what the socket is bound to. A bind is never translated. To connect to an unspecified form is to
+ * connect to loopback: Deny rules must let both pass, and loopback is what is granted.
  */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "base/escape.h"
+#include "policy/decide_unix.h"
 #include "policy/guard.h"
 #include "policy/match.h"
 #include "policy/policy.h"
 #include "policy/rule.h"
-
-/* How much of a file's name a reason shows. */
-#define FILE_TEXT_MAX 96
-
-/* How much of a rule's text a reason shows. */
-#define RULE_SHOWN_MAX 100
+#include "policy/verdict.h"
 
 /** What is being judged, and where the answer goes. */
 struct question {
@@ -35,61 +31,16 @@ struct question {
         struct policy_verdict *verdict;
 };
 
-/** Where a rule or a section stands, for reasons. */
-struct place {
-        char text[FILE_TEXT_MAX + 16];
-};
-
-static struct place place(const char *file, unsigned line) {
-        struct place where;
-        char escaped[FILE_TEXT_MAX];
-
-        nb_escape(file, strlen(file), escaped, sizeof(escaped));
-        snprintf(where.text, sizeof(where.text), "%s:%u", escaped, line);
-        return where;
-}
-
-static const char *verb_name(enum policy_verb verb) {
-        switch (verb) {
-        case POLICY_CONNECT:
-                return "connect to";
-        case POLICY_LISTEN:
-                return "listen on";
-        default:
-                return "accept from";
-        }
-}
-
-static enum policy_rule_kind grant_kind(enum policy_verb verb) {
-        return verb == POLICY_LISTEN ? POLICY_RULE_LISTEN : POLICY_RULE_CONNECT;
-}
-
 /** @return true: the question is answered. */
 __attribute__((format(printf, 3, 4))) static bool refuse(struct question *q, const struct policy_rule *rule,
                                                          const char *format, ...) {
         char asked[NB_ADDRESS_TEXT_MAX];
-        size_t used;
         va_list arguments;
 
-        q->verdict->allowed = false;
-        q->verdict->rule = rule;
-        q->verdict->remedy[0] = '\0';
-        snprintf(q->verdict->reason, sizeof(q->verdict->reason), "%s %s: ", verb_name(q->verb),
-                 nb_address_format(q->asked, asked));
-        used = strlen(q->verdict->reason);
         va_start(arguments, format);
-        if (vsnprintf(q->verdict->reason + used, sizeof(q->verdict->reason) - used, format, arguments) < 0)
-                q->verdict->reason[used] = '\0';
+        policy_verdict_refuse(q->verdict, q->verb, nb_address_format(q->asked, asked), rule, format, arguments);
         va_end(arguments);
         return true;
-}
-
-/* The rule says it all, and most decisions are grants: text that nobody reads was two thirds of a connect's instructions. */
-static void allow(struct question *q, const struct policy_rule *rule) {
-        q->verdict->allowed = true;
-        q->verdict->rule = rule;
-        q->verdict->remedy[0] = '\0';
-        q->verdict->reason[0] = '\0';
 }
 
 /* ---- the remedy ---- */
@@ -136,7 +87,9 @@ static void set_remedy(struct question *q) {
         char rule[POLICY_RULE_TEXT_MAX];
         size_t used;
 
-        snprintf(remedy, size, "%s", policy_rule_kind_name(grant_kind(q->verb)));
+        if (q->protocol->preopen) /* its one address stands for its one rule */
+                return;
+        snprintf(remedy, size, "%s", policy_rule_kind_name(policy_grant_kind(q->verb)));
         for (const struct nb_ip *form = q->forms; form <= last_form(q); ++form) {
                 if (!lacks_rule(q, form))
                         continue;
@@ -148,10 +101,6 @@ static void set_remedy(struct question *q) {
 
 /* ---- the steps: each returns whether it answered the question ---- */
 
-bool policy_family_includes(enum policy_family family, sa_family_t address_family) {
-        return family == POLICY_FAMILY_IP || (family == POLICY_FAMILY_IPV4) == (address_family == AF_INET);
-}
-
 static bool refuse_impossible(struct question *q) {
         if (q->verb == POLICY_CONNECT && q->port == 0)
                 return refuse(q, NULL, "nothing listens on port 0");
@@ -161,9 +110,8 @@ static bool refuse_impossible(struct question *q) {
 
                 if (policy_family_includes(q->protocol->family, form->family))
                         continue;
-                return refuse(q, NULL, "[Protocol %s] (%s) has Family=%s, and this is %s%s", q->protocol->name,
-                              place(q->protocol->file, q->protocol->line).text,
-                              q->protocol->family == POLICY_FAMILY_IPV4 ? "ipv4" : "ipv6", i > 0 ? "judged as " : "",
+                return refuse(q, NULL, "%s has Family=%s, and this is %s%s", policy_section(q->protocol).text,
+                              policy_family_name(q->protocol->family), i > 0 ? "judged as " : "",
                               form->family == AF_INET ? "IPv4" : "IPv6");
         }
         return false;
@@ -174,21 +122,24 @@ static bool refuse_if_denied(struct question *q, const struct nb_ip *form) {
 
         if (!rule)
                 return false;
-        return refuse(q, rule, "forbidden by %.*s (%s)", RULE_SHOWN_MAX, rule->text,
-                      place(rule->file, rule->line).text);
+        return refuse(q, rule, "forbidden by %s (%s)", policy_rule_shown(rule).text,
+                      policy_place(rule->file, rule->line).text);
 }
 
-/** Linux connects to loopback when it is told to connect to 0.0.0.0 or ::, so what is denied there is denied here. */
-static bool refuse_if_loopback_denied(struct question *q, const struct nb_ip *form) {
-        struct nb_ip loopback = { .family = form->family };
+/** Where Linux connects to when it is told to connect to 0.0.0.0 or ::. */
+static struct nb_ip reached_form(const struct nb_ip *form) {
+        struct nb_ip reached = *form;
 
-        if (q->verb != POLICY_CONNECT || !nb_ip_is_unspecified(form))
-                return false;
-        if (form->family == AF_INET)
-                memcpy(loopback.bytes, (const uint8_t[]){ 127, 0, 0, 1 }, 4);
-        else
-                loopback.bytes[15] = 1;
-        return refuse_if_denied(q, &loopback);
+        if (nb_ip_is_unspecified(form))
+                nb_ip_set_loopback(&reached);
+        return reached;
+}
+
+/** What is denied on loopback is denied as the unspecified address. */
+static bool refuse_if_loopback_denied(struct question *q, const struct nb_ip *form) {
+        struct nb_ip reached = reached_form(form);
+
+        return q->verb == POLICY_CONNECT && nb_ip_is_unspecified(form) && refuse_if_denied(q, &reached);
 }
 
 static bool refuse_denied(struct question *q) {
@@ -199,10 +150,8 @@ static bool refuse_denied(struct question *q) {
 }
 
 static bool refuse_no_rule(struct question *q) {
-        struct place where = place(q->protocol->file, q->protocol->line);
-
-        refuse(q, NULL, "no %s= rule in [Protocol %s] (%s) matches%s", policy_rule_kind_name(grant_kind(q->verb)),
-               q->protocol->name, where.text, n_used_forms(q) > 1 ? " the IPv4 address inside" : "");
+        refuse(q, NULL, "no %s= rule in %s matches%s", policy_rule_kind_name(policy_grant_kind(q->verb)),
+               policy_section(q->protocol).text, n_used_forms(q) > 1 ? " the IPv4 address inside" : "");
         set_remedy(q);
         return true;
 }
@@ -220,7 +169,7 @@ static void decide_wildcard(struct question *q) {
         if (!rule && !deny)
                 rule = policy_match_exactly(q->protocol, POLICY_RULE_LISTEN, &every, q->port);
         if (rule) {
-                allow(q, rule);
+                policy_verdict_allow(q->verdict, rule);
                 return;
         }
         if (!deny || !policy_match_exactly(q->protocol, POLICY_RULE_LISTEN, &every, q->port)) {
@@ -228,19 +177,19 @@ static void decide_wildcard(struct question *q) {
                 return;
         }
         refuse(q, NULL,
-               "that is every local address, and %.*s (%s) takes some away; only a rule for exactly this address "
+               "that is every local address, and %s (%s) takes some away; only a rule for exactly this address "
                "grants it",
-               RULE_SHOWN_MAX, deny->text, place(deny->file, deny->line).text);
+               policy_rule_shown(deny).text, policy_place(deny->file, deny->line).text);
         set_remedy(q);
 }
 
-static bool refuse_no_stream(struct question *q) {
+static bool refuse_no_grant(struct question *q) {
         for (size_t i = 0; i < n_used_forms(q); ++i) {
                 struct nb_prefix alone = { .ip = q->forms[i], .length = q->forms[i].family == AF_INET ? 32 : 128 };
-                const struct policy_guard *guard = policy_guard_no_stream(&alone);
+                const struct policy_guard *guard = policy_guard_no_grant(&alone);
 
                 if (guard)
-                        return refuse(q, NULL, "no stream ends at a %s address (%s)", guard->what, guard->source);
+                        return refuse(q, NULL, "no rule grants a %s address (%s)", guard->what, guard->source);
         }
         return false;
 }
@@ -266,13 +215,12 @@ static bool refuse_unnamed(struct question *q, const struct nb_ip *form, const s
         const struct policy_rule *wide = policy_match(q->protocol, POLICY_RULE_CONNECT, form, q->port, NULL);
 
         if (wide)
-                refuse(q, NULL, "%s is %s (%s); a rule must name it, and %.*s (%s) is wider",
-                       range_text(&guard->range).text, guard->what, guard->source, RULE_SHOWN_MAX, wide->text,
-                       place(wide->file, wide->line).text);
+                refuse(q, NULL, "%s is %s (%s); a rule must name it, and %s (%s) is wider",
+                       range_text(&guard->range).text, guard->what, guard->source, policy_rule_shown(wide).text,
+                       policy_place(wide->file, wide->line).text);
         else
-                refuse(q, NULL, "no Connect= rule in [Protocol %s] (%s) matches, and %s is %s (%s)", q->protocol->name,
-                       place(q->protocol->file, q->protocol->line).text, range_text(&guard->range).text, guard->what,
-                       guard->source);
+                refuse(q, NULL, "no Connect= rule in %s matches, and %s is %s (%s)", policy_section(q->protocol).text,
+                       range_text(&guard->range).text, guard->what, guard->source);
         set_remedy(q);
         return true;
 }
@@ -304,14 +252,14 @@ static const struct policy_rule *find_grant(const struct question *q) {
 
                 rule = policy_match(q->protocol, POLICY_RULE_CONNECT, form, q->port, &scope);
         }
-        return rule ? rule : policy_match(q->protocol, grant_kind(q->verb), form, q->port, NULL);
+        return rule ? rule : policy_match(q->protocol, policy_grant_kind(q->verb), form, q->port, NULL);
 }
 
 static void decide_grant(struct question *q) {
         const struct policy_rule *rule = find_grant(q);
 
         if (rule)
-                allow(q, rule);
+                policy_verdict_allow(q->verdict, rule);
         else
                 refuse_no_rule(q);
 }
@@ -335,10 +283,12 @@ static void decide_ip(const struct policy_protocol *protocol, enum policy_verb v
         if (refuse_impossible(&q) || refuse_denied(&q))
                 return;
         if (verb == POLICY_ACCEPT) {
-                allow(&q, NULL);
+                policy_verdict_allow(ret, NULL);
                 return;
         }
-        if (refuse_no_stream(&q) || refuse_guarded(&q))
+        for (size_t i = 0; verb == POLICY_CONNECT && i < q.n_forms; ++i)
+                q.forms[i] = reached_form(&q.forms[i]);
+        if (refuse_no_grant(&q) || refuse_guarded(&q))
                 return;
         if (verb == POLICY_LISTEN && nb_ip_is_unspecified(last_form(&q)))
                 decide_wildcard(&q);
@@ -348,9 +298,8 @@ static void decide_ip(const struct policy_protocol *protocol, enum policy_verb v
 
 void policy_decide(const struct policy_protocol *protocol, enum policy_verb verb,
                    const struct nb_socket_address *address, struct policy_verdict *ret) {
-        if (address->family != AF_UNIX) {
+        if (address->family == AF_UNIX)
+                policy_decide_unix(protocol, verb, &address->un, ret);
+        else
                 decide_ip(protocol, verb, &address->ip, ret);
-                return;
-        }
-        *ret = (struct policy_verdict){ .reason = "Unix sockets are not granted by this version" };
 }

@@ -23,9 +23,9 @@ static const struct policy_guard guards[] = {
         { V4(198, 18, 0, 0, 15), .what = "benchmarking", .source = "RFC 2544" },
         { V4(198, 51, 100, 0, 24), .what = "documentation", .source = "RFC 5737" },
         { V4(203, 0, 113, 0, 24), .what = "documentation", .source = "RFC 5737" },
-        { V4(224, 0, 0, 0, 4), .no_stream = true, .what = "multicast", .source = "RFC 5771" },
+        { V4(224, 0, 0, 0, 4), .no_grant = true, .what = "multicast", .source = "RFC 5771" },
         { V4(240, 0, 0, 0, 4), .what = "reserved", .source = "RFC 1112 section 4" },
-        { V4(255, 255, 255, 255, 32), .no_stream = true, .what = "broadcast", .source = "RFC 919" },
+        { V4(255, 255, 255, 255, 32), .no_grant = true, .what = "broadcast", .source = "RFC 919" },
 
         { V6(128, 0), .what = "the unspecified address, which Linux takes for loopback",
           .source = "RFC 4291 section 2.5.2" },
@@ -56,7 +56,7 @@ static const struct policy_guard guards[] = {
           .what = "a cloud's metadata service", .source = "Google Cloud" },
         { V6(10, 0xfe, 0x80), .what = "link-local", .source = "RFC 4291 section 2.5.6" },
         { V6(10, 0xfe, 0xc0), .what = "the former site-local", .source = "RFC 3879" },
-        { V6(8, 0xff), .no_stream = true, .what = "multicast", .source = "RFC 4291 section 2.7" },
+        { V6(8, 0xff), .no_grant = true, .what = "multicast", .source = "RFC 4291 section 2.7" },
 };
 
 #define N_GUARDS (sizeof(guards) / sizeof(guards[0]))
@@ -84,9 +84,9 @@ struct nb_prefix policy_guard_scope(const struct policy_guard *guard, const stru
         return scope;
 }
 
-const struct policy_guard *policy_guard_no_stream(const struct nb_prefix *prefix) {
+const struct policy_guard *policy_guard_no_grant(const struct nb_prefix *prefix) {
         for (size_t i = 0; i < N_GUARDS; ++i)
-                if (guards[i].no_stream && nb_prefix_covers(&guards[i].range, prefix))
+                if (guards[i].no_grant && nb_prefix_covers(&guards[i].range, prefix))
                         return &guards[i];
         return NULL;
 }

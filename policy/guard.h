@@ -22,7 +22,7 @@
 struct policy_guard {
         struct nb_prefix range;
         uint8_t naming_length; /* how long the prefix of a rule that names it is at least */
-        bool no_stream;        /* no stream ends there (multicast, broadcast): no rule can grant it */
+        bool no_grant;         /* no rule can grant it: it is not one peer (multicast, broadcast) */
         const char *what;      /* "loopback" */
         const char *source;    /* "RFC 1122 section 3.2.1.3" */
 };
@@ -44,6 +44,6 @@ const struct policy_guard *policy_guard_next(const struct nb_ip *ip, const struc
 struct nb_prefix policy_guard_scope(const struct policy_guard *guard, const struct nb_ip *ip);
 
 /** @return the multicast or broadcast range that the whole of `prefix` lies in, or NULL. */
-const struct policy_guard *policy_guard_no_stream(const struct nb_prefix *prefix);
+const struct policy_guard *policy_guard_no_grant(const struct nb_prefix *prefix);
 
 #endif

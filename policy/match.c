@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/match.h"
 
+#include "policy/unix_pattern.h"
+
 const struct policy_rule *policy_match(const struct policy_protocol *protocol, enum policy_rule_kind kind,
                                        const struct nb_ip *ip, uint16_t port, const struct nb_prefix *within) {
         for (size_t i = 0; i < protocol->n_rules; ++i) {
@@ -36,6 +38,20 @@ const struct policy_rule *policy_match_family(const struct policy_protocol *prot
 
                 if (rule->kind == kind && rule->prefix.ip.family == family &&
                     nb_port_range_contains(&rule->ports, port))
+                        return rule;
+        }
+        return NULL;
+}
+
+const struct policy_rule *policy_match_name(const struct policy_protocol *protocol, enum policy_rule_kind kind,
+                                            const struct nb_unix_name *name) {
+        /* Who forbids all of a folder means what is hidden there as well; who grants it does not. */
+        bool dots = kind == POLICY_RULE_DENY;
+
+        for (size_t i = 0; i < protocol->n_rules; ++i) {
+                const struct policy_rule *rule = &protocol->rules[i];
+
+                if (rule->kind == kind && policy_unix_pattern_matches(&rule->pattern, name, dots))
                         return rule;
         }
         return NULL;

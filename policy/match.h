@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which rule holds for an address and a port.
+ * Which rule holds for an address and a port, or for a name.
  *
  * The only place that knows how the rules of a protocol are stored: today an array that is walked, in the order of the
  * file. Callers ask one question at a time and get the first rule that answers it, so an index can take the array's place.
@@ -24,5 +24,9 @@ const struct policy_rule *policy_match_exactly(const struct policy_protocol *pro
 /** @return the first rule of that kind for any address of the family and the port, or NULL. */
 const struct policy_rule *policy_match_family(const struct policy_protocol *protocol, enum policy_rule_kind kind,
                                               sa_family_t family, uint16_t port);
+
+/** @return the first rule of that kind of a protocol of Unix sockets that matches the name, or NULL. */
+const struct policy_rule *policy_match_name(const struct policy_protocol *protocol, enum policy_rule_kind kind,
+                                            const struct nb_unix_name *name);
 
 #endif

@@ -18,9 +18,12 @@
 #include "policy/error.h"
 #include "policy/lines.h"
 #include "policy/policy.h"
+#include "policy/preopen.h"
 #include "policy/rule.h"
 #include "policy/suggest.h"
+#include "policy/unix_pattern.h"
 #include "policy/value.h"
+#include "policy/verdict.h"
 
 /* A file of this size holds some ten thousands of rules. */
 #define POLICY_FILE_MAX (1024u * 1024)
@@ -33,10 +36,12 @@
 
 #define KEYS_MAX 16
 
+/** As bits, for keys that several sections take. */
 enum section {
-        SECTION_NONE,
-        SECTION_TENANT,
-        SECTION_PROTOCOL,
+        SECTION_NONE = 0,
+        SECTION_TENANT = 0x1,
+        SECTION_PROTOCOL = 0x2,
+        SECTION_PREOPEN = 0x4,
 };
 
 struct parser {
@@ -49,7 +54,8 @@ struct parser {
         struct policy_line line; /* that is being read */
 
         struct policy_tenant *tenant;
-        struct policy_protocol *protocol; /* whose section this is, or NULL */
+        struct policy_protocol *protocol; /* whose section this is, or NULL; a preopened socket has one, too */
+        struct policy_preopen *preopen;   /* whose section this is, or NULL */
         enum section section;
         unsigned set_in[KEYS_MAX]; /* the line in which this section sets a key, by the key's index; 0: it does not */
 
@@ -61,7 +67,7 @@ struct parser {
 /** A key of the file. `set` returns 0, -ENOMEM, or -EINVAL with a complaint about the value. */
 struct key {
         const char *name;
-        enum section section;
+        unsigned sections; /* enum section */
         bool repeatable;
         int (*set)(struct parser *p, const char *value);
 };
@@ -82,7 +88,7 @@ static const struct policy_word yes_no[] = {
 
 static const struct policy_word families[] = {
         { .text = "ip", .value = POLICY_FAMILY_IP },     { .text = "ipv4", .value = POLICY_FAMILY_IPV4 },
-        { .text = "ipv6", .value = POLICY_FAMILY_IPV6 }, { .text = "unix", .not_yet = NOT_YET },
+        { .text = "ipv6", .value = POLICY_FAMILY_IPV6 }, { .text = "unix", .value = POLICY_FAMILY_UNIX },
         { .text = "quic", .not_yet = NOT_YET },          { 0 },
 };
 
@@ -94,8 +100,8 @@ static const struct policy_word data_paths[] = {
 };
 
 static const struct policy_word socket_types[] = {
-        { .text = "stream", .value = 0 },
-        { .text = "dgram", .not_yet = "is refused: this version carries streams only, not datagrams" },
+        { .text = "stream", .value = POLICY_SOCKET_STREAM },
+        { .text = "dgram", .value = POLICY_SOCKET_DGRAM },
         { 0 },
 };
 
@@ -108,7 +114,6 @@ static const struct later_key later_keys[] = {
         { "MaxConnections", "a quota" },
         { "MaxSessions", "a quota" },
         { "Mode", "report mode" },
-        { "Nonblock", "preopened sockets" },
         { "Proxy", "a proxy" },
         { "RequireSeal", "the seal" },
         { "Socket", "a socket for each tenant" },
@@ -172,6 +177,24 @@ static int fail_part(struct parser *p, struct policy_complaint *complaint, size_
         return fail(p, &p->line, complaint);
 }
 
+/** About what another line of this section sets. */
+__attribute__((format(printf, 3, 4))) static int fail_value(struct parser *p, unsigned number, const char *format,
+                                                            ...) {
+        struct policy_complaint complaint = { 0 };
+        struct policy_line line = { 0 };
+        va_list arguments;
+
+        va_start(arguments, format);
+        if (vsnprintf(complaint.message, sizeof(complaint.message), format, arguments) < 0)
+                complaint.message[0] = '\0';
+        va_end(arguments);
+
+        while (line.number < number && policy_line_next(p->text, p->length, &line))
+                ;
+        complaint.offset = policy_line_value_offset(&line);
+        return fail(p, &line, &complaint);
+}
+
 static int fail_memory(struct parser *p) {
         p->result = -ENOMEM;
         return -ENOMEM;
@@ -211,6 +234,17 @@ static struct policy_user *add_user(struct parser *p) {
         return &users[p->tenant->n_users++];
 }
 
+/** What a section begins with. */
+static struct policy_protocol new_protocol(const struct parser *p) {
+        return (struct policy_protocol){
+                .data_path = p->defaults->data_path,
+                .connect_timeout_ms = CONNECT_TIMEOUT_DEFAULT_MS,
+                .socket_mode = POLICY_SOCKET_MODE_DEFAULT,
+                .file = p->file,
+                .line = p->line.number,
+        };
+}
+
 static struct policy_protocol *add_protocol(struct parser *p) {
         struct policy_tenant *tenant = p->tenant;
         struct policy_protocol *protocols = grow(tenant->protocols, tenant->n_protocols, sizeof(*protocols));
@@ -218,13 +252,20 @@ static struct policy_protocol *add_protocol(struct parser *p) {
         if (!protocols)
                 return NULL;
         tenant->protocols = protocols;
-        protocols[tenant->n_protocols] = (struct policy_protocol){
-                .data_path = p->defaults->data_path,
-                .connect_timeout_ms = CONNECT_TIMEOUT_DEFAULT_MS,
-                .file = p->file,
-                .line = p->line.number,
-        };
+        protocols[tenant->n_protocols] = new_protocol(p);
         return &protocols[tenant->n_protocols++];
+}
+
+static struct policy_preopen *add_preopen(struct parser *p) {
+        struct policy_tenant *tenant = p->tenant;
+        struct policy_preopen *preopens = grow(tenant->preopens, tenant->n_preopens, sizeof(*preopens));
+
+        if (!preopens)
+                return NULL;
+        tenant->preopens = preopens;
+        preopens[tenant->n_preopens] = (struct policy_preopen){ .protocol = new_protocol(p) };
+        preopens[tenant->n_preopens].protocol.preopen = true;
+        return &preopens[tenant->n_preopens++];
 }
 
 /** The tenant of this file and the file's name, so that what is made points into the policy from the beginning. */
@@ -345,9 +386,11 @@ static int set_data_path(struct parser *p, const char *value) {
 }
 
 static int take_socket_type(struct parser *p, const char *word) {
-        int ignored; /* there is one value only */
+        int type, r = policy_word_parse(word, socket_types, &type, &p->complaint);
 
-        return policy_word_parse(word, socket_types, &ignored, &p->complaint);
+        if (r == 0)
+                p->protocol->socket_types |= (unsigned)type;
+        return r;
 }
 
 static int set_socket_types(struct parser *p, const char *value) {
@@ -358,25 +401,97 @@ static int set_connect_timeout(struct parser *p, const char *value) {
         return policy_timeout_parse(value, &p->protocol->connect_timeout_ms, &p->complaint);
 }
 
-static int take_rule(struct parser *p, enum policy_rule_kind kind, const char *word) {
+static int set_socket_mode(struct parser *p, const char *value) {
+        return policy_mode_parse(value, &p->protocol->socket_mode, &p->complaint);
+}
+
+static int set_nonblock(struct parser *p, const char *value) {
+        int word, r = policy_word_parse(value, yes_no, &word, &p->complaint);
+
+        if (r == 0)
+                p->preopen->nonblock = word;
+        return r;
+}
+
+/* ---- rules ---- */
+
+static const char *section_word(const struct parser *p) {
+        return p->preopen ? "Preopen" : "Protocol";
+}
+
+/** An IP rule among names of Unix sockets would never match. */
+static int check_rule_is_unix(struct parser *p, const char *word) {
+        struct nb_ip ip;
+
+        if (policy_unix_pattern_is_meant(word))
+                return 0;
+        if (word[0] != '[' && nb_ip_parse(word, strcspn(word, "/:"), &ip) < 0)
+                return 0; /* not an address either: the pattern's check has the words */
+        return policy_complain(
+                &p->complaint, 0,
+                "an IP rule never matches: [%s %s] has Family=unix; a rule here is a path like "
+                "/run/app/*.sock or an abstract name like @app, and IP rules go into a protocol of Family=ip",
+                section_word(p), p->protocol->name);
+}
+
+/** A Unix rule among IP addresses, or one for the other IP family, would never match. */
+static int check_rule_is_ip(struct parser *p, const char *word) {
+        if (!policy_unix_pattern_is_meant(word))
+                return 0;
+        return policy_complain(&p->complaint, 0,
+                               "a rule for Unix sockets never matches: [%s %s] has Family=%s; such rules go into a "
+                               "protocol of their own, with Family=unix",
+                               section_word(p), p->protocol->name, policy_family_name(p->protocol->family));
+}
+
+static int check_rule_family(struct parser *p, const struct nb_prefix *prefix) {
+        char version = prefix->ip.family == AF_INET ? '4' : '6';
+
+        if (policy_family_includes(p->protocol->family, prefix->ip.family))
+                return 0;
+        return policy_complain(&p->complaint, 0, "an IPv%c rule never matches: [%s %s] has Family=%s", version,
+                               section_word(p), p->protocol->name, policy_family_name(p->protocol->family));
+}
+
+/** Fills in what the rule's text says. */
+static int parse_ip_rule(struct parser *p, struct policy_rule *rule, const char *word) {
         struct nb_prefix prefix;
         struct nb_port_range ports;
-        struct policy_rule *rule;
-        int r = policy_rule_parse(kind, word, strlen(word), &prefix, &ports, &p->complaint);
+        int r = check_rule_is_ip(p, word);
 
+        if (r == 0)
+                r = policy_rule_parse(rule->kind, word, strlen(word), &prefix, &ports, &p->complaint);
+        if (r == 0)
+                r = check_rule_family(p, &prefix);
         if (r < 0)
                 return r;
-        rule = add_rule(p);
+        rule->prefix = prefix;
+        rule->ports = ports;
+        return 0;
+}
+
+static int parse_unix_rule(struct parser *p, struct policy_rule *rule, const char *word) {
+        int r = check_rule_is_unix(p, word);
+
+        if (r == 0)
+                r = policy_unix_pattern_check(word, strlen(word), &p->complaint);
+        if (r == 0)
+                rule->pattern = policy_unix_pattern_of(strchr(rule->text, '=') + 1);
+        return r;
+}
+
+static int take_rule(struct parser *p, enum policy_rule_kind kind, const char *word) {
+        struct policy_rule *rule = add_rule(p); /* a wrong one goes with the policy */
+
         if (!rule)
                 return -ENOMEM;
         rule->kind = kind;
-        rule->prefix = prefix;
-        rule->ports = ports;
         if (asprintf(&rule->text, "%s=%s", policy_rule_kind_name(kind), word) < 0) {
                 rule->text = NULL;
                 return -ENOMEM;
         }
-        return 0;
+        return p->protocol->family == POLICY_FAMILY_UNIX ? parse_unix_rule(p, rule, word)
+                                                         : parse_ip_rule(p, rule, word);
 }
 
 static int take_connect(struct parser *p, const char *word) {
@@ -403,6 +518,39 @@ static int set_deny(struct parser *p, const char *value) {
         return each_word(p, value, take_deny);
 }
 
+/* ---- the address of a preopened socket ---- */
+
+static enum policy_family family_of(const struct nb_socket_address *address) {
+        if (address->family == AF_UNIX)
+                return POLICY_FAMILY_UNIX;
+        return address->family == AF_INET ? POLICY_FAMILY_IPV4 : POLICY_FAMILY_IPV6;
+}
+
+/** Its one address is its one grant. */
+static int set_preopen_address(struct parser *p, enum policy_verb verb, const char *value) {
+        enum policy_rule_kind kind = policy_grant_kind(verb);
+        int r;
+
+        if (p->preopen->address.family != AF_UNSPEC)
+                return policy_complain(&p->complaint, 0,
+                                       "a preopened socket listens or connects: write another section for the other");
+        r = policy_preopen_parse(kind, value, &p->preopen->address, &p->complaint);
+
+        if (r < 0)
+                return r;
+        p->preopen->verb = verb;
+        p->protocol->family = family_of(&p->preopen->address);
+        return take_rule(p, kind, value);
+}
+
+static int set_preopen_connect(struct parser *p, const char *value) {
+        return set_preopen_address(p, POLICY_CONNECT, value);
+}
+
+static int set_preopen_listen(struct parser *p, const char *value) {
+        return set_preopen_address(p, POLICY_LISTEN, value);
+}
+
 /* ---- keys ---- */
 
 enum {
@@ -412,31 +560,37 @@ enum {
         KEY_FAMILY,
         KEY_DATA_PATH,
         KEY_SOCKET_TYPES,
+        KEY_SOCKET_MODE,
         KEY_CONNECT_TIMEOUT,
+        KEY_NONBLOCK,
         KEY_CONNECT,
         KEY_LISTEN,
         KEY_DENY,
+        KEY_PREOPEN_CONNECT,
+        KEY_PREOPEN_LISTEN,
         N_KEYS,
 };
 
 _Static_assert(N_KEYS <= KEYS_MAX, "parser.set_in has a place for each key");
+
+#define SECTION_BOTH (SECTION_PROTOCOL | SECTION_PREOPEN)
 
 static const struct key keys[N_KEYS] = {
         [KEY_NAME] = { "Name", SECTION_TENANT, false, set_tenant_name },
         [KEY_USER] = { "User", SECTION_TENANT, true, set_user },
         [KEY_EXPLAIN_DENIALS] = { "ExplainDenials", SECTION_TENANT, false, set_explain_denials },
         [KEY_FAMILY] = { "Family", SECTION_PROTOCOL, false, set_family },
-        [KEY_DATA_PATH] = { "DataPath", SECTION_PROTOCOL, false, set_data_path },
-        [KEY_SOCKET_TYPES] = { "SocketTypes", SECTION_PROTOCOL, false, set_socket_types },
-        [KEY_CONNECT_TIMEOUT] = { "ConnectTimeout", SECTION_PROTOCOL, false, set_connect_timeout },
+        [KEY_DATA_PATH] = { "DataPath", SECTION_BOTH, false, set_data_path },
+        [KEY_SOCKET_TYPES] = { "SocketTypes", SECTION_BOTH, false, set_socket_types },
+        [KEY_SOCKET_MODE] = { "SocketMode", SECTION_BOTH, false, set_socket_mode },
+        [KEY_CONNECT_TIMEOUT] = { "ConnectTimeout", SECTION_BOTH, false, set_connect_timeout },
+        [KEY_NONBLOCK] = { "Nonblock", SECTION_PREOPEN, false, set_nonblock },
         [KEY_CONNECT] = { "Connect", SECTION_PROTOCOL, true, set_connect },
         [KEY_LISTEN] = { "Listen", SECTION_PROTOCOL, true, set_listen },
-        [KEY_DENY] = { "Deny", SECTION_PROTOCOL, true, set_deny },
+        [KEY_DENY] = { "Deny", SECTION_BOTH, true, set_deny },
+        [KEY_PREOPEN_CONNECT] = { "Connect", SECTION_PREOPEN, false, set_preopen_connect },
+        [KEY_PREOPEN_LISTEN] = { "Listen", SECTION_PREOPEN, false, set_preopen_listen },
 };
-
-static const char *section_text(enum section section) {
-        return section == SECTION_TENANT ? "[Tenant]" : "[Protocol NAME]";
-}
 
 static int fail_unknown_key(struct parser *p, const char *name) {
         size_t length = strlen(name), distance = 0;
@@ -459,23 +613,37 @@ static int fail_unknown_key(struct parser *p, const char *name) {
         return fail(p, &p->line, &complaint);
 }
 
-static const struct key *find_key(const char *name) {
+/** The key of that name in these sections. @return NULL if there is none. */
+static const struct key *find_key(const char *name, unsigned sections) {
         for (size_t i = 0; i < N_KEYS; ++i)
-                if (strcmp(name, keys[i].name) == 0)
+                if ((keys[i].sections & sections) && strcmp(name, keys[i].name) == 0)
                         return &keys[i];
         return NULL;
 }
 
+static int fail_misplaced_key(struct parser *p, const char *name) {
+        const struct key *elsewhere = find_key(name, ~0u);
+
+        if (!elsewhere)
+                return fail_unknown_key(p, name);
+        if (elsewhere == &keys[KEY_FAMILY] && p->section == SECTION_PREOPEN)
+                return fail_at(p, 0, "a preopened socket has no Family=: its address says it");
+        if (elsewhere->sections == SECTION_BOTH || elsewhere == &keys[KEY_CONNECT] || elsewhere == &keys[KEY_LISTEN])
+                return fail_at(p, 0, "%s= belongs in a [Protocol NAME] or [Preopen NAME] section", name);
+        return fail_at(p, 0, "%s= belongs in a %s section", name,
+                       elsewhere->sections == SECTION_TENANT     ? "[Tenant]"
+                       : elsewhere->sections == SECTION_PROTOCOL ? "[Protocol NAME]"
+                                                                 : "[Preopen NAME]");
+}
+
 static int assign(struct parser *p, const char *name, const char *value) {
-        const struct key *key = find_key(name);
+        const struct key *key = find_key(name, p->section);
         size_t offset = policy_line_value_offset(&p->line);
         unsigned *set_in;
         int r;
 
         if (!key)
-                return fail_unknown_key(p, name);
-        if (p->section != key->section)
-                return fail_at(p, 0, "%s= belongs in a %s section", key->name, section_text(key->section));
+                return fail_misplaced_key(p, name);
         set_in = &p->set_in[key - keys];
         if (*set_in > 0 && !key->repeatable)
                 return fail_at(p, 0, "%s= is set already, in line %u", key->name, *set_in);
@@ -491,49 +659,137 @@ static int assign(struct parser *p, const char *name, const char *value) {
         return 0;
 }
 
-/* ---- sections ---- */
+/**
+ * The value that a key gets further down in the section that begins in the current line. What a rule can be depends on the
+ * family, which may stand behind it.
+ * @return whether there is one.
+ */
+static bool look_ahead(const struct parser *p, const char *name, char value[static POLICY_LINE_MAX + 1]) {
+        struct policy_line line = p->line;
+        size_t name_length = strlen(name);
 
-/** A rule for the other family would never match; known only now, for Family= may stand behind it. */
-static int check_rule_family(struct parser *p, const struct policy_rule *rule) {
-        bool ipv4 = rule->prefix.ip.family == AF_INET;
-        const char *word = strchr(rule->text, '=') + 1;
-        const char *at;
+        while (policy_line_next(p->text, p->length, &line) && (line.length == 0 || line.text[0] != '[')) {
+                size_t from = policy_line_value_offset(&line), to = line.length, behind = name_length;
 
-        if (p->protocol->family == POLICY_FAMILY_IP || (p->protocol->family == POLICY_FAMILY_IPV4) == ipv4)
-                return 0;
-
-        fail_whole(p, rule->line, "", "an IPv%c rule never matches: [Protocol %s] has Family=ipv%c", ipv4 ? '4' : '6',
-                   p->protocol->name, ipv4 ? '6' : '4');
-        at = strstr(p->error->source, word);
-        if (at)
-                p->error->column = (unsigned)(at - p->error->source) + 1;
-        return -EINVAL;
+                if (line.length < name_length || memcmp(line.text, name, name_length) != 0)
+                        continue;
+                while (behind < line.length && policy_is_blank(line.text[behind]))
+                        ++behind;
+                if (behind == line.length || line.text[behind] != '=')
+                        continue;
+                while (to > from && policy_is_blank(line.text[to - 1]))
+                        --to;
+                if (to - from > POLICY_LINE_MAX)
+                        return false;
+                memcpy(value, line.text + from, to - from);
+                value[to - from] = '\0';
+                return true;
+        }
+        return false;
 }
 
-static int finish_protocol(struct parser *p) {
+/* ---- sections ---- */
+
+/** What a mode or a type of socket needs to be of any use. */
+static bool listens_on_path(const struct policy_protocol *protocol) {
+        if (protocol->family != POLICY_FAMILY_UNIX)
+                return false;
+        for (size_t i = 0; i < protocol->n_rules; ++i)
+                if (protocol->rules[i].kind == POLICY_RULE_LISTEN && !protocol->rules[i].pattern.abstract)
+                        return true;
+        return false;
+}
+
+/** What protocols and preopened sockets have in common. */
+static int finish_grants(struct parser *p) {
         struct policy_protocol *protocol = p->protocol;
 
-        if (p->set_in[KEY_FAMILY] == 0)
-                return fail_whole(p, protocol->line, "Family=ip", "[Protocol %s] needs Family=: ip, ipv4 or ipv6",
-                                  protocol->name);
         if (protocol->data_path == POLICY_DATA_PATH_UNSET)
                 return fail_whole(
                         p, protocol->line, "DataPath=direct",
-                        "[Protocol %s] needs DataPath=: the program that runs the guest gets the sockets themselves, "
+                        "[%s %s] needs DataPath=: the program that runs the guest gets the sockets themselves, "
                         "which it must be locked down for (netbroker.conf(5))",
-                        protocol->name);
-        for (size_t i = 0; i < protocol->n_rules; ++i) {
-                int r = check_rule_family(p, &protocol->rules[i]);
-
-                if (r < 0)
-                        return r;
-        }
+                        section_word(p), protocol->name);
+        if (protocol->socket_types == 0)
+                protocol->socket_types = POLICY_SOCKET_STREAM;
+        if (protocol->family == POLICY_FAMILY_UNIX && (protocol->socket_types & POLICY_SOCKET_DGRAM))
+                return fail_value(p, p->set_in[KEY_SOCKET_TYPES],
+                                  "datagrams between Unix sockets come with the relay, which this version does not "
+                                  "have: write stream");
+        if (p->set_in[KEY_SOCKET_MODE] > 0 && !listens_on_path(protocol))
+                return fail_value(p, p->set_in[KEY_SOCKET_MODE],
+                                  "SocketMode= is for the sockets that a guest binds to paths, and [%s %s] has no "
+                                  "Listen= for a path",
+                                  section_word(p), protocol->name);
         return 0;
+}
+
+static int finish_protocol(struct parser *p) {
+        if (p->set_in[KEY_FAMILY] == 0)
+                return fail_whole(p, p->protocol->line, "Family=ip",
+                                  "[Protocol %s] needs Family=: ip, ipv4, ipv6 or unix", p->protocol->name);
+        return finish_grants(p);
+}
+
+static int finish_preopen_type(struct parser *p) {
+        unsigned line = p->set_in[KEY_SOCKET_TYPES];
+
+        p->preopen->type = (enum policy_socket_type)p->protocol->socket_types;
+        if (p->protocol->socket_types == (POLICY_SOCKET_STREAM | POLICY_SOCKET_DGRAM))
+                return fail_value(p, line, "a preopened socket has one type: stream or dgram");
+        if (p->preopen->type == POLICY_SOCKET_DGRAM && p->preopen->verb == POLICY_LISTEN)
+                return fail_value(p, line,
+                                  "datagram sockets only connect: servers of datagrams come with the relay, which this "
+                                  "version does not have");
+        return 0;
+}
+
+/** Its address must be granted: by no fault of a Deny rule beside it, nor as what cannot be granted by one rule. */
+static int check_preopen_is_granted(struct parser *p) {
+        unsigned line = p->set_in[p->preopen->verb == POLICY_LISTEN ? KEY_PREOPEN_LISTEN : KEY_PREOPEN_CONNECT];
+        struct policy_verdict verdict;
+
+        policy_decide(p->protocol, p->preopen->verb, &p->preopen->address, &verdict);
+        return verdict.allowed ? 0 : fail_value(p, line, "this socket is never granted: %s", verdict.reason);
+}
+
+static int check_preopen_collisions(struct parser *p) {
+        const struct policy_tenant *tenant = p->tenant;
+
+        if (p->preopen->verb != POLICY_LISTEN)
+                return 0;
+        for (const struct policy_preopen *other = tenant->preopens; other < p->preopen; ++other)
+                if (other->verb == POLICY_LISTEN && policy_preopen_collides(&other->address, &p->preopen->address))
+                        return fail_value(p, p->set_in[KEY_PREOPEN_LISTEN],
+                                          "[Preopen %s], in line %u, listens there already", other->protocol.name,
+                                          other->protocol.line);
+        return 0;
+}
+
+static int finish_preopen(struct parser *p) {
+        int r;
+
+        if (p->preopen->address.family == AF_UNSPEC)
+                return fail_whole(p, p->protocol->line, "Listen=127.0.0.1:8080",
+                                  "[Preopen %s] needs Listen= or Connect=, with one address", p->protocol->name);
+        if (p->preopen->verb == POLICY_LISTEN && p->set_in[KEY_CONNECT_TIMEOUT] > 0)
+                return fail_value(p, p->set_in[KEY_CONNECT_TIMEOUT],
+                                  "ConnectTimeout= is for Connect=, and [Preopen %s] listens", p->protocol->name);
+        if (p->set_in[KEY_NONBLOCK] == 0)
+                p->preopen->nonblock = p->preopen->verb == POLICY_LISTEN;
+        r = finish_grants(p);
+        if (r == 0)
+                r = finish_preopen_type(p);
+        if (r == 0)
+                r = check_preopen_is_granted(p);
+        return r < 0 ? r : check_preopen_collisions(p);
 }
 
 static int finish_section(struct parser *p) {
         if (p->section == SECTION_PROTOCOL)
                 return finish_protocol(p);
+        if (p->section == SECTION_PREOPEN)
+                return finish_preopen(p);
         if (p->section == SECTION_TENANT && !p->tenant->name)
                 return fail_whole(p, p->tenant->line, "Name=acme", "[Tenant] needs Name=");
         return 0;
@@ -547,43 +803,90 @@ static int enter_tenant(struct parser *p) {
         return 0;
 }
 
-/** @param name  in the current line, `from` bytes into it; copied */
-static int enter_protocol(struct parser *p, const char *name, size_t from) {
+/** Whether a protocol or preopened socket may have this name, which stands `from` bytes into the current line. */
+static int check_new_name(struct parser *p, const char *name, size_t from) {
         const struct policy_protocol *other = policy_find_protocol(p->tenant, name);
         struct policy_complaint complaint;
 
         if (name[0] == '\0')
-                return fail_at(p, from, "the protocol has no name; the guest finds it by that: [Protocol web]");
+                return fail_at(p, from,
+                               "the section has no name; the guest finds it by that: [Protocol web], [Preopen http]");
         if (policy_name_check(name, &complaint) < 0)
                 return fail_part(p, &complaint, from, from + strlen(name));
         if (other)
-                return fail_at(p, from, "[Protocol %s] stands already in line %u", name, other->line);
-        if (p->tenant->n_protocols == POLICY_PROTOCOLS_MAX)
-                return fail_at(p, 0, "a tenant has at most %d protocols", POLICY_PROTOCOLS_MAX);
+                return fail_at(p, from, "[%s %s] stands already in line %u", other->preopen ? "Preopen" : "Protocol",
+                               name, other->line);
+        if (p->tenant->n_protocols + p->tenant->n_preopens == POLICY_PROTOCOLS_MAX)
+                return fail_at(p, 0, "a tenant has at most %d protocols and preopened sockets", POLICY_PROTOCOLS_MAX);
+        return 0;
+}
 
-        p->protocol = NULL;
-        char *copy = strdup(name);
-        if (!copy)
-                return fail_memory(p);
+/** Learns the family of the rules in this section. A wrong value is complained about where it stands. */
+static void look_ahead_for_family(struct parser *p) {
+        char value[POLICY_LINE_MAX + 1];
+        struct policy_complaint ignored;
+        int word;
+
+        if (look_ahead(p, "Family", value) && policy_word_parse(value, families, &word, &ignored) == 0)
+                p->protocol->family = (enum policy_family)word;
+}
+
+static void look_ahead_for_address(struct parser *p) {
+        struct nb_socket_address address;
+        char value[POLICY_LINE_MAX + 1];
+
+        if (!look_ahead(p, "Listen", value) && !look_ahead(p, "Connect", value))
+                return;
+        if (nb_socket_address_parse(value, strlen(value), &address) == 0)
+                p->protocol->family = family_of(&address);
+}
+
+/** @param name  in the current line, `from` bytes into it; copied */
+static int enter_protocol(struct parser *p, const char *name, size_t from) {
+        int r = check_new_name(p, name, from);
+
+        if (r < 0)
+                return r;
         p->protocol = add_protocol(p);
-        if (!p->protocol) {
-                free(copy);
+        if (!p->protocol)
                 return fail_memory(p);
-        }
-        p->protocol->name = copy;
+        p->protocol->name = strdup(name);
+        if (!p->protocol->name)
+                return fail_memory(p);
         p->section = SECTION_PROTOCOL;
+        look_ahead_for_family(p);
+        return 0;
+}
+
+static int enter_preopen(struct parser *p, const char *name, size_t from) {
+        int r = check_new_name(p, name, from);
+
+        if (r < 0)
+                return r;
+        p->preopen = add_preopen(p);
+        if (!p->preopen)
+                return fail_memory(p);
+        p->protocol = &p->preopen->protocol;
+        p->protocol->name = strdup(name);
+        if (!p->protocol->name)
+                return fail_memory(p);
+        p->section = SECTION_PREOPEN;
+        look_ahead_for_address(p);
         return 0;
 }
 
 static int fail_unknown_section(struct parser *p, const char *word) {
+        static const char *const words[] = { "Tenant", "Protocol", "Preopen" };
         struct policy_complaint complaint;
+        const char *best = NULL;
         char quote[QUOTE_MAX];
         size_t distance = 0;
-        const char *best = policy_suggest(word, strlen(word), "Tenant", NULL, &distance);
 
-        best = policy_suggest(word, strlen(word), "Protocol", best, &distance);
+        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); ++i)
+                best = policy_suggest(word, strlen(word), words[i], best, &distance);
         policy_printable(word, strlen(word), quote, sizeof(quote));
-        policy_complain(&complaint, 1, "there is no section \"%s\"; there are [Tenant] and [Protocol NAME]", quote);
+        policy_complain(&complaint, 1,
+                        "there is no section \"%s\"; there are [Tenant], [Protocol NAME] and [Preopen NAME]", quote);
         if (best)
                 policy_complaint_splice(&complaint, p->line.text, p->line.length, 1, 1 + strlen(word), best);
         return fail(p, &p->line, &complaint);
@@ -638,9 +941,12 @@ static int enter_section(struct parser *p) {
 
         p->section = SECTION_NONE;
         p->protocol = NULL;
+        p->preopen = NULL;
         memset(p->set_in, 0, sizeof(p->set_in));
         if (strcmp(word, "Protocol") == 0)
                 return enter_protocol(p, name, name_offset);
+        if (strcmp(word, "Preopen") == 0)
+                return enter_preopen(p, name, name_offset);
         if (strcmp(word, "Tenant") != 0)
                 return fail_unknown_section(p, word);
         if (name[0] != '\0')
@@ -688,7 +994,7 @@ static int handle(void *data, const char *section, const char *name, const char 
         if (p->result < 0)
                 return 0;
         if (p->section == SECTION_NONE) {
-                fail_at(p, 0, "a file begins with a section, [Tenant] or [Protocol NAME]");
+                fail_at(p, 0, "a file begins with a section: [Tenant], [Protocol NAME] or [Preopen NAME]");
                 return 0;
         }
         return assign(p, name, value) == 0;

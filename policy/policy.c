@@ -18,9 +18,12 @@ static void protocol_deinit(struct policy_protocol *protocol) {
 static void tenant_deinit(struct policy_tenant *tenant) {
         for (size_t i = 0; i < tenant->n_protocols; ++i)
                 protocol_deinit(&tenant->protocols[i]);
+        for (size_t i = 0; i < tenant->n_preopens; ++i)
+                protocol_deinit(&tenant->preopens[i].protocol);
         for (size_t i = 0; i < tenant->n_users; ++i)
                 free(tenant->users[i].text);
         free(tenant->protocols);
+        free(tenant->preopens);
         free(tenant->users);
         free(tenant->name);
 }
@@ -50,5 +53,22 @@ const struct policy_protocol *policy_find_protocol(const struct policy_tenant *t
         for (size_t i = 0; i < tenant->n_protocols; ++i)
                 if (strcmp(tenant->protocols[i].name, name) == 0)
                         return &tenant->protocols[i];
+        for (size_t i = 0; i < tenant->n_preopens; ++i)
+                if (strcmp(tenant->preopens[i].protocol.name, name) == 0)
+                        return &tenant->preopens[i].protocol;
         return NULL;
+}
+
+bool policy_family_includes(enum policy_family family, sa_family_t address_family) {
+        switch (family) {
+        case POLICY_FAMILY_IP:
+                return address_family == AF_INET || address_family == AF_INET6;
+        case POLICY_FAMILY_IPV4:
+                return address_family == AF_INET;
+        case POLICY_FAMILY_IPV6:
+                return address_family == AF_INET6;
+        case POLICY_FAMILY_UNIX:
+                return address_family == AF_UNIX;
+        }
+        return false;
 }

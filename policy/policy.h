@@ -57,12 +57,12 @@ enum policy_rule_kind {
 };
 
 /**
- * Names of Unix sockets. A `*` stands for any bytes, none included, of one component of a path, or of an abstract name; a component that
- * begins with a dot is matched by a pattern that begins with one only.
+ * Names of Unix sockets. A `*` stands for any bytes, none included, of one component of a path, or of an abstract name. In a grant, a
+ * component that begins with a dot is matched by a pattern that begins with one only; in a Deny rule a `*` matches it too.
  */
 struct policy_unix_pattern {
         bool abstract;
-        char *text; /* the path, or what follows the `@`, with its stars */
+        const char *text; /* borrowed: the path, or what follows the `@`, with its stars */
 };
 
 struct policy_rule {
@@ -72,7 +72,7 @@ struct policy_rule {
                         struct nb_prefix prefix;
                         struct nb_port_range ports;
                 };
-                struct policy_unix_pattern pattern; /* of a protocol with POLICY_FAMILY_UNIX */
+                struct policy_unix_pattern pattern; /* of a protocol with POLICY_FAMILY_UNIX; in `text` */
         };
         char *text;       /* as written, for messages: "Connect=10.0.0.0/8:443" */
         const char *file; /* borrowed from the policy */
@@ -81,6 +81,7 @@ struct policy_rule {
 
 struct policy_protocol {
         char *name;
+        bool preopen; /* of a struct policy_preopen, which has one address and takes no more rules that grant */
         enum policy_family family;
         enum policy_data_path data_path;
         unsigned socket_types;       /* enum policy_socket_type */
@@ -160,7 +161,7 @@ struct policy_verdict {
         char remedy[128];
 };
 
-/** Whether a protocol of that family can name addresses of AF_INET or AF_INET6. */
+/** Whether a protocol of that family can name addresses of AF_INET, AF_INET6 or AF_UNIX. */
 bool policy_family_includes(enum policy_family family, sa_family_t address_family);
 
 /** @return an empty policy owned by the caller, or NULL without memory. */
@@ -202,13 +203,15 @@ const struct policy_protocol *policy_find_protocol(const struct policy_tenant *t
  * it, the rest is judged on the address as it stands: that is what the socket is bound to, and no rule for the IPv4
  * address grants it.
  *
- * The unspecified address is judged as itself. Linux connects to loopback instead, so the broker asks for loopback.
+ * To connect to the unspecified address is to connect to loopback (Linux does so), and is granted as that; Deny rules must let
+ * both pass.
  *
  * Ask again with what getsockname() reports after a bind to port 0: a Deny rule may name the port that the kernel chose.
  * To bind 0.0.0.0 or :: takes a rule for exactly that address, or one of length 0 from which no Deny rule takes any away.
  *
- * A Unix socket is judged by its name as it stands: Deny patterns first, then the patterns that grant. A peer without a name is
- * accepted. To look at what the name leads to is the broker's business (broker/unix_path.h).
+ * A Unix socket is judged by its name as it stands: Deny patterns first, then the patterns that grant. Without a name nothing is
+ * connected to or listened on, and a peer without one is accepted. To look at what the name leads to is the broker's business
+ * (broker/unix_path.h).
  *
  * @param protocol  borrowed; the verdict's rule points into it
  * @param address   what is to be connected to, bound, or who connected

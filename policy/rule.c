@@ -378,6 +378,21 @@ static int parse_ports(struct rule_parser *p, struct nb_port_range *ret) {
 
 /* ---- what cannot work ---- */
 
+/** Who connects to 0.0.0.0 or :: reaches loopback, and is judged by the rule for that. */
+static int check_unspecified(struct rule_parser *p, const struct nb_prefix *prefix) {
+        struct nb_prefix loopback = *prefix;
+        char text[POLICY_RULE_TEXT_MAX];
+
+        if (!nb_ip_is_unspecified(&prefix->ip) || prefix->length < (prefix->ip.family == AF_INET ? 32 : 128))
+                return 0;
+        nb_ip_set_loopback(&loopback.ip);
+        format_prefix(&loopback, text);
+        policy_complain(p->complaint, p->ip_from, "to connect there is to connect to loopback, and is granted as %s",
+                        text);
+        correct(p, 0, prefix_end(p), text);
+        return -EINVAL;
+}
+
 /**
  * A Connect rule of which every address is judged as the IPv4 address inside never grants anything (policy_decide()). A
  * wider one does, for the addresses beside them.
@@ -415,18 +430,22 @@ static int check_naming(struct rule_parser *p, const struct nb_prefix *prefix) {
 }
 
 static int check_grant(struct rule_parser *p, const struct nb_prefix *prefix) {
-        const struct policy_guard *guard = policy_guard_no_stream(prefix);
+        const struct policy_guard *guard = policy_guard_no_grant(prefix);
         int r;
 
         if (p->kind == POLICY_RULE_DENY)
                 return 0;
         if (guard)
-                return policy_complain(p->complaint, p->ip_from, "no stream ends at a %s address (%s)", guard->what,
+                return policy_complain(p->complaint, p->ip_from, "no rule grants a %s address (%s)", guard->what,
                                        guard->source);
         if (p->kind == POLICY_RULE_LISTEN) /* judged as it stands, and not guarded */
                 return 0;
-        r = check_embedded(p, prefix);
-        return r < 0 ? r : check_naming(p, prefix);
+        r = check_unspecified(p, prefix);
+        if (r == 0)
+                r = check_embedded(p, prefix);
+        if (r == 0)
+                r = check_naming(p, prefix);
+        return r;
 }
 
 /* ---- the whole ---- */

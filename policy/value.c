@@ -96,6 +96,20 @@ int policy_timeout_parse(const char *text, uint64_t *ret, struct policy_complain
         return -EINVAL;
 }
 
+int policy_mode_parse(const char *text, uint32_t *ret, struct policy_complaint *ret_complaint) {
+        size_t digits = strspn(text, "01234567");
+        uint32_t mode = 0;
+
+        if (text[digits] != '\0' || digits < 3 || digits > 4)
+                return policy_complain(ret_complaint, 0, "a mode is three or four octal digits, such as 0660");
+        for (size_t i = 0; i < digits; ++i)
+                mode = mode * 8 + (uint32_t)(text[i] - '0');
+        if (mode > 0777)
+                return policy_complain(ret_complaint, 0, "a socket's mode is at most 0777: user, group and others");
+        *ret = mode;
+        return 0;
+}
+
 int policy_name_check(const char *text, struct policy_complaint *ret_complaint) {
         size_t good = strspn(text, NAME_CHARACTERS);
 

@@ -30,6 +30,9 @@ int policy_word_parse(const char *text, const struct policy_word *words, int *re
 /** Parses `500ms`, `30s` or `2min`, from 1 ms to 10 min. @return 0 and milliseconds, or -EINVAL. */
 int policy_timeout_parse(const char *text, uint64_t *ret, struct policy_complaint *ret_complaint);
 
+/** Parses a file's mode, three or four octal digits up to 0777. @return 0, or -EINVAL. */
+int policy_mode_parse(const char *text, uint32_t *ret, struct policy_complaint *ret_complaint);
+
 /** Checks the name of a tenant or protocol: letters, digits, `-`, `_` and `.`. @return 0, or -EINVAL. */
 int policy_name_check(const char *text, struct policy_complaint *ret_complaint);
 

@@ -30,7 +30,7 @@ static const struct {
 
         { "127.0.0.1:80", false, "Connect=127.0.0.1:80" },
         { "127.255.255.254:80", false, "Connect=127.255.255.254:80" },
-        { "0.0.0.0:80", false, "Connect=0.0.0.0:80" },
+        { "0.0.0.0:80", false, "Connect=127.0.0.1:80" },
         { "0.1.2.3:80", false, "Connect=0.1.2.3:80" },
         { "169.254.1.1:80", false, "Connect=169.254.1.1:80" },
         { "169.254.169.254:80", false, "Connect=169.254.169.254:80" },
@@ -48,7 +48,7 @@ static const struct {
         { "239.255.255.255:80", false, NULL },
         { "255.255.255.255:80", false, NULL },
         { "[::1]:80", false, "Connect=[::1]:80" },
-        { "[::]:80", false, "Connect=[::]:80" },
+        { "[::]:80", false, "Connect=[::1]:80" },
         { "[fe80::1]:80", false, "Connect=[fe80::1]:80" },
         { "[febf::1]:80", false, "Connect=[febf::1]:80" },
         { "[fec0::1]:80", false, "Connect=[fec0::1]:80" },
@@ -66,11 +66,11 @@ static const struct {
 
         { "[::ffff:127.0.0.1]:80", false, "Connect=127.0.0.1:80" },
         { "[::ffff:169.254.169.254]:80", false, "Connect=169.254.169.254:80" },
-        { "[::ffff:0.0.0.0]:80", false, "Connect=0.0.0.0:80" },
+        { "[::ffff:0.0.0.0]:80", false, "Connect=127.0.0.1:80" },
         { "[::ffff:224.0.0.1]:80", false, NULL },
         { "[::127.0.0.1]:80", false, "Connect=127.0.0.1:80" },
         { "[64:ff9b::169.254.169.254]:80", false, "Connect=169.254.169.254:80" },
-        { "[64:ff9b::0.0.0.0]:80", false, "Connect=0.0.0.0:80" },
+        { "[64:ff9b::0.0.0.0]:80", false, "Connect=127.0.0.1:80" },
         { "[2002:7f00:1::1]:80", false, "Connect=127.0.0.1:80" },
         { "[2002:e000:1::1]:80", false, NULL },
         { "[2001:0:1:2:3:4:80ff:fffe]:80", false, "Connect=127.0.0.1:80" },
@@ -129,8 +129,10 @@ static const struct {
         { "169.254.169.254:*", "169.254.169.253:80", false },
         { "0.0.0.0/8:*", "0.1.1.1:80", true },
         { "0.0.0.0/8:*", "0.0.0.0:80", false },
-        { "0.0.0.0:80", "0.0.0.0:80", true },
-        { "[::]:80", "[::]:80", true },
+        { "127.0.0.1:80", "0.0.0.0:80", true }, /* where Linux connects to */
+        { "127.0.0.0/8:*", "0.0.0.0:80", true },
+        { "[::1]:80", "[::]:80", true },
+        { "[::1]:80", "0.0.0.0:80", false },
         { "[::]/8:*", "[::]:80", false },
         { "[::]/127:*", "[::1]:80", false },
         { "[::1]:80", "[::1]:80", true },
@@ -163,12 +165,20 @@ START_TEST(naming) {
 END_TEST
 
 START_TEST(abuse_14_what_is_denied_on_loopback_is_denied_as_unspecified) {
-        struct policy *policy = policy_of(POLICY_HEAD "Connect=0.0.0.0:80 [::]:80\nDeny=127.0.0.1:80 [::1]:80\n");
+        static const char *const denials[] = { "127.0.0.1:80 [::1]:80", "0.0.0.0:80 [::]:80" };
+        char text[512];
 
-        ck_assert(!decide(policy, POLICY_CONNECT, "0.0.0.0:80").allowed);
-        ck_assert(!decide(policy, POLICY_CONNECT, "[::]:80").allowed);
-        ck_assert(!decide(policy, POLICY_CONNECT, "[::ffff:0.0.0.0]:80").allowed);
-        policy_free(policy);
+        for (size_t i = 0; i < ELEMENTS(denials); ++i) {
+                snprintf(text, sizeof(text), POLICY_HEAD "Connect=127.0.0.0/8:80 [::1]:80\nDeny=%s\n", denials[i]);
+
+                struct policy *policy = policy_of(text);
+
+                ck_assert(!decide(policy, POLICY_CONNECT, "0.0.0.0:80").allowed);
+                ck_assert(!decide(policy, POLICY_CONNECT, "[::]:80").allowed);
+                ck_assert(!decide(policy, POLICY_CONNECT, "[::ffff:0.0.0.0]:80").allowed);
+                ck_assert(decide(policy, POLICY_CONNECT, "127.0.0.2:80").allowed);
+                policy_free(policy);
+        }
 }
 END_TEST
 

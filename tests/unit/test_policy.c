@@ -276,7 +276,7 @@ static const struct bad_text bad_texts[] = {
         { TENANT "Group=x\n", 3, 1, "not enforced by this version", NULL },
         { TENANT "unit=x\n", 3, 1, "not enforced by this version", NULL },
         { TENANT "Include=x\n", 3, 1, "not enforced by this version", NULL },
-        { TENANT "Connect=192.0.2.1:80\n", 3, 1, "belongs in a [Protocol NAME] section", NULL },
+        { TENANT "Connect=192.0.2.1:80\n", 3, 1, "belongs in a [Protocol NAME] or [Preopen NAME] section", NULL },
         { HEAD "User=x\n", 6, 1, "belongs in a [Tenant] section", NULL },
         { HEAD "Family=ip\n", 6, 1, "set already, in line 4", NULL },
         { TENANT "Name=acme\n", 3, 1, "set already, in line 2", NULL },
@@ -294,16 +294,16 @@ static const struct bad_text bad_texts[] = {
         { TENANT "User=007\n", 3, 6, "leading zeros", NULL },
         { TENANT "ExplainDenials=true\n", 3, 16, "not yes or no", NULL },
         { TENANT "ExplainDenials=Yes\n", 3, 16, "not yes or no", "ExplainDenials=yes" },
-        { TENANT "[Protocol a]\nFamily=ipv5\n", 4, 8, "not ip, ipv4 or ipv6", "Family=ipv4" },
-        { TENANT "[Protocol a]\nFamily= IPv6\n", 4, 9, "not ip, ipv4 or ipv6", "Family= ipv6" },
-        { TENANT "[Protocol a]\nFamily=unix\n", 4, 8, "not enforced by this version", NULL },
+        { TENANT "[Protocol a]\nFamily=ipv5\n", 4, 8, "not ip, ipv4, ipv6 or unix", "Family=ipv4" },
+        { TENANT "[Protocol a]\nFamily= IPv6\n", 4, 9, "not ip, ipv4, ipv6 or unix", "Family= ipv6" },
+        { TENANT "[Protocol a]\nFamily=Unix\n", 4, 8, "not ip, ipv4, ipv6 or unix", "Family=unix" },
         { TENANT "[Protocol a]\nFamily=quic\n", 4, 8, "not enforced by this version", NULL },
         { TENANT "[Protocol a]\nDataPath=auto\n", 4, 10, "comes with a later version", NULL },
         { TENANT "[Protocol a]\nDataPath=relay\n", 4, 10, "comes with a later version", NULL },
         { TENANT "[Protocol a]\nDataPath=dierct\n", 4, 10, "is not direct", "DataPath=direct" },
-        { HEAD "SocketTypes=dgram\n", 6, 13, "streams only", NULL },
-        { HEAD "SocketTypes=stream dgram\n", 6, 20, "streams only", NULL },
-        { HEAD "SocketTypes=streams\n", 6, 13, "is not stream", "SocketTypes=stream" },
+        { HEAD "SocketTypes=seqpacket\n", 6, 13, "is not stream or dgram", NULL },
+        { HEAD "SocketTypes=stream dgrm\n", 6, 20, "is not stream or dgram", "SocketTypes=stream dgram" },
+        { HEAD "SocketTypes=streams\n", 6, 13, "is not stream or dgram", "SocketTypes=stream" },
         { HEAD "ConnectTimeout=30\n", 6, 16, "with its unit", "ConnectTimeout=30s" },
         { HEAD "ConnectTimeout=0s\n", 6, 16, "from 1ms to 10min", NULL },
         { HEAD "ConnectTimeout=11min\n", 6, 16, "from 1ms to 10min", NULL },
@@ -386,13 +386,17 @@ static const struct bad_text bad_rules[] = {
         { "*.example.com:443", 0, 1, "names are not enforced by this version", NULL },
         { "localhost:443", 0, 1, "names are not enforced by this version", NULL },
         { ":80", 0, 1, "the address is missing", NULL },
-        { "/8:80", 0, 1, "the address is missing", NULL },
+        { "/8:80", 0, 1, "a rule for Unix sockets never matches: [Protocol web] has Family=ip", NULL },
 
         /* rules that cannot work */
-        { "224.0.0.1:80", 0, 1, "no stream ends at a multicast address", NULL },
-        { "239.0.0.0/8:80", 0, 1, "no stream ends at a multicast address", NULL },
-        { "[ff02::1]:80", 0, 2, "no stream ends at a multicast address", NULL },
-        { "255.255.255.255:80", 0, 1, "no stream ends at a broadcast address", NULL },
+        { "224.0.0.1:80", 0, 1, "no rule grants a multicast address", NULL },
+        { "239.0.0.0/8:80", 0, 1, "no rule grants a multicast address", NULL },
+        { "[ff02::1]:80", 0, 2, "no rule grants a multicast address", NULL },
+        { "255.255.255.255:80", 0, 1, "no rule grants a broadcast address", NULL },
+        { "0.0.0.0:80", 0, 1, "to connect there is to connect to loopback", "127.0.0.1:80" },
+        { "0.0.0.0/32", 0, 11, "the port is missing", "127.0.0.1:443" },
+        { "[::]:80", 0, 2, "to connect there is to connect to loopback", "[::1]:80" },
+        { "[::]/128:*", 0, 2, "granted as [::1]", "[::1]:*" },
         { "[64:ff9b::808:808]:443", 0, 1, "carries an IPv4 address", "8.8.8.8:443" },
         { "[2002::]/16:443", 0, 1, "carries an IPv4 address", NULL },
         { "[2001::]/32:443", 0, 1, "carries an IPv4 address", NULL },
@@ -483,7 +487,7 @@ START_TEST(rules_of_other_kinds) {
                 const char *message;
                 const char *correct;
         } lines[] = {
-                { "Listen=224.0.0.1:80", 8, "no stream ends at a multicast", NULL },
+                { "Listen=224.0.0.1:80", 8, "no rule grants a multicast", NULL },
                 { "Listen=127.0.0.1:0", 18, "port 0", "Listen=127.0.0.1:*" },
                 { "Listen=127.0.0.1", 17, "port is missing", "Listen=127.0.0.1:8080" },
                 { "Deny=10.0.0.0/8", 16, "port is missing", "Deny=10.0.0.0/8:*" },
@@ -807,13 +811,18 @@ static bool oracle_has(const struct policy_protocol *protocol, enum policy_rule_
         return false;
 }
 
+static void oracle_reach_loopback(struct nb_ip *ip) {
+        if (nb_ip_is_unspecified(ip))
+                nb_ip_parse(ip->family == AF_INET ? "127.0.0.1" : "::1", ip->family == AF_INET ? 9 : 3, ip);
+}
+
 static bool oracle_denies(const struct policy_protocol *protocol, enum policy_verb verb, struct nb_ip ip,
                           uint16_t port) {
         if (oracle_has(protocol, POLICY_RULE_DENY, &ip, port, NULL, 0))
                 return true;
         if (verb != POLICY_CONNECT || !nb_ip_is_unspecified(&ip))
                 return false;
-        nb_ip_parse(ip.family == AF_INET ? "127.0.0.1" : "::1", ip.family == AF_INET ? 9 : 3, &ip);
+        oracle_reach_loopback(&ip);
         return oracle_has(protocol, POLICY_RULE_DENY, &ip, port, NULL, 0);
 }
 
@@ -824,7 +833,7 @@ static bool oracle_guard_passes(const struct policy_protocol *protocol, enum pol
 
                 if (!oracle_covers(&guard->range, ip))
                         continue;
-                if (guard->no_stream)
+                if (guard->no_grant)
                         return false;
                 if (verb == POLICY_CONNECT &&
                     !oracle_has(protocol, POLICY_RULE_CONNECT, ip, port, &guard->range, guard->naming_length))
@@ -874,6 +883,8 @@ static bool oracle(const struct policy_protocol *protocol, enum policy_verb verb
                 return true;
         if (verb == POLICY_CONNECT && address->port == 0)
                 return false;
+        for (int i = 0; i < n && verb == POLICY_CONNECT; ++i)
+                oracle_reach_loopback(&forms[i]);
         for (int i = 0; i < n_used; ++i)
                 if (!oracle_guard_passes(protocol, verb, &forms[i], address->port))
                         return false;
@@ -882,6 +893,10 @@ static bool oracle(const struct policy_protocol *protocol, enum policy_verb verb
         if (verb == POLICY_LISTEN)
                 return oracle_has(protocol, POLICY_RULE_LISTEN, &forms[0], address->port, NULL, 0);
         return oracle_has(protocol, POLICY_RULE_CONNECT, &forms[n - 1], address->port, NULL, 0);
+}
+
+static bool is_unspecified(const char *prefix) {
+        return strcmp(prefix, "0.0.0.0") == 0 || strcmp(prefix, "[::]") == 0;
 }
 
 static void random_policy(uint64_t *state, char *text, size_t size) {
@@ -896,8 +911,12 @@ static void random_policy(uint64_t *state, char *text, size_t size) {
 
                 if (strcmp(family, "ip") != 0)
                         which = strcmp(family, "ipv6") == 0;
-                snprintf(text + used, size - used, "%s=%s:%s\n", PICK(state, kinds),
-                         PICK(state, random_prefixes[which]), PICK(state, random_ports));
+
+                const char *kind = PICK(state, kinds), *prefix = PICK(state, random_prefixes[which]);
+
+                if (strcmp(kind, "Connect") == 0 && is_unspecified(prefix))
+                        continue; /* a load error */
+                snprintf(text + used, size - used, "%s=%s:%s\n", kind, prefix, PICK(state, random_ports));
         }
 }
 

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/verdict.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/escape.h"
+
+struct policy_place policy_place(const char *file, unsigned line) {
+        struct policy_place place;
+        char escaped[POLICY_FILE_SHOWN_MAX];
+
+        nb_escape(file, strlen(file), escaped, sizeof(escaped));
+        snprintf(place.text, sizeof(place.text), "%s:%u", escaped, line);
+        return place;
+}
+
+struct policy_section policy_section(const struct policy_protocol *protocol) {
+        struct policy_section section;
+
+        snprintf(section.text, sizeof(section.text), "[%s %s] (%s)", protocol->preopen ? "Preopen" : "Protocol",
+                 protocol->name, policy_place(protocol->file, protocol->line).text);
+        return section;
+}
+
+struct policy_rule_shown policy_rule_shown(const struct policy_rule *rule) {
+        struct policy_rule_shown shown;
+
+        nb_escape(rule->text, strlen(rule->text), shown.text, sizeof(shown.text));
+        return shown;
+}
+
+static const char *verb_name(enum policy_verb verb) {
+        switch (verb) {
+        case POLICY_CONNECT:
+                return "connect to";
+        case POLICY_LISTEN:
+                return "listen on";
+        default:
+                return "accept from";
+        }
+}
+
+const char *policy_family_name(enum policy_family family) {
+        switch (family) {
+        case POLICY_FAMILY_IPV4:
+                return "ipv4";
+        case POLICY_FAMILY_IPV6:
+                return "ipv6";
+        case POLICY_FAMILY_UNIX:
+                return "unix";
+        default:
+                return "ip";
+        }
+}
+
+enum policy_rule_kind policy_grant_kind(enum policy_verb verb) {
+        return verb == POLICY_LISTEN ? POLICY_RULE_LISTEN : POLICY_RULE_CONNECT;
+}
+
+void policy_verdict_allow(struct policy_verdict *verdict, const struct policy_rule *rule) {
+        verdict->allowed = true;
+        verdict->rule = rule;
+        verdict->remedy[0] = '\0';
+        verdict->reason[0] = '\0';
+}
+
+void policy_verdict_refuse(struct policy_verdict *verdict, enum policy_verb verb, const char *asked,
+                           const struct policy_rule *rule, const char *format, va_list arguments) {
+        size_t used;
+
+        verdict->allowed = false;
+        verdict->rule = rule;
+        verdict->remedy[0] = '\0';
+        snprintf(verdict->reason, sizeof(verdict->reason), "%s %s: ", verb_name(verb), asked);
+        used = strlen(verdict->reason);
+        if (vsnprintf(verdict->reason + used, sizeof(verdict->reason) - used, format, arguments) < 0)
+                verdict->reason[used] = '\0';
+}

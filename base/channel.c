@@ -40,33 +40,34 @@ int nb_channel_check(int fd) {
         return domain == AF_UNIX && type == SOCK_SEQPACKET ? 0 : -EINVAL;
 }
 
-int nb_channel_send(int fd, const void *message, size_t length, const int *fds, size_t n_fds) {
+static ssize_t send_with_fds(int fd, const void *message, size_t length, const int *fds, size_t n_fds) {
         struct iovec iov = { .iov_base = (void *)message, .iov_len = length };
-        struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
-        union control_buffer control;
+        union control_buffer control = { .bytes = { 0 } };
+        struct msghdr header = {
+                .msg_iov = &iov,
+                .msg_iovlen = 1,
+                .msg_control = control.bytes,
+                .msg_controllen = CMSG_SPACE(sizeof(int) * n_fds),
+        };
+        struct cmsghdr *cmsg = CMSG_FIRSTHDR(&header);
+
+        cmsg->cmsg_level = SOL_SOCKET;
+        cmsg->cmsg_type = SCM_RIGHTS;
+        cmsg->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
+        memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * n_fds);
+        return sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+int nb_channel_send(int fd, const void *message, size_t length, const int *fds, size_t n_fds) {
+        ssize_t n;
 
         if (length == 0 || length > NB_CHANNEL_MESSAGE_MAX || n_fds > NB_CHANNEL_FDS_MAX)
                 return -EMSGSIZE;
-
-        if (n_fds > 0) {
-                struct cmsghdr *cmsg;
-
-                memset(&control, 0, sizeof(control));
-                header.msg_control = control.bytes;
-                header.msg_controllen = CMSG_SPACE(sizeof(int) * n_fds);
-                cmsg = CMSG_FIRSTHDR(&header);
-                cmsg->cmsg_level = SOL_SOCKET;
-                cmsg->cmsg_type = SCM_RIGHTS;
-                cmsg->cmsg_len = CMSG_LEN(sizeof(int) * n_fds);
-                memcpy(CMSG_DATA(cmsg), fds, sizeof(int) * n_fds);
-        }
-
-        for (;;) {
-                if (sendmsg(fd, &header, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
-                        return 0;
-                if (errno != EINTR)
-                        return -errno;
-        }
+        do
+                n = n_fds > 0 ? send_with_fds(fd, message, length, fds, n_fds)
+                              : send(fd, message, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+        while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : 0;
 }
 
 /* Keeps the descriptors of one control message; closes those that are too many. Returns whether all were kept. */

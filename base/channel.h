@@ -38,7 +38,8 @@ int nb_channel_pair(int ret[static 2]);
 int nb_channel_check(int fd);
 
 /**
- * Sends one message without waiting and without SIGPIPE. `fds` are borrowed: the kernel duplicates them.
+ * Sends one message without waiting and without SIGPIPE. `fds` are borrowed: the kernel duplicates them. Without any it is
+ * send(2) that is called, and not sendmsg(2), which a process that is locked down has given up (netbroker/lockdown.h).
  * @return 0; -EAGAIN when the peer does not read; -EPIPE or -ECONNRESET when it is gone; -EMSGSIZE over the
  *         limits; -ETOOMANYREFS when this user has too many descriptors in flight; another -errno.
  */

@@ -164,7 +164,9 @@ static const int refused_calls[] = {
         SCMP_SYS(bind),
         SCMP_SYS(listen),
         SCMP_SYS(socketcall),
-        SCMP_SYS(sendmmsg), /* the addresses and flags of its messages are in memory */
+        /* The addresses, flags and descriptors of their messages are in memory. send, sendto and write do for a stream. */
+        SCMP_SYS(sendmsg),
+        SCMP_SYS(sendmmsg),
         /* io_uring does all of this behind seccomp's back. */
         SCMP_SYS(io_uring_setup),
         SCMP_SYS(io_uring_enter),
@@ -313,7 +315,6 @@ static const struct {
         { SCMP_SYS(sendto), { 4, SCMP_CMP_NE, 0, 0 } },
         /* Connects while it sends. */
         { SCMP_SYS(sendto), { 3, SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN } },
-        { SCMP_SYS(sendmsg), { 2, SCMP_CMP_MASKED_EQ, MSG_FASTOPEN, MSG_FASTOPEN } },
         /* Only Unix pairs, and of those only stream (1) and seqpacket (5): an end of another kind can send to any
          * name. The bits of the type below its flags are x0x1 for these two. */
         { SCMP_SYS(socketpair), { 0, SCMP_CMP_NE, AF_UNIX, 0 } },
@@ -374,11 +375,12 @@ static const int signalling_calls[] = {
 };
 
 /*
- * The options of a stream that can be set; all others, and all other levels, are refused. A filter that lets through
- * by default can only say what is refused, so each number between these is a comparison of its own.
+ * The options of a stream that can be set; all others, and all other levels, are refused. SO_LINGER is not among them: with it, who
+ * closes the socket last waits in the kernel, and the time is in memory. A filter that lets through by default can only say what is
+ * refused, so each number between these is a comparison of its own.
  */
 static const unsigned socket_options[] = {
-        SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE, SO_OOBINLINE, SO_LINGER, SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO,
+        SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE, SO_OOBINLINE, SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO,
 };
 static const unsigned tcp_options[] = {
         TCP_NODELAY, TCP_CORK,     TCP_KEEPIDLE,     TCP_KEEPINTVL,

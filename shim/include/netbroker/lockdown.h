@@ -13,9 +13,11 @@
  *   2. Landlock: files only below the directories that are granted; no TCP bind or connect (from Landlock ABI 4, Linux
  *      6.7); no abstract Unix socket and no signal out of the process's own domain (ABI 6, Linux 6.12).
  *   3. seccomp, for all threads: EPERM for what makes a socket or turns one into another: socket, socketpair
- *      but for Unix stream and seqpacket pairs, connect, bind, listen, sendto with an address, sendmmsg,
- *      MSG_FASTOPEN, every setsockopt but the harmless ones of a stream (buffer sizes, timeouts, linger,
- *      keepalive, TCP_NODELAY and its like), ioctls of sockets and network devices, io_uring.
+ *      but for Unix stream and seqpacket pairs, connect, bind, listen, sendto with an address or MSG_FASTOPEN, every
+ *      sendmsg and sendmmsg, every setsockopt but the harmless ones of a stream (buffer sizes, timeouts, keepalive,
+ *      TCP_NODELAY and its like; not SO_LINGER), ioctls of sockets and network devices, io_uring. The address, the flags and
+ *      the descriptors of a sendmsg are in memory, where a filter cannot look; so a UDP socket sends to the peer that it is
+ *      connected to and to no other, and no descriptor is passed on to another process.
  *      EPERM for what Landlock does not look at: modes, owners, flags and extended attributes of files, watching them
  *      (inotify, fanotify), truncate by a path (open with O_TRUNC and ftruncate stay).
  *      EPERM for what reaches other processes: signals, resource limits, priorities, scheduling, ptrace, their memory and
@@ -25,20 +27,18 @@
  *      ENOSYS for clone3, so that libc uses clone, whose flags can be seen; for every call of a kernel later than this
  *      source; and for openat2 where Landlock's ABI is below 3. System calls of another ABI (i386, x32) kill the process.
  *
- * What goes on working: recv, send, read, write, recvmsg, sendmsg, shutdown, poll, epoll and close on what is
- * open, accept on a listener made before, memory that is written and then executed (a JIT), threads, clocks,
- * files in granted directories, and every file that is open already. A process signals itself and its threads, by kill and
+ * What goes on working: recv, recvmsg, send, read, write, readv, writev, shutdown, getsockname, getsockopt, poll, epoll
+ * and close on what is open, accept on a listener made before, memory that is written and then executed (a JIT), threads,
+ * clocks, files in granted directories, and every file that is open already. A process signals itself and its threads, by kill and
  * tgkill with its own id, which is what raise and abort do; and it sets its own limits and the calling thread's
  * processors, naming them as 0. No thread's priority or policy can be changed, nor another thread's processors.
  *
  * Children that are forked afterwards are locked down alike, and further: the id that may be signalled is that of the
  * process that called nb_lockdown(), so that in a child raise() fails, and abort() ends by another signal.
  *
- * What it does not stop: sendmsg with an address on a UDP socket (the address is in memory, where seccomp cannot look);
- * passing a descriptor over a Unix socket that is open already to a process that is not locked down; looking at files'
- * status (stat, access, readlink, chdir) and setting their times (utimensat, which WASI needs) by paths outside the
- * granted directories, as far as the process's user may; what was done before. It is no sandbox against faults of
- * the kernel.
+ * What it does not stop: looking at files' status (stat, access, readlink, chdir) and setting their times (utimensat,
+ * which WASI needs) by paths outside the granted directories, as far as the process's user may; what was done before, such
+ * as a ring of io_uring that a thread of the kernel serves. It is no sandbox against faults of the kernel.
  */
 #ifndef NETBROKER_LOCKDOWN_H
 #define NETBROKER_LOCKDOWN_H

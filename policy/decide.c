@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * IP addresses. One question, in this order: can it be at all (port, family), does a Deny rule forbid it, does the guard want a rule that names
- * it, does a rule grant it. Deny comes first, so that no order of rules in the file can weaken it.
+ * IP addresses. One question, in this order: can it be at all (port, family), does a Deny rule forbid it, does the guard want a
+ * rule that names it, does a rule grant it. Deny comes first, so that no order of rules in the file can weaken it.
  *
  * An address has up to two forms: as it stands with IPv4-mapped ones undone, and as the IPv4 address that it carries for a
  * translator or a tunnel. Deny rules must let both pass, whatever is asked. The rest is for the forms that are used: to
  * connect, the guard must let both pass and the grant is for the last one, which is where the bytes go; to listen, all is
- * for the first one, which is what the socket is bound to. A bind is never translated. To connect to an unspecified form is to
- * connect to loopback: Deny rules must let both pass, and loopback is what is granted.
+ * for the first one, which is what the socket is bound to. A bind is never translated.
+ *
+ * To connect to an unspecified form is to connect to loopback: Deny rules must let both pass, and loopback is what is granted.
  */
 #include <stdarg.h>
 #include <stdio.h>

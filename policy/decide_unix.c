@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Names of Unix sockets. One question, in this order: can it be at all (family, a name), does a Deny rule forbid it, does a rule
- * grant it. There is no guard: a path has no ranges that a wide rule would cover unawares, for a star does not cross a slash.
+ * Names of Unix sockets. One question, in this order: can it be at all (family, a name), does a Deny rule forbid it, does a
+ * rule grant it. There is no guard: a star does not cross a slash, so no rule is wider than its author sees.
  *
- * A peer's name proves nothing, since any process can bind a name and take another's; that a Deny rule refuses it is all that it is good for.
+ * A peer chooses its own name, which proves nothing: a Deny rule can refuse it, no rule relies on it.
  */
 #include "policy/decide_unix.h"
 

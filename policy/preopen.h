@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The one address of a preopened socket: what a rule would be, but a single address with a single port, or a name without wildcards.
+ * The one address of a preopened socket: what a rule would be, but a single address with a single port, or a name without
+ * wildcards.
  */
 #ifndef NB_POLICY_PREOPEN_H
 #define NB_POLICY_PREOPEN_H

@@ -163,8 +163,9 @@ struct policy_unix_pattern policy_unix_pattern_of(const char *text) {
 /* ---- matching ---- */
 
 /**
- * Whether a pattern without borders of components matches. Only the last star that was met is ever widened: what an
- * earlier one could take instead, the last one can take as well. So no byte of the name is looked at more than once for each of the pattern.
+ * Whether a pattern without borders of components matches. Only the last star that was met is ever widened, for what an
+ * earlier one could take more, the last one can take as well. So each byte of the name is compared at most once with each of
+ * the pattern.
  */
 static bool matches(const char *pattern, size_t pattern_length, const char *name, size_t name_length) {
         size_t p = 0, n = 0, behind_star = 0, taken = 0;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The text of a rule for Unix sockets: a path from the root, or an abstract name behind an `@`, with `*` as the only wildcard.
+ * The text of a rule for Unix sockets: a path from the root, or an abstract name behind an `@`, with `*` as the only
+ * wildcard.
  *
- * What other languages of patterns give a meaning to (`**`, `?`, brackets, braces, backslashes, `%` and `$`) is refused instead of taken as it
- * stands: a Deny rule that its author reads as a pattern, and that we took for a name, would deny nothing.
+ * What other languages of patterns give a meaning to (`**`, `?`, brackets, braces, backslashes, `%` and `$`) is refused
+ * instead of taken as it stands: a Deny rule that its author reads as a pattern, and that we took for a name, would deny
+ * nothing.
  */
 #ifndef NB_POLICY_UNIX_PATTERN_H
 #define NB_POLICY_UNIX_PATTERN_H

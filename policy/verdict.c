@@ -15,11 +15,15 @@ struct policy_place policy_place(const char *file, unsigned line) {
         return place;
 }
 
+const char *policy_section_word(const struct policy_protocol *protocol) {
+        return protocol->preopen ? "Preopen" : "Protocol";
+}
+
 struct policy_section policy_section(const struct policy_protocol *protocol) {
         struct policy_section section;
 
-        snprintf(section.text, sizeof(section.text), "[%s %s] (%s)", protocol->preopen ? "Preopen" : "Protocol",
-                 protocol->name, policy_place(protocol->file, protocol->line).text);
+        snprintf(section.text, sizeof(section.text), "[%s %s] (%s)", policy_section_word(protocol), protocol->name,
+                 policy_place(protocol->file, protocol->line).text);
         return section;
 }
 

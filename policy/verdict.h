@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The words of verdicts, for IP addresses and Unix sockets alike. All of it is printable ASCII: reasons are cut, and reach terminals and
- * guests; half a character of UTF-8 would be none.
+ * The words of verdicts, for IP addresses and Unix sockets alike. All of it is printable ASCII: reasons are cut, and reach
+ * terminals and guests; half a character of UTF-8 would be none.
  */
 #ifndef NB_POLICY_VERDICT_H
 #define NB_POLICY_VERDICT_H
@@ -23,6 +23,9 @@ struct policy_place {
 };
 
 struct policy_place policy_place(const char *file, unsigned line);
+
+/** "Protocol" or "Preopen": which section it is. */
+const char *policy_section_word(const struct policy_protocol *protocol);
 
 /** Which section it is, and where: "[Protocol web] (acme.conf:3)". */
 struct policy_section {

@@ -24,6 +24,10 @@ CYCLE = "broker: open + connect + close of all"
 FRESH = "broker: the same, the control a new one"
 LEVELS = (10, 100, 1000)  # sessions
 CONNECTIONS = 10  # of each session, in (e)
+POLL = "a guest's poll_oneoff"
+POLL_SOCKETS = 1000
+POLL_READY = (0, 10, POLL_SOCKETS)
+POLL_BOUND = 6  # "a few times"; the most is where each ready stream is asked how much there is to read
 MEMORY_FROM, MEMORY_TO = 100, 1000
 
 
@@ -280,6 +284,32 @@ def _level(count):
     return f"{count} sessions"
 
 
+def polls(bench):
+    """(p) poll_oneoff beside poll(2)."""
+    if not bench.netbrokerd:
+        return
+    for ready in POLL_READY:
+        with Processes(bench) as processes:
+            yield _polls(bench, processes, ready)
+
+
+def _polls(bench, processes, ready):
+    # The descriptors are plain sockets on both sides and the broker is not asked, so one placement says it all.
+    core = cores()[0]
+    table = Table("p", f"look at {POLL_SOCKETS} streams of which {ready} can be read", "us", "poll(2)")
+    path = processes.broker(core).path
+    programs = {
+        "poll(2)": processes.program(core, "poll", "direct", POLL_SOCKETS, ready),
+        POLL: processes.program(core, "poll", "guest", path, POLL_SOCKETS, ready),
+    }
+    results = take_turns(
+        {name: timed(program, bench.seconds, microseconds) for name, program in programs.items()}, bench.rounds
+    )
+    table.add(results)
+    table.goal(f"{POLL}: times poll(2)", ratios(results[POLL], results["poll(2)"]), POLL_BOUND)
+    return table
+
+
 def syscalls(bench):
     """(s) system calls of the broker."""
     if not bench.netbrokerd:
@@ -350,4 +380,4 @@ def _parse_strace(path):
     return calls
 
 
-PARTS = {"a": connects, "b": accepts, "c": streams, "d": memories, "e": scale, "s": syscalls}
+PARTS = {"a": connects, "b": accepts, "c": streams, "d": memories, "e": scale, "p": polls, "s": syscalls}

@@ -16,6 +16,8 @@
 #define EXT "networking_ext"
 #define PREVIEW1 "wasi_snapshot_preview1"
 
+#define FILETYPE_REGULAR_FILE 4
+
 #define BOTH (NB_WASI_IMPORT | NB_WASI_ENGINE)
 
 /* Sets of kinds. */
@@ -41,6 +43,8 @@ struct function {
 enum {
         FUNCTION_FD_CLOSE,
         FUNCTION_CLOCK_TIME_GET,
+        FUNCTION_FD_FILESTAT_GET,
+        FUNCTION_FD_TELL,
         FUNCTION_REST,
 };
 
@@ -65,6 +69,11 @@ enum {
 static const struct function functions[] = {
         [FUNCTION_FD_CLOSE] = { .public = { PREVIEW1, "fd_close", "d", BOTH }, .whole = nb_descriptor_close },
         [FUNCTION_CLOCK_TIME_GET] = { .public = { PREVIEW1, "clock_time_get", "ili", NB_WASI_ENGINE } },
+        [FUNCTION_FD_FILESTAT_GET] = { .public = { PREVIEW1, "fd_filestat_get", "di", BOTH },
+                                       .network = nb_descriptor_filestat_get,
+                                       .network_kinds = NETWORK,
+                                       .stdio = nb_descriptor_filestat_get },
+        [FUNCTION_FD_TELL] = FILE_ONLY("fd_tell", "di", NB_WASI_ESPIPE),
         [FUNCTION_REST] = NETWORKING_CALL("open", "diiillir", nb_networking_open, PROTOCOL),
         NETWORKING_CALL("listen", "di", nb_networking_listen, CONTROL),
         NETWORKING_CALL("accept", "dr", nb_networking_accept, CONTROL),
@@ -105,10 +114,6 @@ static const struct function functions[] = {
           .network = nb_descriptor_fdstat_set_rights,
           .network_kinds = NETWORK,
           .stdio = nb_descriptor_fdstat_set_rights },
-        { .public = { PREVIEW1, "fd_filestat_get", "di", BOTH },
-          .network = nb_descriptor_filestat_get,
-          .network_kinds = NETWORK,
-          .stdio = nb_descriptor_filestat_get },
         /* wasi-libc exits, and Go panics, on any errno but `badf` here. */
         { .public = { PREVIEW1, "fd_prestat_get", "di", BOTH },
           .network = nb_descriptor_prestat_get,
@@ -131,7 +136,6 @@ static const struct function functions[] = {
         FILE_ONLY("fd_readdir", "diili", NB_WASI_ENOTDIR),
         FILE_ONLY("fd_seek", "dlii", NB_WASI_ESPIPE),
         FILE_ONLY("fd_sync", "d", NB_WASI_EINVAL),
-        FILE_ONLY("fd_tell", "di", NB_WASI_ESPIPE),
         FILE_ONLY("path_create_directory", "dii", NB_WASI_ENOTDIR),
         FILE_ONLY("path_filestat_get", "diiii", NB_WASI_ENOTDIR),
         FILE_ONLY("path_filestat_set_times", "diiilli", NB_WASI_ENOTDIR),
@@ -182,6 +186,33 @@ int nb_functions_clock_time(struct nb_call *call, uint32_t clock, uint32_t scrat
         if (!nb_call_read(call, scratch, bytes, sizeof(bytes)))
                 return NB_WASI_EFAULT;
         *ret = nb_le_u64(bytes);
+        return NB_WASI_SUCCESS;
+}
+
+/* struct filestat: filetype u8 at 16, size u64 at 32. */
+int nb_functions_file_left(struct nb_call *call, uint32_t engine_fd, uint32_t scratch, uint64_t *ret) {
+        const uint64_t arguments[] = { engine_fd, scratch };
+        uint8_t filestat[NB_FUNCTIONS_FILE_SCRATCH];
+        uint8_t position[8];
+        uint64_t size;
+        int r;
+
+        if (!nb_call_covers(call, scratch, sizeof(filestat)))
+                return NB_WASI_EFAULT;
+        r = call_engine(call, FUNCTION_FD_FILESTAT_GET, arguments);
+        if (r)
+                return r;
+        if (!nb_call_read(call, scratch, filestat, sizeof(filestat)))
+                return NB_WASI_EFAULT;
+        if (filestat[16] != FILETYPE_REGULAR_FILE)
+                return NB_WASI_ENOTSUP;
+        r = call_engine(call, FUNCTION_FD_TELL, arguments);
+        if (r)
+                return r;
+        if (!nb_call_read(call, scratch, position, sizeof(position)))
+                return NB_WASI_EFAULT;
+        size = nb_le_u64(filestat + 32);
+        *ret = size > nb_le_u64(position) ? size - nb_le_u64(position) : 0;
         return NB_WASI_SUCCESS;
 }
 

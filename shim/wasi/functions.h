@@ -20,4 +20,15 @@ int nb_functions_close_engine_fd(struct nb_call *call, uint32_t engine_fd);
  */
 int nb_functions_clock_time(struct nb_call *call, uint32_t clock, uint32_t scratch, uint64_t *ret);
 
+/** What nb_functions_file_left() overwrites, in bytes. */
+#define NB_FUNCTIONS_FILE_SCRATCH 64u
+
+/**
+ * Asks the engine how much of one of its regular files is behind the position. Overwrites NB_FUNCTIONS_FILE_SCRATCH bytes of the guest's
+ * memory.
+ * @param scratch  as above
+ * @return a WASI errno, `notsup` for what is no regular file, or the negative number of a trap
+ */
+int nb_functions_file_left(struct nb_call *call, uint32_t engine_fd, uint32_t scratch, uint64_t *ret);
+
 #endif

@@ -2,7 +2,7 @@
 #include "shim/wasi/poll.h"
 
 #include <errno.h>
-#include <linux/sockios.h>
+#include <linux/sock_diag.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -28,11 +28,14 @@
 
 #define CLOCK_ID_REALTIME 0u
 #define CLOCK_ID_MONOTONIC 1u
+#define CLOCK_ID_MAX 3u /* 2 and 3: the time that a process and a thread have used */
 
 #define NS_PER_S INT64_C(1000000000)
 
 enum watch_state {
         WATCH_READY, /* an event whatever happens, with error, nbytes and flags as they are */
+        WATCH_FILE,  /* as WATCH_READY, but the engine is to be asked for nbytes */
+        WATCH_TIME,  /* the engine is to be asked which deadline `time` is */
         WATCH_CLOCK, /* at `deadline` */
         WATCH_FD,    /* when `index` of the poll set is */
 };
@@ -43,12 +46,15 @@ struct watch {
         enum watch_state state;
         uint16_t error;
         uint8_t type;
+        uint8_t kind;  /* enum nb_descriptor_kind, for WATCH_FD */
+        uint8_t clock; /* for WATCH_TIME */
         bool hangup;
-        bool counted; /* nbytes can be asked for */
         short wanted; /* what of poll()'s events it waits for */
         union {
+                int64_t time;     /* of the engine's clock, ns */
                 int64_t deadline; /* host monotonic, ns */
                 uint32_t index;
+                uint32_t engine_fd;
                 uint64_t nbytes;
         };
 };
@@ -59,10 +65,12 @@ struct poll_set {
         uint32_t n_watches;
         uint32_t n_fds;
         uint32_t n_ready;
-        int64_t deadline;   /* the earliest; INT64_MAX: none */
-        int64_t now;        /* host monotonic, ns, when the call began */
-        uint32_t scratch;   /* where the engine's clock may be stored */
-        int64_t offsets[2]; /* host monotonic minus the engine's clock, by clock id */
+        uint32_t n_to_ask;     /* of the engine */
+        int64_t deadline;      /* the earliest; INT64_MAX: none */
+        int64_t now;           /* host monotonic, ns, when the call began; 0 until it is needed */
+        uint32_t scratch;      /* where the engine may write */
+        uint32_t scratch_size; /* bytes; at least 8 */
+        int64_t offsets[2];    /* host monotonic minus the engine's clock, by clock id */
         bool known[2];
 };
 
@@ -91,6 +99,128 @@ static int64_t clamp(uint64_t ns) {
         return ns > INT64_MAX ? INT64_MAX : (int64_t)ns;
 }
 
+/* ---- what is subscribed to ---- */
+
+static void fail_watch(struct watch *watch, int error) {
+        watch->state = WATCH_READY;
+        watch->error = (uint16_t)error;
+        watch->nbytes = 0;
+}
+
+static void set_deadline(struct poll_set *set, struct watch *watch, int64_t base, int64_t time) {
+        watch->state = WATCH_CLOCK;
+        watch->deadline = saturating_add(base, time);
+        if (watch->deadline < set->deadline)
+                set->deadline = watch->deadline;
+}
+
+static void add_clock(struct poll_set *set, struct watch *watch, const uint8_t *subscription) {
+        uint32_t clock = nb_le_u32(subscription + 16);
+        int64_t timeout = clamp(nb_le_u64(subscription + 24));
+        uint16_t flags = nb_le_u16(subscription + 40);
+
+        if (flags & ~SUBCLOCKFLAGS_ABSTIME || clock > CLOCK_ID_MAX) {
+                fail_watch(watch, NB_WASI_EINVAL);
+        } else if (clock > CLOCK_ID_MONOTONIC) {
+                fail_watch(watch, NB_WASI_ENOTSUP);
+        } else if (flags & SUBCLOCKFLAGS_ABSTIME) {
+                watch->state = WATCH_TIME;
+                watch->clock = (uint8_t)clock;
+                watch->time = timeout;
+        } else {
+                if (!set->now)
+                        set->now = host_time(CLOCK_MONOTONIC);
+                set_deadline(set, watch, set->now, timeout);
+        }
+}
+
+/* Puts a host descriptor into the poll set, once however many subscriptions name it. */
+static void add_fd(struct poll_set *set, struct nb_descriptor *descriptor, int fd, short events, struct watch *watch) {
+        uint32_t index = descriptor->poll_index;
+
+        if (index >= set->n_fds || set->fds[index].fd != fd) {
+                index = set->n_fds++;
+                set->fds[index] = (struct pollfd){ .fd = fd };
+                descriptor->poll_index = index;
+        }
+        set->fds[index].events |= events;
+        watch->state = WATCH_FD;
+        watch->kind = (uint8_t)descriptor->kind;
+        watch->wanted = events;
+        watch->index = index;
+}
+
+static void add_descriptor(struct poll_set *set, struct watch *watch, struct nb_descriptor *descriptor) {
+        bool read = watch->type == EVENTTYPE_FD_READ;
+        short events = read ? POLLIN | POLLRDHUP : POLLOUT;
+        int fd;
+
+        switch (descriptor->kind) {
+        case NB_DESCRIPTOR_FREE:
+        case NB_DESCRIPTOR_PROTOCOL:
+                fail_watch(watch, NB_WASI_ENOTSUP);
+                return;
+        case NB_DESCRIPTOR_ENGINE: /* files never wait */
+                watch->state = read ? WATCH_FILE : WATCH_READY;
+                if (read)
+                        watch->engine_fd = descriptor->engine_fd;
+                else
+                        watch->nbytes = 1;
+                return;
+        case NB_DESCRIPTOR_CONNECTION: /* its one stream is there, or taken: neither is waited for */
+                watch->state = WATCH_READY;
+                watch->nbytes = 0;
+                return;
+        case NB_DESCRIPTOR_STDIO:
+                add_fd(set, descriptor, descriptor->host_fd, read ? POLLIN : POLLOUT, watch);
+                return;
+        case NB_DESCRIPTOR_CONTROL: /* readable and writable alike mean that the broker has sent what is waited for */
+                fd = nb_control_poll_fd(descriptor->control, &events);
+                add_fd(set, descriptor, fd, events, watch);
+                return;
+        case NB_DESCRIPTOR_STREAM:
+                add_fd(set, descriptor, descriptor->host_fd, events, watch);
+                return;
+        }
+}
+
+static void add_watch(const struct nb_call *call, struct poll_set *set, const uint8_t *subscription) {
+        struct watch *watch = &set->watches[set->n_watches++];
+        struct nb_descriptor *descriptor;
+
+        *watch = (struct watch){ .userdata = nb_le_u64(subscription), .type = subscription[8] };
+        if (watch->type == EVENTTYPE_CLOCK) {
+                add_clock(set, watch, subscription);
+                return;
+        }
+        if (watch->type != EVENTTYPE_FD_READ && watch->type != EVENTTYPE_FD_WRITE) {
+                fail_watch(watch, NB_WASI_EINVAL);
+                return;
+        }
+        descriptor = nb_table_get(&call->guest->table, nb_le_u32(subscription + 16));
+        if (!descriptor)
+                fail_watch(watch, NB_WASI_EBADF);
+        else
+                add_descriptor(set, watch, descriptor);
+}
+
+/* Copies all subscriptions before anything is written: the guest's two arrays may overlap. Each is read once. */
+static void add_all(const struct nb_call *call, struct poll_set *set, uint32_t pointer, uint32_t n) {
+        uint8_t subscription[SUBSCRIPTION_SIZE];
+
+        for (uint32_t i = 0; i < n; ++i) {
+                (void)nb_call_read(call, pointer + i * SUBSCRIPTION_SIZE, subscription,
+                                   sizeof(subscription)); /* covered */
+                add_watch(call, set, subscription);
+                if (set->watches[i].state == WATCH_READY)
+                        ++set->n_ready;
+                else if (set->watches[i].state == WATCH_FILE || set->watches[i].state == WATCH_TIME)
+                        ++set->n_to_ask;
+        }
+}
+
+/* ---- what the engine knows ---- */
+
 /* What is to be added to a time of the engine's clock to get the host's monotonic time. */
 static int clock_offset(struct nb_call *call, struct poll_set *set, uint32_t clock, int64_t *ret) {
         uint64_t time;
@@ -109,119 +239,52 @@ static int clock_offset(struct nb_call *call, struct poll_set *set, uint32_t clo
         return NB_WASI_SUCCESS;
 }
 
-static void fail_watch(struct watch *watch, int error) {
+static int ask_time(struct nb_call *call, struct poll_set *set, struct watch *watch) {
+        int64_t offset;
+        int r;
+
+        r = clock_offset(call, set, watch->clock, &offset);
+        if (r)
+                return r;
+        set_deadline(set, watch, offset, watch->time);
+        return NB_WASI_SUCCESS;
+}
+
+/* Where there is too little room to ask, or the engine does not say, all that is known is that a read will not wait. */
+static int ask_file(struct nb_call *call, struct poll_set *set, struct watch *watch) {
+        uint64_t left = 1;
+        int r;
+
+        if (set->scratch_size >= NB_FUNCTIONS_FILE_SCRATCH) {
+                r = nb_functions_file_left(call, watch->engine_fd, set->scratch, &left);
+                if (r < 0)
+                        return r;
+        }
         watch->state = WATCH_READY;
-        watch->error = (uint16_t)error;
-        watch->nbytes = 0;
+        watch->nbytes = left;
+        ++set->n_ready;
+        return NB_WASI_SUCCESS;
 }
 
-static int add_clock(struct nb_call *call, struct poll_set *set, struct watch *watch, const uint8_t *subscription) {
-        uint32_t clock = nb_le_u32(subscription + 16);
-        int64_t timeout = clamp(nb_le_u64(subscription + 24));
-        uint16_t flags = nb_le_u16(subscription + 40);
-        int64_t base = set->now;
-        int r;
+static int ask_engine(struct nb_call *call, struct poll_set *set) {
+        for (uint32_t i = 0; i < set->n_watches && set->n_to_ask > 0; ++i) {
+                struct watch *watch = &set->watches[i];
+                int r = NB_WASI_SUCCESS;
 
-        if (flags & ~SUBCLOCKFLAGS_ABSTIME) {
-                fail_watch(watch, NB_WASI_EINVAL);
-                return NB_WASI_SUCCESS;
-        }
-        if (clock != CLOCK_ID_REALTIME && clock != CLOCK_ID_MONOTONIC) {
-                fail_watch(watch, NB_WASI_ENOTSUP);
-                return NB_WASI_SUCCESS;
-        }
-        if (flags & SUBCLOCKFLAGS_ABSTIME) {
-                r = clock_offset(call, set, clock, &base);
+                if (watch->state == WATCH_TIME)
+                        r = ask_time(call, set, watch);
+                else if (watch->state == WATCH_FILE)
+                        r = ask_file(call, set, watch);
+                else
+                        continue;
                 if (r)
                         return r;
-        }
-        watch->state = WATCH_CLOCK;
-        watch->deadline = saturating_add(base, timeout);
-        if (watch->deadline < set->deadline)
-                set->deadline = watch->deadline;
-        return NB_WASI_SUCCESS;
-}
-
-/* Puts a host descriptor into the poll set, once however many subscriptions name it. */
-static void add_fd(struct poll_set *set, struct nb_descriptor *descriptor, int fd, short events, struct watch *watch) {
-        uint32_t index = descriptor->poll_index;
-
-        if (index >= set->n_fds || set->fds[index].fd != fd) {
-                index = set->n_fds++;
-                set->fds[index] = (struct pollfd){ .fd = fd };
-                descriptor->poll_index = index;
-        }
-        set->fds[index].events |= events;
-        watch->state = WATCH_FD;
-        watch->wanted = events;
-        watch->index = index;
-}
-
-static void add_descriptor(struct poll_set *set, struct watch *watch, struct nb_descriptor *descriptor) {
-        bool read = watch->type == EVENTTYPE_FD_READ;
-        short events = read ? POLLIN | POLLRDHUP : POLLOUT;
-        int fd;
-
-        switch (descriptor->kind) {
-        case NB_DESCRIPTOR_FREE:
-        case NB_DESCRIPTOR_PROTOCOL:
-                fail_watch(watch, NB_WASI_ENOTSUP);
-                return;
-        case NB_DESCRIPTOR_ENGINE: /* files never wait; how much there is, only the engine knows */
-                watch->state = WATCH_READY;
-                watch->nbytes = 1;
-                return;
-        case NB_DESCRIPTOR_CONNECTION: /* its one stream is there, or taken: neither is waited for */
-                watch->state = WATCH_READY;
-                watch->nbytes = 0;
-                return;
-        case NB_DESCRIPTOR_STDIO:
-                add_fd(set, descriptor, descriptor->host_fd, read ? POLLIN : POLLOUT, watch);
-                watch->counted = read;
-                return;
-        case NB_DESCRIPTOR_CONTROL: /* readable and writable alike mean that the broker has sent what is waited for */
-                fd = nb_control_poll_fd(descriptor->control, &events);
-                add_fd(set, descriptor, fd, events, watch);
-                return;
-        case NB_DESCRIPTOR_STREAM:
-                add_fd(set, descriptor, descriptor->host_fd, events, watch);
-                watch->counted = true;
-                return;
-        }
-}
-
-static int add_watch(struct nb_call *call, struct poll_set *set, const uint8_t *subscription) {
-        struct watch *watch = &set->watches[set->n_watches++];
-        struct nb_descriptor *descriptor;
-
-        *watch = (struct watch){ .userdata = nb_le_u64(subscription), .type = subscription[8] };
-        if (watch->type == EVENTTYPE_CLOCK)
-                return add_clock(call, set, watch, subscription);
-        if (watch->type != EVENTTYPE_FD_READ && watch->type != EVENTTYPE_FD_WRITE) {
-                fail_watch(watch, NB_WASI_EINVAL);
-                return NB_WASI_SUCCESS;
-        }
-        descriptor = nb_table_get(&call->guest->table, nb_le_u32(subscription + 16));
-        if (!descriptor)
-                fail_watch(watch, NB_WASI_EBADF);
-        else
-                add_descriptor(set, watch, descriptor);
-        return NB_WASI_SUCCESS;
-}
-
-/* Copies all subscriptions before anything is written: the guest's two arrays may overlap. */
-static int add_all(struct nb_call *call, struct poll_set *set, const uint8_t *subscriptions, uint32_t n) {
-        int r;
-
-        for (uint32_t i = 0; i < n; ++i) {
-                r = add_watch(call, set, subscriptions + (size_t)i * SUBSCRIPTION_SIZE);
-                if (r)
-                        return r;
-                if (set->watches[i].state == WATCH_READY)
-                        ++set->n_ready;
+                --set->n_to_ask;
         }
         return NB_WASI_SUCCESS;
 }
+
+/* ---- waiting ---- */
 
 static uint64_t bytes_to_read(int fd) {
         int n = 0;
@@ -229,21 +292,35 @@ static uint64_t bytes_to_read(int fd) {
         return ioctl(fd, FIONREAD, &n) < 0 || n < 0 ? 0 : (uint64_t)n;
 }
 
-/* What the socket's buffer has room for; at least 1, for the kernel's count includes its own overhead. */
+/* What the socket's buffer has room for, by the kernel's own account, which counts its overhead; at least 1. */
 static uint64_t bytes_to_write(int fd) {
-        socklen_t length = sizeof(int);
-        int queued = 0;
-        int size = 0;
+        uint32_t memory[SK_MEMINFO_VARS] = { 0 };
+        socklen_t length = sizeof(memory);
+        uint32_t used;
 
-        if (ioctl(fd, SIOCOUTQ, &queued) < 0 || getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0)
+        if (getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memory, &length) < 0)
                 return 1;
-        return size > queued ? (uint64_t)(size - queued) : 1;
+        /* TCP queues; other sockets allocate. */
+        used = memory[SK_MEMINFO_WMEM_QUEUED];
+        if (used < memory[SK_MEMINFO_WMEM_ALLOC])
+                used = memory[SK_MEMINFO_WMEM_ALLOC];
+        return memory[SK_MEMINFO_SNDBUF] > used ? memory[SK_MEMINFO_SNDBUF] - used : 1;
+}
+
+static uint64_t count_bytes(const struct watch *watch, int fd) {
+        switch (watch->kind) {
+        case NB_DESCRIPTOR_CONTROL: /* what came before a hang-up can still be had */
+                return !watch->hangup || bytes_to_read(fd) > 0;
+        case NB_DESCRIPTOR_STDIO:
+                return watch->type == EVENTTYPE_FD_READ ? bytes_to_read(fd) : 1;
+        default:
+                return watch->type == EVENTTYPE_FD_READ ? bytes_to_read(fd) : bytes_to_write(fd);
+        }
 }
 
 /* Turns a watch whose descriptor is ready into an event. */
 static bool settle_fd(struct watch *watch, const struct pollfd *pollfd) {
-        bool read = watch->type == EVENTTYPE_FD_READ;
-        short hangup = read ? POLLHUP | POLLRDHUP : POLLHUP;
+        short hangup = watch->type == EVENTTYPE_FD_READ ? POLLHUP | POLLRDHUP : POLLHUP;
         short revents = pollfd->revents;
 
         if (!(revents & (watch->wanted | POLLHUP | POLLERR | POLLNVAL)))
@@ -254,9 +331,7 @@ static bool settle_fd(struct watch *watch, const struct pollfd *pollfd) {
         }
         watch->state = WATCH_READY;
         watch->hangup = revents & hangup;
-        watch->nbytes = 0;
-        if (watch->counted)
-                watch->nbytes = read ? bytes_to_read(pollfd->fd) : bytes_to_write(pollfd->fd);
+        watch->nbytes = count_bytes(watch, pollfd->fd);
         return true;
 }
 
@@ -293,8 +368,6 @@ static int wait_for_event(struct nb_call *call, struct poll_set *set) {
         int r;
 
         do {
-                for (uint32_t i = 0; i < set->n_fds; ++i)
-                        set->fds[i].revents = 0;
                 r = call->guest->wait(call->guest->wait_data, set->fds, set->n_fds, time_left(set));
                 nb_call_refresh(call);
                 if (r < 0)
@@ -303,6 +376,8 @@ static int wait_for_event(struct nb_call *call, struct poll_set *set) {
         } while (set->n_ready == 0);
         return NB_WASI_SUCCESS;
 }
+
+/* ---- the answer ---- */
 
 static void encode_event(const struct watch *watch, uint8_t bytes[static EVENT_SIZE]) {
         memset(bytes, 0, EVENT_SIZE);
@@ -330,9 +405,16 @@ static int report(const struct nb_call *call, const struct poll_set *set, uint32
         return nb_call_write_u32(call, ret_pointer, n) ? NB_WASI_SUCCESS : NB_WASI_EFAULT;
 }
 
+/* The events' place, aligned as the engine wants it. */
+static void find_scratch(struct poll_set *set, uint32_t events, uint32_t n) {
+        uint32_t padding = -events % 8;
+
+        set->scratch = events + padding;
+        set->scratch_size = n * EVENT_SIZE - padding;
+}
+
 int nb_poll_oneoff(struct nb_call *call) {
         NB_CLEANUP(poll_set_deinit) struct poll_set set = { .deadline = INT64_MAX };
-        NB_CLEANUP_FREE uint8_t *subscriptions = NULL;
         uint32_t events = nb_call_u32(call, 1);
         uint32_t n = nb_call_u32(call, 2);
         uint32_t ret_pointer = nb_call_u32(call, 3);
@@ -344,15 +426,13 @@ int nb_poll_oneoff(struct nb_call *call) {
             !nb_call_covers(call, events, (uint64_t)n * EVENT_SIZE) ||
             !nb_call_covers(call, ret_pointer, sizeof(uint32_t)))
                 return NB_WASI_EFAULT;
-        subscriptions = malloc((size_t)n * SUBSCRIPTION_SIZE);
         set.watches = malloc(n * sizeof(*set.watches));
         set.fds = malloc(n * sizeof(*set.fds));
-        if (!subscriptions || !set.watches || !set.fds)
+        if (!set.watches || !set.fds)
                 return NB_WASI_ENOMEM;
-        (void)nb_call_read(call, nb_call_u32(call, 0), subscriptions, (size_t)n * SUBSCRIPTION_SIZE); /* covered */
-        set.now = host_time(CLOCK_MONOTONIC);
-        set.scratch = (events + 7) & ~UINT32_C(7);
-        r = add_all(call, &set, subscriptions, n);
+        find_scratch(&set, events, n);
+        add_all(call, &set, nb_call_u32(call, 0), n);
+        r = ask_engine(call, &set);
         if (r)
                 return r;
         r = wait_for_event(call, &set);

@@ -6,15 +6,20 @@
  * subscription; a clock's deadline; or an event at once: files are always ready, and what cannot be polled says
  * so in its event's error, since a call that failed as a whole would end Go programs.
  *
- * Absolute times are the engine's clocks, whose monotonic epoch is the engine's own (Wasmtime's starts with the guest), so the
- * engine is asked what time it is, and deadlines are kept in the host's monotonic time.
+ * Then the engine is asked what only it knows: the time, for absolute times are of its clocks, whose monotonic epoch is its own
+ * (Wasmtime's starts with the guest), while deadlines are kept in the host's monotonic time; and what is left to read of a file. It
+ * answers into the guest's memory, so it is asked to write where the events will stand.
+ *
+ * nbytes, of what is ready: on a stream what can be read or written now, of datagrams the length of the next; on a control 1 where an
+ * accept or a connect has its result; on a regular file what is left, or 1 where that cannot be asked for. Clocks that measure a
+ * processor's time are `notsup`: they do not run while a guest waits.
  */
 #ifndef NB_SHIM_WASI_POLL_H
 #define NB_SHIM_WASI_POLL_H
 
 #include "shim/wasi/call.h"
 
-/** The most subscriptions of one call: it bounds what a guest can make the host allocate, at less than 6 MiB. */
+/** The most subscriptions of one call: it bounds what a guest can make the host allocate, at less than 3 MiB. */
 #define NB_POLL_SUBSCRIPTIONS_MAX 65536u
 
 int nb_poll_oneoff(struct nb_call *call);

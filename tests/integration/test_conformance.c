@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The conformance suite (docs/guest-interface.md): its guests under netbroker-run and a real netbrokerd, with the peers of
+ * tests/conformance/peers.h. What is right, the guests know; this starts them, and sees to it that everything was tried.
+ *
+ * The last line says how much was tried and how much of it failed. What a test process found good, it writes to a descriptor that all
+ * share: what is not there, has failed, whatever became of the process.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "tests/conformance/matrix.h"
+#include "tests/conformance/peers.h"
+#include "tests/support/harness.h"
+#include "tests/support/runner.h"
+
+#define ARGUMENTS_MAX 256
+#define VARIABLES_MAX 16
+#define TEXT_MAX 512
+#define RESULTS_VARIABLE "CONFORMANCE_RESULTS"
+
+/* The suite's guests beside the matrix; each is tests/conformance/NAME.c. */
+static const char *const behaviours[] = {
+        "bounds",
+};
+
+#define N_BEHAVIOURS (sizeof(behaviours) / sizeof(behaviours[0]))
+
+static const char *environment(const char *name) {
+        const char *value = getenv(name);
+
+        ck_assert_msg(value && *value, "%s is not set", name);
+        return value;
+}
+
+/* ---- what all guests find ---- */
+
+struct suite {
+        struct daemon daemon;
+        struct peers peers;
+        unsigned baseline;                /* the daemon's descriptors when nobody is there */
+        char folder[HARNESS_PATH_MAX];    /* of Unix sockets */
+        char directory[HARNESS_PATH_MAX]; /* the guest's /dir */
+};
+
+/* All families; loopback only, and of that 127.0.0.1 and ::1 only, so that there is something to refuse. */
+#define LOOPBACK                                                                                                       \
+        "Family=ip\n"                                                                                                  \
+        "DataPath=direct\n"                                                                                            \
+        "SocketTypes=stream dgram\n"                                                                                   \
+        "Connect=127.0.0.1:*\n"                                                                                        \
+        "Connect=[::1]:*\n"                                                                                            \
+        "Listen=127.0.0.1:*\n"                                                                                         \
+        "Listen=[::1]:*\n"
+
+static void write_policy(const struct suite *suite) {
+        const char *folder = suite->folder;
+
+        daemon_write_policy(&suite->daemon,
+                            "[Tenant]\nName=conformance\nUser=%u\nExplainDenials=yes\n"
+                            "[Protocol web]\n" LOOPBACK "[Protocol given]\n" LOOPBACK
+                            "[Protocol local]\nFamily=unix\nDataPath=direct\n"
+                            "Connect=%s/*.sock\nListen=%s/*.sock\n"
+                            "Connect=@conformance-%u-*\nListen=@conformance-%u-*\n"
+                            "[Preopen door]\nDataPath=direct\nListen=%s/door.sock\n"
+                            "[Preopen line]\nDataPath=direct\nConnect=%s\n",
+                            (unsigned)getuid(), folder, folder, (unsigned)getpid(), (unsigned)getpid(), folder,
+                            suite->peers.silent.text);
+}
+
+static void suite_init(struct suite *suite) {
+        daemon_init(&suite->daemon);
+        snprintf(suite->folder, sizeof(suite->folder), "%s/unix", suite->daemon.folder);
+        snprintf(suite->directory, sizeof(suite->directory), "%s/dir", suite->daemon.folder);
+        ck_assert_int_eq(mkdir(suite->folder, 0755), 0);
+        ck_assert_int_eq(mkdir(suite->directory, 0755), 0);
+        peers_start(&suite->peers, suite->folder);
+        write_policy(suite);
+        daemon_start(&suite->daemon, NULL);
+        suite->baseline = daemon_count_fds(&suite->daemon);
+}
+
+/* Nothing is left of the guests: neither in the daemon nor in the file system. */
+static void suite_deinit(struct suite *suite) {
+        daemon_wait_fds(&suite->daemon, suite->baseline);
+        peers_end(&suite->peers);
+        ck_assert_msg(rmdir(suite->folder) == 0, "a Unix socket is left in %s: %s", suite->folder, strerror(errno));
+        daemon_stop(&suite->daemon);
+        daemon_deinit(&suite->daemon);
+}
+
+/* ---- running a guest ---- */
+
+struct command {
+        const char *argv[ARGUMENTS_MAX + 1];
+        size_t n;
+        char variables[VARIABLES_MAX][TEXT_MAX]; /* NAME=VALUE */
+        size_t n_variables;
+        char directory[TEXT_MAX];
+        char module[TEXT_MAX];
+};
+
+static void add(struct command *command, const char *argument) {
+        ck_assert_uint_lt(command->n, ARGUMENTS_MAX);
+        command->argv[command->n++] = argument;
+}
+
+static void add_variable(struct command *command, const char *name, const char *value) {
+        char *text = command->variables[command->n_variables++];
+
+        ck_assert_uint_le(command->n_variables, VARIABLES_MAX);
+        ck_assert_int_lt(snprintf(text, TEXT_MAX, "CONFORMANCE_%s=%s", name, value), TEXT_MAX);
+        add(command, "--env");
+        add(command, text);
+}
+
+static void describe(struct command *command, const struct suite *suite, const char *guest) {
+        const struct peers *peers = &suite->peers;
+        char abstract[TEXT_MAX];
+
+        *command = (struct command){ 0 };
+        add(command, "netbroker-run");
+        add(command, "--socket");
+        add(command, suite->daemon.socket_path);
+        add(command, "--dir");
+        snprintf(command->directory, TEXT_MAX, "%s::/dir", suite->directory);
+        add(command, command->directory);
+        snprintf(abstract, sizeof(abstract), "@conformance-%u-name", (unsigned)getpid());
+        add_variable(command, "ECHO", peers->echo.text);
+        add_variable(command, "ECHO6", peers->echo6.text);
+        add_variable(command, "CROWD", peers->crowd.text);
+        add_variable(command, "DATAGRAMS", peers->datagrams.text);
+        add_variable(command, "DATAGRAMS6", peers->datagrams6.text);
+        add_variable(command, "REFUSED", peers->refused.text);
+        add_variable(command, "REFUSED_DATAGRAMS", peers->refused_datagrams.text);
+        add_variable(command, "BLACK_HOLE", peers->black_hole.text);
+        add_variable(command, "UNIX", peers->unix_path);
+        add_variable(command, "FOLDER", suite->folder);
+        add_variable(command, "ABSTRACT", abstract);
+        add_variable(command, "DENIED", "127.0.0.2:80");
+        snprintf(command->module, TEXT_MAX, "%s/tests/conformance/%s.wasm", environment("BUILDDIR"), guest);
+        add(command, command->module);
+}
+
+/*
+ * LeakSanitizer looks for leaks at the end, from a thread that traces the others by ptrace: what a process that has locked itself
+ * down must not be able to do. The other sanitizers go on looking.
+ */
+static void expect_no_leak_check(void) {
+        const char *options = getenv("ASAN_OPTIONS");
+        char text[256];
+
+        snprintf(text, sizeof(text), "%s:detect_leaks=0", options ? options : "");
+        (void)setenv("ASAN_OPTIONS", text, 1);
+}
+
+static void exec_command(const struct command *command, int out, const char *error_path) {
+        NB_CLEANUP_FD int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
+        NB_CLEANUP_FD int error = open(error_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+        if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(error, 2) < 0)
+                _exit(99);
+        expect_no_leak_check();
+        execv(environment("NETBROKER_RUN"), (char *const *)command->argv);
+        _exit(99);
+}
+
+/* Runs it to its end. @return the exit status. @param ret_output  what it wrote to standard error, owned by the caller */
+static int run_command(const struct suite *suite, const struct command *command, char **ret_output) {
+        char path[HARNESS_PATH_MAX + 16];
+        int out[2], status;
+        pid_t pid;
+
+        snprintf(path, sizeof(path), "%s/guest", suite->daemon.folder);
+        ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+        pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0)
+                exec_command(command, out[1], path);
+        status = harness_wait_exit(pid);
+        close(out[0]);
+        close(out[1]);
+        *ret_output = daemon_read(path);
+        return status;
+}
+
+/* ---- what was good ---- */
+
+static void report_good(const char *what, size_t n) {
+        ck_assert_int_gt(dprintf((int)strtol(environment(RESULTS_VARIABLE), NULL, 10), "%s %zu\n", what, n), 0);
+}
+
+/* ---- the matrix ---- */
+
+/* Takes the cells that were left out for another run from the output. @return how many */
+static size_t take_left(char *output, size_t left[static MATRIX_N_CELLS]) {
+        char *line = output;
+        char *write = output;
+        size_t n = 0;
+
+        while (*line) {
+                size_t length = strcspn(line, "\n") + 1;
+
+                if (strncmp(line, "left ", 5) == 0) {
+                        left[n++] = strtoul(line + 5, NULL, 10);
+                } else {
+                        memmove(write, line, length);
+                        write += length;
+                }
+                line += length;
+        }
+        *write = '\0';
+        return n;
+}
+
+static void parse_summary(const char *output, size_t *ret_tried, size_t *ret_failed) {
+        const char *summary = strstr(output, "matrix: ");
+
+        ck_assert_msg(summary != NULL, "it did not come to its end: %s", output);
+        ck_assert_int_eq(sscanf(summary, "matrix: %zu cells, %zu failed", ret_tried, ret_failed), 2);
+}
+
+START_TEST(matrix) {
+        size_t left[MATRIX_N_CELLS], n_left = 0, n_good = 0, n_failed = 0, n_tried = 0;
+        char numbers[ARGUMENTS_MAX][16];
+        char failures[65536] = "";
+        size_t length = 0;
+        struct suite suite;
+
+        suite_init(&suite);
+        do {
+                NB_CLEANUP_FREE char *output = NULL;
+                struct command command;
+                size_t tried, failed;
+                int status;
+
+                describe(&command, &suite, "matrix");
+                for (size_t i = 0; i < n_left; ++i) {
+                        snprintf(numbers[i], sizeof(numbers[i]), "%zu", left[i]);
+                        add(&command, numbers[i]);
+                }
+                status = run_command(&suite, &command, &output);
+                n_left = take_left(output, left);
+                parse_summary(output, &tried, &failed);
+                ck_assert_int_eq(status, failed > 0);
+                ck_assert_msg(tried > 0, "nothing can be tried of what is left: %s", output);
+                n_tried += tried;
+                n_failed += failed;
+                n_good += tried - failed;
+                if (failed > 0 && length < sizeof(failures))
+                        length += (size_t)snprintf(failures + length, sizeof(failures) - length, "%s", output);
+        } while (n_left > 0);
+        report_good("cells", n_good);
+        ck_assert_msg(n_failed == 0, "%zu of %zu cells failed:\n%s", n_failed, n_tried, failures);
+        ck_assert_uint_eq(n_tried, MATRIX_N_CELLS);
+        suite_deinit(&suite);
+}
+END_TEST
+
+/* ---- behaviours ---- */
+
+START_TEST(behaviour) {
+        NB_CLEANUP_FREE char *output = NULL;
+        struct command command;
+        struct suite suite;
+        int status;
+
+        suite_init(&suite);
+        describe(&command, &suite, behaviours[_i]);
+        status = run_command(&suite, &command, &output);
+        ck_assert_msg(status == 0, "%s: status %d\n%s", behaviours[_i], status, output);
+        suite_deinit(&suite);
+        report_good("behaviours", 1);
+}
+END_TEST
+
+/* ---- the sum ---- */
+
+static void print_summary(int results_fd) {
+        size_t n_cells = 0, n_behaviours = 0, n;
+        FILE *results = fdopen(results_fd, "r");
+        char what[16];
+
+        rewind(results);
+        while (fscanf(results, "%15s %zu", what, &n) == 2) {
+                if (strcmp(what, "cells") == 0)
+                        n_cells += n;
+                else
+                        n_behaviours += n;
+        }
+        printf("conformance: %d cells and %zu behaviours, %zu failed\n", MATRIX_N_CELLS, N_BEHAVIOURS,
+               MATRIX_N_CELLS - n_cells + N_BEHAVIOURS - n_behaviours);
+        (void)fclose(results);
+}
+
+int main(void) {
+        Suite *suite = suite_create("conformance");
+        TCase *tcase = tcase_create("conformance");
+        int results_fd = memfd_create("conformance", 0);
+        char number[16];
+        int r;
+
+        snprintf(number, sizeof(number), "%d", results_fd);
+        if (results_fd < 0 || setenv(RESULTS_VARIABLE, number, 1) < 0)
+                return EXIT_FAILURE;
+        suite_add_tcase(suite, tcase);
+        tcase_set_timeout(tcase, 60);
+        tcase_add_test(tcase, matrix);
+        tcase_add_loop_test(tcase, behaviour, 0, N_BEHAVIOURS);
+        r = run_suite(suite);
+        print_summary(results_fd);
+        return r;
+}

@@ -19,9 +19,31 @@ union control_buffer {
         struct cmsghdr alignment;
 };
 
+/* Linux 6.16; the number is another on two architectures, which do without. */
+#if !defined(SO_PASSRIGHTS) && !defined(__sparc__) && !defined(__hppa__)
+#define SO_PASSRIGHTS 83
+#endif
+
+/* What is no socket, or may not be told so, is closed all the same. */
+static void close_strange(int fd) {
+        struct linger off = { .l_onoff = 0 };
+
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+        nb_fd_close(fd);
+}
+
 void nb_channel_fds_close(struct nb_channel_fds *fds) {
-        nb_fds_close(fds->fds, fds->n);
+        for (size_t i = 0; i < fds->n; ++i)
+                close_strange(fds->fds[i]);
         fds->n = 0;
+}
+
+void nb_channel_refuse_fds(int fd) {
+#ifdef SO_PASSRIGHTS
+        (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 0 }, sizeof(int));
+#else
+        (void)fd;
+#endif
 }
 
 int nb_channel_pair(int ret[static 2]) {
@@ -82,7 +104,7 @@ static bool keep_fds(const struct cmsghdr *cmsg, struct nb_channel_fds *fds) {
                 if (fds->n < NB_CHANNEL_FDS_MAX) {
                         fds->fds[fds->n++] = fd;
                 } else {
-                        nb_fd_close(fd);
+                        close_strange(fd);
                         kept = false;
                 }
         }

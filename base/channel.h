@@ -25,7 +25,10 @@ struct nb_channel_fds {
         size_t n;
 };
 
-/** Closes what is left in `fds` and empties it. */
+/**
+ * Closes what is left in `fds` and empties it. Whoever sent a socket may have told it to linger: then the last to close it
+ * would wait in the kernel for as long as the sender has chosen. So that is taken back first.
+ */
 void nb_channel_fds_close(struct nb_channel_fds *fds);
 
 /**
@@ -36,6 +39,13 @@ int nb_channel_pair(int ret[static 2]);
 
 /** Whether `fd` can be a channel. @return 0; -EINVAL for a socket of another kind; -ENOTSOCK or -EBADF */
 int nb_channel_check(int fd);
+
+/**
+ * Has the kernel refuse descriptors to who sends to `fd`, a channel or a listening socket that makes channels, from Linux 6.16
+ * on. Closing what was never asked for can make one wait, for a socket that lingers or a file of a file system that its sender
+ * serves; so it is better not to receive it. On an older kernel it does nothing.
+ */
+void nb_channel_refuse_fds(int fd);
 
 /**
  * Sends one message without waiting and without SIGPIPE. `fds` are borrowed: the kernel duplicates them. Without any it is

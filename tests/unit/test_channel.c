@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <check.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 
 #include "base/channel.h"
 #include "base/cleanup.h"
+#include "tests/support/runner.h"
 #include "tests/unit/fds.h"
 
 /* The kernel's SCM_MAX_FD. */
@@ -193,6 +195,58 @@ START_TEST(abuse_5_unsolicited_descriptors_are_all_closed) {
 }
 END_TEST
 
+/* The other end can read as before, and what has no descriptors arrives. */
+START_TEST(abuse_5_a_new_kernel_refuses_descriptors) {
+        struct nb_channel_fds fds;
+        int value;
+        socklen_t size = sizeof(value);
+        const int so_passrights = 83;
+
+        nb_channel_refuse_fds(pair[1]);
+        ck_assert_int_eq(nb_channel_send(pair[0], "x", 1, NULL, 0), 0);
+        ck_assert_int_eq(receive(&fds), 1);
+        /* An older kernel has nothing to test. */
+        if (getsockopt(pair[1], SOL_SOCKET, so_passrights, &value, &size) < 0)
+                return;
+        ck_assert_int_eq(nb_channel_send(pair[0], "x", 1, &pair[0], 1), -EPERM);
+        ck_assert_int_eq(receive(&fds), -EAGAIN);
+        ck_assert_int_eq(nb_channel_send(pair[1], "x", 1, &pair[1], 1), 0);
+}
+END_TEST
+
+/* A socket that waits for an hour, for a peer that does not read; its last descriptor is the one that was sent. */
+static int lingering_socket(int *ret_peer) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t length = sizeof(address);
+        struct linger linger = { .l_onoff = 1, .l_linger = 3600 };
+        int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        ck_assert_int_eq(listen(listener, 1), 0);
+        ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&address, &length), 0);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, length), 0);
+        *ret_peer = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+        while (send(fd, buffer, sizeof(buffer), MSG_DONTWAIT) > 0)
+                ;
+        ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+        close(listener);
+        return fd;
+}
+
+/* If somebody did, this would take an hour. */
+START_TEST(abuse_5_nobody_waits_for_a_descriptor_that_lingers) {
+        struct nb_channel_fds fds;
+        int peer;
+        int fd = lingering_socket(&peer);
+
+        ck_assert_int_eq(nb_channel_send(pair[0], "x", 1, &fd, 1), 0);
+        ck_assert_int_eq(close(fd), 0);
+        ck_assert_int_eq(receive(&fds), 1);
+        nb_channel_fds_close(&fds);
+        close(peer);
+}
+END_TEST
+
 /* In a child, whose table has room for `free_slots` more descriptors; `n` are sent. */
 static int receive_at_limit(size_t n, unsigned free_slots) {
         struct nb_channel_fds fds = { .n = 99 };
@@ -271,8 +325,6 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("channel");
         TCase *tcase = tcase_create("channel");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         tcase_add_test(tcase, message_and_descriptors_arrive_together);
@@ -288,10 +340,8 @@ int main(void) {
         tcase_add_loop_test(tcase, abuse_6_a_full_table_is_an_error_and_no_stale_number, 0, 6);
         tcase_add_loop_test(tcase, abuse_7_credentials_in_front_hide_no_descriptor, 0, 5);
         tcase_add_test(tcase, abuse_5_a_pidfd_is_closed_too);
+        tcase_add_test(tcase, abuse_5_a_new_kernel_refuses_descriptors);
+        tcase_add_test(tcase, abuse_5_nobody_waits_for_a_descriptor_that_lingers);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

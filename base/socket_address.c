@@ -17,16 +17,11 @@ struct nb_socket_address nb_socket_address_of_ip(const struct nb_address *addres
         return (struct nb_socket_address){ .family = address->ip.family, .ip = *address };
 }
 
-/* UTF-8 without C0, DEL and C1, which UTF-8 writes as 0xc2 and 0x80 to 0x9f. */
 static bool is_printable(const char *text, size_t length) {
-        const uint8_t *bytes = (const uint8_t *)text;
-
-        if (!nb_utf8_is_text(bytes, length))
-                return false;
         for (size_t i = 0; i < length; ++i)
-                if (bytes[i] < 0x20 || bytes[i] == 0x7f || (bytes[i] == 0xc2 && bytes[i + 1] < 0xa0))
+                if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
                         return false;
-        return true;
+        return nb_utf8_is_text((const uint8_t *)text, length);
 }
 
 static bool component_is_plain(const char *component, size_t length) {
@@ -52,7 +47,7 @@ static bool path_is_canonical(const char *path, size_t length) {
 int nb_unix_name_parse(const char *text, size_t length, struct nb_unix_name *ret) {
         bool abstract = length > 0 && text[0] == '@';
 
-        if (length < 2 || length - abstract > NB_UNIX_NAME_MAX || !is_printable(text, length))
+        if (length < 2 || length > NB_UNIX_NAME_MAX || !is_printable(text, length))
                 return -EINVAL;
         if (!abstract && (text[0] != '/' || !path_is_canonical(text, length)))
                 return -EINVAL;
@@ -138,6 +133,13 @@ bool nb_socket_address_is_open(const struct nb_socket_address *address) {
         if (address->family == AF_UNIX)
                 return address->un.length == 0;
         return nb_ip_is_unspecified(&address->ip.ip) && address->ip.port == 0;
+}
+
+void nb_socket_address_unmap(struct nb_socket_address *address) {
+        if (address->family == AF_UNIX)
+                return;
+        nb_ip_unmap(&address->ip.ip);
+        address->family = address->ip.ip.family;
 }
 
 bool nb_socket_address_equal(const struct nb_socket_address *a, const struct nb_socket_address *b) {

@@ -10,7 +10,7 @@
  *     (the empty text)                   an unnamed Unix socket
  *
  * One text a name and one name a text, so that what is matched is what is used: other spellings are refused, and so are control
- * characters (C0, DEL, C1), a NUL among them, and what is not UTF-8.
+ * characters, a NUL among them, and what is not UTF-8.
  */
 #ifndef NB_BASE_SOCKET_ADDRESS_H
 #define NB_BASE_SOCKET_ADDRESS_H
@@ -21,7 +21,7 @@
 
 #include "base/address.h"
 
-/** The longest path or abstract name, in bytes, without its NUL and without the `@`: what sun_path holds. */
+/** The longest path or abstract name, in bytes, without its NUL: what sun_path holds. */
 #define NB_UNIX_NAME_MAX 107
 
 /** Enough for any text that nb_socket_address_format() prints, with its NUL. */
@@ -67,6 +67,9 @@ socklen_t nb_socket_address_to_sockaddr(const struct nb_socket_address *address,
 
 /** An address that binds nothing before it is used: the unspecified one with port 0, or an unnamed Unix socket. */
 bool nb_socket_address_is_open(const struct nb_socket_address *address);
+
+/** An IPv4-mapped IPv6 address becomes the IPv4 address that the kernel would use, as nb_ip_unmap() does it; others stay. */
+void nb_socket_address_unmap(struct nb_socket_address *address);
 
 bool nb_socket_address_equal(const struct nb_socket_address *a, const struct nb_socket_address *b);
 

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "base/address.h"
 #include "base/cleanup.h"
+#include "base/socket_address.h"
 #include "broker/broker.h"
 #include "broker/control.h"
 #include "broker/deadline.h"
@@ -28,7 +28,7 @@ struct acceptor {
         uint64_t sent;   /* connections pushed, refused peers not counted */
         uint64_t credit; /* the total up to which they may be */
         int pending_fd;  /* accepted, and waiting for a descriptor in flight; -1 if none */
-        struct nb_address pending_peer;
+        struct nb_socket_address pending_peer;
         uint64_t acknowledged; /* the part of `sent` that has arrived at the guest; the rest is charged */
         struct deadline *pause;
 };
@@ -107,7 +107,7 @@ static void pause_for_a_moment(struct acceptor *acceptor) {
         (void)update_watch(acceptor);
 }
 
-static bool peer_is_allowed(struct acceptor *acceptor, const struct nb_address *peer) {
+static bool peer_is_allowed(struct acceptor *acceptor, const struct nb_socket_address *peer) {
         const struct control *control = acceptor->control;
         struct policy_verdict verdict;
 
@@ -115,14 +115,14 @@ static bool peer_is_allowed(struct acceptor *acceptor, const struct nb_address *
         return verdict.allowed;
 }
 
-static int push(struct acceptor *acceptor, int fd, const struct nb_address *peer) {
+static int push(struct acceptor *acceptor, int fd, const struct nb_socket_address *peer) {
         Nb__Accepted accepted = NB__ACCEPTED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
-        char text[NB_ADDRESS_TEXT_MAX];
+        char text[NB_SOCKET_ADDRESS_TEXT_MAX], local[NB_SOCKET_ADDRESS_TEXT_MAX];
 
-        (void)nb_address_format(peer, text);
         accepted.number = acceptor->sent + 1;
-        accepted.peer = text;
+        accepted.peer = (char *)nb_socket_address_format(peer, text);
+        accepted.local = (char *)control_local_text(acceptor->control, local);
         reply.body_case = NB__REPLY__BODY_ACCEPTED;
         reply.accepted = &accepted;
         return endpoint_push(&acceptor->control->endpoint, &reply, fd);
@@ -133,7 +133,7 @@ static bool is_shortage(int error) {
 }
 
 /* The next peer that is allowed: the one that is pending, or from the backlog. */
-static enum outcome next_peer(struct acceptor *acceptor, int *ret_fd, struct nb_address *ret_peer) {
+static enum outcome next_peer(struct acceptor *acceptor, int *ret_fd, struct nb_socket_address *ret_peer) {
         NB_CLEANUP_FD int fd = -1;
         struct sockaddr_storage sa;
         socklen_t length = sizeof(sa);
@@ -149,9 +149,9 @@ static enum outcome next_peer(struct acceptor *acceptor, int *ret_fd, struct nb_
         if (fd < 0)
                 /* accept(2): errors of the peer's network are reported here and concern that peer only. */
                 return is_shortage(errno) ? OUTCOME_SHORTAGE : OUTCOME_SKIPPED;
-        if (nb_address_from_sockaddr((struct sockaddr *)&sa, length, ret_peer) < 0)
+        if (nb_socket_address_from_sockaddr((struct sockaddr *)&sa, length, ret_peer) < 0)
                 return OUTCOME_SKIPPED;
-        nb_ip_unmap(&ret_peer->ip);
+        nb_socket_address_unmap(ret_peer);
         if (!peer_is_allowed(acceptor, ret_peer))
                 return OUTCOME_SKIPPED;
         *ret_fd = nb_steal_fd(&fd);
@@ -161,7 +161,7 @@ static enum outcome next_peer(struct acceptor *acceptor, int *ret_fd, struct nb_
 /* The account is charged already. */
 static enum outcome accept_charged(struct acceptor *acceptor) {
         NB_CLEANUP_FD int fd = -1;
-        struct nb_address peer;
+        struct nb_socket_address peer;
         enum outcome outcome;
         int r;
 

@@ -10,20 +10,22 @@
 #include "broker/control.h"
 #include "broker/deadline.h"
 #include "broker/session.h"
+#include "broker/socket.h"
+
+/* How long until a full backlog is asked again. */
+#define RETRY_MS 20
 
 struct connector {
         struct control *control;
-        struct watch watch;
+        struct watch watch; /* not of a Unix socket, of which there is nothing to watch */
         int fd;
-        struct nb_address address;
+        struct nb_socket_address address;
         struct deadline *deadline;
+        struct deadline *retry; /* of a Unix socket */
 };
 
-static int dial(int fd, const struct nb_address *address) {
-        struct sockaddr_storage sa = { 0 };
-        socklen_t length = nb_address_to_sockaddr(address, &sa);
-
-        return connect(fd, (struct sockaddr *)&sa, length) < 0 ? -errno : 0;
+static void cleanup_connector(struct connector **connector) {
+        (void)connector_free(*connector);
 }
 
 static int pending_error(int fd) {
@@ -38,7 +40,7 @@ static int pending_error(int fd) {
 /* Ends the connector before the control is told, for the control may start another or end itself. */
 static void finish(struct connector *connector, int error) {
         struct control *control = connector->control;
-        struct nb_address address = connector->address;
+        struct nb_socket_address address = connector->address;
         NB_CLEANUP_FD int fd = -1;
 
         if (error == 0) {
@@ -63,23 +65,60 @@ static void timed_out(void *data) {
         finish(data, ETIMEDOUT);
 }
 
-int connector_start(struct control *control, int fd_consumed, const struct nb_address *address, uint64_t timeout_ms,
-                    int *ret_fd, struct connector **ret_connector) {
-        struct broker *broker = control->endpoint.session->broker;
-        NB_CLEANUP_FD int fd = fd_consumed;
-        struct connector *connector;
-        int r;
+static struct deadline *start_timer(const struct connector *connector, uint64_t ms, deadline_function function) {
+        return deadline_new(&connector->control->endpoint.session->broker->loop, ms, function, (void *)connector);
+}
 
-        r = dial(fd, address);
+/* Whether a connect is to be asked for again: only Unix sockets say this of a full backlog. */
+static bool is_full(const struct nb_socket_address *address, int r) {
+        return address->family == AF_UNIX && r == -EAGAIN;
+}
+
+static void retry(void *data) {
+        struct connector *connector = data;
+        int r = socket_connect(connector->fd, &connector->address);
+
+        connector->retry = deadline_free(connector->retry);
+        if (is_full(&connector->address, r)) {
+                connector->retry = start_timer(connector, RETRY_MS, retry);
+                r = connector->retry ? 0 : -ENOMEM;
+                if (r == 0)
+                        return;
+        }
+        finish(connector, -r);
+}
+
+/* Waits for the kernel's answer, or for the time to ask again. */
+static int wait_for_answer(struct connector *connector) {
+        struct broker *broker = connector->control->endpoint.session->broker;
+
+        if (connector->address.family != AF_UNIX)
+                return watch_start(&connector->watch, &broker->watches, connector->fd, EPOLLOUT, ready);
+        connector->retry = start_timer(connector, RETRY_MS, retry);
+        return connector->retry ? 0 : -ENOMEM;
+}
+
+static int dial(int fd, const struct nb_socket_address *address) {
+        int r = socket_connect(fd, address);
+
         if (r == -EINPROGRESS)
                 /* On loopback the handshake is over when connect() returns, but connect() does not say so yet. Asking a
                  * second time costs less than a turn of the loop, and gives the same answer otherwise (EALREADY). */
-                r = dial(fd, address);
-        if (r == 0 || r == -EISCONN) {
+                r = socket_connect(fd, address);
+        return r == -EISCONN ? 0 : r;
+}
+
+int connector_start(struct control *control, int fd_consumed, const struct nb_socket_address *address,
+                    uint64_t timeout_ms, int *ret_fd, struct connector **ret_connector) {
+        NB_CLEANUP(cleanup_connector) struct connector *connector = NULL;
+        NB_CLEANUP_FD int fd = fd_consumed;
+        int r = dial(fd, address);
+
+        if (r == 0) {
                 *ret_fd = nb_steal_fd(&fd);
                 return 0;
         }
-        if (r != -EALREADY)
+        if (r != -EALREADY && !is_full(address, r))
                 return r;
 
         connector = calloc(1, sizeof(*connector));
@@ -87,23 +126,18 @@ int connector_start(struct control *control, int fd_consumed, const struct nb_ad
                 return -ENOMEM;
         connector->control = control;
         connector->address = *address;
-        connector->fd = -1;
-        connector->deadline = deadline_new(&broker->loop, timeout_ms, timed_out, connector);
-        if (!connector->deadline) {
-                (void)connector_free(connector);
-                return -ENOMEM;
-        }
-        r = watch_start(&connector->watch, &broker->watches, fd, EPOLLOUT, ready);
-        if (r < 0) {
-                (void)connector_free(connector);
-                return r;
-        }
         connector->fd = nb_steal_fd(&fd);
-        *ret_connector = connector;
+        connector->deadline = start_timer(connector, timeout_ms, timed_out);
+        if (!connector->deadline)
+                return -ENOMEM;
+        r = wait_for_answer(connector);
+        if (r < 0)
+                return r;
+        *ret_connector = nb_steal_ptr(connector);
         return 0;
 }
 
-const struct nb_address *connector_address(const struct connector *connector) {
+const struct nb_socket_address *connector_address(const struct connector *connector) {
         return &connector->address;
 }
 
@@ -113,6 +147,7 @@ struct connector *connector_free(struct connector *connector) {
         watch_end_before_close(&connector->watch);
         connector->fd = nb_fd_close(connector->fd);
         connector->deadline = deadline_free(connector->deadline);
+        connector->retry = deadline_free(connector->retry);
         free(connector);
         return NULL;
 }

@@ -7,19 +7,21 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "base/host_name.h"
 #include "broker/acceptor.h"
+#include "broker/bound.h"
 #include "broker/broker.h"
 #include "broker/connector.h"
+#include "broker/datagram.h"
 #include "broker/decision.h"
+#include "broker/refusal.h"
 #include "broker/session.h"
 #include "broker/socket.h"
 #include "broker/tenant.h"
+#include "broker/unix_path.h"
 
 /* The longest backlog that is asked of the kernel, which caps it by net.core.somaxconn itself. */
 #define BACKLOG_MAX 65535
-
-/* Why an operation is refused whose right is missing. */
-#define NO_RIGHT "the right is missing"
 
 static int control_request(struct endpoint *endpoint, const Nb__Request *request);
 static void control_endpoint_stop(struct endpoint *endpoint);
@@ -49,64 +51,13 @@ static void set_state(struct control *control, enum control_state state) {
         control->state = state;
 }
 
-/* Refuses with an errno. A limit, and what this process may not do, are the operator's matter and leave a record. */
-static int refuse_errno(struct endpoint *endpoint, const struct grant *grant, const char *verb, int r) {
-        if (r == -EMFILE || r == -ENFILE || r == -ENOBUFS || r == -ENOMEM || r == -EACCES || r == -EPERM)
-                decision_record_refusal(endpoint->session, grant, verb, NULL, strerror(-r));
-        return endpoint_refuse(endpoint, nb_wasi_errno_from_host(-r), NULL);
-}
-
-/* Refuses for a cause that is no rule's, with a record. */
-static int refuse(struct endpoint *endpoint, const struct grant *grant, const char *verb, const char *asked,
-                  enum nb_wasi_errno error, const char *reason) {
-        decision_record_refusal(endpoint->session, grant, verb, asked, reason);
-        return endpoint_refuse(endpoint, error, reason);
-}
-
 static int refuse_recorded(struct control *control, const char *verb, const char *asked, enum nb_wasi_errno error,
                            const char *reason) {
         return refuse(&control->endpoint, control->grant, verb, asked, error, reason);
 }
 
-/* A grant that the policy no longer has is denied by decide(), whatever the family. */
-static bool family_fits(const struct grant *grant, sa_family_t family) {
-        return !grant->policy || policy_family_includes(grant->policy->family, family);
-}
-
-/* An IPv6 wildcard serves IPv4 too only where the policy grants both wildcards. */
-static bool wants_dual_stack(const struct control *control, const struct nb_address *bind) {
-        const struct nb_address ipv4 = { .ip = { .family = AF_INET }, .port = bind->port };
-        struct policy_verdict verdict;
-
-        if (bind->ip.family != AF_INET6 || !nb_ip_is_unspecified(&bind->ip) || !family_fits(control->grant, AF_INET))
-                return false;
-        decide_again(control->grant, POLICY_LISTEN, &ipv4, &verdict);
-        return verdict.allowed;
-}
-
-/* A socket bound to `bind`, which gets the port that the kernel chose; it is untouched on failure. */
-static int new_bound_socket(const struct control *control, struct nb_address *bind) {
-        NB_CLEANUP_FD int fd = socket_new_stream(bind->ip.family);
-        struct nb_address bound = *bind;
-        struct policy_verdict verdict;
-        int r;
-
-        if (fd < 0)
-                return fd;
-        r = socket_bind(fd, &bound, wants_dual_stack(control, bind));
-        if (r < 0)
-                return r;
-        /* What was judged may have left the port open; what the kernel chose may be one that a Deny rule names. */
-        decide_again(control->grant, POLICY_LISTEN, &bound, &verdict);
-        if (!verdict.allowed)
-                return -EACCES;
-        *bind = bound;
-        return nb_steal_fd(&fd);
-}
-
-/* Such an address binds nothing before the control is used. */
-static bool is_open_address(const struct nb_address *address) {
-        return nb_ip_is_unspecified(&address->ip) && address->port == 0;
+static int refuse_errno_of(struct control *control, const char *verb, int r) {
+        return refuse_errno(&control->endpoint, control->grant, verb, NULL, r);
 }
 
 /* Ends what the control does; what it has pushed stays charged. */
@@ -114,6 +65,8 @@ static void control_endpoint_stop(struct endpoint *endpoint) {
         struct control *control = nb_container_of(endpoint, struct control, endpoint);
 
         control->connector = connector_free(control->connector);
+        /* First, while nobody can take the socket for a stale one and put another in its place. */
+        control->file = unix_file_free(control->file);
         control->socket_fd = nb_fd_close(control->socket_fd);
         if (control->acceptor)
                 acceptor_stop(control->acceptor);
@@ -138,39 +91,27 @@ static void cleanup_control(struct control **control) {
         (void)control_free(*control);
 }
 
-/* ---- Open ---- */
-
-/* A missing right is refused, one that no control or stream can use is dropped silently. */
-static bool narrow_rights(const Nb__Open *open, uint64_t cap, uint64_t *ret_base, uint64_t *ret_inheriting) {
-        uint64_t base = open->rights_base & NB_RIGHTS_CONTROL;
-        uint64_t inheriting = open->rights_inheriting & (NB_RIGHTS_CONNECTION | NB_RIGHTS_STREAM);
-
-        if ((base | inheriting) & ~cap)
-                return false;
-        *ret_base = base;
-        *ret_inheriting = inheriting;
-        return true;
-}
-
 /* A control that has no channel yet, bound if its address asks for that. */
-static int control_new(struct grant *grant, const struct nb_address *bind, uint64_t rights_base, struct control **ret) {
+static int new_unpublished(const struct control_options *options, struct control **ret) {
+        struct account *account = &options->grant->tenant->account;
         NB_CLEANUP(cleanup_control) struct control *control = NULL;
 
-        if (!account_charge(&grant->tenant->account, ACCOUNT_CONTROLS))
+        if (!account_charge(account, ACCOUNT_CONTROLS))
                 return -EMFILE;
         control = calloc(1, sizeof(*control));
         if (!control) {
-                account_release(&grant->tenant->account, ACCOUNT_CONTROLS, 1);
+                account_release(account, ACCOUNT_CONTROLS, 1);
                 return -ENOMEM;
         }
-        control->grant = grant;
+        control->grant = options->grant;
         control->state = CONTROL_IDLE;
-        control->rights_base = rights_base;
-        control->bind = *bind;
-        control->bind_is_open = is_open_address(bind);
+        control->type = options->type;
+        control->rights_base = options->rights_base;
+        control->bind = options->bind;
+        control->bind_is_open = nb_socket_address_is_open(&options->bind);
         control->socket_fd = -1;
-        if (!control->bind_is_open) {
-                control->socket_fd = new_bound_socket(control, &control->bind);
+        if (!control->bind_is_open && !options->bind_later) {
+                control->socket_fd = bound_new(control->grant, control->type, &control->bind, &control->file);
                 if (control->socket_fd < 0)
                         return control->socket_fd;
         }
@@ -178,88 +119,35 @@ static int control_new(struct grant *grant, const struct nb_address *bind, uint6
         return 0;
 }
 
-/* Gives the control its channel; it is the session's from then on. `consumed` is freed on failure. */
-static int publish(struct control *consumed, struct session *session, int *ret_their_fd) {
-        NB_CLEANUP(cleanup_control) struct control *control = consumed;
-        int r = endpoint_start_pair(&control->endpoint, session, &control_ops, ret_their_fd);
+int control_new(struct session *session, const struct control_options *options, struct control **ret, int *ret_fd) {
+        NB_CLEANUP(cleanup_control) struct control *control = NULL;
+        int r = new_unpublished(options, &control);
 
+        if (r == 0)
+                r = endpoint_start_pair(&control->endpoint, session, &control_ops, ret_fd);
         if (r < 0)
                 return r;
-        (void)nb_steal_ptr(control);
+        *ret = nb_steal_ptr(control);
         return 0;
 }
 
-static int answer_opened(struct endpoint *protocol, const struct control *control, uint64_t rights_inheriting,
-                         int their_fd) {
-        Nb__Opened opened = NB__OPENED__INIT;
-        Nb__Reply reply = NB__REPLY__INIT;
-        char text[NB_ADDRESS_TEXT_MAX];
-
-        (void)nb_address_format(&control->bind, text);
-        opened.address = text;
-        opened.rights_base = control->rights_base;
-        opened.rights_inheriting = rights_inheriting;
-        reply.body_case = NB__REPLY__BODY_OPENED;
-        reply.opened = &opened;
-        return endpoint_reply(protocol, &reply, their_fd);
-}
-
-/* Whether the policy lets the session bind there; an open address binds nothing, and is judged when it is used. */
-static bool bind_is_granted(const struct endpoint *protocol, const struct grant *grant, const struct nb_address *bind,
-                            const char *asked, struct policy_verdict *ret) {
-        if (is_open_address(bind))
-                return true;
-        decide(protocol->session, grant, POLICY_LISTEN, bind, asked, ret);
-        return ret->allowed;
-}
-
-static int refuse_open(struct endpoint *protocol, const struct grant *grant, const Nb__Open *open,
-                       enum nb_wasi_errno error, const char *reason) {
-        return refuse(protocol, grant, "open", open->address, error, reason);
-}
-
-int control_open(struct endpoint *protocol, struct grant *grant, uint64_t rights_cap, const Nb__Open *open) {
-        NB_CLEANUP_FD int their_fd = -1;
-        uint64_t rights_base, rights_inheriting;
-        struct policy_verdict verdict = { 0 };
-        struct control *control = NULL;
-        struct nb_address bind;
-        int r;
-
-        if (open->type != NB__SOCKET_TYPE__SOCKET_TYPE_STREAM)
-                return refuse_open(protocol, grant, open, NB_WASI_ENOTSUP, "this protocol has stream sockets only");
-        if (nb_address_parse(open->address, strlen(open->address), &bind) < 0)
-                return refuse_open(protocol, grant, open, NB_WASI_EINVAL, "not an address");
-        nb_ip_unmap(&bind.ip);
-        if (!family_fits(grant, bind.ip.family))
-                return refuse_open(protocol, grant, open, NB_WASI_EAFNOSUPPORT,
-                                   "Family= does not include this address");
-        if (!narrow_rights(open, rights_cap, &rights_base, &rights_inheriting))
-                return refuse_open(protocol, grant, open, NB_WASI_ENOTCAPABLE, NO_RIGHT);
-        if (!bind_is_granted(protocol, grant, &bind, open->address, &verdict))
-                return endpoint_refuse(protocol, NB_WASI_EACCES, verdict.reason);
-
-        r = control_new(grant, &bind, rights_base, &control);
-        if (r == 0)
-                r = publish(control, protocol->session, &their_fd);
-        if (r < 0)
-                return refuse_errno(protocol, grant, "open", r);
-        r = answer_opened(protocol, control, rights_inheriting, their_fd);
-        if (r == 0)
-                return 0;
-        endpoint_end(&control->endpoint);
-        return r == -ETOOMANYREFS ? endpoint_refuse(protocol, NB_WASI_ENFILE, NULL) : r;
+const char *control_local_text(const struct control *control, char buffer[static NB_SOCKET_ADDRESS_TEXT_MAX]) {
+        if (control->bind.family == AF_UNIX)
+                return nb_socket_address_format(&control->bind, buffer);
+        buffer[0] = '\0';
+        return buffer;
 }
 
 /* ---- Connect ---- */
 
-static int answer_connected(struct control *control, int fd, const struct nb_address *peer) {
+static int answer_connected(struct control *control, int fd, const struct nb_socket_address *peer) {
+        char text[NB_SOCKET_ADDRESS_TEXT_MAX], local[NB_SOCKET_ADDRESS_TEXT_MAX];
         Nb__Connected connected = NB__CONNECTED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
-        char text[NB_ADDRESS_TEXT_MAX];
         int r;
 
-        connected.peer = (char *)nb_address_format(peer, text);
+        connected.peer = (char *)nb_socket_address_format(peer, text);
+        connected.local = (char *)control_local_text(control, local);
         reply.body_case = NB__REPLY__BODY_CONNECTED;
         reply.connected = &connected;
         r = endpoint_reply(&control->endpoint, &reply, fd);
@@ -274,7 +162,7 @@ static void end_if_failed(struct control *control, int r) {
                 endpoint_end(&control->endpoint);
 }
 
-void control_connected(struct control *control, int fd_consumed, const struct nb_address *peer) {
+void control_connected(struct control *control, int fd_consumed, const struct nb_socket_address *peer) {
         NB_CLEANUP_FD int fd = fd_consumed;
 
         set_state(control, CONTROL_IDLE);
@@ -283,64 +171,100 @@ void control_connected(struct control *control, int fd_consumed, const struct nb
 
 void control_connect_failed(struct control *control, int error) {
         set_state(control, CONTROL_IDLE);
-        end_if_failed(control, refuse_errno(&control->endpoint, control->grant, "connect", -error));
+        end_if_failed(control, refuse_errno_of(control, "connect", -error));
 }
 
 /* The bound socket if it has not been used yet, or another one that is bound to the same address. */
 static int socket_for(struct control *control, sa_family_t family) {
-        struct nb_address bind = control->bind;
+        struct nb_socket_address bind = control->bind;
 
         if (control->bind_is_open)
-                return socket_new_stream(family);
+                return socket_new(family, control->type);
         if (control->socket_fd >= 0)
                 return nb_steal_fd(&control->socket_fd);
-        return new_bound_socket(control, &bind);
+        /* The path of the one before is in the way, though its socket is used up. */
+        control->file = unix_file_free(control->file);
+        return bound_new(control->grant, control->type, &bind, &control->file);
 }
 
 /* An open IPv6 wildcard can connect to IPv4 as well, as an IPv6 socket of POSIX can by mapped addresses. */
 static bool bind_reaches(const struct control *control, sa_family_t family) {
-        if (control->bind.ip.family == family)
+        if (control->bind.family == family)
                 return true;
-        return control->bind_is_open && control->bind.ip.family == AF_INET6;
+        return control->bind_is_open && control->bind.family == AF_INET6 && family == AF_INET;
 }
 
-static int start_connecting(struct control *control, const struct nb_address *address) {
+/* Dials with a new socket, or the bound one. As connector_start(). */
+static int dial(struct control *control, const struct nb_socket_address *address, int *ret_fd) {
         NB_CLEANUP_FD int connected_fd = -1;
-        int fd, r;
+        int fd = socket_for(control, address->family);
+        int r;
+
+        if (fd < 0)
+                return fd;
+        r = connector_start(control, fd, address, control->grant->policy->connect_timeout_ms, &connected_fd,
+                            &control->connector);
+        /* There is no handshake: such a socket is connected at once. */
+        if (r == 0 && control->type == POLICY_SOCKET_DGRAM)
+                r = datagram_take_from(connected_fd, &address->ip);
+        if (r < 0)
+                return r;
+        *ret_fd = nb_steal_fd(&connected_fd);
+        return 0;
+}
+
+static int start_connecting(struct control *control, const struct nb_socket_address *address) {
+        NB_CLEANUP_FD int connected_fd = -1;
+        int r;
 
         if (!account_charge(account_of(control), ACCOUNT_CONNECTS))
                 return refuse_recorded(control, "connect", NULL, NB_WASI_EAGAIN,
                                        "as many connections are being made as may be");
         set_state(control, CONTROL_CONNECTING);
-        fd = socket_for(control, address->ip.family);
-        r = fd < 0 ? fd
-                   : connector_start(control, fd, address, control->grant->policy->connect_timeout_ms, &connected_fd,
-                                     &control->connector);
+        r = dial(control, address, &connected_fd);
         if (r == 0 && connected_fd < 0)
                 return 0;
         set_state(control, CONTROL_IDLE);
-        return r < 0 ? refuse_errno(&control->endpoint, control->grant, "connect", r)
-                     : answer_connected(control, connected_fd, address);
+        return r < 0 ? refuse_errno_of(control, "connect", r) : answer_connected(control, connected_fd, address);
+}
+
+/* Reads an address to connect to: one spelling for IPv4, and no unnamed socket, which nobody can connect to. */
+static int parse_peer(const char *text, struct nb_socket_address *ret) {
+        struct nb_socket_address address;
+
+        if (*text == '\0' || nb_socket_address_parse(text, strlen(text), &address) < 0)
+                return -EINVAL;
+        nb_socket_address_unmap(&address);
+        /* Linux would take it for the socket's own address, or loopback: then what is judged must be that. */
+        if (address.family != AF_UNIX && nb_ip_is_unspecified(&address.ip.ip))
+                nb_ip_set_loopback(&address.ip.ip);
+        *ret = address;
+        return 0;
+}
+
+/* What is no address may be a name, which policy refuses. */
+static int refuse_no_address(struct control *control, const char *text) {
+        struct nb_host_name name;
+
+        if (nb_host_name_parse(text, strlen(text), &name) == 0)
+                return refuse_recorded(control, "connect", text, NB_WASI_EACCES,
+                                       "no rule of this version grants a host name: connect to an address");
+        return refuse_recorded(control, "connect", text, NB_WASI_EINVAL, "neither an address nor a host name");
 }
 
 static int request_connect(struct control *control, const Nb__Connect *connect) {
+        struct nb_socket_address address;
         struct policy_verdict verdict;
-        struct nb_address address;
 
         if (control->state == CONTROL_CONNECTING)
                 return -EPROTO;
-        if (nb_address_parse(connect->address, strlen(connect->address), &address) < 0)
-                return refuse_recorded(control, "connect", connect->address, NB_WASI_EINVAL,
-                                       "not an address (names are not resolved by this version)");
-        nb_ip_unmap(&address.ip);
-        /* Linux would take it for the socket's own address, or loopback: then what is judged must be that. */
-        if (nb_ip_is_unspecified(&address.ip))
-                nb_ip_set_loopback(&address.ip);
         if (control->state == CONTROL_LISTENING)
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_EINVAL, "the control listens");
         if (!(control->rights_base & NB_RIGHT_SOCK_CONNECT))
-                return refuse_recorded(control, "connect", connect->address, NB_WASI_ENOTCAPABLE, NO_RIGHT);
-        if (!family_fits(control->grant, address.ip.family) || !bind_reaches(control, address.ip.family))
+                return refuse_recorded(control, "connect", connect->address, NB_WASI_ENOTCAPABLE, REFUSAL_NO_RIGHT);
+        if (parse_peer(connect->address, &address) < 0)
+                return refuse_no_address(control, connect->address);
+        if (!family_fits(control->grant, address.family) || !bind_reaches(control, address.family))
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_EAFNOSUPPORT,
                                        "the family of the address is not the control's");
         decide(session_of(control), control->grant, POLICY_CONNECT, &address, connect->address, &verdict);
@@ -354,9 +278,9 @@ static int request_connect(struct control *control, const Nb__Connect *connect) 
 static int answer_listening(struct control *control) {
         Nb__Listening listening = NB__LISTENING__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
-        char text[NB_ADDRESS_TEXT_MAX];
+        char text[NB_SOCKET_ADDRESS_TEXT_MAX];
 
-        listening.address = (char *)nb_address_format(&control->bind, text);
+        listening.address = (char *)nb_socket_address_format(&control->bind, text);
         reply.body_case = NB__REPLY__BODY_LISTENING;
         reply.listening = &listening;
         return endpoint_reply(&control->endpoint, &reply, -1);
@@ -366,16 +290,24 @@ static int backlog_of(const Nb__Listen *listen_request) {
         return (int)(listen_request->backlog < BACKLOG_MAX ? listen_request->backlog : BACKLOG_MAX);
 }
 
-/* Binds now what was left open, and listens. */
+/* Binds what was left for later. */
+static int bind_now(struct control *control) {
+        if (control->socket_fd >= 0)
+                return 0;
+        control->file = unix_file_free(control->file);
+        control->socket_fd = bound_new(control->grant, control->type, &control->bind, &control->file);
+        if (control->socket_fd < 0)
+                return control->socket_fd;
+        control->bind_is_open = false;
+        return 0;
+}
+
 static int start_listening(struct control *control, const Nb__Listen *listen_request) {
         NB_CLEANUP_FD int fd = -1;
+        int r = bind_now(control);
 
-        if (control->socket_fd < 0) {
-                control->socket_fd = new_bound_socket(control, &control->bind);
-                if (control->socket_fd < 0)
-                        return control->socket_fd;
-                control->bind_is_open = false;
-        }
+        if (r < 0)
+                return r;
         fd = nb_steal_fd(&control->socket_fd);
         if (listen(fd, backlog_of(listen_request)) < 0)
                 return -errno;
@@ -397,8 +329,7 @@ static int answer_and_accept(struct control *control, const Nb__Listen *listen_r
 static int listen_again(struct control *control, const Nb__Listen *listen_request) {
         int r = acceptor_set_backlog(control->acceptor, backlog_of(listen_request));
 
-        return r < 0 ? refuse_errno(&control->endpoint, control->grant, "listen", r)
-                     : answer_and_accept(control, listen_request);
+        return r < 0 ? refuse_errno_of(control, "listen", r) : answer_and_accept(control, listen_request);
 }
 
 static int request_listen(struct control *control, const Nb__Listen *listen_request) {
@@ -409,16 +340,18 @@ static int request_listen(struct control *control, const Nb__Listen *listen_requ
                 return -EPROTO;
         if (control->state == CONTROL_LISTENING)
                 return listen_again(control, listen_request);
+        if (control->type == POLICY_SOCKET_DGRAM)
+                return refuse_recorded(control, "listen", NULL, NB_WASI_ENOTSUP,
+                                       "datagrams are for clients in this version");
         if (control->has_connected && !control->bind_is_open)
                 return refuse_recorded(control, "listen", NULL, NB_WASI_EISCONN, "the control has connected");
         if (!(control->rights_base & NB_RIGHT_SOCK_LISTEN))
-                return refuse_recorded(control, "listen", NULL, NB_WASI_ENOTCAPABLE, NO_RIGHT);
+                return refuse_recorded(control, "listen", NULL, NB_WASI_ENOTCAPABLE, REFUSAL_NO_RIGHT);
         decide(session_of(control), control->grant, POLICY_LISTEN, &control->bind, NULL, &verdict);
         if (!verdict.allowed)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EACCES, verdict.reason);
         r = start_listening(control, listen_request);
-        return r < 0 ? refuse_errno(&control->endpoint, control->grant, "listen", r)
-                     : answer_and_accept(control, listen_request);
+        return r < 0 ? refuse_errno_of(control, "listen", r) : answer_and_accept(control, listen_request);
 }
 
 static int request_credit(struct control *control, const Nb__Credit *credit) {

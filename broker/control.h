@@ -8,13 +8,17 @@
  * | state      | Connect                        | Listen                       | Credit           |
  * |------------|--------------------------------|------------------------------|------------------|
  * | idle       | starts                         | starts; refused (isconn) if  | violation        |
- * |            |                                | the bound socket is in use   |                  |
+ * |            |                                | the bound socket is in use;  |                  |
+ * |            |                                | never of datagrams (notsup)  |                  |
  * | connecting | violation                      | violation                    | violation        |
  * | listening  | refused (inval)                | changes the backlog, raises  | raises the total |
  * |            |                                | the total, is answered again |                  |
  *
- * The bind address is "open" when it is the unspecified one with port 0: then no socket exists before it is needed, and each
- * connection has a socket of its own. Otherwise the socket is bound at once, so that the errors are those of `open`.
+ * The bind address is "open" when it is the unspecified one with port 0, or the empty one of a Unix socket: then no socket exists before it is
+ * needed, and each connection has a socket of its own. Otherwise the socket is bound at once, so that the errors are those of `open`
+ * (broker/open.h); only that of a preopened listener waits for Listen.
+ *
+ * A path that was bound is removed when the control ends, whatever became of its socket.
  */
 #ifndef NB_BROKER_CONTROL_H
 #define NB_BROKER_CONTROL_H
@@ -22,12 +26,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/address.h"
+#include "base/socket_address.h"
 #include "broker/endpoint.h"
+#include "policy/policy.h"
 
 struct acceptor;
 struct connector;
 struct grant;
+struct unix_file;
 
 enum control_state {
         CONTROL_IDLE,
@@ -39,23 +45,41 @@ struct control {
         struct endpoint endpoint;
         struct grant *grant; /* borrowed from the tenant */
         enum control_state state;
+        enum policy_socket_type type;
         uint64_t rights_base;
-        struct nb_address bind; /* as asked; with the port that the kernel chose once there is a socket */
+        struct nb_socket_address bind; /* as asked; with the port that the kernel chose once there is a socket */
         bool bind_is_open;
         bool has_connected;          /* so it cannot listen any more */
         int socket_fd;               /* bound and not yet used; -1 if none */
+        struct unix_file *file;      /* that a bind has made */
         struct acceptor *acceptor;   /* while listening */
         struct connector *connector; /* while connecting */
 };
 
+/** What a control is to be. */
+struct control_options {
+        struct grant *grant; /* borrowed, outlives the control */
+        enum policy_socket_type type;
+        struct nb_socket_address bind; /* judged already, but for an open one */
+        bool bind_later;               /* at Listen, and not now */
+        uint64_t rights_base;
+};
+
 /**
- * Handles Open on a protocol's channel: judges, binds, makes the control and answers there.
- * @return as endpoint_ops.request
+ * Makes a control of a session, bound if its address asks for that.
+ * @param ret_fd  the other end of its channel, owned by the caller
+ * @return 0; -EMFILE when the tenant has as many as it may have; another -errno
  */
-int control_open(struct endpoint *protocol, struct grant *grant, uint64_t rights_cap, const Nb__Open *open);
+int control_new(struct session *session, const struct control_options *options, struct control **ret, int *ret_fd);
+
+/**
+ * What a socket of the control is bound to, where getsockname(2) would tell something else: for a Unix socket.
+ * @return `buffer`, which is empty where the socket tells it, or has no name
+ */
+const char *control_local_text(const struct control *control, char buffer[static NB_SOCKET_ADDRESS_TEXT_MAX]);
 
 /** For the connector: it has a connection. @param fd consumed */
-void control_connected(struct control *control, int fd, const struct nb_address *peer);
+void control_connected(struct control *control, int fd, const struct nb_socket_address *peer);
 
 /** For the connector: it has failed. @param error a positive errno */
 void control_connect_failed(struct control *control, int error);

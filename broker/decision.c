@@ -20,12 +20,14 @@ static const char *verb_name(enum policy_verb verb) {
         return "unknown";
 }
 
-void decide_again(const struct grant *grant, enum policy_verb verb, const struct nb_address *address,
+bool family_fits(const struct grant *grant, sa_family_t family) {
+        return !grant->policy || policy_family_includes(grant->policy->family, family);
+}
+
+void decide_again(const struct grant *grant, enum policy_verb verb, const struct nb_socket_address *address,
                   struct policy_verdict *ret) {
         if (grant->policy) {
-                const struct nb_socket_address socket_address = nb_socket_address_of_ip(address);
-
-                policy_decide(grant->policy, verb, &socket_address, ret);
+                policy_decide(grant->policy, verb, address, ret);
                 return;
         }
         *ret = (struct policy_verdict){ .allowed = false };
@@ -33,9 +35,9 @@ void decide_again(const struct grant *grant, enum policy_verb verb, const struct
 }
 
 void decide(const struct session *session, const struct grant *grant, enum policy_verb verb,
-            const struct nb_address *address, const char *asked, struct policy_verdict *ret) {
+            const struct nb_socket_address *address, const char *asked, struct policy_verdict *ret) {
         struct broker *broker = session->broker;
-        char text[NB_ADDRESS_TEXT_MAX];
+        char text[NB_SOCKET_ADDRESS_TEXT_MAX];
         struct audit_record record = {
                 .session = session,
                 .verb = verb_name(verb),
@@ -48,7 +50,7 @@ void decide(const struct session *session, const struct grant *grant, enum polic
         if (ret->allowed && broker->log.level < NB_LOG_INFO)
                 return;
         record.verdict = ret->allowed ? "allowed" : "denied";
-        record.address = nb_address_format(address, text);
+        record.address = nb_socket_address_format(address, text);
         record.rule = ret->rule;
         record.reason = ret->reason;
         record.remedy = ret->remedy;

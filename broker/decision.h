@@ -15,11 +15,14 @@ struct session;
  * @param asked  what the session wrote, for the record; borrowed, NULL where the address came from the kernel
  */
 void decide(const struct session *session, const struct grant *grant, enum policy_verb verb,
-            const struct nb_address *address, const char *asked, struct policy_verdict *ret);
+            const struct nb_socket_address *address, const char *asked, struct policy_verdict *ret);
 
 /** The same without a record, for what was recorded already. */
-void decide_again(const struct grant *grant, enum policy_verb verb, const struct nb_address *address,
+void decide_again(const struct grant *grant, enum policy_verb verb, const struct nb_socket_address *address,
                   struct policy_verdict *ret);
+
+/** Whether the grant is for addresses of that family; one that the policy no longer has is denied by decide(), whatever the family. */
+bool family_fits(const struct grant *grant, sa_family_t family);
 
 /** Records a refusal that is not a rule's: a text that is no address, a quota. */
 void decision_record_refusal(const struct session *session, const struct grant *grant, const char *verb,

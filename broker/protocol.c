@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/cleanup.h"
-#include "broker/control.h"
+#include "broker/open.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 
@@ -20,7 +20,7 @@ static int protocol_request(struct endpoint *endpoint, const Nb__Request *reques
 
         if (request->body_case != NB__REQUEST__BODY_OPEN)
                 return -EPROTO;
-        return control_open(endpoint, protocol->grant, protocol->rights_inheriting, request->open);
+        return open_control(endpoint, protocol->grant, protocol->rights_inheriting, request->open);
 }
 
 static struct protocol *protocol_free(struct protocol *protocol) {

@@ -154,6 +154,40 @@ void wire_send_hello(struct wire *wire, const char *tenant) {
         wire_send(wire, &request);
 }
 
+static void copy_address(char *to, const char *from) {
+        if (to)
+                (void)memccpy(to, from, '\0', NB_ADDRESS_LENGTH_MAX);
+}
+
+static void take_preopen(const Nb__Preopen *preopen, int fd, struct wire_preopen *ret) {
+        *ret = (struct wire_preopen){
+                .control = { .fd = fd },
+                .kind = preopen->kind,
+                .type = preopen->type,
+                .nonblock = preopen->nonblock,
+                .rights_base = preopen->rights_base,
+                .rights_inheriting = preopen->rights_inheriting,
+        };
+        (void)memccpy(ret->name, preopen->name, '\0', NB_NAME_LENGTH_MAX);
+        copy_address(ret->address, preopen->address);
+}
+
+static void take_welcome(const struct wire_reply *reply, struct wire_session *ret) {
+        const Nb__Welcome *welcome = reply->reply->welcome;
+
+        ck_assert_uint_eq(welcome->version, NB_PROTOCOL_VERSION);
+        ck_assert_uint_eq(reply->fds.n, welcome->n_protocols + welcome->n_preopens);
+        *ret = (struct wire_session){ .n_protocols = welcome->n_protocols, .n_preopens = welcome->n_preopens };
+        for (size_t i = 0; i < ret->n_protocols; ++i)
+                ret->protocols[i].fd = reply->fds.fds[i];
+        if (ret->n_preopens == 0)
+                return;
+        ret->preopens = calloc(ret->n_preopens, sizeof(ret->preopens[0]));
+        ck_assert_ptr_nonnull(ret->preopens);
+        for (size_t i = 0; i < ret->n_preopens; ++i)
+                take_preopen(welcome->preopens[i], reply->fds.fds[ret->n_protocols + i], &ret->preopens[i]);
+}
+
 uint32_t wire_hello(struct wire *wire, const char *tenant, struct wire_session *ret) {
         NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
 
@@ -162,11 +196,8 @@ uint32_t wire_hello(struct wire *wire, const char *tenant, struct wire_session *
         if (reply->reply->body_case == NB__REPLY__BODY_REFUSED)
                 return reply->reply->refused->error;
         ck_assert_int_eq(reply->reply->body_case, NB__REPLY__BODY_WELCOME);
-        ck_assert_uint_eq(reply->fds.n, reply->reply->welcome->n_protocols);
-        ck_assert_uint_eq(reply->reply->welcome->version, NB_PROTOCOL_VERSION);
-        *ret = (struct wire_session){ .channel = *wire, .n_protocols = reply->fds.n };
-        for (size_t i = 0; i < ret->n_protocols; ++i)
-                ret->protocols[i].fd = reply->fds.fds[i];
+        take_welcome(reply, ret);
+        ret->channel = *wire;
         return 0;
 }
 
@@ -180,15 +211,20 @@ void wire_session_close(struct wire_session *session) {
         (void)wire_close(&session->channel);
         for (size_t i = 0; i < session->n_protocols; ++i)
                 (void)wire_close(&session->protocols[i]);
-        session->n_protocols = 0;
+        for (size_t i = 0; i < session->n_preopens; ++i)
+                (void)wire_close(&session->preopens[i].control);
+        free(session->preopens);
+        session->preopens = NULL;
+        session->n_protocols = session->n_preopens = 0;
 }
 
-void wire_send_open(struct wire *protocol, const char *address, uint64_t rights_base, uint64_t rights_inheriting) {
+static void send_open(struct wire *protocol, const char *address, Nb__SocketType type, uint64_t rights_base,
+                      uint64_t rights_inheriting) {
         Nb__Request request = NB__REQUEST__INIT;
         Nb__Open open = NB__OPEN__INIT;
 
         open.address = (char *)address;
-        open.type = NB__SOCKET_TYPE__SOCKET_TYPE_STREAM;
+        open.type = type;
         open.rights_base = rights_base;
         open.rights_inheriting = rights_inheriting;
         request.body_case = NB__REQUEST__BODY_OPEN;
@@ -197,23 +233,32 @@ void wire_send_open(struct wire *protocol, const char *address, uint64_t rights_
         wire_send(protocol, &request);
 }
 
-static void copy_address(char *to, const char *from) {
-        if (to)
-                (void)memccpy(to, from, '\0', NB_ADDRESS_LENGTH_MAX);
+void wire_send_open(struct wire *protocol, const char *address, uint64_t rights_base, uint64_t rights_inheriting) {
+        send_open(protocol, address, NB__SOCKET_TYPE__SOCKET_TYPE_STREAM, rights_base, rights_inheriting);
 }
 
-uint32_t wire_open(struct wire *protocol, const char *address, struct wire *ret_control,
-                   char ret_address[NB_ADDRESS_LENGTH_MAX + 1]) {
+static uint32_t open_type(struct wire *protocol, const char *address, Nb__SocketType type, struct wire *ret_control,
+                          char ret_address[NB_ADDRESS_LENGTH_MAX + 1]) {
         NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
         uint32_t error;
 
-        wire_send_open(protocol, address, WIRE_RIGHTS_BASE, WIRE_RIGHTS_INHERITING);
+        send_open(protocol, address, type, WIRE_RIGHTS_BASE, WIRE_RIGHTS_INHERITING);
         error = receive_answer(protocol, reply, NB__REPLY__BODY_OPENED, 1);
         if (error != 0)
                 return error;
         *ret_control = (struct wire){ .fd = reply->fds.fds[0] };
         copy_address(ret_address, reply->reply->opened->address);
         return 0;
+}
+
+uint32_t wire_open(struct wire *protocol, const char *address, struct wire *ret_control,
+                   char ret_address[NB_ADDRESS_LENGTH_MAX + 1]) {
+        return open_type(protocol, address, NB__SOCKET_TYPE__SOCKET_TYPE_STREAM, ret_control, ret_address);
+}
+
+uint32_t wire_open_dgram(struct wire *protocol, const char *address, struct wire *ret_control,
+                         char ret_address[NB_ADDRESS_LENGTH_MAX + 1]) {
+        return open_type(protocol, address, NB__SOCKET_TYPE__SOCKET_TYPE_DGRAM, ret_control, ret_address);
 }
 
 struct wire wire_open_control(struct wire *protocol, const char *address) {
@@ -235,13 +280,36 @@ void wire_send_connect(struct wire *control, const char *address) {
         wire_send(control, &request);
 }
 
-uint32_t wire_receive_connected(const struct wire *control, int *ret_fd) {
+static uint32_t receive_connected(const struct wire *control, int *ret_fd, char *ret_peer, char *ret_local) {
         NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
         uint32_t error = receive_answer(control, reply, NB__REPLY__BODY_CONNECTED, 1);
 
-        if (error == 0)
-                *ret_fd = reply->fds.fds[0];
-        return error;
+        if (error != 0)
+                return error;
+        *ret_fd = reply->fds.fds[0];
+        copy_address(ret_peer, reply->reply->connected->peer);
+        copy_address(ret_local, reply->reply->connected->local);
+        return 0;
+}
+
+uint32_t wire_receive_connected(const struct wire *control, int *ret_fd) {
+        return receive_connected(control, ret_fd, NULL, NULL);
+}
+
+uint32_t wire_connect_named(struct wire *control, const char *address, int *ret_fd,
+                            char ret_peer[NB_ADDRESS_LENGTH_MAX + 1], char ret_local[NB_ADDRESS_LENGTH_MAX + 1]) {
+        wire_send_connect(control, address);
+        return receive_connected(control, ret_fd, ret_peer, ret_local);
+}
+
+uint32_t wire_connect_refused(struct wire *control, const char *address, char **ret_reason) {
+        NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
+
+        wire_send_connect(control, address);
+        ck_assert_uint_ne(receive_answer(control, reply, NB__REPLY__BODY_REFUSED, 0), 0);
+        *ret_reason = strdup(reply->reply->refused->reason);
+        ck_assert_ptr_nonnull(*ret_reason);
+        return reply->reply->refused->error;
 }
 
 uint32_t wire_connect_to(struct wire *control, const char *address, int *ret_fd) {
@@ -283,12 +351,23 @@ void wire_send_credit(const struct wire *control, uint64_t total) {
         wire_send(control, &request);
 }
 
-int wire_receive_accepted(const struct wire *control, uint64_t number) {
+static int receive_accepted(const struct wire *control, uint64_t number, char *ret_peer, char *ret_local) {
         NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
 
         ck_assert_uint_eq(receive_answer(control, reply, NB__REPLY__BODY_ACCEPTED, 1), 0);
         ck_assert_uint_eq(reply->reply->accepted->number, number);
+        copy_address(ret_peer, reply->reply->accepted->peer);
+        copy_address(ret_local, reply->reply->accepted->local);
         return reply->fds.fds[0];
+}
+
+int wire_receive_accepted(const struct wire *control, uint64_t number) {
+        return receive_accepted(control, number, NULL, NULL);
+}
+
+int wire_receive_accepted_named(const struct wire *control, uint64_t number, char ret_peer[NB_ADDRESS_LENGTH_MAX + 1],
+                                char ret_local[NB_ADDRESS_LENGTH_MAX + 1]) {
+        return receive_accepted(control, number, ret_peer, ret_local);
 }
 
 /* An address that is none is refused without making anything. */

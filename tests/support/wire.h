@@ -34,10 +34,24 @@ struct wire_reply {
         uint8_t frame[NB_CHANNEL_MESSAGE_MAX];
 };
 
+/** A socket that came with the Welcome. */
+struct wire_preopen {
+        struct wire control;
+        char name[NB_NAME_LENGTH_MAX + 1];
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        Nb__PreopenKind kind;
+        Nb__SocketType type;
+        bool nonblock;
+        uint64_t rights_base;
+        uint64_t rights_inheriting;
+};
+
 struct wire_session {
         struct wire channel;
         struct wire protocols[NB_CHANNEL_FDS_MAX];
         size_t n_protocols;
+        struct wire_preopen *preopens; /* owned; NULL without any */
+        size_t n_preopens;
 };
 
 /** Connects to the broker's socket. */
@@ -92,10 +106,25 @@ uint32_t wire_open(struct wire *protocol, const char *address, struct wire *ret_
 /** The same, and it must work. */
 struct wire wire_open_control(struct wire *protocol, const char *address);
 
+/** Opens a control for datagrams. As wire_open(). */
+uint32_t wire_open_dgram(struct wire *protocol, const char *address, struct wire *ret_control,
+                         char ret_address[NB_ADDRESS_LENGTH_MAX + 1]);
+
 void wire_send_connect(struct wire *control, const char *address);
 
 /** Waits for the answer to Connect. @return 0 and the stream, owned by the caller, or the WASI errno of the refusal */
 uint32_t wire_receive_connected(const struct wire *control, int *ret_fd);
+
+/**
+ * Connects, and looks at what is said of both ends.
+ * @param ret_peer, ret_local  get the texts; may be NULL
+ * @return as wire_receive_connected()
+ */
+uint32_t wire_connect_named(struct wire *control, const char *address, int *ret_fd,
+                            char ret_peer[NB_ADDRESS_LENGTH_MAX + 1], char ret_local[NB_ADDRESS_LENGTH_MAX + 1]);
+
+/** Connects, and must be refused. @param ret_reason  gets why, owned by the caller @return the WASI errno */
+uint32_t wire_connect_refused(struct wire *control, const char *address, char **ret_reason);
 
 /** Connects. As wire_receive_connected(). */
 uint32_t wire_connect_to(struct wire *control, const char *address, int *ret_fd);
@@ -109,6 +138,10 @@ void wire_send_credit(const struct wire *control, uint64_t total);
 
 /** Waits for a pushed connection, whose number must be the one given. @return the stream, owned by the caller */
 int wire_receive_accepted(const struct wire *control, uint64_t number);
+
+/** The same, with the names of both ends. @param ret_peer, ret_local  get the texts */
+int wire_receive_accepted_named(const struct wire *control, uint64_t number, char ret_peer[NB_ADDRESS_LENGTH_MAX + 1],
+                                char ret_local[NB_ADDRESS_LENGTH_MAX + 1]);
 
 /**
  * Round trips on a protocol, which let the broker handle what was there before them: its loop takes events in the order in

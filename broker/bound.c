@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/bound.h"
+
+#include <errno.h>
+
+#include "base/cleanup.h"
+#include "broker/decision.h"
+#include "broker/socket.h"
+#include "broker/tenant.h"
+
+/* An IPv6 wildcard serves IPv4 too only where the policy grants both wildcards. */
+static bool wants_dual_stack(const struct grant *grant, const struct nb_address *address) {
+        const struct nb_socket_address ipv4 = {
+                .family = AF_INET,
+                .ip = { .ip = { .family = AF_INET }, .port = address->port },
+        };
+        struct policy_verdict verdict;
+
+        if (address->ip.family != AF_INET6 || !nb_ip_is_unspecified(&address->ip) || !family_fits(grant, AF_INET))
+                return false;
+        decide_again(grant, POLICY_LISTEN, &ipv4, &verdict);
+        return verdict.allowed;
+}
+
+/* What was judged may have left the port open; what the kernel chose may be one that a Deny rule names. */
+static bool is_granted(const struct grant *grant, const struct nb_socket_address *address) {
+        struct policy_verdict verdict;
+
+        decide_again(grant, POLICY_LISTEN, address, &verdict);
+        return verdict.allowed;
+}
+
+static int new_ip(const struct grant *grant, enum policy_socket_type type, struct nb_socket_address *address) {
+        NB_CLEANUP_FD int fd = socket_new(address->family, type);
+        struct nb_socket_address bound = *address;
+        int r;
+
+        if (fd < 0)
+                return fd;
+        r = socket_bind_ip(fd, type, &bound.ip, wants_dual_stack(grant, &address->ip));
+        if (r < 0)
+                return r;
+        if (!is_granted(grant, &bound))
+                return -EACCES;
+        *address = bound;
+        return nb_steal_fd(&fd);
+}
+
+static int new_unix(const struct grant *grant, enum policy_socket_type type, const struct nb_unix_name *name,
+                    struct unix_file **ret_file) {
+        NB_CLEANUP_FD int fd = socket_new(AF_UNIX, type);
+        int r;
+
+        if (fd < 0)
+                return fd;
+        r = socket_bind_unix(fd, name, (mode_t)grant->policy->socket_mode, ret_file);
+        return r < 0 ? r : nb_steal_fd(&fd);
+}
+
+int bound_new(const struct grant *grant, enum policy_socket_type type, struct nb_socket_address *address,
+              struct unix_file **ret_file) {
+        int fd;
+
+        if (!grant->policy)
+                return -EACCES;
+        if (address->family == AF_UNIX)
+                return new_unix(grant, type, &address->un, ret_file);
+        fd = new_ip(grant, type, address);
+        if (fd >= 0)
+                *ret_file = NULL;
+        return fd;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/unix_path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+/* openat2(2) gives up with EAGAIN when something was renamed or mounted meanwhile; who does that all the time gets the error. */
+#define TRIES 16
+
+struct unix_file {
+        struct nb_unix_name name;
+        dev_t device;
+        ino_t inode;
+};
+
+/* @param path  without a slash at the beginning @return an O_PATH descriptor owned by the caller, or -errno */
+static int resolve(const char *path, uint64_t flags) {
+        const struct open_how how = {
+                .flags = flags | O_PATH | O_CLOEXEC,
+                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+        };
+        NB_CLEANUP_FD int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        int error = root < 0 ? errno : EAGAIN;
+
+        for (int i = 0; i < TRIES && error == EAGAIN; ++i) {
+                long fd = syscall(SYS_openat2, root, path, &how, sizeof(how));
+
+                if (fd >= 0)
+                        return (int)fd;
+                error = errno;
+        }
+        return -error;
+}
+
+/* The last component of a path. */
+static const char *last_of(const struct nb_unix_name *name) {
+        return strrchr(name->text, '/') + 1;
+}
+
+/* The folder that a path's last component is in. */
+static int resolve_folder(const struct nb_unix_name *name) {
+        char path[sizeof(name->text)] = ".";
+        size_t length = (size_t)(last_of(name) - name->text);
+
+        /* Both slashes left out: the one that it begins with, and the one behind the folder. */
+        if (length > 1) {
+                memcpy(path, name->text + 1, length - 2);
+                path[length - 2] = '\0';
+        }
+        return resolve(path, O_DIRECTORY);
+}
+
+int unix_path_connect(int fd, const struct nb_unix_name *name) {
+        NB_CLEANUP_FD int target = resolve(name->text + 1, 0);
+        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        struct stat st;
+
+        if (target < 0)
+                return target;
+        if (fstat(target, &st) < 0)
+                return -errno;
+        if (!S_ISSOCK(st.st_mode))
+                return -ECONNREFUSED;
+        (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d", target);
+        return connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
+}
+
+/* By the umask, for a chmod() of the path might meet something else there by then. */
+static int bind_with_mode(int fd, const struct sockaddr_un *sa, mode_t mode) {
+        mode_t before = umask(~mode & 0777);
+        int r = bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 ? -errno : 0;
+
+        (void)umask(before);
+        return r;
+}
+
+static int bind_in(int fd, int folder, const char *last, mode_t mode) {
+        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        int n = snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/%s", folder, last);
+
+        if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
+                return -ENAMETOOLONG;
+        return bind_with_mode(fd, &sa, mode);
+}
+
+/* What stands at the name now, if it is a socket. */
+static int look(int folder, const char *last, struct stat *ret) {
+        if (fstatat(folder, last, ret, AT_SYMLINK_NOFOLLOW) < 0)
+                return -errno;
+        return S_ISSOCK(ret->st_mode) ? 0 : -ENOTSOCK;
+}
+
+int unix_path_bind(int fd, const struct nb_unix_name *name, mode_t mode, struct unix_file **ret) {
+        NB_CLEANUP_FREE struct unix_file *file = malloc(sizeof(*file));
+        NB_CLEANUP_FD int folder = resolve_folder(name);
+        struct stat st;
+        int r;
+
+        if (!file)
+                return -ENOMEM;
+        if (folder < 0)
+                return folder;
+        r = bind_in(fd, folder, last_of(name), mode);
+        if (r < 0)
+                return r;
+        /* Whoever may rename in that folder can take the name away at once; then there is nothing of ours to remove. */
+        if (look(folder, last_of(name), &st) < 0)
+                st = (struct stat){ .st_ino = 0 };
+        *file = (struct unix_file){ .name = *name, .device = st.st_dev, .inode = st.st_ino };
+        *ret = nb_steal_ptr(file);
+        return 0;
+}
+
+static void remove_if_same(const struct unix_file *file) {
+        NB_CLEANUP_FD int folder = resolve_folder(&file->name);
+        struct stat st;
+
+        if (folder < 0 || look(folder, last_of(&file->name), &st) < 0)
+                return;
+        if (st.st_dev == file->device && st.st_ino == file->inode)
+                (void)unlinkat(folder, last_of(&file->name), 0);
+}
+
+struct unix_file *unix_file_free(struct unix_file *file) {
+        if (!file)
+                return NULL;
+        remove_if_same(file);
+        free(file);
+        return NULL;
+}

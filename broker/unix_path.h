@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Unix sockets that have a path.
+ *
+ * The policy grants names, and others may own folders on the way: a link or a folder that is put there between the look and the use must
+ * not lead to another place. So a path is resolved once, by openat2(2) from the root without following a link in any component, into an
+ * O_PATH descriptor; connect(2) and bind(2), which take nothing but paths, then get that descriptor's entry in /proc/self/fd. What was
+ * resolved is what is used, whatever is renamed meanwhile.
+ *
+ *      connect   resolve /run/app/db.sock, is it a socket, connect to /proc/self/fd/N
+ *      bind      resolve the folder /run/app, bind to /proc/self/fd/N/db.sock; the kernel follows no link there and replaces nothing
+ *      remove    resolve the folder again, compare device and inode with what was made, unlinkat(2)
+ *
+ * A name that is there already stays, as for POSIX's bind(), also when nobody serves it any more: a socket that is bound and does not
+ * listen yet looks the same, and it may be another tenant's.
+ */
+#ifndef NB_BROKER_UNIX_PATH_H
+#define NB_BROKER_UNIX_PATH_H
+
+#include <sys/types.h>
+
+#include "base/socket_address.h"
+
+/** A name in the file system that a bind has made. */
+struct unix_file;
+
+/**
+ * Connects.
+ * @param fd    a non-blocking Unix socket, borrowed
+ * @param name  a path
+ * @return 0, or -errno of connect(2): -EAGAIN the backlog is full; or of the path: -ELOOP one of its components is a link
+ */
+int unix_path_connect(int fd, const struct nb_unix_name *name);
+
+/**
+ * Binds.
+ * @param fd    a Unix socket, borrowed. Keep it open until the file is freed, which keeps others from getting its inode's number
+ * @param name  a path
+ * @param mode  of the file, 0 to 0777, whatever the umask is
+ * @param ret   owned by the caller
+ * @return 0, or -errno of bind(2) or the path, as above; -ENAMETOOLONG also where /proc's form of a short path is too long
+ */
+int unix_path_bind(int fd, const struct nb_unix_name *name, mode_t mode, struct unix_file **ret);
+
+/** Removes the name if it is still what was made. Takes NULL. @return NULL */
+struct unix_file *unix_file_free(struct unix_file *file);
+
+#endif

@@ -59,9 +59,9 @@ static int preopen_directories(const struct run_options *options, const struct n
         return EX_OK;
 }
 
-/* The variables of the command line, and the one that names the protocols. */
+/* The variables of the command line, and those that name the protocols and, where there are any, the preopened sockets. */
 static bool set_environment(const struct run_options *options, const struct nb_guest *guest, wasi_config_t *wasi) {
-        const char *names[RUN_VARIABLES_MAX + 1], *values[RUN_VARIABLES_MAX + 1];
+        const char *names[RUN_VARIABLES_MAX + 2], *values[RUN_VARIABLES_MAX + 2];
         size_t n;
 
         for (n = 0; n < options->n_variables; ++n) {
@@ -69,8 +69,12 @@ static bool set_environment(const struct run_options *options, const struct nb_g
                 values[n] = options->variable_values[n];
         }
         names[n] = NB_GUEST_PROTOCOLS_VARIABLE;
-        values[n] = nb_guest_protocols(guest);
-        return wasi_config_set_env(wasi, n + 1, names, values);
+        values[n++] = nb_guest_protocols(guest);
+        if (nb_guest_preopens(guest)[0] != '\0') {
+                names[n] = NB_GUEST_PREOPENS_VARIABLE;
+                values[n++] = nb_guest_preopens(guest);
+        }
+        return wasi_config_set_env(wasi, n, names, values);
 }
 
 static bool set_arguments(const struct run_options *options, wasi_config_t *wasi) {

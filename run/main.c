@@ -2,14 +2,15 @@
 /*
  * netbroker-run: one guest, with a broker's network and no other.
  *
- * The order is what makes it safe. Everything that has to be opened is opened first: the module's bytes, the session, the
- * directories. Then the process locks itself down, while it has one thread. Only then is there an engine, and code
+ * The order is what makes it safe. Everything that has to be opened is opened first: the module's bytes, the session with its
+ * preopened sockets, the directories. Then the process locks itself down, while it has one thread. Only then is there an engine, and code
  * that was not written by us is looked at: compiling it is parsing a stranger's file.
  */
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -34,6 +35,16 @@ static int settle_descriptors(void) {
         /* A kernel without it (before 5.9) leaves them open, out of the guest's reach as long as it is inside its engine. */
         (void)close_range(STDERR_FILENO + 1, ~0U, 0);
         return 0;
+}
+
+/* A guest may have thousands of sockets; what the hard limit grants, the soft one should not withhold. */
+static void raise_descriptor_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= limit.rlim_max)
+                return;
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit); /* if that fails, the guest has fewer */
 }
 
 static int read_module(const char *path, const struct nb_log *log, uint8_t **ret_bytes, size_t *ret_length) {
@@ -113,6 +124,8 @@ static int run(const struct run_options *options, const struct nb_log *log, stru
         if (code == EX_OK)
                 code = run_session_open(options, log, session);
         if (code == EX_OK)
+                code = run_session_start_preopens(session, log);
+        if (code == EX_OK)
                 code = run_guest_prepare(options, session->session, log, guest);
         if (code == EX_OK)
                 code = lock_down(options, log);
@@ -132,6 +145,7 @@ int main(int argc, char **argv) {
                 return EX_OSERR; /* there is nowhere to say so */
         /* A file that grows beyond RLIMIT_FSIZE is the guest's error, and not our end. */
         (void)signal(SIGXFSZ, SIG_IGN);
+        raise_descriptor_limit();
 
         r = run_options_parse(argc, argv, &options);
         if (r == 0) {

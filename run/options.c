@@ -146,16 +146,23 @@ const struct nb_option_table run_option_table = {
         .n_options = sizeof(table) / sizeof(table[0]),
 };
 
-/* The variable by which a guest finds its protocols is not for the command line: the guest would be misled. */
-static bool sets_protocols(const struct run_options *options) {
+/*
+ * The variables by which a guest finds its protocols and preopened sockets are not for the command line: the guest would be
+ * misled.
+ * @return the one that is set, or NULL
+ */
+static const char *reserved_variable(const struct run_options *options) {
         for (size_t i = 0; i < options->n_variables; ++i) {
-                if (strcmp(options->variable_names[i], NB_GUEST_PROTOCOLS_VARIABLE) == 0)
-                        return true;
+                const char *name = options->variable_names[i];
+
+                if (strcmp(name, NB_GUEST_PROTOCOLS_VARIABLE) == 0 || strcmp(name, NB_GUEST_PREOPENS_VARIABLE) == 0)
+                        return name;
         }
-        return false;
+        return NULL;
 }
 
 int run_options_parse(int argc, char **argv, struct run_options *ret) {
+        const char *reserved;
         int r;
 
         *ret = (struct run_options){ .log_level = DEFAULT_LOG_LEVEL };
@@ -169,9 +176,9 @@ int run_options_parse(int argc, char **argv, struct run_options *ret) {
                 return nb_options_complain(
                         &run_option_table, stderr,
                         "--policy starts a broker and --socket uses a running one: choose one of them");
-        if (sets_protocols(ret))
-                return nb_options_complain(&run_option_table, stderr,
-                                           "--env: " NB_GUEST_PROTOCOLS_VARIABLE " is what the broker gives");
+        reserved = reserved_variable(ret);
+        if (reserved)
+                return nb_options_complain(&run_option_table, stderr, "--env: %s is what the broker gives", reserved);
         ret->module = ret->guest.v[0];
         return 0;
 }

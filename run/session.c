@@ -77,6 +77,43 @@ int run_session_open(const struct run_options *options, const struct nb_log *log
         return explain_private(options, log, r, private_broker_wait(&ret->broker));
 }
 
+/* What to do about a preopened socket that cannot be started, where that can be known. */
+static const char *advise(int error, enum nb_preopen_kind kind) {
+        switch (error) {
+        case -EADDRINUSE:
+                return "; end the program that has it, or change the policy's Listen=";
+        case -EADDRNOTAVAIL:
+                return kind == NB_PREOPEN_LISTENER ? "; this machine has no such address: change the policy's Listen="
+                                                   : "";
+        case -ECONNREFUSED:
+        case -ENOENT:
+                return "; start the server first, or change the policy's Connect=";
+        case -EACCES:
+                return "; the broker's log and audit records say who refused: its policy, or the system";
+        default:
+                return "";
+        }
+}
+
+int run_session_start_preopens(const struct run_session *session, const struct nb_log *log) {
+        const struct nb_preopen *preopen;
+        const char *denial;
+        size_t failed = 0;
+        int r;
+
+        r = nb_session_start_preopens(session->session, &failed);
+        if (r >= 0)
+                return EX_OK;
+
+        preopen = nb_session_preopen(session->session, failed);
+        denial = r == -EACCES ? nb_session_last_denial(session->session) : "";
+        nb_log(log, NB_LOG_ERROR, "[Preopen %s]: cannot %s %s: %s%s%s%s", preopen->name,
+               preopen->kind == NB_PREOPEN_LISTENER ? "listen on" : "connect to", preopen->address,
+               r == -NB_ENOTCAPABLE ? "a right is missing" : strerror(-r), denial[0] ? ": " : "", denial,
+               advise(r, preopen->kind));
+        return r == -EACCES || r == -EPERM || r == -NB_ENOTCAPABLE ? EX_NOPERM : EX_UNAVAILABLE;
+}
+
 void run_session_close(struct run_session *session, const struct nb_log *log) {
         int r;
 

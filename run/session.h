@@ -26,6 +26,12 @@ struct run_session {
  */
 int run_session_open(const struct run_options *options, const struct nb_log *log, struct run_session *ret);
 
+/**
+ * Starts the policy's preopened sockets, and says which of them cannot be started, why, and what can be done about it.
+ * @return 0, or a code of sysexits.h: EX_NOPERM when it is refused, EX_UNAVAILABLE
+ */
+int run_session_start_preopens(const struct run_session *session, const struct nb_log *log);
+
 /** Closes the session and waits for a broker that was started for it. All that came of the session must be closed. */
 void run_session_close(struct run_session *session, const struct nb_log *log);
 

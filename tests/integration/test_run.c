@@ -261,6 +261,7 @@ static const struct {
         { { "--dir", "/tmp::::ro", "m.wasm" }, "netbroker-run: --dir: '/tmp::::ro' is not HOST::GUEST" },
         { { "--env", "=x", "m.wasm" }, "netbroker-run: --env: '=x' is not NAME=VALUE" },
         { { "--env", "X", "m.wasm" }, "netbroker-run: --env: 'X' is not NAME=VALUE" },
+        { { "--env", "NETWORKING_PREOPENS=web=3", "m.wasm" }, "netbroker-run: --env: NETWORKING_PREOPENS is what the" },
         { { "--env", "NETWORKING_PROTOCOLS=web=3", "m.wasm" },
           "netbroker-run: --env: NETWORKING_PROTOCOLS is what the" },
         { { "--log-level", "loud", "m.wasm" }, "netbroker-run: --log-level: 'loud' is not error, warning" },

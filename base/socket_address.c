@@ -17,11 +17,16 @@ struct nb_socket_address nb_socket_address_of_ip(const struct nb_address *addres
         return (struct nb_socket_address){ .family = address->ip.family, .ip = *address };
 }
 
+/* UTF-8 without C0, DEL and C1, which UTF-8 writes as 0xc2 and 0x80 to 0x9f. */
 static bool is_printable(const char *text, size_t length) {
+        const uint8_t *bytes = (const uint8_t *)text;
+
+        if (!nb_utf8_is_text(bytes, length))
+                return false;
         for (size_t i = 0; i < length; ++i)
-                if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+                if (bytes[i] < 0x20 || bytes[i] == 0x7f || (bytes[i] == 0xc2 && bytes[i + 1] < 0xa0))
                         return false;
-        return nb_utf8_is_text((const uint8_t *)text, length);
+        return true;
 }
 
 static bool component_is_plain(const char *component, size_t length) {
@@ -47,7 +52,7 @@ static bool path_is_canonical(const char *path, size_t length) {
 int nb_unix_name_parse(const char *text, size_t length, struct nb_unix_name *ret) {
         bool abstract = length > 0 && text[0] == '@';
 
-        if (length < 2 || length > NB_UNIX_NAME_MAX || !is_printable(text, length))
+        if (length < 2 || length - abstract > NB_UNIX_NAME_MAX || !is_printable(text, length))
                 return -EINVAL;
         if (!abstract && (text[0] != '/' || !path_is_canonical(text, length)))
                 return -EINVAL;

@@ -10,7 +10,7 @@
  *     (the empty text)                   an unnamed Unix socket
  *
  * One text a name and one name a text, so that what is matched is what is used: other spellings are refused, and so are control
- * characters, a NUL among them, and what is not UTF-8.
+ * characters (C0, DEL, C1), a NUL among them, and what is not UTF-8.
  */
 #ifndef NB_BASE_SOCKET_ADDRESS_H
 #define NB_BASE_SOCKET_ADDRESS_H
@@ -21,7 +21,7 @@
 
 #include "base/address.h"
 
-/** The longest path or abstract name, in bytes, without its NUL: what sun_path holds. */
+/** The longest path or abstract name, in bytes, without its NUL and without the `@`: what sun_path holds. */
 #define NB_UNIX_NAME_MAX 107
 
 /** Enough for any text that nb_socket_address_format() prints, with its NUL. */

@@ -28,7 +28,10 @@ static int add_channel(struct scripted_broker *broker) {
 static int add_stream(struct scripted_broker *broker) {
         int pair[2];
 
-        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
+        if (broker->make_stream)
+                broker->make_stream(pair);
+        else
+                ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
         nb_fd_close(broker->peer);
         broker->peer = pair[0];
         return pair[1];
@@ -41,6 +44,7 @@ int scripted_broker_init(struct scripted_broker *broker) {
         broker->listener = -1;
         broker->peer_text = PEER_TEXT;
         broker->local_text = "";
+        broker->reason = "";
         broker->inheriting = NB_RIGHTS_NETWORK;
         return add_channel(broker);
 }
@@ -84,11 +88,12 @@ static void welcome(struct scripted_broker *broker, int channel) {
         reply_with(channel, &reply, fds.fds, fds.n);
 }
 
-static void refuse(int channel, uint32_t error) {
+static void refuse(const struct scripted_broker *broker, int channel, uint32_t error) {
         Nb__Refused body = NB__REFUSED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
 
         body.error = error;
+        body.reason = (char *)broker->reason;
         reply.body_case = NB__REPLY__BODY_REFUSED;
         reply.refused = &body;
         reply_with(channel, &reply, NULL, 0);
@@ -100,7 +105,7 @@ static void opened(struct scripted_broker *broker, int channel, const Nb__Open *
         int fd;
 
         if (strcmp(open->address, "denied:1") == 0) {
-                refuse(channel, NB_WASI_EACCES);
+                refuse(broker, channel, NB_WASI_EACCES);
                 return;
         }
         body.address = open->address;
@@ -138,9 +143,9 @@ static void connected(struct scripted_broker *broker, int channel) {
 
 static void connect_to(struct scripted_broker *broker, int channel, const char *address) {
         if (strcmp(address, "denied:1") == 0)
-                refuse(channel, NB_WASI_EACCES);
+                refuse(broker, channel, NB_WASI_EACCES);
         else if (strcmp(address, "refused:1") == 0)
-                refuse(channel, NB_WASI_ECONNREFUSED);
+                refuse(broker, channel, NB_WASI_ECONNREFUSED);
         else if (strcmp(address, "held:1") == 0)
                 broker->held = channel;
         else

@@ -23,17 +23,20 @@
 struct scripted_broker {
         int channels[SCRIPTED_CHANNELS_MAX]; /* owned: the broker's ends; the first is the session's */
         unsigned n_channels;
-        int peer;                    /* owned: the far end of the last stream */
-        int held;                    /* a channel that waits for its Connected; -1: none */
-        int listener;                /* the channel that was asked to listen last; -1: none */
-        uint64_t n_pushed;           /* Accepted frames on it */
-        unsigned n_requests;         /* that were answered */
-        uint64_t inheriting;         /* of the second protocol; the first has all */
-        Nb__Preopen **preopens;      /* borrowed: what the Welcome says of preopened sockets; NULL: none */
-        size_t n_preopens;           /* as many as it says */
-        int n_fds_too_many;          /* of the Welcome's descriptors, which come last; less than 0: too few */
-        const char *peer_text;       /* borrowed: the address of every peer */
-        const char *local_text;      /* borrowed: what the broker says of the local one */
+        int peer;               /* owned: the far end of the last stream */
+        int held;               /* a channel that waits for its Connected; -1: none */
+        int listener;           /* the channel that was asked to listen last; -1: none */
+        uint64_t n_pushed;      /* Accepted frames on it */
+        unsigned n_requests;    /* that were answered */
+        uint64_t inheriting;    /* of the second protocol; the first has all */
+        Nb__Preopen **preopens; /* borrowed: what the Welcome says of preopened sockets; NULL: none */
+        size_t n_preopens;      /* as many as it says */
+        int n_fds_too_many;     /* of the Welcome's descriptors, which come last; less than 0: too few */
+        const char *peer_text;  /* borrowed: the address of every peer */
+        const char *local_text; /* borrowed: what the broker says of the local one */
+        const char *reason;     /* borrowed: of every refusal */
+        void (*make_stream)(
+                int ret[static 2]);  /* the far end and the guest's of each stream; NULL: a pair of Unix sockets */
         void (*on_wait)(void *data); /* once: what happens in the next wait; or NULL */
         void *on_wait_data;
         struct nb_frame_arena arena;

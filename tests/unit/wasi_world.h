@@ -21,8 +21,13 @@
 #define WORLD_PROTOCOL_NARROW 6
 #define WORLD_FIRST_FREE 7
 
-/* Where world_call_ret() lets the function under test write. */
+/* Where world_call_ret() lets the function under test write, and where the functions below put one iovec, texts and bytes. */
 #define WORLD_RET 64u
+#define WORLD_IOVEC 128u
+#define WORLD_TEXT 512u
+#define WORLD_BUFFER 4096u
+#define WORLD_SUBSCRIPTIONS 8192u
+#define WORLD_EVENTS 24576u
 
 /* What the engine's functions return, for tests that only want to know that they were called. */
 #define WORLD_ENGINE_RESULT 75
@@ -37,14 +42,25 @@ struct world {
         int guest_stdio[2];      /* the near ones */
         int engine_result;       /* what the engine returns */
         uint32_t engine_new_fd;  /* what it stores where a function yields a descriptor, when it returns 0 */
+        uint8_t engine_filetype; /* what its files are, when it returns 0, */
+        uint64_t engine_size;    /* how long, */
+        uint64_t engine_tell;    /* and where in them it is */
         const char *engine_last; /* the name of the function that it was last asked for, or NULL */
         uint64_t engine_arguments[NB_WASI_PARAMETERS_MAX];
         unsigned n_engine_calls;
         int n_fds_before;
 };
 
+struct world_options {
+        uint32_t max_descriptors; /* 0: the default */
+        Nb__Preopen **preopens;   /* borrowed; NULL: none */
+        size_t n_preopens;
+        void (*make_stream)(int ret[static 2]); /* as in the scripted broker */
+};
+
 /** @param max_descriptors  0: the default */
 void world_init(struct world *world, uint32_t max_descriptors);
+void world_init_with(struct world *world, const struct world_options *options);
 
 /** Frees all, and checks that no descriptor is left. */
 void world_deinit(struct world *world);
@@ -77,5 +93,54 @@ uint32_t world_open(struct world *world, uint32_t flags);
 uint32_t world_listener(struct world *world, uint32_t flags);
 uint32_t world_connection(struct world *world);
 uint32_t world_stream(struct world *world, uint32_t flags);
+
+/** Says what happens in the next wait; its argument is the world. NULL: nothing. */
+void world_on_wait(struct world *world, void (*function)(void *world));
+
+/** What a wait can bring: the memory is elsewhere, and larger. What was there before is no longer readable. */
+void world_move_memory(struct world *world);
+
+/** The far end of the last stream writes a text. */
+void world_peer_writes(struct world *world, const char *text);
+
+/** Calls with one part at WORLD_BUFFER, or an address. The result is at WORLD_RET, the flags of what was received behind it. */
+int world_connect(struct world *world, uint32_t control, const char *address);
+int world_read(struct world *world, uint32_t fd, uint32_t length);
+int world_write(struct world *world, uint32_t fd, uint32_t length);
+int world_receive(struct world *world, uint32_t stream, uint32_t length, uint32_t riflags);
+
+/** @return the flags of the last world_receive(). */
+uint16_t world_received_flags(const struct world *world);
+
+/** Fails the test unless the last call moved just this, to or from WORLD_BUFFER. */
+void world_expect_bytes(const struct world *world, const char *text);
+
+/** Tags of subscriptions and types of events. */
+#define WORLD_CLOCK 0
+#define WORLD_FD_READ 1
+#define WORLD_FD_WRITE 2
+
+struct world_event {
+        uint64_t userdata;
+        uint16_t error;
+        uint8_t type;
+        uint64_t nbytes;
+        uint16_t flags;
+};
+
+/** Puts the subscription number `index`, whose userdata is 1000 + `index`. */
+void world_subscribe(struct world *world, uint32_t index, uint8_t type, uint32_t fd);
+void world_subscribe_clock(struct world *world, uint32_t index, uint32_t clock, uint64_t timeout, uint16_t flags);
+
+/** Polls the first `n` subscriptions. @return the number of events */
+uint32_t world_poll(struct world *world, uint32_t n);
+
+/** @return whether one descriptor is ready now: 1 or 0. If so, it is the event number 0. */
+uint32_t world_poll_one(struct world *world, uint8_t type, uint32_t fd);
+
+struct world_event world_event(const struct world *world, uint32_t index);
+
+/** A stream of datagrams, over what make_stream() makes. */
+uint32_t world_datagrams(struct world *world, uint32_t flags);
 
 #endif

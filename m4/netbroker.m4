@@ -108,7 +108,8 @@ AC_DEFUN([NB_WASMTIME], [
 
 # NB_GUEST_COMPILER
 # -----------------
-# Finds a clang that links guests for wasm32-wasi. Sets GUEST_CC and the conditional HAVE_GUESTS.
+# Finds a clang that links guests for wasm32-wasi, and the llvm-ar that belongs to it. Sets GUEST_CC, GUEST_AR and the conditional
+# HAVE_GUESTS.
 AC_DEFUN([NB_GUEST_COMPILER], [
         AC_ARG_VAR([GUEST_CFLAGS], [flags for guests compiled to Wasm])
         : ${GUEST_CFLAGS=-O2}
@@ -134,6 +135,13 @@ _GUEST
                 [AC_MSG_ERROR([no guests without clang, wasi-libc, lld and libclang-rt-14-dev-wasm32 (see config.log)])])
         AM_CONDITIONAL([HAVE_GUESTS], [test -n "$GUEST_CC"])
         AC_SUBST([GUEST_CC])
+        GUEST_AR=
+        AS_IF([test -n "$GUEST_CC"], [
+                GUEST_AR=`$GUEST_CC -print-prog-name=llvm-ar`
+                AS_IF([AC_TRY_COMMAND([$GUEST_AR --version >&AS_MESSAGE_LOG_FD 2>&1])], [],
+                        [AC_MSG_ERROR([no library for guests without llvm-ar (Debian's llvm); --without-clang leaves guests out])])
+        ])
+        AC_SUBST([GUEST_AR])
         GUEST_WERROR=
         AS_IF([test "x$enable_werror" = xyes], [GUEST_WERROR=-Werror])
         AC_SUBST([GUEST_WERROR])

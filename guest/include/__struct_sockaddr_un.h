@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * In the place of wasi-libc's header of this name, whose structure has no name. The guard is wasi-libc's, for its other headers.
+ */
+#ifndef __wasilibc___struct_sockaddr_un_h
+#define __wasilibc___struct_sockaddr_un_h
+
+#define __need_STDDEF_H_misc
+#include <stddef.h>
+
+#include <__typedef_sa_family_t.h>
+
+struct sockaddr_un {
+        _Alignas(max_align_t) sa_family_t sun_family;
+        char sun_path[108];
+};
+
+#endif

@@ -11,6 +11,9 @@
 /* Where the name begins in the kernel's form. */
 #define NAME_OFFSET offsetof(struct sockaddr_un, sun_path)
 
+/* A path that fills sun_path has its NUL behind it, where the kernel tells of it (unix(7)). */
+#define KERNEL_LENGTH_MAX (sizeof(struct sockaddr_un) + 1)
+
 _Static_assert(NB_UNIX_NAME_MAX + 1 == sizeof(((struct sockaddr_un *)NULL)->sun_path), "a name and its NUL fit");
 
 struct nb_socket_address nb_socket_address_of_ip(const struct nb_address *address) {
@@ -104,9 +107,11 @@ int nb_socket_address_from_sockaddr(const struct sockaddr *sa, socklen_t length,
         if (length < sizeof(sa->sa_family))
                 return -EINVAL;
         if (sa->sa_family == AF_UNIX) {
-                if (length < NAME_OFFSET || length > sizeof(struct sockaddr_un))
+                if (length < NAME_OFFSET || length > KERNEL_LENGTH_MAX)
                         return -EINVAL;
-                take_name(((const struct sockaddr_un *)(const void *)sa)->sun_path, length - NAME_OFFSET, &address.un);
+                take_name(((const struct sockaddr_un *)(const void *)sa)->sun_path,
+                          length <= sizeof(struct sockaddr_un) ? length - NAME_OFFSET : NB_UNIX_NAME_MAX + 1,
+                          &address.un);
         } else {
                 r = nb_address_from_sockaddr(sa, length, &address.ip);
                 if (r < 0)
@@ -138,13 +143,6 @@ bool nb_socket_address_is_open(const struct nb_socket_address *address) {
         if (address->family == AF_UNIX)
                 return address->un.length == 0;
         return nb_ip_is_unspecified(&address->ip.ip) && address->ip.port == 0;
-}
-
-void nb_socket_address_unmap(struct nb_socket_address *address) {
-        if (address->family == AF_UNIX)
-                return;
-        nb_ip_unmap(&address->ip.ip);
-        address->family = address->ip.ip.family;
 }
 
 bool nb_socket_address_equal(const struct nb_socket_address *a, const struct nb_socket_address *b) {

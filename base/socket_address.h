@@ -58,6 +58,8 @@ const char *nb_socket_address_format(const struct nb_socket_address *address,
 /**
  * From the kernel's form. The name of a Unix peer is a stranger's choice and has no authority: one that no text of ours
  * stands for is taken for none.
+ * @param length  as the kernel told it: for a path that fills sun_path one more than `struct sockaddr_un` has, of which no more
+ *                than that is read
  * @return 0, or -EAFNOSUPPORT for other families, -EINVAL for a length that does not fit.
  */
 int nb_socket_address_from_sockaddr(const struct sockaddr *sa, socklen_t length, struct nb_socket_address *ret);
@@ -67,9 +69,6 @@ socklen_t nb_socket_address_to_sockaddr(const struct nb_socket_address *address,
 
 /** An address that binds nothing before it is used: the unspecified one with port 0, or an unnamed Unix socket. */
 bool nb_socket_address_is_open(const struct nb_socket_address *address);
-
-/** An IPv4-mapped IPv6 address becomes the IPv4 address that the kernel would use, as nb_ip_unmap() does it; others stay. */
-void nb_socket_address_unmap(struct nb_socket_address *address);
 
 bool nb_socket_address_equal(const struct nb_socket_address *a, const struct nb_socket_address *b);
 

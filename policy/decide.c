@@ -111,8 +111,8 @@ static bool refuse_impossible(struct question *q) {
 
                 if (policy_family_includes(q->protocol->family, form->family))
                         continue;
-                return refuse(q, NULL, "%s has Family=%s, and this is %s%s", policy_section(q->protocol).text,
-                              policy_family_name(q->protocol->family), i > 0 ? "judged as " : "",
+                return refuse(q, NULL, "%s has %s, and this is %s%s", policy_section(q->protocol).text,
+                              policy_family_text(q->protocol), i > 0 ? "judged as " : "",
                               form->family == AF_INET ? "IPv4" : "IPv6");
         }
         return false;

@@ -55,8 +55,8 @@ __attribute__((format(printf, 3, 4))) static bool refuse(struct question *q, con
 
 static bool refuse_impossible(struct question *q) {
         if (q->protocol->family != POLICY_FAMILY_UNIX)
-                return refuse(q, NULL, "%s has Family=%s, and this is a Unix socket", policy_section(q->protocol).text,
-                              policy_family_name(q->protocol->family));
+                return refuse(q, NULL, "%s has %s, and this is a Unix socket", policy_section(q->protocol).text,
+                              policy_family_text(q->protocol));
         if (q->verb != POLICY_ACCEPT && q->name->length == 0)
                 return refuse(q, NULL, "only a name can be granted");
         return false;

@@ -229,21 +229,11 @@ static int set_nonblock(struct parser *p, const char *value) {
 
 /* ---- rules ---- */
 
-/** Why a rule never matches: "an IPv4 rule never matches: [Protocol web] has Family=ipv6". @return -EINVAL. */
+/** Why a rule never matches, and what a protocol would need for it. @return -EINVAL. */
 static int complain_about_family(struct parser *p, const char *rule, const char *hint) {
-        static const char *const addresses[] = {
-                [POLICY_FAMILY_IP] = "an IP address",
-                [POLICY_FAMILY_IPV4] = "an IPv4 address",
-                [POLICY_FAMILY_IPV6] = "an IPv6 address",
-                [POLICY_FAMILY_UNIX] = "the name of a Unix socket",
-        };
-        enum policy_family family = p->protocol->family;
-
-        if (p->preopen)
-                return policy_complain(&p->complaint, 0, "%s never matches: [Preopen %s] has %s", rule,
-                                       p->protocol->name, addresses[family]);
-        return policy_complain(&p->complaint, 0, "%s never matches: [Protocol %s] has Family=%s%s", rule,
-                               p->protocol->name, policy_family_name(family), hint);
+        return policy_complain(&p->complaint, 0, "%s never matches: [%s %s] has %s%s", rule,
+                               policy_section_word(p->protocol), p->protocol->name, policy_family_text(p->protocol),
+                               p->preopen ? "" : hint);
 }
 
 /** Whether it was meant as an address, though it may have mistakes. */

@@ -45,16 +45,16 @@ static const char *verb_name(enum policy_verb verb) {
         }
 }
 
-const char *policy_family_name(enum policy_family family) {
-        switch (family) {
+const char *policy_family_text(const struct policy_protocol *protocol) {
+        switch (protocol->family) {
         case POLICY_FAMILY_IPV4:
-                return "ipv4";
+                return protocol->preopen ? "an IPv4 address" : "Family=ipv4";
         case POLICY_FAMILY_IPV6:
-                return "ipv6";
+                return protocol->preopen ? "an IPv6 address" : "Family=ipv6";
         case POLICY_FAMILY_UNIX:
-                return "unix";
+                return protocol->preopen ? "the name of a Unix socket" : "Family=unix";
         default:
-                return "ip";
+                return "Family=ip";
         }
 }
 

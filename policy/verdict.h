@@ -41,8 +41,8 @@ struct policy_rule_shown {
 
 struct policy_rule_shown policy_rule_shown(const struct policy_rule *rule);
 
-/** "ip", "ipv4", "ipv6" or "unix". */
-const char *policy_family_name(enum policy_family family);
+/** What a section has of a family: "Family=ipv4", or "an IPv4 address" of a preopened socket. */
+const char *policy_family_text(const struct policy_protocol *protocol);
 
 /** The kind of rule that grants what the verb asks for. */
 enum policy_rule_kind policy_grant_kind(enum policy_verb verb);

@@ -6,6 +6,8 @@
 
 #include "policy/guard.h"
 #include "policy/suggest.h"
+#include "tests/support/random.h"
+#include "tests/support/runner.h"
 #include "tests/unit/policy_text.h"
 
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
@@ -17,7 +19,7 @@
 /* How many damaged files the parser is given. */
 #define DAMAGED_FILES 20000
 
-#define TENANT "[Tenant]\nName=acme\n"
+#define TENANT POLICY_TENANT
 #define HEAD POLICY_HEAD
 
 static const char whole_file[] = "# The tenant acme.\n"
@@ -46,13 +48,6 @@ static const char whole_file[] = "# The tenant acme.\n"
                                  "[Protocol nothing]\n"
                                  "Family=ipv6\n"
                                  "DataPath=direct";
-
-static int add(struct policy *policy, const char *file, const char *text, size_t length,
-               enum policy_data_path data_path, struct policy_error *error) {
-        struct policy_defaults defaults = { .data_path = data_path };
-
-        return policy_add_file(policy, file, text, length, &defaults, error);
-}
 
 /* ---- the parser: good files ---- */
 
@@ -105,7 +100,7 @@ START_TEST(a_data_path_may_be_assumed) {
         struct policy *policy = policy_new();
         struct policy_error error;
 
-        ck_assert_int_eq(add(policy, "a", text, strlen(text), POLICY_DATA_PATH_DIRECT, &error), 0);
+        ck_assert_int_eq(policy_add_text(policy, "a", text, strlen(text), POLICY_DATA_PATH_DIRECT, &error), 0);
         ck_assert_int_eq(policy->tenants[0].protocols[0].data_path, POLICY_DATA_PATH_DIRECT);
         policy_free(policy);
 }
@@ -120,14 +115,15 @@ START_TEST(tenants_of_several_files) {
         for (int i = 0; i < 100; ++i) {
                 snprintf(file, sizeof(file), "t/a%d.conf", i);
                 snprintf(text, sizeof(text), "[Tenant]\nName=a%d\n[Protocol p]\nFamily=ip\nDataPath=direct\n", i);
-                ck_assert_int_eq(add(policy, file, text, strlen(text), POLICY_DATA_PATH_UNSET, &error), 0);
+                ck_assert_int_eq(policy_add_text(policy, file, text, strlen(text), POLICY_DATA_PATH_UNSET, &error), 0);
         }
-        ck_assert_int_eq(add(policy, "t/b.conf", other, strlen(other), POLICY_DATA_PATH_UNSET, &error), 0);
+        ck_assert_int_eq(policy_add_text(policy, "t/b.conf", other, strlen(other), POLICY_DATA_PATH_UNSET, &error), 0);
         ck_assert_uint_eq(policy->n_tenants, 101);
         ck_assert_str_eq(policy_find_tenant(policy, "a42")->protocols[0].file, "t/a42.conf");
         ck_assert_str_eq(policy_find_tenant(policy, "b")->file, "t/b.conf");
 
-        ck_assert_int_eq(add(policy, "t/c.conf", same, strlen(same), POLICY_DATA_PATH_UNSET, &error), -EINVAL);
+        ck_assert_int_eq(policy_add_text(policy, "t/c.conf", same, strlen(same), POLICY_DATA_PATH_UNSET, &error),
+                         -EINVAL);
         ck_assert_str_eq(policy_error_format(&error, message, sizeof(message)),
                          "t/c.conf:4:6: error: tenant a1 is already defined at t/a1.conf:1\n"
                          "    Name=a1\n"
@@ -148,7 +144,7 @@ START_TEST(sixty_four_protocols) {
                 if (i == POLICY_PROTOCOLS_MAX - 1)
                         policy_free(policy_of(text));
         }
-        ck_assert_int_eq(add(policy, "f", text, strlen(text), POLICY_DATA_PATH_UNSET, &error), -EINVAL);
+        ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_UNSET, &error), -EINVAL);
         ck_assert_uint_eq(error.line, 3 + 3 * POLICY_PROTOCOLS_MAX);
         policy_free(policy);
 }
@@ -170,7 +166,7 @@ START_TEST(names_of_sections_are_not_cut) {
         name[64] = '\0';
         snprintf(text, sizeof(text), TENANT "[Protocol %s]\nFamily=ip\nDataPath=direct\n", name);
         policy = policy_new();
-        ck_assert_int_eq(add(policy, "f", text, strlen(text), POLICY_DATA_PATH_UNSET, &error), -EINVAL);
+        ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_UNSET, &error), -EINVAL);
         ck_assert_uint_eq(error.column, 11 + 63);
         policy_free(policy);
 }
@@ -194,7 +190,7 @@ START_TEST(long_lines) {
 
         strncat(text, " ", sizeof(text) - strlen(text) - 1);
         policy = policy_new();
-        ck_assert_int_eq(add(policy, "f", text, strlen(text), POLICY_DATA_PATH_UNSET, &error), -EINVAL);
+        ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_UNSET, &error), -EINVAL);
         ck_assert_uint_eq(error.line, 7);
         ck_assert_uint_eq(error.column, 199);
         policy_free(policy);
@@ -202,14 +198,6 @@ START_TEST(long_lines) {
 END_TEST
 
 /* ---- the parser: bad files ---- */
-
-/* A text, and what is said about it. */
-struct bad_text {
-        const char *text;
-        unsigned line, column;
-        const char *message; /* a part of it */
-        const char *correct; /* NULL: none */
-};
 
 static const struct bad_text bad_texts[] = {
         /* the shape of the file */
@@ -412,22 +400,6 @@ static const struct bad_text bad_rules[] = {
         { "192.0.2.1:80 10.1.0.0/8 x", 0, 14, "the network is", NULL },
 };
 
-static void expect_error(const char *text, size_t length, const struct bad_text *bad, struct policy_error *ret) {
-        struct policy *policy = policy_new();
-        char message[2048];
-
-        ck_assert_msg(add(policy, "acme.conf", text, length, POLICY_DATA_PATH_UNSET, ret) == -EINVAL, "\"%s\"", text);
-        policy_free(policy);
-        policy_error_format(ret, message, sizeof(message));
-        ck_assert_msg(ret->line == bad->line && ret->column == bad->column, "not at %u:%u: %s", bad->line, bad->column,
-                      message);
-        ck_assert_msg(strstr(ret->message, bad->message), "\"%s\" is not in: %s", bad->message, message);
-        ck_assert_msg(strcmp(ret->correct, bad->correct ? bad->correct : "") == 0, "not \"%s\": %s",
-                      bad->correct ? bad->correct : "", message);
-        for (const char *c = message; *c; ++c)
-                ck_assert_msg(*c == '\n' || (*c >= ' ' && *c <= '~'), "unprintable: %s", message);
-}
-
 START_TEST(bad_text) {
         struct policy_error error;
 
@@ -532,7 +504,8 @@ START_TEST(errors_as_an_operator_sees_them) {
         struct policy_error error;
         char message[1024], small[32];
 
-        ck_assert_int_eq(add(policy, "/etc/x\x1b.conf", text, strlen(text), POLICY_DATA_PATH_UNSET, &error), -EINVAL);
+        ck_assert_int_eq(policy_add_text(policy, "/etc/x\x1b.conf", text, strlen(text), POLICY_DATA_PATH_UNSET, &error),
+                         -EINVAL);
         ck_assert_str_eq(policy_error_format(&error, message, sizeof(message)),
                          "/etc/x\\x1b.conf:6:9: error: bits are set behind the first 8: the network is 10.0.0.0/8\n"
                          "    Connect=10.1.2.3/8:443\n"
@@ -660,17 +633,6 @@ static const struct {
         { "Listen=0.0.0.0:80\nDeny=0.0.0.0:80", POLICY_LISTEN, "0.0.0.0:80", false, "forbidden", NULL },
 };
 
-/* What a verdict says: the reason of a refusal, or the rule of a grant, which needs no words of its own. */
-static void describe(const struct policy_verdict *verdict, char *text, size_t size) {
-        if (!verdict->allowed)
-                snprintf(text, size, "%s", verdict->reason);
-        else if (verdict->rule)
-                snprintf(text, size, "granted by %s (%s:%u)", verdict->rule->text, verdict->rule->file,
-                         verdict->rule->line);
-        else
-                snprintf(text, size, "no Deny rule matches");
-}
-
 START_TEST(abuse_12_13_21_decision) {
         char text[512], said[1024];
 
@@ -680,7 +642,7 @@ START_TEST(abuse_12_13_21_decision) {
         struct policy_verdict verdict = decide(policy, decisions[_i].verb, decisions[_i].address);
 
         ck_assert_msg(verdict.allowed == decisions[_i].allowed, "%s", verdict.reason);
-        describe(&verdict, said, sizeof(said));
+        policy_verdict_text(&verdict, said, sizeof(said));
         ck_assert_msg(strstr(said, decisions[_i].reason), "\"%s\" is not in: %s", decisions[_i].reason, said);
         ck_assert_str_eq(verdict.remedy, decisions[_i].remedy ? decisions[_i].remedy : "");
         policy_free(policy);
@@ -716,15 +678,6 @@ START_TEST(families) {
 END_TEST
 
 /* ---- properties ---- */
-
-static uint64_t next_random(uint64_t *state) {
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        return *state >> 11;
-}
-
-#define PICK(state, array) ((array)[next_random(state) % ELEMENTS(array)])
 
 static const char *const random_prefixes[][12] = {
         { "0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16", "10.1.2.3", "127.0.0.0/8", "127.0.0.1", "0.0.0.0", "0.0.0.0/8",
@@ -1004,7 +957,7 @@ START_TEST(damaged_files) {
                         text[next_random(&state) % length] = next_random(&state) % 2
                                                                      ? (char)next_random(&state)
                                                                      : "[]:/-=*;# \t\n0919.,"[next_random(&state) % 18];
-                if (add(policy, "f", text, length, POLICY_DATA_PATH_UNSET, &error) < 0) {
+                if (policy_add_text(policy, "f", text, length, POLICY_DATA_PATH_UNSET, &error) < 0) {
                         policy_error_format(&error, message, sizeof(message));
                         ck_assert_ptr_nonnull(strstr(message, " error: "));
                         ck_assert(error.line > 0 || error.column == 0);
@@ -1054,11 +1007,5 @@ static Suite *policy_suite(void) {
 }
 
 int main(void) {
-        SRunner *runner = srunner_create(policy_suite());
-        int failed;
-
-        srunner_run_all(runner, CK_NORMAL);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(policy_suite());
 }

@@ -61,6 +61,8 @@ static int receive(struct nb_call *call, struct transfer *transfer) {
         if (r)
                 return r;
         n = recvmsg(transfer->stream->host_fd, &message, transfer->flags);
+        if (n < 0 && errno == EAGAIN && transfer->stream->shut_for_reading)
+                n = 0; /* of datagrams the kernel tells this only who waits in it, while poll(2) says that there is something */
         if (n < 0)
                 return nb_call_errno(-errno);
         transfer->done += (uint32_t)n;
@@ -258,5 +260,8 @@ int nb_stream_sock_shutdown(struct nb_call *call, struct nb_descriptor *stream) 
                 direction = SHUT_RDWR;
         else
                 return NB_WASI_EINVAL;
-        return shutdown(stream->host_fd, direction) < 0 ? nb_call_errno(-errno) : NB_WASI_SUCCESS;
+        if (shutdown(stream->host_fd, direction) < 0)
+                return nb_call_errno(-errno);
+        stream->shut_for_reading |= direction != SHUT_WR;
+        return NB_WASI_SUCCESS;
 }

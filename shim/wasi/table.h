@@ -44,6 +44,7 @@ struct nb_shared_connection {
 struct nb_descriptor {
         enum nb_descriptor_kind kind;
         uint8_t filetype;       /* WASI's; 0 where it has no name for it */
+        bool shut_for_reading;  /* stream: the guest has shut down this direction */
         uint16_t flags;         /* WASI's fdflags */
         uint16_t pending_error; /* stream: an errno of WASI's that the next call returns, as a socket's SO_ERROR */
         uint32_t poll_index;    /* where poll_oneoff last put it; a hint that is checked */

@@ -1,0 +1,420 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Module `networking_ext`: addresses, denials, options; and each pointer and number of theirs at and beyond its bounds. */
+#include <arpa/inet.h>
+#include <check.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "shim/wasi/option.h"
+#include "tests/unit/socket_pairs.h"
+#include "tests/unit/wasi_world.h"
+
+#define TEXT WORLD_TEXT
+#define TEXT_SIZE 128u
+#define OK NB_WASI_SUCCESS
+#define PEER_TEXT "192.0.2.1:80" /* of the scripted broker */
+
+/* Calls for a text with ample room. */
+static int ask(struct world *world, const char *name, uint32_t fd) {
+        memset(world->memory + TEXT, 0x55, TEXT_SIZE);
+        return world_call(world, name, fd, TEXT, TEXT_SIZE, WORLD_RET);
+}
+
+static void expect_text(const struct world *world, const char *text) {
+        ck_assert_uint_eq(world_get_u32(world, WORLD_RET), strlen(text));
+        ck_assert_mem_eq(world->memory + TEXT, text, strlen(text));
+        ck_assert_uint_eq(world->memory[TEXT + strlen(text)], 0x55); /* no NUL */
+}
+
+/* ---- addresses ---- */
+
+/* What the peer sees of the guest's end. */
+static void peer_of(const struct world *world, char buffer[static TEXT_SIZE]) {
+        struct sockaddr_in address;
+        socklen_t length = sizeof(address);
+        char host[INET_ADDRSTRLEN];
+
+        ck_assert_int_eq(getpeername(world->broker.peer, (struct sockaddr *)&address, &length), 0);
+        ck_assert_ptr_nonnull(inet_ntop(AF_INET, &address.sin_addr, host, sizeof(host)));
+        (void)snprintf(buffer, TEXT_SIZE, "%s:%u", host, (unsigned)ntohs(address.sin_port));
+}
+
+START_TEST(a_control_has_a_local_address) {
+        struct world world;
+        uint32_t control;
+
+        world_init(&world, 0);
+        control = world_open(&world, 0);
+        ck_assert_int_eq(ask(&world, "local_address", control), OK);
+        expect_text(&world, "any:0"); /* as the broker has said */
+        ck_assert_int_eq(ask(&world, "remote_address", control), NB_WASI_ENOTCONN);
+        ck_assert_int_eq(world_call(&world, "listen", control, 1), OK);
+        ck_assert_int_eq(ask(&world, "local_address", control), OK);
+        expect_text(&world, PEER_TEXT);
+        world_deinit(&world);
+}
+END_TEST
+
+/* Of its socket, from whatever end one asks, for as long as that is open. */
+START_TEST(a_connection_and_its_stream_have_both_addresses) {
+        const struct world_options options = { .make_stream = _i ? udp_pair : tcp_pair };
+        char expected[TEXT_SIZE];
+        struct world world;
+        uint32_t connection;
+        uint32_t stream;
+
+        world_init_with(&world, &options);
+        connection = world_connection(&world);
+        peer_of(&world, expected);
+        ck_assert_int_eq(ask(&world, "local_address", connection), OK); /* nobody has taken the stream */
+        expect_text(&world, expected);
+        stream = world_call_ret(&world, "stream_create", connection, UINT64_MAX, 0, 0, WORLD_RET);
+        for (uint32_t i = 0; i < 2; ++i) {
+                ck_assert_int_eq(ask(&world, "local_address", i ? stream : connection), OK);
+                expect_text(&world, expected);
+                ck_assert_int_eq(ask(&world, "remote_address", i ? stream : connection), OK);
+                expect_text(&world, PEER_TEXT);
+        }
+        ck_assert_int_eq(world_call(&world, "fd_close", stream), OK);
+        ck_assert_int_eq(ask(&world, "local_address", connection), NB_WASI_ENOTCONN);
+        ck_assert_int_eq(ask(&world, "remote_address", connection), OK);
+        expect_text(&world, PEER_TEXT);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(a_stream_outlives_its_connection_fd) {
+        const struct world_options options = { .make_stream = tcp_pair };
+        char expected[TEXT_SIZE];
+        struct world world;
+        uint32_t listener;
+        uint32_t stream;
+
+        world_init_with(&world, &options);
+        listener = world_listener(&world, 0);
+        scripted_broker_push(&world.broker);
+        stream = world_call_ret(&world, "sock_accept", listener, 0, WORLD_RET);
+        peer_of(&world, expected);
+        ck_assert_int_eq(world_call(&world, "fd_renumber", stream, listener), OK);
+        ck_assert_int_eq(ask(&world, "local_address", listener), OK);
+        expect_text(&world, expected);
+        ck_assert_int_eq(ask(&world, "remote_address", listener), OK);
+        expect_text(&world, PEER_TEXT);
+        world_deinit(&world);
+}
+END_TEST
+
+/* Where the broker tells the local name, it is that, also when the socket is gone. */
+START_TEST(a_unix_socket_has_the_name_that_the_broker_tells) {
+        struct world world;
+        uint32_t connection;
+        uint32_t stream;
+
+        world_init(&world, 0);
+        connection = world_connection(&world);
+        ck_assert_int_eq(ask(&world, "local_address", connection), OK);
+        expect_text(&world, "");
+        world.broker.local_text = "/run/app/s";
+        world.broker.peer_text = "";
+        connection = world_connection(&world);
+        stream = world_call_ret(&world, "stream_accept", connection, WORLD_RET);
+        ck_assert_int_eq(ask(&world, "local_address", stream), OK);
+        expect_text(&world, "/run/app/s");
+        ck_assert_int_eq(ask(&world, "remote_address", stream), OK);
+        expect_text(&world, "");
+        ck_assert_int_eq(world_call(&world, "fd_close", stream), OK);
+        ck_assert_int_eq(ask(&world, "local_address", connection), OK);
+        expect_text(&world, "/run/app/s");
+        world_deinit(&world);
+}
+END_TEST
+
+/* One that does not fit is not written, but its length is. */
+START_TEST(a_text_needs_its_room) {
+        static const char *const names[] = { "local_address", "remote_address" };
+        const uint32_t length = strlen(PEER_TEXT);
+        struct world world;
+        uint32_t stream;
+
+        world_init(&world, 0);
+        world.broker.local_text = PEER_TEXT;
+        stream = world_stream(&world, 0);
+        memset(world.memory + TEXT, 0x55, TEXT_SIZE);
+        for (uint32_t size = 0; size < length; ++size) {
+                ck_assert_int_eq(world_call(&world, names[_i], stream, TEXT, size, WORLD_RET), NB_WASI_ENAMETOOLONG);
+                ck_assert_uint_eq(world_get_u32(&world, WORLD_RET), length);
+                ck_assert_uint_eq(world.memory[TEXT], 0x55);
+        }
+        ck_assert_int_eq(world_call(&world, names[_i], stream, TEXT, length, WORLD_RET), OK);
+        expect_text(&world, PEER_TEXT);
+        /* No room is taken at the very end, and none is needed to learn the length. */
+        ck_assert_int_eq(world_call(&world, names[_i], stream, WORLD_MEMORY_SIZE, 0, WORLD_RET), NB_WASI_ENAMETOOLONG);
+        ck_assert_int_eq(world_call(&world, names[_i], stream, WORLD_MEMORY_SIZE + 1, 0, WORLD_RET), NB_WASI_EFAULT);
+        ck_assert_int_eq(world_call(&world, names[_i], stream, 0, WORLD_MEMORY_SIZE, WORLD_RET), OK);
+        ck_assert_int_eq(world_call(&world, names[_i], stream, 0, WORLD_MEMORY_SIZE + 1, WORLD_RET), NB_WASI_EFAULT);
+        ck_assert_int_eq(world_call(&world, names[_i], stream, 1, UINT32_MAX, WORLD_RET), NB_WASI_EFAULT);
+        /* The two may overlap; then the length is what stands there. */
+        ck_assert_int_eq(world_call(&world, names[_i], stream, WORLD_RET, length, WORLD_RET), OK);
+        ck_assert_uint_eq(world_get_u32(&world, WORLD_RET), length);
+        world_deinit(&world);
+}
+END_TEST
+
+/* ---- the last denial ---- */
+
+static int ask_denial(struct world *world, uint32_t pointer, uint32_t size, uint32_t ret_length) {
+        return world_call(world, "last_denial", pointer, size, ret_length);
+}
+
+START_TEST(the_last_denial_is_told) {
+        static const char reason[] = "no rule grants denied:1";
+        struct world world;
+        uint32_t control;
+
+        world_init(&world, 0);
+        control = world_open(&world, 0);
+        memset(world.memory + TEXT, 0x55, TEXT_SIZE);
+        ck_assert_int_eq(ask_denial(&world, TEXT, 0, WORLD_RET), OK);
+        ck_assert_uint_eq(world_get_u32(&world, WORLD_RET), 0);
+        world.broker.reason = reason;
+        ck_assert_int_eq(world_connect(&world, control, "denied:1"), NB_WASI_EACCES);
+        memset(world.memory + TEXT, 0x55, TEXT_SIZE);
+        ck_assert_int_eq(ask_denial(&world, TEXT, sizeof(reason) - 2, WORLD_RET), NB_WASI_ENAMETOOLONG);
+        ck_assert_uint_eq(world_get_u32(&world, WORLD_RET), sizeof(reason) - 1);
+        ck_assert_int_eq(ask_denial(&world, TEXT, sizeof(reason) - 1, WORLD_RET), OK);
+        expect_text(&world, reason);
+        ck_assert_int_eq(ask_denial(&world, WORLD_MEMORY_SIZE - 8, 9, WORLD_RET), NB_WASI_EFAULT);
+        ck_assert_int_eq(ask_denial(&world, TEXT, 64, WORLD_MEMORY_SIZE - 3), NB_WASI_EFAULT);
+        ck_assert_int_eq(ask_denial(&world, UINT32_MAX, UINT32_MAX, WORLD_RET), NB_WASI_EFAULT);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(a_guest_without_a_session_was_denied_nothing) {
+        struct nb_guest *guest;
+        struct world world;
+        struct nb_guest *before;
+
+        world_init(&world, 0);
+        ck_assert_int_eq(nb_guest_new(NULL, &guest), 0);
+        before = world.guest;
+        world.guest = guest;
+        ck_assert_int_eq(ask_denial(&world, TEXT, 0, WORLD_RET), OK);
+        ck_assert_uint_eq(world_get_u32(&world, WORLD_RET), 0);
+        world.guest = before;
+        nb_guest_free(guest);
+        world_deinit(&world);
+}
+END_TEST
+
+/* ---- options ---- */
+
+enum {
+        OPTION_ERROR = 1,
+        OPTION_NODELAY,
+        OPTION_KEEPALIVE,
+        OPTION_KEEPIDLE,
+        OPTION_KEEPINTVL,
+        OPTION_KEEPCNT,
+        OPTION_USER_TIMEOUT,
+        OPTION_RCVBUF,
+        OPTION_SNDBUF,
+        N_OPTIONS,
+};
+
+static int set(struct world *world, uint32_t stream, uint32_t option, uint32_t value) {
+        return world_call(world, "set_option", stream, option, value);
+}
+
+static uint32_t get(struct world *world, uint32_t stream, uint32_t option) {
+        return world_call_ret(world, "get_option", stream, option, WORLD_RET);
+}
+
+/* The least and the most that each takes. */
+static const struct {
+        uint32_t option;
+        uint32_t least;
+        uint32_t most;
+        bool tcp_only;
+} bounds[] = {
+        { OPTION_NODELAY, 0, 1, true },      { OPTION_KEEPALIVE, 0, 1, false },
+        { OPTION_KEEPIDLE, 1, 32767, true }, { OPTION_KEEPINTVL, 1, 32767, true },
+        { OPTION_KEEPCNT, 1, 127, true },    { OPTION_USER_TIMEOUT, 0, INT32_MAX, true },
+};
+
+#define N_BOUNDS ((int)(sizeof(bounds) / sizeof(bounds[0])))
+
+START_TEST(an_option_is_what_was_set) {
+        const struct world_options options = { .make_stream = tcp_pair };
+        uint32_t option = bounds[_i].option;
+        struct world world;
+        uint32_t stream;
+
+        world_init_with(&world, &options);
+        stream = world_stream(&world, 0);
+        ck_assert_int_eq(set(&world, stream, option, bounds[_i].most), OK);
+        ck_assert_uint_eq(get(&world, stream, option), bounds[_i].most);
+        ck_assert_int_eq(set(&world, stream, option, bounds[_i].most + 1), NB_WASI_EINVAL);
+        ck_assert_int_eq(set(&world, stream, option, UINT32_MAX), NB_WASI_EINVAL);
+        ck_assert_uint_eq(get(&world, stream, option), bounds[_i].most);
+        ck_assert_int_eq(set(&world, stream, option, bounds[_i].least), OK);
+        ck_assert_uint_eq(get(&world, stream, option), bounds[_i].least);
+        if (bounds[_i].least > 0)
+                ck_assert_int_eq(set(&world, stream, option, bounds[_i].least - 1), NB_WASI_EINVAL);
+        world_deinit(&world);
+}
+END_TEST
+
+/* Datagrams and Unix sockets have no options of TCP. */
+START_TEST(an_option_of_another_protocol_is_noprotoopt) {
+        static void (*const pairs[])(int ret[static 2]) = { NULL, udp_pair, udp6_pair };
+        struct world_options options = { .make_stream = pairs[_i] };
+        struct world world;
+        uint32_t stream;
+
+        world_init_with(&world, &options);
+        stream = _i ? world_datagrams(&world, 0) : world_stream(&world, 0);
+        for (int i = 0; i < N_BOUNDS; ++i) {
+                int expected = bounds[i].tcp_only ? NB_WASI_ENOPROTOOPT : OK;
+
+                ck_assert_int_eq(set(&world, stream, bounds[i].option, 1), expected);
+                ck_assert_int_eq(world_call(&world, "get_option", stream, bounds[i].option, WORLD_RET), expected);
+        }
+        ck_assert_uint_eq(get(&world, stream, OPTION_ERROR), 0);
+        ck_assert_uint_ge(get(&world, stream, OPTION_RCVBUF), 1024);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(what_is_no_option_is_inval) {
+        static const uint32_t numbers[] = { 0, N_OPTIONS, N_OPTIONS + 1, INT32_MAX, UINT32_MAX };
+        struct world world;
+        uint32_t stream;
+
+        world_init(&world, 0);
+        stream = world_stream(&world, 0);
+        for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); ++i) {
+                ck_assert_int_eq(world_call(&world, "get_option", stream, numbers[i], WORLD_RET), NB_WASI_EINVAL);
+                ck_assert_int_eq(set(&world, stream, numbers[i], 1), NB_WASI_EINVAL);
+        }
+        ck_assert_int_eq(set(&world, stream, OPTION_ERROR, 0), NB_WASI_EINVAL);
+        world_deinit(&world);
+}
+END_TEST
+
+/* A buffer is as large as was asked for, unlike Linux's double; beyond the host's bounds it is as large as these. */
+START_TEST(a_buffer_is_what_was_asked_for_within_bounds) {
+        const struct world_options options = { .make_stream = tcp_pair };
+        uint32_t option = _i ? OPTION_SNDBUF : OPTION_RCVBUF;
+        struct world world;
+        uint32_t stream;
+
+        world_init_with(&world, &options);
+        stream = world_stream(&world, 0);
+        ck_assert_int_eq(set(&world, stream, option, 20000), OK);
+        ck_assert_uint_eq(get(&world, stream, option), 20000);
+        ck_assert_int_eq(set(&world, stream, option, 0), OK);
+        ck_assert_uint_gt(get(&world, stream, option), 0);
+        ck_assert_uint_lt(get(&world, stream, option), 20000);
+        ck_assert_int_eq(set(&world, stream, option, INT32_MAX), OK);
+        ck_assert_uint_le(get(&world, stream, option), NB_OPTION_BUFFER_MAX);
+        ck_assert_uint_gt(get(&world, stream, option), 20000);
+        ck_assert_int_eq(set(&world, stream, option, (uint32_t)INT32_MAX + 1), NB_WASI_EINVAL);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(setting_takes_a_right_and_getting_none) {
+        const struct world_options options = { .make_stream = tcp_pair };
+        struct world world;
+        uint32_t stream;
+
+        world_init_with(&world, &options);
+        stream = world_stream(&world, 0);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_set_rights", stream, NB_RIGHTS_STREAM, 0), OK);
+        ck_assert_int_eq(set(&world, stream, OPTION_NODELAY, 1), OK);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_set_rights", stream, 0, 0), OK);
+        ck_assert_int_eq(set(&world, stream, OPTION_NODELAY, 0), NB_WASI_ENOTCAPABLE);
+        ck_assert_int_eq(set(&world, stream, 0, 0), NB_WASI_ENOTCAPABLE);
+        ck_assert_uint_eq(get(&world, stream, OPTION_NODELAY), 1);
+        ck_assert_int_eq(ask(&world, "local_address", stream), OK);
+        ck_assert_int_eq(ask(&world, "remote_address", stream), OK);
+        world_deinit(&world);
+}
+END_TEST
+
+static void peer_resets(void *data) {
+        const struct linger linger = { .l_onoff = 1 };
+        struct world *world = data;
+
+        ck_assert_int_eq(setsockopt(world->broker.peer, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+        world->broker.peer = nb_fd_close(world->broker.peer);
+}
+
+/* The kernel's, and the one that a call which had moved bytes has left. Asking clears it; asking for nowhere does not. */
+START_TEST(the_error_is_told_once) {
+        const struct world_options options = { .make_stream = tcp_pair };
+        struct world world;
+        uint32_t stream;
+
+        world_init_with(&world, &options);
+        stream = world_stream(&world, 0);
+        if (_i) {
+                world_peer_writes(&world, "abc");
+                world_on_wait(&world, peer_resets);
+                ck_assert_int_eq(world_receive(&world, stream, 10, 2 /* waitall */), OK);
+        } else {
+                peer_resets(&world);
+        }
+        ck_assert_int_eq(world_call(&world, "get_option", stream, OPTION_ERROR, WORLD_MEMORY_SIZE - 3), NB_WASI_EFAULT);
+        ck_assert_uint_eq(get(&world, stream, OPTION_ERROR), NB_WASI_ECONNRESET);
+        ck_assert_uint_eq(get(&world, stream, OPTION_ERROR), 0);
+        ck_assert_int_eq(world_read(&world, stream, 10), OK);
+        world_deinit(&world);
+}
+END_TEST
+
+/* ---- */
+
+static TCase *address_tests(void) {
+        TCase *tests = tcase_create("address");
+
+        tcase_add_test(tests, a_control_has_a_local_address);
+        tcase_add_loop_test(tests, a_connection_and_its_stream_have_both_addresses, 0, 2);
+        tcase_add_test(tests, a_stream_outlives_its_connection_fd);
+        tcase_add_test(tests, a_unix_socket_has_the_name_that_the_broker_tells);
+        tcase_add_loop_test(tests, a_text_needs_its_room, 0, 2);
+        tcase_add_test(tests, the_last_denial_is_told);
+        tcase_add_test(tests, a_guest_without_a_session_was_denied_nothing);
+        return tests;
+}
+
+static TCase *option_tests(void) {
+        TCase *tests = tcase_create("option");
+
+        tcase_add_loop_test(tests, an_option_is_what_was_set, 0, N_BOUNDS);
+        tcase_add_loop_test(tests, an_option_of_another_protocol_is_noprotoopt, 0, 3);
+        tcase_add_test(tests, what_is_no_option_is_inval);
+        tcase_add_loop_test(tests, a_buffer_is_what_was_asked_for_within_bounds, 0, 2);
+        tcase_add_test(tests, setting_takes_a_right_and_getting_none);
+        tcase_add_loop_test(tests, the_error_is_told_once, 0, 2);
+        return tests;
+}
+
+int main(void) {
+        Suite *suite = suite_create("wasi_ext");
+        SRunner *runner = srunner_create(suite);
+        int failed;
+
+        suite_add_tcase(suite, address_tests());
+        suite_add_tcase(suite, option_tests());
+        srunner_run_all(runner, CK_ENV);
+        failed = srunner_ntests_failed(runner);
+        srunner_free(runner);
+        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -77,22 +77,29 @@ int run_session_open(const struct run_options *options, const struct nb_log *log
         return explain_private(options, log, r, private_broker_wait(&ret->broker));
 }
 
-/* What to do about a preopened socket that cannot be started, where that can be known. */
-static const char *advise(int error, enum nb_preopen_kind kind) {
+/* What to do about a listener that cannot be started, where that can be known. */
+static const char *advise_listener(int error, const char *address) {
         switch (error) {
         case -EADDRINUSE:
-                return "; end the program that has it, or change the policy's Listen=";
+                return address[0] == '/' ? "; remove the file if nobody needs it, or change the policy's Listen="
+                                         : "; end the program that has it, or change the policy's Listen=";
         case -EADDRNOTAVAIL:
-                return kind == NB_PREOPEN_LISTENER ? "; this machine has no such address: change the policy's Listen="
-                                                   : "";
-        case -ECONNREFUSED:
+                return "; this machine has no such address: change the policy's Listen=";
         case -ENOENT:
-                return "; start the server first, or change the policy's Connect=";
-        case -EACCES:
-                return "; the broker's log and audit records say who refused: its policy, or the system";
+                return "; make the directory first, or change the policy's Listen=";
         default:
                 return "";
         }
+}
+
+static const char *advise(int error, const struct nb_preopen *preopen) {
+        if (error == -EACCES)
+                return "; the broker's log and audit records say who refused: its policy, or the system";
+        if (preopen->kind == NB_PREOPEN_LISTENER)
+                return advise_listener(error, preopen->address);
+        if (error == -ECONNREFUSED || error == -ENOENT)
+                return "; start the server first, or change the policy's Connect=";
+        return "";
 }
 
 int run_session_start_preopens(const struct run_session *session, const struct nb_log *log) {
@@ -110,7 +117,7 @@ int run_session_start_preopens(const struct run_session *session, const struct n
         nb_log(log, NB_LOG_ERROR, "[Preopen %s]: cannot %s %s: %s%s%s%s", preopen->name,
                preopen->kind == NB_PREOPEN_LISTENER ? "listen on" : "connect to", preopen->address,
                r == -NB_ENOTCAPABLE ? "a right is missing" : strerror(-r), denial[0] ? ": " : "", denial,
-               advise(r, preopen->kind));
+               advise(r, preopen));
         return r == -EACCES || r == -EPERM || r == -NB_ENOTCAPABLE ? EX_NOPERM : EX_UNAVAILABLE;
 }
 

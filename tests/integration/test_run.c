@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 #include "base/cleanup.h"
 #include "tests/support/harness.h"
 #include "tests/support/peer.h"
+#include "tests/support/runner.h"
 
 #define ARGUMENTS_MAX 24
 #define PATH_TEXT_MAX 512
@@ -679,7 +681,7 @@ START_TEST(guests_that_are_refused) {
         RUN(&run, "--policy", fixture.policy, guest("connect_nonblock", path), peer.text);
         expect(&run, 14, "");
         RUN(&run, "--policy", fixture.policy, guest("connect", path), "127.1:80");
-        expect(&run, 28, "not an address");
+        expect(&run, 28, "neither an address nor a host name");
         RUN(&run, "--policy", fixture.policy, guest("listen", path), "127.0.0.2:0");
         expect(&run, 2, "Listen=127.0.0.2:");
         RUN(&run, "--policy", fixture.policy, guest("listen", path), listening.text);
@@ -762,11 +764,179 @@ START_TEST(a_guest_that_waits_for_a_peer_and_a_clock) {
 }
 END_TEST
 
+/* ---- preopened sockets ---- */
+
+#define PREOPEN "[Tenant]\nName=test\n[Preopen web]\n"
+
+static void write_preopen(const struct fixture *fixture, const char *verb, const char *address) {
+        char text[256];
+        int n = snprintf(text, sizeof(text), PREOPEN "%s=%s\n", verb, address);
+
+        write_file(fixture->policy, text, (size_t)n);
+}
+
+static void exchange_and_close(int fd) {
+        char answer[5];
+
+        ck_assert_int_eq(send(fd, "hello", 5, MSG_NOSIGNAL), 5);
+        ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+        ck_assert_int_eq(recv(fd, answer, sizeof(answer), MSG_WAITALL), 5);
+        ck_assert_int_eq(memcmp(answer, "hello", 5), 0);
+        ck_assert_int_eq(recv(fd, answer, 1, 0), 0);
+}
+
+/*
+ * A socket that keeps a port from everybody but a listener: bound and not listening, with SO_REUSEADDR, as the broker's are. A policy
+ * has no port 0 for a preopened listener.
+ */
+static int reserve_port(const char *ip, char ret[static NB_ADDRESS_TEXT_MAX]) {
+        struct nb_address address;
+        struct sockaddr_storage sa;
+        socklen_t length;
+        char text[NB_ADDRESS_TEXT_MAX];
+        int fd;
+
+        snprintf(text, sizeof(text), strchr(ip, ':') ? "[%s]:0" : "%s:0", ip);
+        ck_assert_int_eq(nb_address_parse(text, strlen(text), &address), 0);
+        length = nb_address_to_sockaddr(&address, &sa);
+        fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)), 0);
+        ck_assert_int_eq(bind(fd, (struct sockaddr *)&sa, length), 0);
+        ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &length), 0);
+        ck_assert_int_eq(nb_address_from_sockaddr((struct sockaddr *)&sa, length, &address), 0);
+        nb_address_format(&address, ret);
+        return fd;
+}
+
+/* A guest without an import of ours: what it knows is accept(), read() and write(). */
+START_TEST(a_plain_guest_that_serves) {
+        FIXTURE fixture;
+        NB_CLEANUP_FD int reserved = -1;
+        struct run run;
+        char path[PATH_TEXT_MAX], address[NB_ADDRESS_TEXT_MAX];
+
+        fixture_init(&fixture);
+        reserved = reserve_port(loopbacks[_i], address);
+        write_preopen(&fixture, "Listen", address);
+        RUN_START(&run, "--policy", fixture.policy, guest("preopened", path), "serve", "web", "2");
+        run_expect_output(&run, "serving\n");
+        for (int i = 0; i < 2; ++i) {
+                NB_CLEANUP_FD int fd = peer_connect(address);
+
+                exchange_and_close(fd);
+        }
+        run_finish(&run);
+        expect(&run, 0, "");
+}
+END_TEST
+
+static int unix_socket(const char *path, struct sockaddr_un *ret_address) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        ck_assert_int_ge(fd, 0);
+        *ret_address = (struct sockaddr_un){ .sun_family = AF_UNIX };
+        ck_assert_int_lt(snprintf(ret_address->sun_path, sizeof(ret_address->sun_path), "%s", path),
+                         (int)sizeof(ret_address->sun_path));
+        return fd;
+}
+
+/* The private broker has what it needs for paths, and removes what it has bound. */
+START_TEST(a_plain_guest_that_serves_a_path) {
+        FIXTURE fixture;
+        NB_CLEANUP_FD int fd = -1;
+        struct sockaddr_un address;
+        struct run run;
+        char path[PATH_TEXT_MAX], name[64];
+
+        fixture_init(&fixture);
+        snprintf(name, sizeof(name), "%s/socket", fixture.folder);
+        write_preopen(&fixture, "Listen", name);
+        RUN_START(&run, "--policy", fixture.policy, guest("preopened", path), "serve", "web", "1");
+        run_expect_output(&run, "serving\n");
+        fd = unix_socket(name, &address);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+        exchange_and_close(fd);
+        run_finish(&run);
+        expect(&run, 0, "");
+        ck_assert_int_ne(access(name, F_OK), 0);
+}
+END_TEST
+
+START_TEST(a_plain_guest_that_talks) {
+        FIXTURE fixture;
+        NB_CLEANUP_FD int fd = -1;
+        PEER peer = { 0 };
+        struct run run;
+        char path[PATH_TEXT_MAX], hello[5];
+
+        fixture_init(&fixture);
+        peer = peer_listen(loopbacks[_i], 8);
+        write_preopen(&fixture, "Connect", peer.text);
+        RUN_START(&run, "--policy", fixture.policy, guest("preopened", path), "talk", "web");
+        fd = peer_accept(&peer);
+        ck_assert_int_eq(recv(fd, hello, sizeof(hello), MSG_WAITALL), 5);
+        ck_assert_int_eq(send(fd, "world", 5, MSG_NOSIGNAL), 5);
+        fd = nb_fd_close(fd);
+        run_finish(&run);
+        expect(&run, 0, "");
+        ck_assert_str_eq(run.out_text, "world");
+}
+END_TEST
+
+/* The guest's protocols come first, then its preopened sockets. */
+START_TEST(preopened_sockets_are_in_the_environment) {
+        FIXTURE fixture;
+        PEER peer = { 0 };
+        struct run run;
+        char path[PATH_TEXT_MAX], policy[512];
+        int n;
+
+        fixture_init(&fixture);
+        peer = peer_listen("127.0.0.1", 8);
+        n = snprintf(policy, sizeof(policy), POLICY "[Preopen http]\nListen=%s/x\n[Preopen db]\nConnect=%s\n",
+                     fixture.folder, peer.text);
+        write_file(fixture.policy, policy, (size_t)n);
+        RUN(&run, "--policy", fixture.policy, guest("process", path), "0");
+        ck_assert_ptr_nonnull(
+                strstr(run.out_text, "env NETWORKING_PROTOCOLS=web=3\nenv NETWORKING_PREOPENS=http=4:db=5\n"));
+}
+END_TEST
+
+/* @param expected  what the message goes on with behind the address */
+static void expect_no_start(struct fixture *fixture, const char *verb, const char *address, const char *expected) {
+        bool listens = strcmp(verb, "Listen") == 0;
+        struct run run;
+        char path[PATH_TEXT_MAX], message[256];
+
+        write_preopen(fixture, verb, address);
+        RUN(&run, "--policy", fixture->policy, guest("exit_code", path), "0");
+        snprintf(message, sizeof(message), "netbroker-run: [Preopen web]: cannot %s %s: %s",
+                 listens ? "listen on" : "connect to", address, expected);
+        expect(&run, EX_UNAVAILABLE, message);
+}
+
+START_TEST(preopened_sockets_that_cannot_be_started) {
+        FIXTURE fixture;
+        PEER peer = { 0 };
+        char name[64];
+
+        fixture_init(&fixture);
+        snprintf(name, sizeof(name), "%s/none/socket", fixture.folder);
+        peer = peer_listen("127.0.0.1", 8);
+        expect_no_start(&fixture, "Listen", peer.text, "Address already in use; end the program that has it");
+        peer_close(&peer);
+        expect_no_start(&fixture, "Connect", peer.text, "Connection refused; start the server first");
+        expect_no_start(&fixture, "Listen", "192.0.2.1:80",
+                        "Cannot assign requested address; this machine has no such address");
+        expect_no_start(&fixture, "Listen", fixture.policy, "Address already in use; remove the file");
+        expect_no_start(&fixture, "Listen", name, "No such file or directory; make the directory first");
+        expect_no_start(&fixture, "Connect", name, "No such file or directory; start the server first");
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("run");
         TCase *tcase = tcase_create("run");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         suite_add_tcase(suite, tcase);
         tcase_set_timeout(tcase, 60);
@@ -791,9 +961,10 @@ int main(void) {
         tcase_add_test(tcase, guests_that_are_refused);
         tcase_add_loop_test(tcase, a_guest_that_serves, 0, 2);
         tcase_add_loop_test(tcase, a_guest_that_waits_for_a_peer_and_a_clock, 0, 2);
-
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        tcase_add_loop_test(tcase, a_plain_guest_that_serves, 0, 2);
+        tcase_add_test(tcase, a_plain_guest_that_serves_a_path);
+        tcase_add_loop_test(tcase, a_plain_guest_that_talks, 0, 2);
+        tcase_add_test(tcase, preopened_sockets_are_in_the_environment);
+        tcase_add_test(tcase, preopened_sockets_that_cannot_be_started);
+        return run_suite(suite);
 }

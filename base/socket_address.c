@@ -145,6 +145,13 @@ bool nb_socket_address_is_open(const struct nb_socket_address *address) {
         return nb_ip_is_unspecified(&address->ip.ip) && address->ip.port == 0;
 }
 
+void nb_socket_address_unmap(struct nb_socket_address *address) {
+        if (address->family == AF_UNIX)
+                return;
+        nb_ip_unmap(&address->ip.ip);
+        address->family = address->ip.ip.family;
+}
+
 bool nb_socket_address_equal(const struct nb_socket_address *a, const struct nb_socket_address *b) {
         if (a->family != b->family)
                 return false;

@@ -70,6 +70,9 @@ socklen_t nb_socket_address_to_sockaddr(const struct nb_socket_address *address,
 /** An address that binds nothing before it is used: the unspecified one with port 0, or an unnamed Unix socket. */
 bool nb_socket_address_is_open(const struct nb_socket_address *address);
 
+/** An IPv4-mapped IPv6 address becomes the IPv4 address that the kernel would use, as nb_ip_unmap() does it; others stay. */
+void nb_socket_address_unmap(struct nb_socket_address *address);
+
 bool nb_socket_address_equal(const struct nb_socket_address *a, const struct nb_socket_address *b);
 
 #endif

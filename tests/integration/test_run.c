@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -934,6 +935,60 @@ START_TEST(preopened_sockets_that_cannot_be_started) {
 }
 END_TEST
 
+/* ---- limits ---- */
+
+#define STREAMS 10000
+
+static void set_soft_limit(rlim_t soft) {
+        struct rlimit limit;
+
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        limit.rlim_cur = soft < limit.rlim_max ? soft : limit.rlim_max;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* Accepts `n` peers, and then sends back a byte to each, in their order. */
+static void echo_many(const struct peer *peer, int n) {
+        NB_CLEANUP_FREE int *fds = calloc((size_t)n, sizeof(*fds));
+        char byte;
+
+        ck_assert_ptr_nonnull(fds);
+        for (int i = 0; i < n; ++i)
+                fds[i] = peer_accept(peer);
+        for (int i = 0; i < n; ++i) {
+                ck_assert_int_eq(recv(fds[i], &byte, 1, 0), 1);
+                ck_assert_int_eq(send(fds[i], &byte, 1, MSG_NOSIGNAL), 1);
+        }
+        for (int i = 0; i < n; ++i)
+                nb_fd_close(fds[i]);
+}
+
+/* The soft limit with which it is started does not matter. Where the hard one is low, there are as many as that lets through. */
+START_TEST(a_guest_with_ten_thousand_streams) {
+        FIXTURE fixture;
+        PEER peer = { 0 };
+        struct rlimit limit;
+        struct run run;
+        char path[PATH_TEXT_MAX], number[16], expected[32];
+        int n;
+
+        fixture_init(&fixture);
+        write_file(fixture.policy, BYTES(POLICY));
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        n = limit.rlim_max < STREAMS + 200 ? (int)limit.rlim_max - 200 : STREAMS;
+        peer = peer_listen("127.0.0.1", SOMAXCONN);
+        snprintf(number, sizeof(number), "%d", n);
+        set_soft_limit(256);
+        RUN_START(&run, "--policy", fixture.policy, guest("many", path), peer.text, number);
+        set_soft_limit(RLIM_INFINITY);
+        echo_many(&peer, n);
+        run_finish(&run);
+        expect(&run, 0, "");
+        snprintf(expected, sizeof(expected), "%d streams\n", n);
+        ck_assert_str_eq(run.out_text, expected);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("run");
         TCase *tcase = tcase_create("run");
@@ -966,5 +1021,6 @@ int main(void) {
         tcase_add_loop_test(tcase, a_plain_guest_that_talks, 0, 2);
         tcase_add_test(tcase, preopened_sockets_are_in_the_environment);
         tcase_add_test(tcase, preopened_sockets_that_cannot_be_started);
+        tcase_add_test(tcase, a_guest_with_ten_thousand_streams);
         return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <time.h>
@@ -104,6 +105,8 @@ static void opened(struct scripted_broker *broker, int channel, const Nb__Open *
         Nb__Reply reply = NB__REPLY__INIT;
         int fd;
 
+        broker->opened_type = (int)open->type;
+        (void)snprintf(broker->opened_address, sizeof(broker->opened_address), "%s", open->address);
         if (strcmp(open->address, "denied:1") == 0) {
                 refuse(broker, channel, NB_WASI_EACCES);
                 return;

@@ -23,11 +23,13 @@
 struct scripted_broker {
         int channels[SCRIPTED_CHANNELS_MAX]; /* owned: the broker's ends; the first is the session's */
         unsigned n_channels;
-        int peer;               /* owned: the far end of the last stream */
-        int held;               /* a channel that waits for its Connected; -1: none */
-        int listener;           /* the channel that was asked to listen last; -1: none */
-        uint64_t n_pushed;      /* Accepted frames on it */
-        unsigned n_requests;    /* that were answered */
+        int peer;            /* owned: the far end of the last stream */
+        int held;            /* a channel that waits for its Connected; -1: none */
+        int listener;        /* the channel that was asked to listen last; -1: none */
+        uint64_t n_pushed;   /* Accepted frames on it */
+        unsigned n_requests; /* that were answered */
+        int opened_type;     /* what the last Open asked for */
+        char opened_address[NB_ADDRESS_LENGTH_MAX + 1];
         uint64_t inheriting;    /* of the second protocol; the first has all */
         Nb__Preopen **preopens; /* borrowed: what the Welcome says of preopened sockets; NULL: none */
         size_t n_preopens;      /* as many as it says */

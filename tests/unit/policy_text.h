@@ -6,6 +6,7 @@
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy/policy.h"
@@ -86,6 +87,21 @@ static inline void policy_verdict_text(const struct policy_verdict *verdict, cha
                          verdict->rule->line);
         else
                 snprintf(text, size, "no Deny rule matches");
+}
+
+/** Reads netbroker.conf(5), as it is written. @return owned by the caller: free() */
+static inline char *policy_man_page(void) {
+        const char *folder = getenv("SRCDIR");
+        char path[4096], *text = NULL;
+        size_t size = 0;
+        FILE *file;
+
+        snprintf(path, sizeof(path), "%s/man/netbroker.conf.5", folder ? folder : ".");
+        file = fopen(path, "re");
+        ck_assert_msg(file != NULL, "%s is not there", path);
+        ck_assert_int_gt(getdelim(&text, &size, '\0', file), 0);
+        ck_assert_int_eq(fclose(file), 0);
+        return text;
 }
 
 #endif

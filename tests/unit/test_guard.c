@@ -229,28 +229,10 @@ START_TEST(the_table_is_sound) {
 }
 END_TEST
 
-/** Reads the man page. @return owned by the caller; NULL where the sources are not there. */
-static char *read_man_page(void) {
-        const char *folder = getenv("SRCDIR");
-        char path[4096], *text = NULL;
-        size_t size = 0;
-        FILE *file;
-
-        snprintf(path, sizeof(path), "%s/man/netbroker.conf.5", folder ? folder : ".");
-        file = fopen(path, "re");
-        if (!file)
-                return NULL;
-        if (getdelim(&text, &size, '\0', file) < 0)
-                ck_abort_msg("%s cannot be read", path);
-        fclose(file);
-        return text;
-}
-
 START_TEST(the_man_page_has_the_table) {
-        char *page = read_man_page();
+        char *page = policy_man_page();
         char ip[NB_ADDRESS_TEXT_MAX], line[128];
 
-        ck_assert_msg(page != NULL, "man/netbroker.conf.5 is not below SRCDIR");
         for (size_t i = 0; i < policy_guard_count(); ++i) {
                 const struct nb_prefix *range = &policy_guard_at(i)->range;
 

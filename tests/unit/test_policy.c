@@ -197,6 +197,31 @@ START_TEST(long_lines) {
 }
 END_TEST
 
+/** The next policy of the man page's examples, NUL-terminated in the page. @return NULL behind the last. */
+static char *next_example(char **page) {
+        static const char begin[] = ".Bd -literal -offset indent\n", end[] = "\n.Ed";
+        char *example = strstr(*page, begin), *behind = example ? strstr(example, end) : NULL;
+
+        if (!behind)
+                return NULL;
+        behind[1] = '\0';
+        *page = behind + sizeof(end) - 1;
+        return example + sizeof(begin) - 1;
+}
+
+START_TEST(the_man_pages_examples) {
+        char *page = policy_man_page(), *rest = strstr(page, "\n.Sh EXAMPLES\n"), *example;
+        unsigned n = 0;
+
+        ck_assert_ptr_nonnull(rest);
+        *strstr(rest, "\n.Sh MISTAKES") = '\0';
+        for (; (example = next_example(&rest)); ++n)
+                policy_free(policy_of(example));
+        ck_assert_uint_ge(n, 4);
+        free(page);
+}
+END_TEST
+
 /* ---- the parser: bad files ---- */
 
 static const struct bad_text bad_texts[] = {
@@ -984,6 +1009,7 @@ static Suite *policy_suite(void) {
         tcase_add_test(good, sixty_four_protocols);
         tcase_add_test(good, names_of_sections_are_not_cut);
         tcase_add_test(good, long_lines);
+        tcase_add_test(good, the_man_pages_examples);
         tcase_add_test(good, free_takes_null);
         tcase_add_loop_test(bad, bad_text, 0, ELEMENTS(bad_texts));
         tcase_add_loop_test(bad, abuse_15_18_19_20_bad_rule, 0, ELEMENTS(bad_rules));

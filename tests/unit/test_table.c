@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "shim/wasi/table.h"
 
@@ -104,6 +105,76 @@ START_TEST(it_agrees_with_a_simple_model) {
 }
 END_TEST
 
+/* ---- the engine's numbers ---- */
+
+#define N_NUMBERS 40u
+
+/* Numbers at random, several times the same, under any descriptors: each is held exactly while there is one. */
+START_TEST(the_engines_numbers_agree_with_a_simple_model) {
+        static const uint32_t spread[] = { 0, 1, 2, 3, 64, 4711, INT32_MAX, UINT32_MAX };
+        unsigned held[N_NUMBERS] = { 0 };
+        uint32_t under[200];
+        unsigned state = 7;
+        struct nb_table table;
+
+        nb_table_init(&table, 200);
+        memset(under, 0xff, sizeof(under));
+        for (int step = 0; step < 20000; ++step) {
+                struct nb_descriptor descriptor = { .kind = NB_DESCRIPTOR_ENGINE };
+                uint32_t number;
+                uint32_t which;
+
+                state = state * 1103515245u + 12345u;
+                number = (state >> 8) % 200;
+                which = (state >> 16) % N_NUMBERS;
+                if (nb_table_get(&table, number)) {
+                        ck_assert_int_eq(nb_table_remove(&table, number).kind, NB_DESCRIPTOR_ENGINE);
+                        --held[under[number]];
+                } else {
+                        descriptor.engine_fd = which < 8 ? spread[which] : 100 * which;
+                        if (nb_table_add(&table, &descriptor, &number) == 0) {
+                                under[number] = which;
+                                ++held[which];
+                        }
+                }
+                for (uint32_t i = 0; i < N_NUMBERS; ++i) {
+                        bool holds = nb_table_holds_engine_fd(&table, i < 8 ? spread[i] : 100 * i);
+
+                        ck_assert_int_eq(holds, held[i] > 0);
+                }
+                ck_assert(!nb_table_holds_engine_fd(&table, 99));
+        }
+        nb_table_deinit(&table);
+}
+END_TEST
+
+START_TEST(moving_keeps_the_engines_numbers_right) {
+        struct nb_descriptor engine = { .kind = NB_DESCRIPTOR_ENGINE, .engine_fd = 10 };
+        const struct nb_descriptor stdio = { .kind = NB_DESCRIPTOR_STDIO };
+        struct nb_descriptor replaced;
+        struct nb_table table;
+        uint32_t number;
+
+        nb_table_init(&table, 10);
+        ck_assert_int_eq(nb_table_add(&table, &engine, &number), 0);
+        engine.engine_fd = 11;
+        ck_assert_int_eq(nb_table_add(&table, &engine, &number), 0);
+        ck_assert_int_eq(nb_table_add(&table, &stdio, &number), 0);
+        replaced = nb_table_move(&table, 0, 1);
+        ck_assert_uint_eq(replaced.engine_fd, 11);
+        ck_assert(nb_table_holds_engine_fd(&table, 10));
+        ck_assert(!nb_table_holds_engine_fd(&table, 11));
+        ck_assert_ptr_null(nb_table_get(&table, 0));
+        replaced = nb_table_move(&table, 2, 1);
+        ck_assert_uint_eq(replaced.engine_fd, 10);
+        ck_assert(!nb_table_holds_engine_fd(&table, 10));
+        ck_assert_int_eq(nb_table_get(&table, 1)->kind, NB_DESCRIPTOR_STDIO);
+        ck_assert_uint_eq(add(&table), 0);
+        ck_assert_uint_eq(add(&table), 2);
+        nb_table_deinit(&table);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("table");
         TCase *tests = tcase_create("table");
@@ -114,6 +185,8 @@ int main(void) {
         tcase_add_test(tests, nothing_is_found_where_nothing_is);
         tcase_add_loop_test(tests, the_limit_holds_at_its_edge, 0, sizeof(limits) / sizeof(limits[0]));
         tcase_add_test(tests, it_agrees_with_a_simple_model);
+        tcase_add_test(tests, the_engines_numbers_agree_with_a_simple_model);
+        tcase_add_test(tests, moving_keeps_the_engines_numbers_right);
         suite_add_tcase(suite, tests);
         runner = srunner_create(suite);
         srunner_run_all(runner, CK_ENV);

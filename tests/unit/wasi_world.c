@@ -20,15 +20,17 @@ static struct nb_guest_memory memory(void *data) {
 }
 
 /* What the engine says of a file. @return whether the function asks for it */
-static bool tell_of_file(struct world *world, const char *name, uint64_t pointer) {
-        uint8_t *place = world->memory + pointer;
+static bool tell_of_file(struct world *world, const char *name, const uint64_t *arguments) {
+        bool tell = strcmp(name, "fd_tell") == 0;
+        uint8_t *place;
 
-        if (strcmp(name, "fd_tell") == 0) {
+        if (!tell && strcmp(name, "fd_filestat_get") != 0)
+                return false;
+        place = world->memory + arguments[1];
+        if (tell) {
                 nb_le_put_u64(place, world->engine_tell);
                 return true;
         }
-        if (strcmp(name, "fd_filestat_get") != 0)
-                return false;
         memset(place, 0xee, 64);
         place[16] = world->engine_filetype;
         nb_le_put_u64(place + 32, world->engine_size);
@@ -45,7 +47,7 @@ static int call(void *data, size_t index, const uint64_t *arguments) {
         world->engine_last = function->name;
         ++world->n_engine_calls;
         memcpy(world->engine_arguments, arguments, strlen(function->parameters) * sizeof(arguments[0]));
-        if (world->engine_result != 0 || tell_of_file(world, function->name, arguments[1]) || !yields)
+        if (world->engine_result != 0 || tell_of_file(world, function->name, arguments) || !yields)
                 return world->engine_result;
         pointer = arguments[yields - function->parameters];
         nb_le_put_u32(world->memory + pointer, world->engine_new_fd);

@@ -34,7 +34,7 @@ int unix_path_connect(int fd, const struct nb_unix_name *name);
 
 /**
  * Binds.
- * @param fd    a Unix socket, borrowed. Keep it open until the file is freed, which keeps others from getting its inode's number
+ * @param fd    a Unix socket, borrowed; as long as it is open nobody else's file gets its inode's number
  * @param name  a path
  * @param mode  of the file, 0 to 0777, whatever the umask is
  * @param ret   owned by the caller

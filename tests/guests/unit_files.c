@@ -65,10 +65,41 @@ static void an_absolute_time_is_the_engines(clockid_t clock) {
         CHECK(now.tv_sec > until.tv_sec || (now.tv_sec == until.tv_sec && now.tv_nsec >= until.tv_nsec));
 }
 
+/* How much a poll says that there is to read; the second subscription is there so that its event's place gives the host room to ask. */
+static __wasi_filesize_t poll_file(int fd) {
+        __wasi_subscription_t subscriptions[2] = { { .u = { .tag = __WASI_EVENTTYPE_FD_READ } },
+                                                   { .u = { .tag = __WASI_EVENTTYPE_FD_WRITE } } };
+        __wasi_event_t events[2];
+        __wasi_size_t n;
+
+        subscriptions[0].u.u.fd_read.file_descriptor = fd;
+        subscriptions[1].u.u.fd_write.file_descriptor = fd;
+        CHECK(__wasi_poll_oneoff(subscriptions, events, 2, &n) == 0 && n == 2);
+        CHECK(events[0].type == __WASI_EVENTTYPE_FD_READ && events[0].error == 0);
+        return events[0].fd_readwrite.nbytes;
+}
+
+static void a_poll_says_what_is_left(void) {
+        char bytes[8];
+        int fd = open("/e", O_CREAT | O_RDWR, 0600);
+        int directory = open("/", O_RDONLY | O_DIRECTORY);
+
+        CHECK(poll_file(fd) == 0);
+        CHECK(write(fd, "hello", 5) == 5 && lseek(fd, 0, SEEK_SET) == 0);
+        CHECK(poll_file(fd) == 5);
+        CHECK(read(fd, bytes, 2) == 2);
+        CHECK(poll_file(fd) == 3);
+        CHECK(lseek(fd, 10, SEEK_SET) == 10);
+        CHECK(poll_file(fd) == 0);
+        CHECK(poll_file(directory) == 1);
+        CHECK(close(fd) == 0 && close(directory) == 0 && unlink("/e") == 0);
+}
+
 int main(void) {
         numbers_are_the_lowest_free();
         bytes_go_and_come();
         paths_work();
+        a_poll_says_what_is_left();
         an_absolute_time_is_the_engines(CLOCK_MONOTONIC);
         an_absolute_time_is_the_engines(CLOCK_REALTIME);
         return 0;

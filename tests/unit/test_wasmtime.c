@@ -284,6 +284,22 @@ START_TEST(a_guest_talks_to_a_peer) {
 }
 END_TEST
 
+START_TEST(a_guest_asks_about_its_stream) {
+        struct host host;
+        struct instance guest;
+
+        host_init(&host);
+        host.broker.on_wait = peer_answers;
+        host.broker.on_wait_data = &host.broker;
+        start(&host, calls[_i], &guest);
+        ck_assert_int_eq(ask(&guest, "talk", 1, PROTOCOL), 'p');
+        ck_assert_int_eq(ask(&guest, "ask", 1, PROTOCOL + 4), 0); /* behind another protocol, control and connection */
+        ck_assert_int_eq(ask(&guest, "bad_questions", 1, PROTOCOL + 4), 0);
+        stop(&guest);
+        host_deinit(&host);
+}
+END_TEST
+
 START_TEST(a_bad_pointer_ends_the_guest_at_most) {
         struct host host;
         struct instance guest;
@@ -585,6 +601,7 @@ int main(void) {
         tcase_add_test(tests, constructors_may_use_files);
         tcase_add_loop_test(tests, one_space_of_descriptors, 0, 2);
         tcase_add_loop_test(tests, a_guest_talks_to_a_peer, 0, 2);
+        tcase_add_loop_test(tests, a_guest_asks_about_its_stream, 0, 2);
         tcase_add_loop_test(tests, a_bad_pointer_ends_the_guest_at_most, 0, 2);
         tcase_add_test(tests, two_guests_know_nothing_of_each_other);
         tcase_add_test(tests, a_linker_is_one_guests);

@@ -6,7 +6,7 @@
  *
  *     nb_session_open(&session_options, &session);
  *     nb_guest_new(&guest_options, &guest);                   n_directories = calls of wasi_config_preopen_dir()
- *     wasi_config_set_env(…, NETWORKING_PROTOCOLS = nb_guest_protocols(guest), …);
+ *     wasi_config_set_env(…, NETWORKING_PROTOCOLS = nb_guest_protocols(guest), NETWORKING_PREOPENS = nb_guest_preopens(guest), …);
  *     nb_wasmtime_new(engine, &wasmtime);                     once for an engine
  *     nb_wasmtime_check_module(module);
  *     wasmtime_linker_define_wasi(linker);

@@ -237,8 +237,9 @@ CALL(fd_read) {
         return say_bytes(world, __wasi_fd_read(subject->fd, &iovec, 1, RESULT(__wasi_size_t)), effect);
 }
 
+/* A line, for standard output is read together with what this says of failures. */
 CALL(fd_write) {
-        __wasi_ciovec_t iovec = { .buf = (const uint8_t *)"hello", .buf_len = 5 };
+        __wasi_ciovec_t iovec = { .buf = (const uint8_t *)"line\n", .buf_len = 5 };
 
         return say_bytes(world, __wasi_fd_write(subject->fd, &iovec, 1, RESULT(__wasi_size_t)), effect);
 }

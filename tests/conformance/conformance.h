@@ -18,6 +18,7 @@
 /* Peers of the runner: addresses. */
 #define PEER_ECHO "CONFORMANCE_ECHO"                           /* TCP over IPv4: sends back what it gets */
 #define PEER_ECHO6 "CONFORMANCE_ECHO6"                         /* over IPv6 */
+#define PEER_CROWD "CONFORMANCE_CROWD"                         /* as PEER_ECHO, for as many as come */
 #define PEER_DATAGRAMS "CONFORMANCE_DATAGRAMS"                 /* the same for UDP, a datagram for a datagram */
 #define PEER_DATAGRAMS6 "CONFORMANCE_DATAGRAMS6"               /* over IPv6 */
 #define PEER_REFUSED "CONFORMANCE_REFUSED"                     /* nobody listens */

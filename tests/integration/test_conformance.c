@@ -8,7 +8,6 @@
  */
 #include <check.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,20 +15,41 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "tests/conformance/matrix.h"
 #include "tests/conformance/peers.h"
 #include "tests/support/harness.h"
+#include "tests/support/process.h"
 #include "tests/support/runner.h"
 
 #define ARGUMENTS_MAX 256
 #define VARIABLES_MAX 16
 #define TEXT_MAX 512
+#define GUEST_DEADLINE_MS 50000
 #define RESULTS_VARIABLE "CONFORMANCE_RESULTS"
 
 /* The suite's guests beside the matrix; each is tests/conformance/NAME.c. */
 static const char *const behaviours[] = {
         "bounds",
+        "behaviour_accept",
+        "behaviour_addresses",
+        "behaviour_blocking",
+        "behaviour_close",
+        "behaviour_connect",
+        "behaviour_datagrams",
+        "behaviour_denial",
+        "behaviour_half_close",
+        "behaviour_many_streams",
+        "behaviour_numbers",
+        "behaviour_options",
+        "behaviour_poll",
+        "behaviour_preopens",
+        "behaviour_prestat",
+        "behaviour_receive",
+        "behaviour_renumber",
+        "behaviour_reset",
+        "behaviour_rights",
+        "behaviour_rights_2020",
+        "behaviour_unix",
 };
 
 #define N_BEHAVIOURS (sizeof(behaviours) / sizeof(behaviours[0]))
@@ -90,7 +110,10 @@ static void suite_init(struct suite *suite) {
 
 /* Nothing is left of the guests: neither in the daemon nor in the file system. */
 static void suite_deinit(struct suite *suite) {
-        daemon_wait_fds(&suite->daemon, suite->baseline);
+        uint64_t start = harness_now_ms();
+
+        while (daemon_count_fds(&suite->daemon) > suite->baseline)
+                harness_wait_a_moment(start, "the daemon to close what guests had");
         peers_end(&suite->peers);
         ck_assert_msg(rmdir(suite->folder) == 0, "a Unix socket is left in %s: %s", suite->folder, strerror(errno));
         daemon_stop(&suite->daemon);
@@ -127,7 +150,7 @@ static void describe(struct command *command, const struct suite *suite, const c
         char abstract[TEXT_MAX];
 
         *command = (struct command){ 0 };
-        add(command, "netbroker-run");
+        add(command, environment("NETBROKER_RUN"));
         add(command, "--socket");
         add(command, suite->daemon.socket_path);
         add(command, "--dir");
@@ -150,46 +173,11 @@ static void describe(struct command *command, const struct suite *suite, const c
         add(command, command->module);
 }
 
-/*
- * LeakSanitizer looks for leaks at the end, from a thread that traces the others by ptrace: what a process that has locked itself
- * down must not be able to do. The other sanitizers go on looking.
- */
-static void expect_no_leak_check(void) {
-        const char *options = getenv("ASAN_OPTIONS");
-        char text[256];
-
-        snprintf(text, sizeof(text), "%s:detect_leaks=0", options ? options : "");
-        (void)setenv("ASAN_OPTIONS", text, 1);
-}
-
-static void exec_command(const struct command *command, int out, const char *error_path) {
-        NB_CLEANUP_FD int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-        NB_CLEANUP_FD int error = open(error_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-
-        if (dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(error, 2) < 0)
-                _exit(99);
-        expect_no_leak_check();
-        execv(environment("NETBROKER_RUN"), (char *const *)command->argv);
-        _exit(99);
-}
-
-/* Runs it to its end. @return the exit status. @param ret_output  what it wrote to standard error, owned by the caller */
-static int run_command(const struct suite *suite, const struct command *command, char **ret_output) {
-        char path[HARNESS_PATH_MAX + 16];
-        int out[2], status;
-        pid_t pid;
-
-        snprintf(path, sizeof(path), "%s/guest", suite->daemon.folder);
-        ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
-        pid = fork();
-        ck_assert_int_ge(pid, 0);
-        if (pid == 0)
-                exec_command(command, out[1], path);
-        status = harness_wait_exit(pid);
-        close(out[0]);
-        close(out[1]);
-        *ret_output = daemon_read(path);
-        return status;
+/* Runs it to its end. @return the exit status. @param process  gets what it wrote */
+static int run_command(const struct command *command, struct process *process) {
+        process_expect_no_leak_check();
+        process_start(process, command->argv);
+        return process_finish(process, GUEST_DEADLINE_MS);
 }
 
 /* ---- what was good ---- */
@@ -237,9 +225,9 @@ START_TEST(matrix) {
 
         suite_init(&suite);
         do {
-                NB_CLEANUP_FREE char *output = NULL;
                 struct command command;
                 size_t tried, failed;
+                PROCESS process;
                 int status;
 
                 describe(&command, &suite, "matrix");
@@ -247,16 +235,16 @@ START_TEST(matrix) {
                         snprintf(numbers[i], sizeof(numbers[i]), "%zu", left[i]);
                         add(&command, numbers[i]);
                 }
-                status = run_command(&suite, &command, &output);
-                n_left = take_left(output, left);
-                parse_summary(output, &tried, &failed);
+                status = run_command(&command, &process);
+                n_left = take_left(process.text, left);
+                parse_summary(process.text, &tried, &failed);
                 ck_assert_int_eq(status, failed > 0);
-                ck_assert_msg(tried > 0, "nothing can be tried of what is left: %s", output);
+                ck_assert_msg(tried > 0, "nothing can be tried of what is left: %s", process.text);
                 n_tried += tried;
                 n_failed += failed;
                 n_good += tried - failed;
                 if (failed > 0 && length < sizeof(failures))
-                        length += (size_t)snprintf(failures + length, sizeof(failures) - length, "%s", output);
+                        length += (size_t)snprintf(failures + length, sizeof(failures) - length, "%s", process.text);
         } while (n_left > 0);
         report_good("cells", n_good);
         ck_assert_msg(n_failed == 0, "%zu of %zu cells failed:\n%s", n_failed, n_tried, failures);
@@ -268,15 +256,15 @@ END_TEST
 /* ---- behaviours ---- */
 
 START_TEST(behaviour) {
-        NB_CLEANUP_FREE char *output = NULL;
         struct command command;
         struct suite suite;
+        PROCESS process;
         int status;
 
         suite_init(&suite);
         describe(&command, &suite, behaviours[_i]);
-        status = run_command(&suite, &command, &output);
-        ck_assert_msg(status == 0, "%s: status %d\n%s", behaviours[_i], status, output);
+        status = run_command(&command, &process);
+        ck_assert_msg(status == 0, "%s: status %d\n%s", behaviours[_i], status, process.text);
         suite_deinit(&suite);
         report_good("behaviours", 1);
 }

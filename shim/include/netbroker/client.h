@@ -228,7 +228,7 @@ NB_EXPORT int nb_listen(struct nb_control *control, int backlog);
  * Takes the next connection. No round trip: the broker has pushed it already, or this waits.
  * @param ret  owned by the caller: nb_connection_free()
  * @return 0, or a negative errno: -EAGAIN with NB_NONBLOCK when there is none; -EINVAL on a control that does
- *         not listen; -EMFILE when this process had no room for the descriptor: that connection is lost,
+ *         not listen; -ENOTSUP on one of datagrams; -EMFILE when this process had no room for the descriptor: that connection is lost,
  *         the next may be had.
  */
 NB_EXPORT int nb_accept(struct nb_control *control, struct nb_connection **ret);

@@ -27,19 +27,38 @@ enum kind {
         KIND_PROTOCOL,
         KIND_IDLE,
         KIND_LISTENING,
+        KIND_DATAGRAM, /* an idle control of each */
+        KIND_UNIX,
+        KIND_PREOPEN,
         N_KINDS,
 };
+
+/* What else the victims' tenant has, behind rules for "web". */
+#define MORE                                                                                                           \
+        "SocketTypes=stream dgram\n"                                                                                   \
+        "[Protocol local]\n"                                                                                           \
+        "Family=unix\n"                                                                                                \
+        "DataPath=direct\n"                                                                                            \
+        "[Preopen it]\n"                                                                                               \
+        "DataPath=direct\n"                                                                                            \
+        "Listen=@nb-test-hostile\n"
+
+#define RULES SCENE_LOOPBACK MORE
 
 /* A whole session, of which one channel misbehaves. */
 struct victim {
         struct wire_session session;
         struct wire idle;
         struct wire listening;
+        struct wire datagram;
+        struct wire local;
         struct wire *channel;
 };
 
 static void victim_open(struct victim *victim, const struct scene *scene, enum kind kind) {
-        *victim = (struct victim){ .idle = { .fd = -1 }, .listening = { .fd = -1 } };
+        *victim = (struct victim){
+                .idle = { .fd = -1 }, .listening = { .fd = -1 }, .datagram = { .fd = -1 }, .local = { .fd = -1 }
+        };
         if (kind == KIND_HALF_OPEN) {
                 victim->session.channel = wire_connect(scene->daemon.socket_path);
                 victim->channel = &victim->session.channel;
@@ -49,6 +68,8 @@ static void victim_open(struct victim *victim, const struct scene *scene, enum k
         victim->idle = wire_open_control(&victim->session.protocols[0], "0.0.0.0:0");
         victim->listening = wire_open_control(&victim->session.protocols[0], "127.0.0.1:0");
         ck_assert_uint_eq(wire_listen(&victim->listening, 16, NULL), 0);
+        ck_assert_uint_eq(wire_open_dgram(&victim->session.protocols[0], "0.0.0.0:0", &victim->datagram, NULL), 0);
+        victim->local = wire_open_control(&victim->session.protocols[1], "");
         switch (kind) {
         case KIND_PROTOCOL:
                 victim->channel = &victim->session.protocols[0];
@@ -59,6 +80,15 @@ static void victim_open(struct victim *victim, const struct scene *scene, enum k
         case KIND_LISTENING:
                 victim->channel = &victim->listening;
                 break;
+        case KIND_DATAGRAM:
+                victim->channel = &victim->datagram;
+                break;
+        case KIND_UNIX:
+                victim->channel = &victim->local;
+                break;
+        case KIND_PREOPEN:
+                victim->channel = &victim->session.preopens[0].control;
+                break;
         default:
                 victim->channel = &victim->session.channel;
                 break;
@@ -68,6 +98,8 @@ static void victim_open(struct victim *victim, const struct scene *scene, enum k
 static void victim_close(struct victim *victim) {
         (void)wire_close(&victim->idle);
         (void)wire_close(&victim->listening);
+        (void)wire_close(&victim->datagram);
+        (void)wire_close(&victim->local);
         wire_session_close(&victim->session);
 }
 
@@ -78,6 +110,9 @@ static void victim_expect_dropped(struct victim *victim, const struct scene *sce
                 wire_expect_end(&victim->session.protocols[0]);
                 wire_expect_end(&victim->idle);
                 wire_expect_end(&victim->listening);
+                wire_expect_end(&victim->datagram);
+                wire_expect_end(&victim->local);
+                wire_expect_end(&victim->session.preopens[0].control);
         }
         daemon_expect_audit(&scene->daemon, "\"verb\":\"protocol-error\"", "\"verdict\":\"dropped\"", "\"reason\":\"");
 }
@@ -88,6 +123,7 @@ static size_t good_request(enum kind kind, const struct wire *wire, uint8_t fram
         Nb__Hello hello = NB__HELLO__INIT;
         Nb__Open open = NB__OPEN__INIT;
         Nb__Connect connect_request = NB__CONNECT__INIT;
+        Nb__Listen listen_request = NB__LISTEN__INIT;
         Nb__Credit credit = NB__CREDIT__INIT;
 
         request.serial = wire->serial + 1;
@@ -101,7 +137,9 @@ static size_t good_request(enum kind kind, const struct wire *wire, uint8_t fram
                 request.open = &open;
                 break;
         case KIND_IDLE:
-                connect_request.address = (char *)"192.0.2.1:80";
+        case KIND_DATAGRAM:
+        case KIND_UNIX:
+                connect_request.address = (char *)(kind == KIND_UNIX ? "/tmp/nobody/here" : "192.0.2.1:80");
                 request.body_case = NB__REQUEST__BODY_CONNECT;
                 request.connect = &connect_request;
                 break;
@@ -110,6 +148,12 @@ static size_t good_request(enum kind kind, const struct wire *wire, uint8_t fram
                 request.serial = 0;
                 request.body_case = NB__REQUEST__BODY_CREDIT;
                 request.credit = &credit;
+                break;
+        case KIND_PREOPEN:
+                listen_request.backlog = 8;
+                listen_request.credit = 16;
+                request.body_case = NB__REQUEST__BODY_LISTEN;
+                request.listen = &listen_request;
                 break;
         default:
                 hello.oldest_version = hello.newest_version = 1;
@@ -247,7 +291,7 @@ START_TEST(a_bad_frame_drops_the_session) {
         struct scene scene;
         size_t length;
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, kind);
         length = spoils[_i % N_SPOILS].spoil(frame, good_request(kind, victim.channel, frame));
         ck_assert_int_eq(wire_send_bytes(victim.channel, frame, length, NULL, 0), 0);
@@ -265,11 +309,11 @@ START_TEST(an_empty_message_is_the_end) {
         struct victim victim;
         struct scene scene;
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, kind);
         ck_assert_int_eq(wire_send_bytes(victim.channel, "", 0, NULL, 0), 0);
         wire_expect_end(victim.channel);
-        if (kind == KIND_SESSION || kind == KIND_LISTENING || kind == KIND_IDLE)
+        if (kind != KIND_HALF_OPEN && kind != KIND_PROTOCOL)
                 wire_settle(&victim.session.protocols[0]);
         victim_close(&victim);
         scene_end(&scene);
@@ -290,7 +334,7 @@ START_TEST(descriptors_drop_the_session_and_are_closed) {
         struct victim victim;
         struct scene scene;
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, kind);
         ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
         for (size_t i = 0; i < n; ++i)
@@ -344,7 +388,7 @@ START_TEST(credentials_before_a_descriptor) {
         struct scene scene;
         size_t length;
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, (enum kind)_i);
         length = good_request((enum kind)_i, victim.channel, frame);
         ck_assert_int_eq(send_with_credentials(victim.channel, frame, length, victim.channel->fd), 0);
@@ -361,7 +405,7 @@ START_TEST(channels_in_flight_to_the_broker) {
         struct scene scene;
         int fds[3];
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, KIND_IDLE);
         fds[0] = victim.session.channel.fd;
         fds[1] = victim.idle.fd;
@@ -387,7 +431,11 @@ static const struct {
         { KIND_PROTOCOL, NB__REQUEST__BODY_LISTEN },  { KIND_PROTOCOL, NB__REQUEST__BODY_CREDIT },
         { KIND_PROTOCOL, NB__REQUEST__BODY_CONNECT }, { KIND_IDLE, NB__REQUEST__BODY_HELLO },
         { KIND_IDLE, NB__REQUEST__BODY_OPEN },        { KIND_IDLE, NB__REQUEST__BODY_CREDIT },
-        { KIND_LISTENING, NB__REQUEST__BODY_HELLO },  { KIND_LISTENING, NB__REQUEST__BODY_OPEN },
+        { KIND_PREOPEN, NB__REQUEST__BODY_HELLO },    { KIND_PREOPEN, NB__REQUEST__BODY_OPEN },
+        { KIND_PREOPEN, NB__REQUEST__BODY_CREDIT },   { KIND_DATAGRAM, NB__REQUEST__BODY_HELLO },
+        { KIND_DATAGRAM, NB__REQUEST__BODY_OPEN },    { KIND_DATAGRAM, NB__REQUEST__BODY_CREDIT },
+        { KIND_UNIX, NB__REQUEST__BODY_CREDIT },      { KIND_LISTENING, NB__REQUEST__BODY_HELLO },
+        { KIND_LISTENING, NB__REQUEST__BODY_OPEN },
 };
 
 static void send_empty_body(struct wire *wire, Nb__Request__BodyCase body) {
@@ -417,7 +465,7 @@ START_TEST(a_request_in_the_wrong_place) {
         struct victim victim;
         struct scene scene;
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, misplaced[_i].kind);
         send_empty_body(victim.channel, misplaced[_i].body);
         victim_expect_dropped(&victim, &scene);
@@ -431,7 +479,7 @@ START_TEST(a_number_from_the_past) {
         struct victim victim;
         struct scene scene;
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, KIND_PROTOCOL);
         victim.channel->serial = 0;
         wire_send_open(victim.channel, "0.0.0.0:0", 0, 0);
@@ -448,7 +496,7 @@ START_TEST(the_last_number) {
         struct scene scene;
         struct wire none;
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, KIND_PROTOCOL);
         victim.channel->serial = UINT64_MAX - 1;
         ck_assert_uint_eq(wire_open(victim.channel, "x", &none, NULL), NB_WASI_EINVAL);
@@ -466,7 +514,7 @@ START_TEST(another_request_while_connecting) {
         int fds[16];
         size_t n = peer_fill_backlog(&peer, fds, 16);
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, KIND_IDLE);
         wire_send_connect(&victim.idle, peer.text);
         if (_i == 0)
@@ -490,7 +538,7 @@ START_TEST(a_request_before_the_last_answer_was_read) {
         struct victim victim;
         struct scene scene;
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, KIND_PROTOCOL);
         wire_send_open(victim.channel, "0.0.0.0:0", 0, 0);
         wire_send_open(victim.channel, "0.0.0.0:0", 0, 0);
@@ -550,7 +598,7 @@ START_TEST(refusals_that_are_never_read) {
         struct victim victim;
         struct scene scene;
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, KIND_IDLE);
         wire_send_connect(victim.channel, "192.0.2.1:80");
         wire_send_connect(victim.channel, "192.0.2.1:80");
@@ -565,7 +613,7 @@ START_TEST(answers_that_are_never_read) {
         struct victim victim;
         struct scene scene;
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, _i ? KIND_LISTENING : KIND_PROTOCOL);
         send_for_ever(victim.channel, _i ? one_listen : one_open);
         victim_expect_dropped(&victim, &scene);
@@ -581,7 +629,7 @@ START_TEST(closing_in_the_middle_of_a_request) {
         struct peer peer = peer_listen("127.0.0.1", 64);
         struct scene scene;
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         for (int i = 0; i < 50; ++i) {
                 struct victim victim;
 
@@ -633,7 +681,7 @@ START_TEST(a_killed_session_leaves_nothing) {
         char byte;
         pid_t pid;
 
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         ck_assert_int_eq(pipe2(ready_pipe, O_CLOEXEC), 0);
         pid = fork();
         ck_assert_int_ge(pid, 0);
@@ -683,7 +731,7 @@ START_TEST(silent_sessions_lock_nobody_else_out) {
         pid_t pid;
 
         ck_assert_ptr_nonnull(nobody);
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        scene_start(&scene, NULL, RULES);
         ck_assert_int_eq(pipe2(flood.done_pipe, O_CLOEXEC), 0);
         ck_assert_int_eq(pipe2(flood.go_pipe, O_CLOEXEC), 0);
         pid = fork();
@@ -769,7 +817,7 @@ START_TEST(random_frames) {
         unsigned n_drops = 0;
 
         /* No request of a mutated frame may reach anyone: nothing is granted to connect to. */
-        scene_start(&scene, NULL, "Listen=127.0.0.1:*\n");
+        scene_start(&scene, NULL, "Listen=127.0.0.1:*\n" MORE);
         victim_open(&victim, &scene, kind);
         for (int i = 0; i < FUZZ_FRAMES; ++i) {
                 size_t length = mutate(frame, good_request(kind, victim.channel, frame), &random);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -322,6 +323,99 @@ START_TEST(welcomes_that_are_never_read) {
 }
 END_TEST
 
+/* ---- as many descriptors in flight as the kernel lets the broker's user have (ETOOMANYREFS, unix(7)) ---- */
+
+/* A user that no other test runs its broker as, so that nobody else's descriptors are counted. */
+#define LONELY_USER "daemon"
+
+#define IN_FLIGHT_FDS 64
+#define IN_FLIGHT_MESSAGES 4
+
+static void send_many(void *data) {
+        const struct wire *wire = data;
+        int fds[IN_FLIGHT_FDS];
+
+        for (int i = 0; i < IN_FLIGHT_FDS; ++i)
+                fds[i] = STDERR_FILENO;
+        for (int i = 0; i < IN_FLIGHT_MESSAGES; ++i)
+                ck_assert_int_eq(wire_send_bytes(wire, "x", 1, fds, IN_FLIGHT_FDS), 0);
+}
+
+/* Another process of the broker's user has sent many, and nobody takes them. @param pair  filled in, owned by the caller */
+static void fill_the_air(int pair[static 2]) {
+        const struct passwd *user = getpwnam(LONELY_USER);
+        struct wire wire;
+
+        ck_assert_ptr_nonnull(user);
+        ck_assert_int_eq(nb_channel_pair(pair), 0);
+        wire.fd = pair[0];
+        harness_run_as(user->pw_uid, send_many, &wire);
+}
+
+/* They are taken after all: what is in the queue goes with it. */
+static void clear_the_air(int pair[static 2]) {
+        pair[0] = nb_fd_close(pair[0]);
+        pair[1] = nb_fd_close(pair[1]);
+}
+
+/* An accepted peer waits for room, and is the first to be pushed; what could not be sent is refused. */
+START_TEST(an_accepted_peer_waits_for_room_in_flight) {
+        const struct daemon_options options = { .max_fds = SMALL_FDS, .user = LONELY_USER };
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct wire control, client, none;
+        int pair[2], peers[2], fd;
+        struct scene scene;
+
+        scene_start(&scene, &options, SCENE_LOOPBACK);
+        client = wire_open_control(scene.web, "0.0.0.0:0");
+        control = wire_open_control(scene.web, "127.0.0.1:0");
+        ck_assert_uint_eq(wire_listen(&control, 16, address), 0);
+        fill_the_air(pair);
+        for (int i = 0; i < 2; ++i)
+                peers[i] = peer_connect(address);
+        /* The listener's channel, its socket, and the peer that is accepted and cannot be pushed. */
+        daemon_wait_fds(&scene.daemon, scene.baseline + 4);
+        wire_expect_silence(&control);
+        ck_assert_uint_eq(wire_open(scene.web, "0.0.0.0:0", &none, NULL), NB_WASI_ENFILE);
+        ck_assert_uint_eq(wire_connect_to(&client, peer.text, &fd), NB_WASI_ENFILE);
+        peer_expect_nothing(peers[0]);
+
+        clear_the_air(pair);
+        for (int i = 0; i < 2; ++i) {
+                fd = wire_receive_accepted(&control, (uint64_t)i + 1);
+                peer_exchange(fd, peers[i]);
+                (void)nb_fd_close(fd);
+                (void)nb_fd_close(peers[i]);
+        }
+        (void)wire_close(&client);
+        (void)wire_close(&control);
+        peer_close(&peer);
+        scene_end(&scene);
+}
+END_TEST
+
+START_TEST(an_accepted_peer_that_waits_goes_with_its_listener) {
+        const struct daemon_options options = { .max_fds = SMALL_FDS, .user = LONELY_USER };
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct scene scene;
+        struct wire control;
+        int pair[2], peer_fd;
+
+        scene_start(&scene, &options, SCENE_LOOPBACK);
+        control = wire_open_control(scene.web, "127.0.0.1:0");
+        ck_assert_uint_eq(wire_listen(&control, 16, address), 0);
+        fill_the_air(pair);
+        peer_fd = peer_connect(address);
+        daemon_wait_fds(&scene.daemon, scene.baseline + 3);
+        (void)wire_close(&control);
+        peer_expect_end(peer_fd);
+        (void)nb_fd_close(peer_fd);
+        clear_the_air(pair);
+        scene_end(&scene);
+}
+END_TEST
+
 /* What was unread can still be taken, and then the broker is done with it. */
 START_TEST(what_is_unread_of_a_dropped_session_can_be_taken) {
         char address[NB_ADDRESS_LENGTH_MAX + 1];
@@ -572,6 +666,12 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, connections_in_flight_of_one_tenant);
         tcase_add_loop_test(tcase, dropped_sessions_that_hoard, 0, N_WAYS);
         tcase_add_test(tcase, welcomes_that_are_never_read);
+        if (getuid() == 0) {
+                tcase_add_test(tcase, an_accepted_peer_waits_for_room_in_flight);
+                tcase_add_test(tcase, an_accepted_peer_that_waits_goes_with_its_listener);
+        } else {
+                fprintf(stderr, "not tested: too many descriptors in flight: that needs another user, and so root\n");
+        }
         tcase_add_test(tcase, what_is_unread_of_a_dropped_session_can_be_taken);
         tcase_add_test(tcase, a_lingering_object_is_no_obstacle);
         tcase_add_test(tcase, the_broker_has_no_descriptor_left);

@@ -41,7 +41,7 @@ static int check_begin(struct pattern_parser *p) {
         policy_complain(p->complaint, 0, "the path of a Unix socket begins with \"/\", an abstract name with \"@\"");
         if (strncasecmp(p->text, SCHEME, SCHEME_LENGTH) == 0)
                 return correct(p, 0, SCHEME_LENGTH, "");
-        if (isalnum((unsigned char)p->text[0])) /* not behind ~ or a quote */
+        if (isalnum((unsigned char)p->text[0]) && strchr(p->text, '/')) /* a path, but not behind ~ or a quote */
                 return correct(p, 0, 0, "/");
         return -EINVAL;
 }

@@ -297,6 +297,7 @@ static const struct {
         { "Listen=0.0.0.0:80", "Listen=[::]:80", NULL }, /* [::] serves IPv6 only */
         { "Listen=@a", "Listen=/a", NULL },
         { "Listen=/run/a", "Connect=/run/a", NULL },
+        { "Connect=/run/a", "Listen=/run/a", NULL },
         { "Connect=127.0.0.1:80", "Connect=127.0.0.1:80", NULL },
 };
 

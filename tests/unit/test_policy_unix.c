@@ -136,7 +136,8 @@ END_TEST
 /* For the one line "Connect=…"; the columns count from the rule. */
 static const struct bad_text bad_rules[] = {
         { "run/app.sock", 0, 1, "begins with \"/\", an abstract name with \"@\"", "/run/app.sock" },
-        { "app", 0, 1, "begins with \"/\"", "/app" },
+        { "app", 0, 1, "begins with \"/\"", NULL },
+        { "localhost:80", 0, 1, "begins with \"/\"", NULL },
         { "./app", 0, 1, "begins with \"/\"", NULL },
         { "../app", 0, 1, "begins with \"/\"", NULL },
         { "~/app", 0, 1, "begins with \"/\"", NULL },

@@ -168,9 +168,22 @@ static int disconnect(int fd, struct nb_posix_socket *socket) {
         return 0;
 }
 
+/* connect() while one is under way: it waits as the first did. */
+static int connect_on(int fd, struct nb_posix_socket *socket) {
+        struct nb_posix_description control;
+        int error;
+
+        error = nb_posix_describe(fd, &control);
+        if (error)
+                return error;
+        if (control.nonblock)
+                return nb_posix_connect_take(fd, socket);
+        return nb_posix_connect_wait(fd, socket, timeout_ns(socket->send_timeout_ms));
+}
+
 /* connect() on a socket whose last connect() is under way, or had its result meanwhile. */
 static int connect_again(int fd, struct nb_posix_socket *socket) {
-        int error = socket->state == NB_POSIX_CONNECTING ? nb_posix_connect_take(fd, socket) : socket->error;
+        int error = socket->state == NB_POSIX_CONNECTING ? connect_on(fd, socket) : socket->error;
 
         if (error == EINPROGRESS)
                 return EALREADY;

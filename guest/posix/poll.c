@@ -45,11 +45,11 @@ static void subscribe_as_asked(struct round *round, size_t index) {
 
 /* What a socket is ready for that has no connection. */
 static short unconnected(const struct nb_posix_socket *socket, short asked) {
+        short ready = asked & (POLLIN | POLLOUT);
+
         if (socket->error)
-                return (short)(POLLERR | POLLHUP | (asked & (POLLIN | POLLOUT)));
-        if (socket->type == SOCK_STREAM)
-                return (short)(POLLHUP | (asked & POLLOUT));
-        return (short)(asked & POLLOUT);
+                return (short)(POLLERR | POLLHUP | ready);
+        return (short)(socket->type == SOCK_STREAM ? POLLHUP | ready : asked & POLLOUT);
 }
 
 static void plan(struct round *round, size_t index) {

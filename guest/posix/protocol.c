@@ -63,7 +63,7 @@ static struct nb_posix_protocols *loaded(void) {
         struct nb_posix_protocols *protocols = &nb_posix_state.protocols;
 
         if (!protocols->loaded)
-                (void)load(protocols, getenv(NETBROKER_PROTOCOL_VARIABLE));
+                (void)load(protocols, getenv(NETWORKING_DEFAULT_VARIABLE));
         return protocols;
 }
 
@@ -92,6 +92,7 @@ static int open_on(const struct nb_posix_protocol *protocol, int type, bool nonb
 static int weight(int error) {
         switch (error) {
         case EAFNOSUPPORT:
+        case EINVAL: /* an address that a protocol cannot read is another family's */
                 return 0;
         case ENOTSUP:
                 return 1;

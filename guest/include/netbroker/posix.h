@@ -10,7 +10,7 @@ extern "C" {
 #endif
 
 /** The environment variable that names the protocol which sockets are opened on, where it has addresses of their family. */
-#define NETBROKER_PROTOCOL_VARIABLE "NETBROKER_PROTOCOL"
+#define NETWORKING_DEFAULT_VARIABLE "NETWORKING_DEFAULT"
 
 /**
  * Chooses the protocol that sockets are opened on from now on, where it has addresses of their family; the others of the host

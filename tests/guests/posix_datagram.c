@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * posix_datagram HOST PORT REFUSED: a UDP client. PORT echoes, at REFUSED is nobody.
+ */
+#include <sys/time.h>
+#include <sys/uio.h>
+
+#include "tests/guests/posix.h"
+
+static void borders(int fd) {
+        char text[8] = "";
+        struct iovec part = { .iov_base = text, .iov_len = 2 };
+        struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+
+        SHOW(send(fd, "one", 3, 0));
+        SHOW(write(fd, "three", 5));
+        SHOW(send(fd, "", 0, 0));
+        wait_readable(fd);
+        SHOW(recv(fd, text, sizeof(text), MSG_PEEK));
+        SHOW(recv(fd, text, sizeof(text), 0));
+        wait_readable(fd);
+        SHOW(recvmsg(fd, &message, 0));
+        printf("%.2s %s\n", text, message.msg_flags & MSG_TRUNC ? "truncated" : "whole");
+        wait_readable(fd);
+        SHOW(read(fd, text, sizeof(text)));
+        SHOW(recv(fd, text, sizeof(text), MSG_DONTWAIT));
+}
+
+static void unconnected(const struct sockaddr_storage *address) {
+        int fd = socket(address->ss_family, SOCK_DGRAM, 0);
+        struct sockaddr_storage name;
+        socklen_t length = sizeof(name);
+
+        CHECK(fd >= 0);
+        SHOW(send(fd, "x", 1, 0));
+        SHOW(getpeername(fd, (struct sockaddr *)&name, &length));
+        SHOW(listen(fd, 1));
+        SHOW_ERROR(accept(fd, NULL, NULL));
+        show_poll("unconnected", fd, POLLIN | POLLOUT, 0);
+        SHOW(close(fd));
+}
+
+/* A client that never calls connect(). */
+static void sendto_and_recvfrom(const struct sockaddr_storage *address, socklen_t length) {
+        int fd = socket(address->ss_family, SOCK_DGRAM, 0);
+        struct sockaddr_storage from;
+        socklen_t from_length = sizeof(from);
+        char text[8] = "";
+
+        CHECK(fd >= 0);
+        SHOW(sendto(fd, "hello", 5, 0, (const struct sockaddr *)address, length));
+        wait_readable(fd);
+        SHOW(recvfrom(fd, text, sizeof(text), 0, (struct sockaddr *)&from, &from_length));
+        CHECK(from.ss_family == address->ss_family);
+        CHECK(memcmp(&from, address, sizeof(struct sockaddr_in)) == 0);
+        SHOW(sendto(fd, "again", 5, 0, (const struct sockaddr *)address, length));
+        SHOW(close(fd));
+}
+
+/* A datagram socket may be connected again, to another or to nobody. */
+static void reconnect(const struct sockaddr_storage *address, const struct sockaddr_storage *refused,
+                      socklen_t length) {
+        struct sockaddr_storage none = { .ss_family = AF_UNSPEC };
+        int fd = socket(address->ss_family, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+        char text[8] = "";
+
+        CHECK(fd >= 0);
+        SHOW(connect(fd, (const struct sockaddr *)refused, length));
+        SHOW(send(fd, "x", 1, 0));
+        wait_readable(fd);
+        SHOW(recv(fd, text, sizeof(text), 0));
+        SHOW(connect(fd, (const struct sockaddr *)address, length));
+        SHOW(send(fd, "y", 1, 0));
+        wait_readable(fd);
+        SHOW(recv(fd, text, sizeof(text), 0));
+        SHOW(connect(fd, (const struct sockaddr *)&none, sizeof(none)));
+        SHOW(send(fd, "z", 1, 0));
+        SHOW(close(fd));
+}
+
+static void timeout(int fd) {
+        struct timeval time = { .tv_usec = 20000 };
+        char byte;
+
+        CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof(time)) == 0);
+        SHOW(recv(fd, &byte, 1, 0));
+}
+
+int main(int argc, char **argv) {
+        struct sockaddr_storage address, refused;
+        socklen_t length;
+        int fd;
+
+        CHECK(argc == 4);
+        length = numeric_address(argv[1], argv[2], SOCK_DGRAM, &address);
+        (void)numeric_address(argv[1], argv[3], SOCK_DGRAM, &refused);
+        fd = dial(argv[1], argv[2], SOCK_DGRAM);
+        borders(fd);
+        timeout(fd);
+        SHOW(close(fd));
+        unconnected(&address);
+        sendto_and_recvfrom(&address, length);
+        reconnect(&address, &refused, length);
+        return 0;
+}

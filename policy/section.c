@@ -13,6 +13,8 @@
 
 #define CONNECT_TIMEOUT_DEFAULT_MS 30000
 
+static const char *const section_words[] = { "Tenant", "Protocol", "Preopen" };
+
 /* ---- the end of a section ---- */
 
 /** What a mode needs to be of any use. */
@@ -272,14 +274,13 @@ static int enter_preopen(struct parser *p, const char *name, size_t from) {
 }
 
 static int fail_unknown_section(struct parser *p, const char *word) {
-        static const char *const words[] = { "Tenant", "Protocol", "Preopen" };
         struct policy_complaint complaint;
         const char *best = NULL;
         char quote[PARSER_QUOTE_MAX];
         size_t distance = 0;
 
-        for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); ++i)
-                best = policy_suggest(word, strlen(word), words[i], best, &distance);
+        for (size_t i = 0; i < sizeof(section_words) / sizeof(section_words[0]); ++i)
+                best = policy_suggest(word, strlen(word), section_words[i], best, &distance);
         policy_printable(word, strlen(word), quote, sizeof(quote));
         policy_complain(&complaint, 1,
                         "there is no section \"%s\"; there are [Tenant], [Protocol NAME] and [Preopen NAME]", quote);

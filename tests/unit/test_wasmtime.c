@@ -536,6 +536,26 @@ START_TEST(a_guest_needs_a_memory) {
 }
 END_TEST
 
+/* (import "networking_ext" "last_denial" (func (param i32 i32 i32) (result i32))), and nothing else */
+static const uint8_t extension_without_memory[] = {
+        0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x08, 0x01, 0x60, 0x03, 0x7f, 0x7f, 0x7f, 0x01,
+        0x7f, 0x02, 0x1e, 0x01, 0x0e, 'n',  'e',  't',  'w',  'o',  'r',  'k',  'i',  'n',  'g',  '_',  'e',
+        'x',  't',  0x0b, 'l',  'a',  's',  't',  '_',  'd',  'e',  'n',  'i',  'a',  'l',  0x00, 0x00,
+};
+
+START_TEST(every_module_of_ours_needs_a_memory) {
+        wasmtime_module_t *module = NULL;
+        struct host host;
+
+        host_init(&host);
+        expect_no_error(
+                wasmtime_module_new(host.engine, extension_without_memory, sizeof(extension_without_memory), &module));
+        expect_error(nb_wasmtime_check_module(module), "imports last_denial from networking_ext");
+        wasmtime_module_delete(module);
+        host_deinit(&host);
+}
+END_TEST
+
 START_TEST(an_older_wasi_is_refused) {
         wasmtime_module_t *module;
         struct instance guest;
@@ -611,6 +631,7 @@ int main(void) {
         tcase_add_loop_test(tests, the_guest_ends_with_linker_and_store, 0, 2);
         tcase_add_test(tests, a_start_function_may_use_files);
         tcase_add_test(tests, a_guest_needs_a_memory);
+        tcase_add_test(tests, every_module_of_ours_needs_a_memory);
         tcase_add_test(tests, an_older_wasi_is_refused);
         tcase_add_test(tests, an_engine_without_threads_will_do);
         tcase_add_test(tests, an_engine_that_counts_will_do);

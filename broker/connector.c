@@ -12,8 +12,12 @@
 #include "broker/session.h"
 #include "broker/socket.h"
 
-/* How long until a full backlog is asked again. */
-#define RETRY_MS 20
+/*
+ * How long until a full backlog is asked again: twice as long each time, so that a tenant with as many such connects as it may have
+ * costs a few hundredths of a processor.
+ */
+#define RETRY_FIRST_MS 10
+#define RETRY_LAST_MS 640
 
 struct connector {
         struct control *control;
@@ -22,6 +26,7 @@ struct connector {
         struct nb_socket_address address;
         struct deadline *deadline;
         struct deadline *retry; /* of a Unix socket */
+        uint64_t retry_ms;      /* until the next one */
 };
 
 static void cleanup_connector(struct connector **connector) {
@@ -74,14 +79,24 @@ static bool is_full(const struct nb_socket_address *address, int r) {
         return address->family == AF_UNIX && r == -EAGAIN;
 }
 
+static void retry(void *data);
+
+static int retry_later(struct connector *connector) {
+        connector->retry = start_timer(connector, connector->retry_ms, retry);
+        if (!connector->retry)
+                return -ENOMEM;
+        if (connector->retry_ms < RETRY_LAST_MS)
+                connector->retry_ms *= 2;
+        return 0;
+}
+
 static void retry(void *data) {
         struct connector *connector = data;
         int r = socket_connect(connector->fd, &connector->address);
 
         connector->retry = deadline_free(connector->retry);
         if (is_full(&connector->address, r)) {
-                connector->retry = start_timer(connector, RETRY_MS, retry);
-                r = connector->retry ? 0 : -ENOMEM;
+                r = retry_later(connector);
                 if (r == 0)
                         return;
         }
@@ -92,10 +107,9 @@ static void retry(void *data) {
 static int wait_for_answer(struct connector *connector) {
         struct broker *broker = connector->control->endpoint.session->broker;
 
-        if (connector->address.family != AF_UNIX)
-                return watch_start(&connector->watch, &broker->watches, connector->fd, EPOLLOUT, ready);
-        connector->retry = start_timer(connector, RETRY_MS, retry);
-        return connector->retry ? 0 : -ENOMEM;
+        if (connector->address.family == AF_UNIX)
+                return retry_later(connector);
+        return watch_start(&connector->watch, &broker->watches, connector->fd, EPOLLOUT, ready);
 }
 
 static int dial(int fd, const struct nb_socket_address *address) {
@@ -127,6 +141,7 @@ int connector_start(struct control *control, int fd_consumed, const struct nb_so
         connector->control = control;
         connector->address = *address;
         connector->fd = nb_steal_fd(&fd);
+        connector->retry_ms = RETRY_FIRST_MS;
         connector->deadline = start_timer(connector, timeout_ms, timed_out);
         if (!connector->deadline)
                 return -ENOMEM;

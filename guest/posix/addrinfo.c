@@ -162,7 +162,7 @@ static int add_own(struct query *query) {
         };
         struct candidate in6 = { .family = AF_INET6, .in6 = passive ? in6addr_any : in6addr_loopback };
 
-        /* A server that takes the first gets the family that needs no second socket to be found; a client, Linux's order. */
+        /* In both cases as Linux lists them. */
         return passive ? add_both(query, &in, &in6) : add_both(query, &in6, &in);
 }
 

@@ -119,7 +119,7 @@ static void add_clock(struct poll_set *set, struct watch *watch, const uint8_t *
         int64_t timeout = clamp(nb_le_u64(subscription + 24));
         uint16_t flags = nb_le_u16(subscription + 40);
 
-        if (flags & ~SUBCLOCKFLAGS_ABSTIME || clock > CLOCK_ID_MAX) {
+        if ((flags & ~SUBCLOCKFLAGS_ABSTIME) || clock > CLOCK_ID_MAX) {
                 fail_watch(watch, NB_WASI_EINVAL);
         } else if (clock > CLOCK_ID_MONOTONIC) {
                 fail_watch(watch, NB_WASI_ENOTSUP);

@@ -8,6 +8,7 @@
 
 #include <check.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -60,6 +61,22 @@ static inline void udp_pair(int ret[static 2]) {
 
 static inline void udp6_pair(int ret[static 2]) {
         udp_pair_of(AF_INET6, ret);
+}
+
+/*
+ * Returns when what was sent on the loopback interface before has arrived. Mostly it has at once, but on a busy machine the kernel
+ * delivers later, in order; so this sends something of its own and waits for it.
+ */
+static inline void loopback_settle(void) {
+        struct pollfd arrived = { .events = POLLIN };
+        int pair[2];
+
+        udp_pair(pair);
+        ck_assert_int_eq(send(pair[0], "", 1, 0), 1);
+        arrived.fd = pair[1];
+        ck_assert_int_eq(poll(&arrived, 1, 10000), 1);
+        ck_assert_int_eq(close(pair[0]), 0);
+        ck_assert_int_eq(close(pair[1]), 0);
 }
 
 #endif

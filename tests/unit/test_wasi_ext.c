@@ -354,6 +354,7 @@ static void peer_resets(void *data) {
 
         ck_assert_int_eq(setsockopt(world->broker.peer, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
         world->broker.peer = nb_fd_close(world->broker.peer);
+        loopback_settle();
 }
 
 /* The kernel's, and the one that a call which had moved bytes has left. Asking clears it; asking for nowhere does not. */
@@ -366,6 +367,7 @@ START_TEST(the_error_is_told_once) {
         stream = world_stream(&world, 0);
         if (_i) {
                 world_peer_writes(&world, "abc");
+                loopback_settle();
                 world_on_wait(&world, peer_resets);
                 ck_assert_int_eq(world_receive(&world, stream, 10, 2 /* waitall */), OK);
         } else {

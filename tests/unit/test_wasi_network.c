@@ -349,6 +349,7 @@ static void peer_resets(struct world *world) {
 
         ck_assert_int_eq(setsockopt(world->broker.peer, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
         world->broker.peer = nb_fd_close(world->broker.peer);
+        loopback_settle();
 }
 
 static void peer_resets_and_is_noticed(struct world *world, uint32_t stream) {
@@ -380,12 +381,14 @@ static void shuts_both(struct world *world, uint32_t stream) {
 static void peer_shuts_writing(struct world *world, uint32_t stream) {
         (void)stream;
         ck_assert_int_eq(shutdown(world->broker.peer, SHUT_WR), 0);
+        loopback_settle();
 }
 
 /* What is written to it comes back as a reset. */
 static void peer_closes_and_is_written_to(struct world *world, uint32_t stream) {
         world->broker.peer = nb_fd_close(world->broker.peer);
         ck_assert_int_eq(world_write(world, stream, 1), OK);
+        loopback_settle();
 }
 
 static void nothing(struct world *world, uint32_t stream) {
@@ -451,6 +454,7 @@ START_TEST(an_error_behind_bytes_is_told_by_the_next_call) {
         world_init_with(&world, &options);
         stream = world_stream(&world, 0);
         world_peer_writes(&world, "abc");
+        loopback_settle();
         world_on_wait(&world, peer_resets_late);
         ck_assert_int_eq(world_receive(&world, stream, 10, RIFLAGS_WAITALL), OK);
         world_expect_bytes(&world, "abc");

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/address.h"
+#include "tests/support/runner.h"
 
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -396,11 +397,5 @@ static Suite *address_suite(void) {
 }
 
 int main(void) {
-        SRunner *runner = srunner_create(address_suite());
-        int failed;
-
-        srunner_run_all(runner, CK_NORMAL);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(address_suite());
 }

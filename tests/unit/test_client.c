@@ -26,6 +26,7 @@
 #include "proto/frame.h"
 #include "proto/wasi.h"
 #include "shim/client/call.h"
+#include "tests/support/runner.h"
 #include "tests/unit/fds.h"
 
 #define STEPS_MAX 16
@@ -1840,8 +1841,6 @@ int main(void) {
                 { "connect", add_connect_tests }, { "spare", add_spare_tests },
         };
         Suite *suite = suite_create("client");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         for (int i = 0; i < COUNT(groups); ++i) {
                 TCase *tcase = tcase_create(groups[i].name);
@@ -1851,8 +1850,5 @@ int main(void) {
                 groups[i].add(tcase);
                 suite_add_tcase(suite, tcase);
         }
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "netbroker/client.h"
 #include "proto/wasi.h"
+#include "tests/support/runner.h"
 #include "tests/unit/fds.h"
 #include "tests/unit/scripted_broker.h"
 
@@ -416,15 +417,9 @@ static void add_tests(TCase *tcase) {
 int main(void) {
         Suite *suite = suite_create("client_preopen");
         TCase *tcase = tcase_create("preopen");
-        SRunner *runner;
-        int failed;
 
         tcase_add_checked_fixture(tcase, setup, teardown);
         add_tests(tcase);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

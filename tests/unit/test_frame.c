@@ -13,6 +13,7 @@
 #include "proto/frame.h"
 #include "proto/scan.h"
 #include "proto/wasi.h"
+#include "tests/support/runner.h"
 
 static struct nb_frame_arena arena;
 
@@ -377,8 +378,6 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("frame");
         TCase *tcase = tcase_create("frame");
-        SRunner *runner;
-        int failed;
 
         tcase_set_timeout(tcase, 60);
         tcase_add_loop_test(tcase, ambiguous_requests_are_refused, 0,
@@ -395,9 +394,5 @@ int main(void) {
         tcase_add_test(tcase, frames_travel_with_descriptors);
         tcase_add_test(tcase, errnos_are_mapped_both_ways);
         suite_add_tcase(suite, tcase);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "policy/guard.h"
+#include "tests/support/runner.h"
 #include "tests/unit/policy_text.h"
 
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
@@ -264,11 +265,5 @@ static Suite *guard_suite(void) {
 }
 
 int main(void) {
-        SRunner *runner = srunner_create(guard_suite());
-        int failed;
-
-        srunner_run_all(runner, CK_NORMAL);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(guard_suite());
 }

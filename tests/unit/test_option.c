@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/option.h"
+#include "tests/support/runner.h"
 
 struct config {
         const char *policy;
@@ -304,8 +305,6 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("option");
         TCase *tcase = tcase_create("option");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         suite_add_tcase(suite, tcase);
         tcase_add_test(tcase, both_forms_of_a_value);
@@ -321,8 +320,5 @@ int main(void) {
         tcase_add_test(tcase, help_lists_every_option);
         tcase_add_test(tcase, an_answer_that_cannot_be_written);
 
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -6,7 +6,8 @@
  * writable for poll, and then yields the result. Meanwhile a connect to another address says `already` too. After a result, good or bad, the
  * control can connect again. Closing it gives up what is under way.
  *
- * A control that is switched to blocking meanwhile waits for the result at the next call.
+ * A control that is switched to blocking meanwhile waits for the result at the next call. A connect without an answer ends after the
+ * policy's ConnectTimeout, 30 seconds if it says nothing, with `timedout`.
  *
  * A control that is bound to a port connects from that port. So it can connect to different peers, but to the same one again only when the
  * connection before is over; until then that is `addrnotavail`, as in POSIX.
@@ -67,6 +68,17 @@ static void becomes_blocking(void) {
         close_fd(control);
 }
 
+static void times_out(__wasi_fdflags_t flags) {
+        __wasi_fd_t control, connection;
+
+        CHECK_OK(open_control(protocol(PROTOCOL_HASTY), "0.0.0.0:0", __WASI_FILETYPE_SOCKET_STREAM, flags, &control));
+        if (flags)
+                CHECK_ERRNO(connect_and_poll(control, setting(PEER_BLACK_HOLE), &connection), __WASI_ERRNO_TIMEDOUT);
+        else
+                CHECK_ERRNO(guest_connect(control, setting(PEER_BLACK_HOLE), &connection), __WASI_ERRNO_TIMEDOUT);
+        close_fd(control);
+}
+
 static void from_a_port(void) {
         char address[ADDRESS_MAX + 1], other[ADDRESS_MAX + 1];
         __wasi_fd_t control, first, second;
@@ -83,6 +95,8 @@ static void from_a_port(void) {
 
 int main(void) {
         from_a_port();
+        times_out(0);
+        times_out(__WASI_FDFLAGS_NONBLOCK);
         results();
         no_result();
         becomes_blocking();

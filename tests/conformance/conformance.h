@@ -31,6 +31,7 @@
 
 /* Names in the policy. */
 #define PROTOCOL_IP "web"
+#define PROTOCOL_HASTY "hasty" /* as PROTOCOL_IP; a connect ends after a moment */
 #define PROTOCOL_UNIX "local"
 #define PROTOCOL_GIVEN "given"      /* as PROTOCOL_IP; to be used up */
 #define PREOPENED_LISTENER "door"   /* on FOLDER/door.sock */

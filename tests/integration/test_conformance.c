@@ -86,7 +86,8 @@ static void write_policy(const struct suite *suite) {
 
         daemon_write_policy(&suite->daemon,
                             "[Tenant]\nName=conformance\nUser=%u\nExplainDenials=yes\n"
-                            "[Protocol web]\n" LOOPBACK "[Protocol given]\n" LOOPBACK
+                            "[Protocol web]\n" LOOPBACK "[Protocol given]\n" LOOPBACK "[Protocol hasty]\n" LOOPBACK
+                            "ConnectTimeout=100ms\n"
                             "[Protocol local]\nFamily=unix\nDataPath=direct\n"
                             "Connect=%s/*.sock\nListen=%s/*.sock\n"
                             "Connect=@conformance-%u-*\nListen=@conformance-%u-*\n"

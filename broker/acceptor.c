@@ -14,6 +14,7 @@
 #include "broker/decision.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
+#include "broker/unix_path.h"
 
 /* How many are accepted before other descriptors have their turn. */
 #define BATCH 16
@@ -152,6 +153,8 @@ static enum outcome next_peer(struct acceptor *acceptor, int *ret_fd, struct nb_
         if (nb_socket_address_from_sockaddr((struct sockaddr *)&sa, length, ret_peer) < 0)
                 return OUTCOME_SKIPPED;
         nb_socket_address_unmap(ret_peer);
+        if (ret_peer->family == AF_UNIX && unix_path_is_by_proc(&ret_peer->un))
+                ret_peer->un = (struct nb_unix_name){ .length = 0 };
         if (!peer_is_allowed(acceptor, ret_peer))
                 return OUTCOME_SKIPPED;
         *ret_fd = nb_steal_fd(&fd);

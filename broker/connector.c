@@ -56,7 +56,7 @@ static void finish(struct connector *connector, int error) {
         if (error == 0)
                 control_connected(control, nb_steal_fd(&fd), &address);
         else
-                control_connect_failed(control, error);
+                control_connect_failed(control, error, &address);
 }
 
 static void ready(struct watch *watch, uint32_t events) {

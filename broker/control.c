@@ -56,17 +56,17 @@ static int refuse_recorded(struct control *control, const char *verb, const char
         return refuse(&control->endpoint, control->grant, verb, asked, error, reason);
 }
 
-static int refuse_errno_of(struct control *control, const char *verb, int r) {
-        return refuse_errno(&control->endpoint, control->grant, verb, NULL, r);
+static int refuse_errno_of(struct control *control, const char *verb, const struct nb_socket_address *address, int r) {
+        return refuse_errno(&control->endpoint, control->grant, verb, address, r);
 }
 
 /* Ends what the control does; what it has pushed stays charged. */
 static void control_endpoint_stop(struct endpoint *endpoint) {
         struct control *control = nb_container_of(endpoint, struct control, endpoint);
 
-        control->connector = connector_free(control->connector);
         /* First, while nobody can take the socket for a stale one and put another in its place. */
         control->file = unix_file_free(control->file);
+        control->connector = connector_free(control->connector);
         control->socket_fd = nb_fd_close(control->socket_fd);
         if (control->acceptor)
                 acceptor_stop(control->acceptor);
@@ -169,9 +169,9 @@ void control_connected(struct control *control, int fd_consumed, const struct nb
         end_if_failed(control, answer_connected(control, fd, peer));
 }
 
-void control_connect_failed(struct control *control, int error) {
+void control_connect_failed(struct control *control, int error, const struct nb_socket_address *peer) {
         set_state(control, CONTROL_IDLE);
-        end_if_failed(control, refuse_errno_of(control, "connect", -error));
+        end_if_failed(control, refuse_errno_of(control, "connect", peer, -error));
 }
 
 /* The bound socket if it has not been used yet, or another one that is bound to the same address. */
@@ -225,7 +225,8 @@ static int start_connecting(struct control *control, const struct nb_socket_addr
         if (r == 0 && connected_fd < 0)
                 return 0;
         set_state(control, CONTROL_IDLE);
-        return r < 0 ? refuse_errno_of(control, "connect", r) : answer_connected(control, connected_fd, address);
+        return r < 0 ? refuse_errno_of(control, "connect", address, r)
+                     : answer_connected(control, connected_fd, address);
 }
 
 /* Reads an address to connect to: one spelling for IPv4, and no unnamed socket, which nobody can connect to. */
@@ -329,7 +330,8 @@ static int answer_and_accept(struct control *control, const Nb__Listen *listen_r
 static int listen_again(struct control *control, const Nb__Listen *listen_request) {
         int r = acceptor_set_backlog(control->acceptor, backlog_of(listen_request));
 
-        return r < 0 ? refuse_errno_of(control, "listen", r) : answer_and_accept(control, listen_request);
+        return r < 0 ? refuse_errno_of(control, "listen", &control->bind, r)
+                     : answer_and_accept(control, listen_request);
 }
 
 static int request_listen(struct control *control, const Nb__Listen *listen_request) {
@@ -351,7 +353,8 @@ static int request_listen(struct control *control, const Nb__Listen *listen_requ
         if (!verdict.allowed)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EACCES, verdict.reason);
         r = start_listening(control, listen_request);
-        return r < 0 ? refuse_errno_of(control, "listen", r) : answer_and_accept(control, listen_request);
+        return r < 0 ? refuse_errno_of(control, "listen", &control->bind, r)
+                     : answer_and_accept(control, listen_request);
 }
 
 static int request_credit(struct control *control, const Nb__Credit *credit) {

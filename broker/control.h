@@ -82,6 +82,6 @@ const char *control_local_text(const struct control *control, char buffer[static
 void control_connected(struct control *control, int fd, const struct nb_socket_address *peer);
 
 /** For the connector: it has failed. @param error a positive errno */
-void control_connect_failed(struct control *control, int error);
+void control_connect_failed(struct control *control, int error, const struct nb_socket_address *peer);
 
 #endif

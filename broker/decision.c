@@ -72,3 +72,19 @@ void decision_record_refusal(const struct session *session, const struct grant *
 
         audit_write(&broker->audit, uv_now(&broker->loop), &record);
 }
+
+void decision_record_failure(const struct session *session, const struct grant *grant, const char *verb,
+                             const struct nb_socket_address *address, const char *reason) {
+        struct broker *broker = session->broker;
+        char text[NB_SOCKET_ADDRESS_TEXT_MAX];
+        struct audit_record record = {
+                .session = session,
+                .verb = verb,
+                .verdict = "denied",
+                .protocol = grant->name,
+                .address = nb_socket_address_format(address, text),
+                .reason = reason,
+        };
+
+        audit_write(&broker->audit, uv_now(&broker->loop), &record);
+}

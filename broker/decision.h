@@ -28,4 +28,8 @@ bool family_fits(const struct grant *grant, sa_family_t family);
 void decision_record_refusal(const struct session *session, const struct grant *grant, const char *verb,
                              const char *asked, const char *reason);
 
+/** Records that what was granted cannot be done. */
+void decision_record_failure(const struct session *session, const struct grant *grant, const char *verb,
+                             const struct nb_socket_address *address, const char *reason);
+
 #endif

@@ -92,14 +92,13 @@ static int answer_opened(struct endpoint *protocol, const struct control *contro
 }
 
 /* All is judged. */
-static int open_granted(struct endpoint *protocol, const struct control_options *options, uint64_t rights_inheriting,
-                        const char *asked) {
+static int open_granted(struct endpoint *protocol, const struct control_options *options, uint64_t rights_inheriting) {
         NB_CLEANUP_FD int their_fd = -1;
         struct control *control = NULL;
         int r = control_new(protocol->session, options, &control, &their_fd);
 
         if (r < 0)
-                return refuse_errno(protocol, options->grant, "open", asked, r);
+                return refuse_errno(protocol, options->grant, "open", &options->bind, r);
         r = answer_opened(protocol, control, rights_inheriting, their_fd);
         if (r == 0)
                 return 0;
@@ -125,7 +124,7 @@ int open_control(struct endpoint *protocol, struct grant *grant, uint64_t rights
                 return refuse_open(protocol, grant, open, NB_WASI_ENOTCAPABLE, REFUSAL_NO_RIGHT);
         if (!bind_is_granted(protocol, grant, &options.bind, open->address, &verdict))
                 return endpoint_refuse(protocol, NB_WASI_EACCES, verdict.reason);
-        return open_granted(protocol, &options, rights_inheriting, open->address);
+        return open_granted(protocol, &options, rights_inheriting);
 }
 
 /* ---- preopened sockets ---- */

@@ -39,12 +39,11 @@ static bool is_operators_matter(int error) {
         }
 }
 
-int refuse_errno(struct endpoint *endpoint, const struct grant *grant, const char *verb, const char *asked, int r) {
-        enum nb_wasi_errno error = nb_wasi_errno_from_host(-r);
+int refuse_errno(struct endpoint *endpoint, const struct grant *grant, const char *verb,
+                 const struct nb_socket_address *address, int r) {
+        const char *rule = path_rule(-r);
 
-        if (path_rule(-r))
-                return refuse(endpoint, grant, verb, asked, error, path_rule(-r));
-        if (is_operators_matter(-r))
-                decision_record_refusal(endpoint->session, grant, verb, asked, strerror(-r));
-        return endpoint_refuse(endpoint, error, NULL);
+        if (rule || is_operators_matter(-r))
+                decision_record_failure(endpoint->session, grant, verb, address, rule ? rule : strerror(-r));
+        return endpoint_refuse(endpoint, nb_wasi_errno_from_host(-r), rule);
 }

@@ -5,6 +5,7 @@
 #ifndef NB_BROKER_REFUSAL_H
 #define NB_BROKER_REFUSAL_H
 
+#include "base/socket_address.h"
 #include "broker/endpoint.h"
 
 struct grant;
@@ -23,9 +24,11 @@ int refuse(struct endpoint *endpoint, const struct grant *grant, const char *ver
 /**
  * Refuses with an errno of this host. Limits, what this process may not do, and our own rules about paths are the operator's matter and
  * leave a record; what the peer or the network says does not.
- * @param r  -errno
+ * @param address  what was to be bound or connected to, borrowed
+ * @param r        -errno
  * @return as endpoint_refuse()
  */
-int refuse_errno(struct endpoint *endpoint, const struct grant *grant, const char *verb, const char *asked, int r);
+int refuse_errno(struct endpoint *endpoint, const struct grant *grant, const char *verb,
+                 const struct nb_socket_address *address, int r);
 
 #endif

@@ -18,6 +18,9 @@
 /* openat2(2) gives up with EAGAIN when something was renamed or mounted meanwhile; who does that all the time gets the error. */
 #define TRIES 16
 
+/* Where an O_PATH descriptor has a path. */
+#define PROC_FDS "/proc/self/fd/"
+
 struct unix_file {
         struct nb_unix_name name;
         dev_t device;
@@ -72,7 +75,7 @@ int unix_path_connect(int fd, const struct nb_unix_name *name) {
                 return -errno;
         if (!S_ISSOCK(st.st_mode))
                 return -ECONNREFUSED;
-        (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d", target);
+        (void)snprintf(sa.sun_path, sizeof(sa.sun_path), PROC_FDS "%d", target);
         return connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
 }
 
@@ -87,11 +90,15 @@ static int bind_with_mode(int fd, const struct sockaddr_un *sa, mode_t mode) {
 
 static int bind_in(int fd, int folder, const char *last, mode_t mode) {
         struct sockaddr_un sa = { .sun_family = AF_UNIX };
-        int n = snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/%s", folder, last);
+        int n = snprintf(sa.sun_path, sizeof(sa.sun_path), PROC_FDS "%d/%s", folder, last);
 
         if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
                 return -ENAMETOOLONG;
         return bind_with_mode(fd, &sa, mode);
+}
+
+bool unix_path_is_by_proc(const struct nb_unix_name *name) {
+        return !name->abstract && strncmp(name->text, PROC_FDS, strlen(PROC_FDS)) == 0;
 }
 
 /* What stands at the name now, if it is a socket. */

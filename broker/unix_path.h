@@ -17,6 +17,7 @@
 #ifndef NB_BROKER_UNIX_PATH_H
 #define NB_BROKER_UNIX_PATH_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/socket_address.h"
@@ -41,6 +42,9 @@ int unix_path_connect(int fd, const struct nb_unix_name *name);
  * @return 0, or -errno of bind(2) or the path, as above; -ENAMETOOLONG also where /proc's form of a short path is too long
  */
 int unix_path_bind(int fd, const struct nb_unix_name *name, mode_t mode, struct unix_file **ret);
+
+/** Whether a socket's name is by way of /proc, as the names of those are that unix_path_bind() has bound: it says nothing to others. */
+bool unix_path_is_by_proc(const struct nb_unix_name *name);
 
 /** Removes the name if it is still what was made. Takes NULL. @return NULL */
 struct unix_file *unix_file_free(struct unix_file *file);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +46,10 @@ static void write_rules(const struct place *place, char rules[static RULES_MAX],
         ck_assert_int_lt(n, RULES_MAX);
 }
 
-static void place_start(struct place *place, const char *more) {
+/* @param user  that the daemon is to run as, and that owns the folder; NULL for who runs the test */
+static void place_start_as(struct place *place, const char *user, const char *more) {
+        const struct daemon_options options = { .user = user };
+        const struct passwd *passwd = user ? getpwnam(user) : NULL;
         char rules[RULES_MAX];
 
         *place = (struct place){ .folder = "/tmp/nb-unix-XXXXXX" };
@@ -53,8 +57,14 @@ static void place_start(struct place *place, const char *more) {
         (void)snprintf(place->secret, sizeof(place->secret), "%s-out", place->folder);
         ck_assert_int_eq(mkdir(place->secret, 0755), 0);
         write_rules(place, rules, more);
-        scene_start(&place->scene, NULL, rules);
+        if (passwd)
+                ck_assert_int_eq(chown(place->folder, passwd->pw_uid, passwd->pw_gid), 0);
+        scene_start(&place->scene, &options, rules);
         place->local = &place->scene.session.protocols[1];
+}
+
+static void place_start(struct place *place, const char *more) {
+        place_start_as(place, NULL, more);
 }
 
 /* Removes a folder that holds files, links and empty folders. */
@@ -262,6 +272,8 @@ START_TEST(what_leads_to_no_server) {
                 ck_assert_str_ne(reason, "");
                 daemon_expect_audit(&place.scene.daemon, "\"verb\":\"connect\"", "\"verdict\":\"denied\"",
                                     "\"protocol\":\"local\"", refusals[_i].audit);
+                if (refusals[_i].error == NB_WASI_ELOOP)
+                        daemon_expect_audit(&place.scene.daemon, LINK_REASON, name);
         }
         daemon_wait_fds(&place.scene.daemon, place.scene.baseline + 1);
         (void)wire_close(&control);
@@ -669,6 +681,42 @@ START_TEST(what_cannot_be_bound) {
 }
 END_TEST
 
+/* The user that the broker has become can do what file systems let it do, and /proc/self/fd is still its own. */
+START_TEST(as_the_user_of_the_service) {
+        char name[PATH_MAX_HERE], folder[PATH_MAX_HERE];
+        const struct passwd *nobody = getpwnam("nobody");
+        struct wire control, client, none;
+        struct place place;
+        struct stat st;
+        int fd, peer_fd;
+
+        ck_assert_ptr_nonnull(nobody);
+        place_start_as(&place, "nobody", "SocketMode=0600\n");
+        control = wire_open_control(place.local, in(&place, "app.sock", name));
+        ck_assert_int_eq(lstat(name, &st), 0);
+        ck_assert_uint_eq(st.st_uid, nobody->pw_uid);
+        ck_assert_uint_eq(wire_listen(&control, 4, NULL), 0);
+        client = wire_open_control(place.local, "");
+        ck_assert_uint_eq(wire_connect_to(&client, name, &fd), 0);
+        peer_fd = wire_receive_accepted(&control, 1);
+        peer_exchange(fd, peer_fd);
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(peer_fd);
+        (void)wire_close(&control);
+        wait_removed(name);
+
+        ck_assert_int_eq(mkdir(in(&place, "root", folder), 0755), 0);
+        ck_assert_uint_eq(wire_open(place.local, in(&place, "root/app.sock", name), &none, NULL), NB_WASI_EACCES);
+        daemon_expect_audit(&place.scene.daemon, "\"verb\":\"open\"", "\"verdict\":\"denied\"", "Permission denied",
+                            name);
+        ck_assert_int_eq(chmod(folder, 0700), 0);
+        ck_assert_uint_eq(wire_connect_to(&client, name, &fd), NB_WASI_EACCES);
+        daemon_expect_audit(&place.scene.daemon, "\"verb\":\"connect\"", "\"verdict\":\"denied\"", "Permission denied");
+        (void)wire_close(&client);
+        place_end(&place);
+}
+END_TEST
+
 START_TEST(without_a_name_there_is_no_listener) {
         struct place place;
         struct wire control, none;
@@ -721,6 +769,32 @@ START_TEST(a_bound_client) {
         (void)nb_fd_close(other_fd);
         (void)nb_fd_close(fd);
         (void)nb_fd_close(listener);
+        (void)wire_close(&control);
+        place_end(&place);
+}
+END_TEST
+
+/* A client that the broker has bound to a path is known to the kernel by a name in /proc, which is not shown. */
+START_TEST(two_of_one_broker) {
+        char name[PATH_MAX_HERE], client_name[PATH_MAX_HERE];
+        char peer[NB_ADDRESS_LENGTH_MAX + 1], local[NB_ADDRESS_LENGTH_MAX + 1];
+        struct place place;
+        struct wire control, client;
+        int fd, accepted;
+
+        place_start(&place, "");
+        control = wire_open_control(place.local, in(&place, "app.sock", name));
+        ck_assert_uint_eq(wire_listen(&control, 1, NULL), 0);
+        client = wire_open_control(place.local, in(&place, "client", client_name));
+        ck_assert_uint_eq(wire_connect_named(&client, name, &fd, peer, local), 0);
+        ck_assert_str_eq(local, client_name);
+        accepted = wire_receive_accepted_named(&control, 1, peer, local);
+        ck_assert_str_eq(peer, "");
+        ck_assert_str_eq(local, name);
+        peer_exchange(fd, accepted);
+        (void)nb_fd_close(accepted);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&client);
         (void)wire_close(&control);
         place_end(&place);
 }
@@ -925,6 +999,7 @@ static void add_connect_tests(TCase *tcase) {
 static void add_listen_tests(TCase *tcase) {
         tcase_add_loop_test(tcase, a_pushed_stream_works, 0, 2);
         tcase_add_test(tcase, a_denied_peer_is_never_seen);
+        tcase_add_test(tcase, two_of_one_broker);
         tcase_add_loop_test(tcase, the_mode_of_a_path, 0, 4);
         tcase_add_loop_test(tcase, a_path_is_removed, 0, sizeof(ends) / sizeof(ends[0]));
         tcase_add_test(tcase, a_name_that_is_taken);
@@ -933,6 +1008,10 @@ static void add_listen_tests(TCase *tcase) {
         tcase_add_test(tcase, a_folder_that_was_replaced);
         tcase_add_loop_test(tcase, what_cannot_be_bound, 0, sizeof(bind_refusals) / sizeof(bind_refusals[0]));
         tcase_add_test(tcase, without_a_name_there_is_no_listener);
+        if (getuid() == 0)
+                tcase_add_test(tcase, as_the_user_of_the_service);
+        else
+                fprintf(stderr, "not tested: Unix sockets with --user: that needs root\n");
 }
 
 static Suite *new_suite(void) {

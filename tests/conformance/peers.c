@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -92,10 +93,22 @@ static void serve(int epoll_fd, const struct epoll_event *event) {
         }
 }
 
+/* A crowd comes, whatever the soft limit is. */
+static void raise_limit(void) {
+        struct rlimit limit;
+
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+                _exit(1);
+        limit.rlim_cur = limit.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+                _exit(1);
+}
+
 static _Noreturn void run(const struct peers *peers) {
         int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         struct epoll_event events[EVENTS_MAX];
 
+        raise_limit();
         watch(epoll_fd, peers->echo.fd, ROLE_LISTENER);
         watch(epoll_fd, peers->echo6.fd, ROLE_LISTENER);
         watch(epoll_fd, peers->unix_fd, ROLE_LISTENER);
@@ -160,7 +173,17 @@ static void listen_unix(struct peers *peers, const char *folder) {
         ck_assert_int_eq(listen(peers->unix_fd, BACKLOG), 0);
 }
 
+static void require_descriptors(void) {
+        struct rlimit limit;
+
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        ck_assert_msg(limit.rlim_max >= PEERS_DESCRIPTORS,
+                      "the hard limit of open files is %llu: ten thousand streams take %d",
+                      (unsigned long long)limit.rlim_max, PEERS_DESCRIPTORS);
+}
+
 void peers_start(struct peers *peers, const char *folder) {
+        require_descriptors();
         *peers = (struct peers){
                 .echo = peer_listen("127.0.0.1", BACKLOG),
                 .echo6 = peer_listen("::1", BACKLOG),

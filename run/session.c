@@ -87,19 +87,23 @@ static const char *advise_listener(int error, const char *address) {
                 return "; this machine has no such address: change the policy's Listen=";
         case -ENOENT:
                 return "; make the directory first, or change the policy's Listen=";
+        case -EACCES:
+                return address[0] == '/' ? "; the broker's user must be allowed to write to the directory"
+                                         : "; below port 1024 the broker needs CAP_NET_BIND_SERVICE";
         default:
                 return "";
         }
 }
 
-static const char *advise(int error, const struct nb_preopen *preopen) {
-        if (error == -EACCES)
-                return "; the broker's log and audit records say who refused: its policy, or the system";
+/* @param denial  what the broker gave as its reason; the empty text where it said none */
+static const char *advise(int error, const struct nb_preopen *preopen, const char *denial) {
+        if (denial[0] != '\0')
+                return "";
         if (preopen->kind == NB_PREOPEN_LISTENER)
                 return advise_listener(error, preopen->address);
         if (error == -ECONNREFUSED || error == -ENOENT)
                 return "; start the server first, or change the policy's Connect=";
-        return "";
+        return error == -EACCES ? "; the broker's audit record says who refused" : "";
 }
 
 int run_session_start_preopens(const struct run_session *session, const struct nb_log *log) {
@@ -117,7 +121,7 @@ int run_session_start_preopens(const struct run_session *session, const struct n
         nb_log(log, NB_LOG_ERROR, "[Preopen %s]: cannot %s %s: %s%s%s%s", preopen->name,
                preopen->kind == NB_PREOPEN_LISTENER ? "listen on" : "connect to", preopen->address,
                r == -NB_ENOTCAPABLE ? "a right is missing" : strerror(-r), denial[0] ? ": " : "", denial,
-               advise(r, preopen));
+               advise(r, preopen, denial));
         return r == -EACCES || r == -EPERM || r == -NB_ENOTCAPABLE ? EX_NOPERM : EX_UNAVAILABLE;
 }
 

@@ -220,7 +220,8 @@ NB_EXPORT int nb_control_poll_fd(const struct nb_control *control, short *ret_ev
  * Starts listening. One round trip, which is waited for whatever the flags are. On a control that listens it
  * does nothing: the first backlog stays.
  * @param backlog  how many peers may wait in the kernel, which adjusts it as listen() does
- * @return 0, or a negative errno: -EISCONN on a control that has connected or is connecting; -EADDRINUSE.
+ * @return 0, or a negative errno: -EISCONN on a control that has connected or is connecting; -EADDRINUSE; -ENOTSUP on one of
+ *         datagrams.
  */
 NB_EXPORT int nb_listen(struct nb_control *control, int backlog);
 

@@ -308,6 +308,21 @@ START_TEST(nonblocking_connection_is_waited_for) {
 }
 END_TEST
 
+/* The session's channel, those of two protocols, and then the preopened sockets'. */
+START_TEST(broker_may_end_one) {
+        size_t failed = 77;
+
+        have_session();
+        broker.channels[4] = nb_fd_close(broker.channels[4]);
+        for (int i = 0; i < 2; ++i) {
+                ck_assert_int_eq(nb_session_start_preopens(session, &failed), -EPIPE);
+                ck_assert_uint_eq(failed, 1);
+        }
+        ck_assert_int_eq(nb_preopen_take_connection(session, 1, &connection), -EPIPE);
+        ck_assert_int_eq(nb_preopen_take_listener(session, 0, &control), 0);
+}
+END_TEST
+
 START_TEST(interrupted_start_is_freed) {
         said[1].address = (char[]){ "held:1" };
         have_session();
@@ -405,6 +420,7 @@ static void add_tests(TCase *tcase) {
         tcase_add_loop_test(tcase, start_goes_on_after_a_failure, 0, (int)COUNT(refusals));
         tcase_add_test(tcase, start_goes_on_after_an_interruption);
         tcase_add_test(tcase, nonblocking_connection_is_waited_for);
+        tcase_add_test(tcase, broker_may_end_one);
         tcase_add_test(tcase, interrupted_start_is_freed);
         tcase_add_test(tcase, taking_starts);
         tcase_add_test(tcase, there_is_one_of_each);

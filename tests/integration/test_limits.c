@@ -8,7 +8,6 @@
 #include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -17,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "tests/support/peer.h"
+#include "tests/support/runner.h"
 #include "tests/support/scene.h"
 
 #define SMALL_FDS 128
@@ -684,11 +684,5 @@ static Suite *new_suite(void) {
 }
 
 int main(void) {
-        SRunner *runner = srunner_create(new_suite());
-        int failed;
-
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(new_suite());
 }

@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "tests/support/peer.h"
+#include "tests/support/runner.h"
 #include "tests/support/scene.h"
 
 #define PEERS_MAX 160
@@ -590,11 +590,5 @@ static Suite *new_suite(void) {
 }
 
 int main(void) {
-        SRunner *runner = srunner_create(new_suite());
-        int failed;
-
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(new_suite());
 }

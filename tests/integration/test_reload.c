@@ -5,12 +5,12 @@
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "tests/support/peer.h"
+#include "tests/support/runner.h"
 #include "tests/support/scene.h"
 
 #define SECOND_PROTOCOL "[Protocol db]\nFamily=ip\nDataPath=direct\nConnect=127.0.0.1:*\nListen=127.0.0.1:*\n"
@@ -305,11 +305,5 @@ static Suite *new_suite(void) {
 }
 
 int main(void) {
-        SRunner *runner = srunner_create(new_suite());
-        int failed;
-
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(new_suite());
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "tests/support/runner.h"
 #include "tests/support/scene.h"
 
 /* Another user than ours, whom every Debian has. */
@@ -345,11 +346,5 @@ static Suite *new_suite(void) {
 }
 
 int main(void) {
-        SRunner *runner = srunner_create(new_suite());
-        int failed;
-
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(new_suite());
 }

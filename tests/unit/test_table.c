@@ -2,10 +2,10 @@
 #include <check.h>
 #include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "shim/wasi/table.h"
+#include "tests/support/runner.h"
 
 #define MANY 70000u
 
@@ -178,8 +178,6 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("table");
         TCase *tests = tcase_create("table");
-        SRunner *runner;
-        int n_failed;
 
         tcase_add_test(tests, numbers_are_the_lowest_free);
         tcase_add_test(tests, nothing_is_found_where_nothing_is);
@@ -188,9 +186,5 @@ int main(void) {
         tcase_add_test(tests, the_engines_numbers_agree_with_a_simple_model);
         tcase_add_test(tests, moving_keeps_the_engines_numbers_right);
         suite_add_tcase(suite, tests);
-        runner = srunner_create(suite);
-        srunner_run_all(runner, CK_ENV);
-        n_failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return n_failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

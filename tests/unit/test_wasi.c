@@ -2,11 +2,11 @@
 /* The guest's functions as a whole: each with every kind of descriptor, and each number beyond its bounds. */
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "shim/wasi/guest.h"
+#include "tests/support/runner.h"
 #include "tests/unit/fds.h"
 #include "tests/unit/wasi_world.h"
 
@@ -450,13 +450,8 @@ static TCase *pointer_tests(void) {
 
 int main(void) {
         Suite *suite = suite_create("wasi");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         suite_add_tcase(suite, kind_tests());
         suite_add_tcase(suite, pointer_tests());
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -3,13 +3,13 @@
 #include <check.h>
 #include <errno.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "tests/support/runner.h"
 #include "tests/unit/socket_pairs.h"
 #include "tests/unit/wasi_world.h"
 
@@ -334,12 +334,7 @@ static TCase *datagram_tests(void) {
 
 int main(void) {
         Suite *suite = suite_create("wasi_datagram");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         suite_add_tcase(suite, datagram_tests());
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "tests/support/runner.h"
 #include "tests/unit/fds.h"
 #include "tests/unit/wasi_world.h"
 
@@ -339,13 +340,8 @@ static TCase *number_tests(void) {
 
 int main(void) {
         Suite *suite = suite_create("wasi_descriptors");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         suite_add_tcase(suite, engine_tests());
         suite_add_tcase(suite, number_tests());
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

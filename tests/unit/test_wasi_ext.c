@@ -5,12 +5,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "shim/wasi/option.h"
+#include "tests/support/runner.h"
 #include "tests/unit/socket_pairs.h"
 #include "tests/unit/wasi_world.h"
 
@@ -410,13 +410,8 @@ static TCase *option_tests(void) {
 
 int main(void) {
         Suite *suite = suite_create("wasi_ext");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         suite_add_tcase(suite, address_tests());
         suite_add_tcase(suite, option_tests());
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

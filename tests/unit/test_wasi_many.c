@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "tests/support/runner.h"
 #include "tests/unit/wasi_world.h"
 
 #define N_STREAMS 10000u
@@ -109,13 +110,8 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("wasi_many");
         TCase *tests = tcase_create("many");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         tcase_add_test(tests, ten_thousand_streams);
         suite_add_tcase(suite, tests);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a guest does with the network: connecting, accepting, moving bytes. */
 #include <check.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "tests/support/runner.h"
 #include "tests/unit/socket_pairs.h"
 #include "tests/unit/wasi_world.h"
 
@@ -517,13 +517,8 @@ static TCase *stream_tests(void) {
 
 int main(void) {
         Suite *suite = suite_create("wasi_network");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         suite_add_tcase(suite, connecting_tests());
         suite_add_tcase(suite, stream_tests());
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

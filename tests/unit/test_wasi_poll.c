@@ -2,12 +2,12 @@
 /* Waiting for everything a guest can wait for, in one call. */
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "tests/support/runner.h"
 #include "tests/unit/socket_pairs.h"
 #include "tests/unit/wasi_world.h"
 
@@ -404,12 +404,7 @@ static TCase *poll_tests(void) {
 
 int main(void) {
         Suite *suite = suite_create("wasi_poll");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         suite_add_tcase(suite, poll_tests());
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

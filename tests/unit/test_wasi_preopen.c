@@ -2,10 +2,10 @@
 /* Preopened sockets in a guest's table: a listener and connections that are there before the guest begins. */
 #include <check.h>
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "tests/support/runner.h"
 #include "tests/unit/fds.h"
 #include "tests/unit/wasi_world.h"
 
@@ -298,12 +298,7 @@ static TCase *preopen_tests(void) {
 
 int main(void) {
         Suite *suite = suite_create("wasi_preopen");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         suite_add_tcase(suite, preopen_tests());
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "tests/support/runner.h"
 #include "tests/unit/wasi_world.h"
 
 #define TEXT WORLD_TEXT
@@ -331,12 +332,7 @@ static TCase *rights_tests(void) {
 
 int main(void) {
         Suite *suite = suite_create("wasi_rights");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         suite_add_tcase(suite, rights_tests());
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

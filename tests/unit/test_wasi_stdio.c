@@ -5,11 +5,11 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "tests/support/runner.h"
 #include "tests/unit/wasi_world.h"
 
 #define IOVEC WORLD_IOVEC
@@ -119,12 +119,7 @@ static TCase *stdio_tests(void) {
 
 int main(void) {
         Suite *suite = suite_create("wasi_stdio");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         suite_add_tcase(suite, stdio_tests());
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

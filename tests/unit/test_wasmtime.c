@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "proto/wasi.h"
+#include "tests/support/runner.h"
 #include "tests/unit/fds.h"
 #include "tests/unit/scripted_broker.h"
 
@@ -613,8 +614,6 @@ END_TEST
 int main(void) {
         Suite *suite = suite_create("wasmtime");
         TCase *tests = tcase_create("wasmtime");
-        SRunner *runner = srunner_create(suite);
-        int failed;
 
         tcase_set_timeout(tests, 60);
         tcase_add_test(tests, files_are_still_wasmtimes);
@@ -636,8 +635,5 @@ int main(void) {
         tcase_add_test(tests, an_engine_without_threads_will_do);
         tcase_add_test(tests, an_engine_that_counts_will_do);
         suite_add_tcase(suite, tests);
-        srunner_run_all(runner, CK_ENV);
-        failed = srunner_ntests_failed(runner);
-        srunner_free(runner);
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+        return run_suite(suite);
 }

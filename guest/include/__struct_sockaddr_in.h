@@ -6,15 +6,12 @@
 #ifndef __wasilibc___struct_sockaddr_in_h
 #define __wasilibc___struct_sockaddr_in_h
 
-#define __need_STDDEF_H_misc
-#include <stddef.h>
-
 #include <__struct_in_addr.h>
 #include <__typedef_in_port_t.h>
 #include <__typedef_sa_family_t.h>
 
 struct sockaddr_in {
-        _Alignas(max_align_t) sa_family_t sin_family;
+        __attribute__((__aligned__(16))) sa_family_t sin_family;
         in_port_t sin_port;
         struct in_addr sin_addr;
         unsigned char sin_zero[8];

@@ -6,6 +6,8 @@
 #ifndef NETBROKER_POLL_H
 #define NETBROKER_POLL_H
 
+#pragma GCC system_header /* #include_next is an extension, of which strict compilers warn */
+
 #include_next <poll.h>
 
 #ifndef POLLPRI

@@ -10,6 +10,13 @@
 
 #include "guest/posix/placeholder.h"
 
+/* Objects that were compiled with wasi-libc's headers have these sizes and this alignment. */
+_Static_assert(sizeof(struct sockaddr) == 16 && _Alignof(struct sockaddr) == _Alignof(max_align_t), "wasi-libc's");
+_Static_assert(sizeof(struct sockaddr_in) == 16 && _Alignof(struct sockaddr_in) == _Alignof(max_align_t),
+               "wasi-libc's");
+_Static_assert(sizeof(struct sockaddr_in6) == 32 && _Alignof(struct sockaddr_in6) == _Alignof(max_align_t),
+               "wasi-libc's");
+
 /* The longest path or abstract name that the host takes. */
 #define UN_NAME_MAX 107
 
@@ -63,11 +70,15 @@ static int format_in6(const struct sockaddr *address, socklen_t length, struct n
 
 static int format_un(const struct sockaddr *address, socklen_t length, struct nb_posix_target *ret) {
         const char *name = (const char *)address + NB_POSIX_UN_HEADER;
+        const size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path);
         size_t n = length - NB_POSIX_UN_HEADER;
         bool abstract;
 
-        if (length < NB_POSIX_UN_HEADER || n > sizeof(((struct sockaddr_un *)NULL)->sun_path))
+        if (length < NB_POSIX_UN_HEADER || length > sizeof(struct sockaddr_un))
                 return EINVAL;
+        /* Programs pass the structure's size, which has padding behind the name. */
+        if (n > most)
+                n = most;
         if (n == 0)
                 return finish(ret, 0);
         abstract = name[0] == '\0';

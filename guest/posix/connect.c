@@ -124,7 +124,7 @@ int nb_posix_connect_start(int fd, struct nb_posix_socket *socket, const struct 
         return error;
 }
 
-int nb_posix_connect_settle(int fd, struct nb_posix_socket *socket) {
+int nb_posix_connect_settle(int fd, struct nb_posix_socket *socket, bool wait) {
         struct nb_posix_description control;
         int error;
 
@@ -134,8 +134,10 @@ int nb_posix_connect_settle(int fd, struct nb_posix_socket *socket) {
                 error = nb_posix_describe(fd, &control);
                 if (error)
                         return error;
-                error = control.nonblock ? nb_posix_connect_take(fd, socket)
-                                         : nb_posix_connect_wait(fd, socket, NB_POSIX_FOREVER);
+                if (wait && !control.nonblock)
+                        error = nb_posix_connect_wait(fd, socket, timeout_ns(socket->send_timeout_ms));
+                else
+                        error = nb_posix_connect_take(fd, socket);
                 if (error == EINPROGRESS)
                         return EAGAIN;
                 if (!error)

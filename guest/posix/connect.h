@@ -5,6 +5,7 @@
 #ifndef NB_GUEST_POSIX_CONNECT_H
 #define NB_GUEST_POSIX_CONNECT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "guest/posix/address.h"
@@ -26,9 +27,10 @@ int nb_posix_connect_wait(int fd, struct nb_posix_socket *socket, int64_t timeou
 int nb_posix_connect_start(int fd, struct nb_posix_socket *socket, const struct nb_posix_target *target);
 
 /**
- * Makes sure that a socket has its stream, before it is sent or received on; waits for a connection under way if the descriptor waits.
- * @return ENOTCONN; EAGAIN: it is under way, and the descriptor does not wait; the error of a connection that failed
+ * Makes sure that a socket has its stream, before it is sent or received on.
+ * @param wait  for a connection under way, if the descriptor does
+ * @return ENOTCONN; EAGAIN: it is under way; the error of a connection that failed
  */
-int nb_posix_connect_settle(int fd, struct nb_posix_socket *socket);
+int nb_posix_connect_settle(int fd, struct nb_posix_socket *socket, bool wait);
 
 #endif

@@ -92,7 +92,7 @@ static int open_on(const struct nb_posix_protocol *protocol, int type, bool nonb
 static int weight(int error) {
         switch (error) {
         case EAFNOSUPPORT:
-        case EINVAL: /* an address that a protocol cannot read is another family's */
+        case EINVAL:
                 return 0;
         case ENOTSUP:
                 return 1;
@@ -107,7 +107,7 @@ static int weight(int error) {
 static int open_first(int type, bool nonblock, const char *address, size_t length, size_t first, size_t *ret_index,
                       int *ret_fd) {
         const struct nb_posix_protocols *protocols = loaded();
-        int error = EAFNOSUPPORT;
+        int error = 0;
 
         for (size_t i = first; i < protocols->n; ++i) {
                 int e = open_on(&protocols->list[i], type, nonblock, address, length, ret_fd);
@@ -116,12 +116,12 @@ static int open_first(int type, bool nonblock, const char *address, size_t lengt
                         *ret_index = i;
                         return 0;
                 }
-                if (weight(e) > weight(error))
+                if (!error || weight(e) > weight(error))
                         error = e;
                 if (weight(e) > weight(EACCES))
                         break;
         }
-        return error;
+        return error ? error : EAFNOSUPPORT;
 }
 
 static size_t service(int family, int type) {
@@ -137,9 +137,17 @@ int nb_posix_open(int family, int type, bool nonblock, int *ret_fd) {
         int error;
 
         error = open_first(type, nonblock, address, strlen(address), *first, &index, ret_fd);
-        if (!error)
+        switch (error) {
+        case 0:
                 *first = (unsigned char)index;
-        return error == ENOTSUP ? EPROTONOSUPPORT : error;
+                return 0;
+        case ENOTSUP:
+                return EPROTONOSUPPORT;
+        case EINVAL: /* it is a good address, so the protocol does not know the family */
+                return EAFNOSUPPORT;
+        default:
+                return error;
+        }
 }
 
 int nb_posix_open_bound(int family, int type, bool nonblock, const char *address, size_t length, int *ret_fd) {

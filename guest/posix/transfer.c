@@ -154,7 +154,7 @@ static int move(int fd, const struct direction *direction, const struct iovec *p
         if (socket && socket->state != NB_POSIX_CONNECTED)
                 socket = nb_posix_find(fd);
         if (socket) {
-                error = nb_posix_connect_settle(fd, socket);
+                error = nb_posix_connect_settle(fd, socket, !(flags & MSG_DONTWAIT));
                 if (error == ENOTCONN && direction == &sending && socket->type == SOCK_DGRAM)
                         return EDESTADDRREQ;
                 if (error)

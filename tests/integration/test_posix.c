@@ -57,8 +57,10 @@ static void write_policy(const struct world *world) {
                             "Family=ip\nDataPath=direct\nConnect=192.0.2.1:80\n"
                             "[Protocol local]\n"
                             "Family=unix\nDataPath=direct\n"
-                            "Connect=%s/*.sock\nListen=%s/*.sock\nConnect=@posix-%u-*\nListen=@posix-%u-*\n",
-                            (unsigned)getuid(), world->folder, world->folder, (unsigned)getpid(), (unsigned)getpid());
+                            "Connect=%s/*.sock\nListen=%s/*.sock\nConnect=@posix-%u-*\nListen=@posix-%u-*\n"
+                            "[Preopen door]\nDataPath=direct\nListen=@posix-%u-door\n",
+                            (unsigned)getuid(), world->folder, world->folder, (unsigned)getpid(), (unsigned)getpid(),
+                            (unsigned)getpid());
 }
 
 /* A listener that is shut down refuses, and keeps its port. */
@@ -134,6 +136,8 @@ static const char *resolve(const struct world *world, const char *word, char buf
                 snprintf(buffer, TEXT_MAX, "%s/own.sock", world->folder);
         else if (strcmp(word, "{abstract}") == 0)
                 snprintf(buffer, TEXT_MAX, "@posix-%u-own", (unsigned)getpid());
+        else if (strcmp(word, "{door}") == 0)
+                snprintf(buffer, TEXT_MAX, "@posix-%u-door", (unsigned)getpid());
         else
                 snprintf(buffer, TEXT_MAX, "%s", word);
         for (size_t i = 0; i < sizeof(ports) / sizeof(ports[0]); ++i) {
@@ -335,6 +339,27 @@ START_TEST(numbers_are_free_when_closed) {
 }
 END_TEST
 
+START_TEST(a_preopened_listener_is_a_socket) {
+        NB_CLEANUP_FREE char *output = NULL;
+        struct command command;
+        struct world world;
+
+        world_init(&world);
+        describe_guest(&command, &world, "posix_preopen", NULL, WORDS("{door}"));
+        output = run(&command);
+        ck_assert_str_eq(output, "accept(door, NULL, NULL): EAGAIN\n"
+                                 "nobody: 0\n"
+                                 "someone: 1 in\n"
+                                 "recv(fd, text, 3, MSG_WAITALL): 3\n"
+                                 "listen(door, 5): 0\n"
+                                 "listens 1\n"
+                                 "domain 3\n"
+                                 "listens 0\n"
+                                 "close(door): 0\n");
+        world_deinit(&world);
+}
+END_TEST
+
 /* ---- a server ---- */
 
 /* Waits until the program has said its port. @return its address, in `buffer` */
@@ -394,6 +419,7 @@ int main(void) {
         tcase_add_test(tcase, the_first_protocol_serves);
         tcase_add_test(tcase, the_environment_chooses_a_protocol);
         tcase_add_test(tcase, numbers_are_free_when_closed);
+        tcase_add_test(tcase, a_preopened_listener_is_a_socket);
         tcase_add_test(tcase, a_server_with_one_poll);
         suite_add_tcase(suite, tcase);
         return run_suite(suite);

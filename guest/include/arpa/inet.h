@@ -3,6 +3,8 @@
 #ifndef NETBROKER_ARPA_INET_H
 #define NETBROKER_ARPA_INET_H
 
+#pragma GCC system_header /* #include_next is an extension, of which strict compilers warn */
+
 #include_next <arpa/inet.h>
 
 #ifdef __cplusplus

@@ -9,6 +9,8 @@
 #ifndef NETBROKER_SYS_SOCKET_H
 #define NETBROKER_SYS_SOCKET_H
 
+#pragma GCC system_header /* #include_next is an extension, of which strict compilers warn */
+
 #include_next <sys/socket.h>
 
 #ifdef __cplusplus

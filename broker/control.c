@@ -108,6 +108,7 @@ static int new_unpublished(const struct control_options *options, struct control
         control->type = options->type;
         control->rights_base = options->rights_base;
         control->bind = options->bind;
+        control->destination = options->destination;
         control->bind_is_open = nb_socket_address_is_open(&options->bind);
         control->socket_fd = -1;
         if (!control->bind_is_open && !options->bind_later) {
@@ -378,22 +379,23 @@ static int control_request(struct endpoint *endpoint, const Nb__Request *request
         }
 }
 
-/* Whether what the control does at the moment is still granted. */
-static bool is_still_granted(const struct control *control) {
+static bool is_granted(const struct control *control, enum policy_verb verb, const struct nb_socket_address *address) {
         struct policy_verdict verdict;
 
+        decide_again(control->grant, verb, address, &verdict);
+        return verdict.allowed;
+}
+
+/* Whether what the control does at the moment, or is there for, is still granted. */
+static bool is_still_granted(const struct control *control) {
         if (!control->grant->policy)
                 return false;
-        if (control->connector) {
-                decide_again(control->grant, POLICY_CONNECT, connector_address(control->connector), &verdict);
-                if (!verdict.allowed)
-                        return false;
-        }
-        if (control->bind_is_open)
-                return true;
+        if (control->connector && !is_granted(control, POLICY_CONNECT, connector_address(control->connector)))
+                return false;
+        if (control->destination.family != 0 && !is_granted(control, POLICY_CONNECT, &control->destination))
+                return false;
         /* Also without a socket at the moment: the next one is bound to the same address. */
-        decide_again(control->grant, POLICY_LISTEN, &control->bind, &verdict);
-        return verdict.allowed;
+        return control->bind_is_open || is_granted(control, POLICY_LISTEN, &control->bind);
 }
 
 static void control_policy_changed(struct endpoint *endpoint) {

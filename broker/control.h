@@ -49,19 +49,21 @@ struct control {
         uint64_t rights_base;
         struct nb_socket_address bind; /* as asked; with the port that the kernel chose once there is a socket */
         bool bind_is_open;
-        bool has_connected;          /* so it cannot listen any more */
-        int socket_fd;               /* bound and not yet used; -1 if none */
-        struct unix_file *file;      /* that a bind has made */
-        struct acceptor *acceptor;   /* while listening */
-        struct connector *connector; /* while connecting */
+        struct nb_socket_address destination; /* of a preopened connection; of others the family is 0 */
+        bool has_connected;                   /* so it cannot listen any more */
+        int socket_fd;                        /* bound and not yet used; -1 if none */
+        struct unix_file *file;               /* that a bind has made */
+        struct acceptor *acceptor;            /* while listening */
+        struct connector *connector;          /* while connecting */
 };
 
 /** What a control is to be. */
 struct control_options {
         struct grant *grant; /* borrowed, outlives the control */
         enum policy_socket_type type;
-        struct nb_socket_address bind; /* judged already, but for an open one */
-        bool bind_later;               /* at Listen, and not now */
+        struct nb_socket_address bind;        /* judged already, but for an open one */
+        bool bind_later;                      /* at Listen, and not now */
+        struct nb_socket_address destination; /* the one that it is made for; family 0 for any */
         uint64_t rights_base;
 };
 

@@ -153,7 +153,7 @@ static void describe(const struct policy_preopen *preopen, uint64_t rights_base,
 int open_preopened(struct session *session, const struct policy_preopen *preopen, Nb__Preopen *message,
                    char address[static NB_SOCKET_ADDRESS_TEXT_MAX], int *ret_fd) {
         bool listens = preopen->verb == POLICY_LISTEN;
-        const struct control_options options = {
+        struct control_options options = {
                 .grant = tenant_get_grant(session->tenant, &preopen->protocol),
                 .type = preopen->type,
                 .bind = listens ? preopen->address : open_address_for(&preopen->address),
@@ -166,6 +166,8 @@ int open_preopened(struct session *session, const struct policy_preopen *preopen
 
         if (!options.grant)
                 return -ENOMEM;
+        if (!listens)
+                options.destination = preopen->address;
         r = control_new(session, &options, &control, ret_fd);
         if (r < 0)
                 return r;

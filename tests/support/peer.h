@@ -42,7 +42,7 @@ size_t peer_fill_backlog(const struct peer *peer, int *fds, size_t max);
 /** A UDP socket on an address, "127.0.0.1" or "::1"; blocking. */
 struct peer peer_udp(const char *ip);
 
-/** Sends one datagram to an address with port; on loopback it has arrived, or was dropped, when this returns. */
+/** Sends one datagram to an address with port. */
 void peer_udp_send(const struct peer *peer, const char *address, const char *text);
 
 /** Waits for a datagram, which must be this one. @param ret_from  gets who sent it, as text; may be NULL */

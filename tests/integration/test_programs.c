@@ -7,6 +7,8 @@
  *   hiredis   the client library's own tests, against a real redis-server
  *   lighttpd  a web server, for curl
  *
+ * And examples/posix, which knows POSIX only.
+ *
  * What was built, is in PROGRAMS_DIR. What is not there could not be built, which is a failure of these tests.
  */
 #include <check.h>
@@ -499,6 +501,62 @@ static void add(Suite *suite, const char *name, const TTest *test, double timeou
         suite_add_tcase(suite, tcase);
 }
 
+/* ---- an example ---- */
+
+static void expect_line(int fd, const char *line) {
+        char text[64];
+
+        ck_assert_uint_lt(strlen(line), sizeof(text));
+        ck_assert_int_eq(recv(fd, text, strlen(line), MSG_WAITALL), (ssize_t)strlen(line));
+        ck_assert_int_eq(memcmp(text, line, strlen(line)), 0);
+}
+
+static void send_text(int fd, const char *text) {
+        ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
+}
+
+static void chat(const struct stage *stage) {
+        NB_CLEANUP_FD int alice = -1;
+        NB_CLEANUP_FD int bob = -1;
+        char address[32];
+
+        snprintf(address, sizeof(address), "127.0.0.1:%u", (unsigned)stage->port);
+        alice = peer_connect(address);
+        ck_assert_int_ge(alice, 0);
+        bob = peer_connect(address);
+        ck_assert_int_ge(bob, 0);
+        /* Who came first is there when the second is heard; what is half a line waits for the rest. */
+        send_text(bob, "hello\nhow ");
+        expect_line(alice, "hello\n");
+        send_text(alice, "fine\n");
+        expect_line(bob, "fine\n");
+        send_text(bob, "are you?\n");
+        expect_line(alice, "how are you?\n");
+}
+
+START_TEST(the_chat_of_the_examples) {
+        struct stage stage;
+        char path[PATH_TEXT_MAX], port[8];
+        PROCESS guest;
+
+        stage_init(&stage);
+        snprintf(port, sizeof(port), "%u", (unsigned)stage.port);
+        snprintf(path, sizeof(path), "%s/posix/chat.wasm", environment("EXAMPLES_DIR"));
+        daemon_write_policy(&stage.daemon,
+                            "[Tenant]\nName=acme\nUser=%u\n"
+                            "[Protocol chat]\nFamily=ip\nDataPath=direct\nListen=127.0.0.1:%s\n",
+                            (unsigned)getuid(), port);
+        start_daemon(&stage);
+        START_GUEST(&guest, &stage, path, "127.0.0.1", port);
+        process_expect(&guest, "listening\n", COMPILE_TIMEOUT_MS);
+
+        chat(&stage);
+
+        ck_assert_int_eq(process_stop(&guest), 128 + SIGTERM);
+        stage_end(&stage);
+}
+END_TEST
+
 #if defined(__SANITIZE_ADDRESS__)
 #define SANITIZED true
 #elif defined(__has_feature)
@@ -510,6 +568,7 @@ static void add(Suite *suite, const char *name, const TTest *test, double timeou
 int main(void) {
         Suite *suite = suite_create("programs");
 
+        add(suite, "chat", the_chat_of_the_examples, 60);
         add(suite, "hiredis", hiredis_passes_its_own_tests, 120);
         add(suite, "lighttpd", lighttpd_serves_files, 120);
         add(suite, "lighttpd refused", lighttpd_is_told_that_it_may_not_listen, 60);

@@ -131,16 +131,18 @@ _GUEST
                 rm -f conftest.c conftest.wasm
                 AC_MSG_RESULT([$guest_summary])
         ])
-        AS_IF([test -z "$GUEST_CC" && test "x$with_clang" != xno && test "x$with_clang" != xcheck],
-                [AC_MSG_ERROR([no guests without clang, wasi-libc, lld and libclang-rt-14-dev-wasm32 (see config.log)])])
-        AM_CONDITIONAL([HAVE_GUESTS], [test -n "$GUEST_CC"])
-        AC_SUBST([GUEST_CC])
         GUEST_AR=
         AS_IF([test -n "$GUEST_CC"], [
+                AC_MSG_CHECKING([for the llvm-ar of $GUEST_CC])
                 GUEST_AR=`$GUEST_CC -print-prog-name=llvm-ar`
-                AS_IF([AC_TRY_COMMAND([$GUEST_AR --version >&AS_MESSAGE_LOG_FD 2>&1])], [],
-                        [AC_MSG_ERROR([no library for guests without llvm-ar (Debian's llvm); --without-clang leaves guests out])])
+                AS_IF([AC_TRY_COMMAND([$GUEST_AR --version >&AS_MESSAGE_LOG_FD 2>&1])],
+                        [ar_summary=$GUEST_AR], [GUEST_CC= guest_summary=no ar_summary=no])
+                AC_MSG_RESULT([$ar_summary])
         ])
+        AS_IF([test -z "$GUEST_CC" && test "x$with_clang" != xno && test "x$with_clang" != xcheck],
+                [AC_MSG_ERROR([no guests without clang, wasi-libc, lld, llvm-ar and libclang-rt-14-dev-wasm32 (see config.log)])])
+        AM_CONDITIONAL([HAVE_GUESTS], [test -n "$GUEST_CC"])
+        AC_SUBST([GUEST_CC])
         AC_SUBST([GUEST_AR])
         GUEST_WERROR=
         AS_IF([test "x$enable_werror" = xyes], [GUEST_WERROR=-Werror])

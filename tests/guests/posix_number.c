@@ -28,8 +28,12 @@ static void many_sockets(void) {
         CHECK(__builtin_wasm_memory_size(0) == pages);
 }
 
+/* Connections that come to be, and connections that the policy refuses. */
 static void many_connections(const char *host, const char *port) {
+        struct sockaddr_storage elsewhere;
+        socklen_t length = numeric_address("192.0.2.2", "80", SOCK_STREAM, &elsewhere);
         int first = dial(host, port, SOCK_STREAM);
+        size_t pages = __builtin_wasm_memory_size(0);
 
         CHECK(close(first) == 0);
         for (int i = 0; i < CONNECTIONS; ++i) {
@@ -37,7 +41,12 @@ static void many_connections(const char *host, const char *port) {
 
                 CHECK(fd == first);
                 CHECK(close(fd) == 0);
+                fd = socket(AF_INET, SOCK_STREAM, 0);
+                CHECK(fd == first);
+                CHECK(connect(fd, (struct sockaddr *)&elsewhere, length) < 0 && errno == EACCES);
+                CHECK(close(fd) == 0);
         }
+        CHECK(__builtin_wasm_memory_size(0) == pages);
 }
 
 /* A socket, closed by the host's own function; its number becomes a file's. */

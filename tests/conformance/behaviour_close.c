@@ -4,6 +4,8 @@
  *
  * Control, connection and stream can be closed in all six orders. Each works for as long as it is open, whatever became of the others, and the peer sees
  * the end when the connection and its stream are both closed: a connection lives until then. A connection whose stream nobody took ends with itself.
+ *
+ * What was made from a protocol or from a control outlives it.
  */
 #include "tests/conformance/conformance.h"
 
@@ -64,6 +66,18 @@ static void not_taken(const struct listener *listener) {
         close_fd(theirs);
 }
 
+/* A protocol that is closed makes nothing more; what it has made goes on. */
+static void of_a_protocol(void) {
+        __wasi_fd_t given = protocol(PROTOCOL_GIVEN), control, connection;
+
+        CHECK_OK(open_control(given, "0.0.0.0:0", __WASI_FILETYPE_SOCKET_STREAM, 0, &control));
+        close_fd(given);
+        CHECK_ERRNO(open_control(given, "0.0.0.0:0", __WASI_FILETYPE_SOCKET_STREAM, 0, &given), __WASI_ERRNO_BADF);
+        CHECK_OK(guest_connect(control, setting(PEER_ECHO), &connection));
+        close_fd(connection);
+        close_fd(control);
+}
+
 int main(void) {
         static const enum part orders[][N_PARTS] = {
                 { PART_CONTROL, PART_CONNECTION, PART_STREAM }, { PART_CONTROL, PART_STREAM, PART_CONNECTION },
@@ -76,5 +90,6 @@ int main(void) {
                 in_order(&listener, orders[i]);
         what_was_accepted();
         not_taken(&listener);
+        of_a_protocol();
         return 0;
 }

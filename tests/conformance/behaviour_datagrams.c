@@ -65,6 +65,23 @@ static void errors(void) {
         close_fd(stream);
 }
 
+/* Who sends to us and is not our peer, is not heard, and is told that nobody is there. */
+static void strangers(void) {
+        __wasi_fd_t stream = stream_open(setting(PEER_DATAGRAMS), __WASI_FILETYPE_SOCKET_DGRAM, 0), stranger;
+        char address[ADDRESS_MAX + 1];
+        __wasi_size_t n;
+
+        stranger = stream_open(local_address(stream, address), __WASI_FILETYPE_SOCKET_DGRAM, 0);
+        send_text(stranger, "stranger");
+        await_readable(stranger);
+        CHECK_ERRNO(send_bytes(stranger, "x", 1, &n), __WASI_ERRNO_CONNREFUSED);
+        CHECK(!poll_read(stream, 0).ready);
+        send_text(stream, "hello");
+        expect_text(stream, "hello");
+        close_fd(stranger);
+        close_fd(stream);
+}
+
 /* A gathering write is one datagram, a scattering read takes one. */
 static void vectors(void) {
         __wasi_fd_t stream = stream_open(setting(PEER_DATAGRAMS), __WASI_FILETYPE_SOCKET_DGRAM, 0);
@@ -94,6 +111,7 @@ int main(void) {
         borders(setting(PEER_DATAGRAMS));
         borders(setting(PEER_DATAGRAMS6));
         errors();
+        strangers();
         vectors();
         refused();
         return 0;

@@ -2,8 +2,8 @@
 /*
  * Ten thousand streams
  *
- * A guest can have 10,000 streams open at once, each with the lowest free number, and wait for all of them in one poll_oneoff. It has no more descriptors than its
- * host gives it: beyond that a call is `mfile`, and nothing is lost. netbroker-run gives three quarters of what the process may open.
+ * A guest can have 10,000 streams open at once, each with the lowest free number, and wait for all of them in one poll_oneoff. How many
+ * descriptors it has, its host decides: netbroker-run gives three quarters of what the process may open.
  */
 #include "tests/conformance/conformance.h"
 

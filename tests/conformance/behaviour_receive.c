@@ -67,6 +67,7 @@ static void not_all(const struct ends *ends) {
 }
 
 static void vectors(const struct ends *ends) {
+        static uint8_t large[1 << 21];
         static __wasi_iovec_t many[1025];
         char first[2], third[8];
         uint8_t bytes[1025];
@@ -87,6 +88,14 @@ static void vectors(const struct ends *ends) {
         await_readable(ends->ours);
         CHECK_OK(__wasi_fd_read(ends->ours, many, 1024, &n));
         CHECK(n == 3 && memcmp(bytes, "abc", 3) == 0);
+        for (size_t i = 0; i < 1024; ++i)
+                many[i] = (__wasi_iovec_t){ .buf = large, .buf_len = sizeof(large) };
+        CHECK_ERRNO(__wasi_fd_read(ends->ours, many, 1024, &n), __WASI_ERRNO_INVAL);
+        --many[0].buf_len;
+        send_text(ends->theirs, "abc");
+        await_readable(ends->ours);
+        CHECK_OK(__wasi_fd_read(ends->ours, many, 1024, &n));
+        CHECK(n == 3 && memcmp(large, "abc", 3) == 0);
         CHECK_OK(__wasi_fd_write(ends->theirs, NULL, 0, &n));
         CHECK(n == 0);
 }

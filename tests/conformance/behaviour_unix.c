@@ -7,11 +7,8 @@
  * is left alone. Whoever connected stays connected.
  *
  * No `..` and no symbolic link leads out of what the policy grants: such a path is refused, as is one that no pattern grants (`access`). What
- * is no path and no name is `inval`.
+ * is no path and no name is `inval`, also when it is longer than the 107 bytes that a socket's name has room for.
  */
-#include <fcntl.h>
-#include <sys/stat.h>
-
 #include "tests/conformance/conformance.h"
 
 static void talk(const struct ends *ends) {
@@ -87,6 +84,19 @@ static void abstract(void) {
         close_fd(listener.control);
 }
 
+static void long_names(void) {
+        char address[ADDRESS_MAX + 1];
+
+        snprintf(address, sizeof(address), "%s/%0*d.sock", setting(FOLDER), (int)(102 - strlen(setting(FOLDER)) - 1),
+                 0);
+        CHECK(strlen(address) == 107);
+        CHECK(try_open(address) == __WASI_ERRNO_SUCCESS);
+        await_free(address);
+        snprintf(address, sizeof(address), "%s/%0*d.sock", setting(FOLDER), (int)(102 - strlen(setting(FOLDER))), 0);
+        CHECK(try_open(address) == __WASI_ERRNO_INVAL);
+        CHECK(try_connect(address) == __WASI_ERRNO_INVAL);
+}
+
 static void refused(void) {
         char address[ADDRESS_MAX + 1];
 
@@ -106,6 +116,7 @@ static void refused(void) {
 int main(void) {
         named();
         abstract();
+        long_names();
         refused();
         return 0;
 }

@@ -28,28 +28,32 @@
 #define RESULTS_VARIABLE "CONFORMANCE_RESULTS"
 
 /* The suite's guests beside the matrix; each is tests/conformance/NAME.c. */
-static const char *const behaviours[] = {
-        "bounds",
-        "behaviour_accept",
-        "behaviour_addresses",
-        "behaviour_blocking",
-        "behaviour_close",
-        "behaviour_connect",
-        "behaviour_datagrams",
-        "behaviour_denial",
-        "behaviour_half_close",
-        "behaviour_many_streams",
-        "behaviour_numbers",
-        "behaviour_options",
-        "behaviour_poll",
-        "behaviour_preopens",
-        "behaviour_prestat",
-        "behaviour_receive",
-        "behaviour_renumber",
-        "behaviour_reset",
-        "behaviour_rights",
-        "behaviour_rights_2020",
-        "behaviour_unix",
+static const struct {
+        const char *name;
+        const char *limit; /* how it is started with fewer descriptors, as an argument of prlimit(1); NULL: it is not */
+} behaviours[] = {
+        { "bounds", NULL },
+        { "behaviour_accept", NULL },
+        { "behaviour_addresses", NULL },
+        { "behaviour_blocking", NULL },
+        { "behaviour_close", NULL },
+        { "behaviour_connect", NULL },
+        { "behaviour_datagrams", NULL },
+        { "behaviour_denial", NULL },
+        { "behaviour_full_table", "--nofile=256" },
+        { "behaviour_half_close", NULL },
+        { "behaviour_many_streams", NULL },
+        { "behaviour_numbers", NULL },
+        { "behaviour_options", NULL },
+        { "behaviour_poll", NULL },
+        { "behaviour_preopens", NULL },
+        { "behaviour_prestat", NULL },
+        { "behaviour_receive", NULL },
+        { "behaviour_renumber", NULL },
+        { "behaviour_reset", NULL },
+        { "behaviour_rights", NULL },
+        { "behaviour_rights_2020", NULL },
+        { "behaviour_unix", NULL },
 };
 
 #define N_BEHAVIOURS (sizeof(behaviours) / sizeof(behaviours[0]))
@@ -146,11 +150,16 @@ static void add_variable(struct command *command, const char *name, const char *
         add(command, text);
 }
 
-static void describe(struct command *command, const struct suite *suite, const char *guest) {
+/* @param limit  NULL, or an argument of prlimit(1) */
+static void describe(struct command *command, const struct suite *suite, const char *guest, const char *limit) {
         const struct peers *peers = &suite->peers;
         char abstract[TEXT_MAX];
 
         *command = (struct command){ 0 };
+        if (limit) {
+                add(command, "prlimit");
+                add(command, limit);
+        }
         add(command, environment("NETBROKER_RUN"));
         add(command, "--socket");
         add(command, suite->daemon.socket_path);
@@ -231,7 +240,7 @@ START_TEST(matrix) {
                 PROCESS process;
                 int status;
 
-                describe(&command, &suite, "matrix");
+                describe(&command, &suite, "matrix", NULL);
                 for (size_t i = 0; i < n_left; ++i) {
                         snprintf(numbers[i], sizeof(numbers[i]), "%zu", left[i]);
                         add(&command, numbers[i]);
@@ -263,9 +272,9 @@ START_TEST(behaviour) {
         int status;
 
         suite_init(&suite);
-        describe(&command, &suite, behaviours[_i]);
+        describe(&command, &suite, behaviours[_i].name, behaviours[_i].limit);
         status = run_command(&command, &process);
-        ck_assert_msg(status == 0, "%s: status %d\n%s", behaviours[_i], status, process.text);
+        ck_assert_msg(status == 0, "%s: status %d\n%s", behaviours[_i].name, status, process.text);
         suite_deinit(&suite);
         report_good("behaviours", 1);
 }

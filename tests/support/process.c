@@ -17,21 +17,11 @@
 #include "tests/support/harness.h"
 
 #define CHUNK 65536
-#define SHOWN_MAX 4000 /* bytes of its end, in a message */
-
-/* redis and nginx may be in sbin, which PATH need not have. */
-static void search_administrators(void) {
-        const char *path = getenv("PATH");
-        char longer[4096];
-
-        snprintf(longer, sizeof(longer), "%s:/usr/local/sbin:/usr/sbin:/sbin", path ? path : "/usr/bin:/bin");
-        (void)setenv("PATH", longer, 1);
-}
+#define SHOWN_MAX 3000 /* bytes of its end, in a message */
 
 static void run(const char *const *arguments, int out) {
         int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
-        search_administrators();
         if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
                 _exit(127);
         execvp(arguments[0], (char *const *)arguments);

@@ -25,7 +25,7 @@ struct process {
 
 /**
  * Starts a program; its standard input is empty.
- * @param arguments  up to a NULL; the first one is the program, which is looked for in PATH and the folders of administrators
+ * @param arguments  up to a NULL; the first one is the program, which is looked for in PATH
  */
 void process_start(struct process *process, const char *const *arguments);
 
@@ -47,7 +47,10 @@ void process_deinit(struct process *process);
 /** A process that is freed at the end of its block. */
 #define PROCESS __attribute__((cleanup(process_deinit))) struct process
 
-/** LeakSanitizer traces its process by ptrace, and a process that locks itself down allows none: sets ASAN_OPTIONS for those started from now on. */
+/**
+ * For programs that lock themselves down: LeakSanitizer would trace them by ptrace(2), which they do not allow. Sets ASAN_OPTIONS for what is
+ * started from now on.
+ */
 void process_expect_no_leak_check(void);
 
 #endif

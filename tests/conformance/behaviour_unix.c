@@ -6,7 +6,7 @@
  * path exists from `open` on and until the control ends, when it is removed; a path where something is already is `addrinuse`, and what is there
  * is left alone. Whoever connected stays connected.
  *
- * No `..` and no symbolic link leads out of what the policy grants: such a path is refused, as is one that no pattern grants (`access`). What
+ * No `..` and no symbolic link leads out of what the policy grants: a link is `loop`, and what no pattern grants is `access`. What
  * is no path and no name is `inval`, also when it is longer than the 107 bytes that a socket's name has room for.
  */
 #include "tests/conformance/conformance.h"
@@ -107,6 +107,8 @@ static void refused(void) {
         CHECK(try_connect(path("../peer.sock", address)) != __WASI_ERRNO_SUCCESS);
         CHECK(try_connect(path("../session.sock", address)) != __WASI_ERRNO_SUCCESS);
         CHECK(try_open(path("../new.sock", address)) != __WASI_ERRNO_SUCCESS);
+        CHECK(try_connect(path("link.sock", address)) == __WASI_ERRNO_LOOP);
+        CHECK(try_open(path("link.sock", address)) == __WASI_ERRNO_ADDRINUSE);
         CHECK(try_connect("relative.sock") == __WASI_ERRNO_INVAL);
         CHECK(try_open("relative.sock") == __WASI_ERRNO_INVAL);
         CHECK(try_connect("") == __WASI_ERRNO_INVAL);

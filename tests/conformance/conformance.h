@@ -25,7 +25,8 @@
 #define PEER_REFUSED_DATAGRAMS "CONFORMANCE_REFUSED_DATAGRAMS" /* the same for UDP */
 #define PEER_BLACK_HOLE "CONFORMANCE_BLACK_HOLE"               /* TCP: never answers */
 #define PEER_UNIX "CONFORMANCE_UNIX"                           /* the path of a Unix socket that echoes */
-#define FOLDER "CONFORMANCE_FOLDER"     /* where Unix sockets may be bound: any name, as *.sock */
+#define FOLDER                                                                                                         \
+        "CONFORMANCE_FOLDER" /* where Unix sockets may be bound: any name, as *.sock; link.sock is a link to PEER_UNIX */
 #define ABSTRACT "CONFORMANCE_ABSTRACT" /* an abstract name that may be bound */
 #define DENIED "CONFORMANCE_DENIED"     /* an address that the policy does not grant */
 

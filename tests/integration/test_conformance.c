@@ -8,6 +8,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +25,9 @@
 #define ARGUMENTS_MAX 256
 #define VARIABLES_MAX 16
 #define TEXT_MAX 512
+#define FAILURES_MAX 65536
 #define GUEST_DEADLINE_MS 50000
+#define LINK_TEXT_MAX (HARNESS_PATH_MAX + 16)
 #define RESULTS_VARIABLE "CONFORMANCE_RESULTS"
 
 /* The suite's guests beside the matrix; each is tests/conformance/NAME.c. */
@@ -101,13 +104,21 @@ static void write_policy(const struct suite *suite) {
                             suite->peers.silent.text);
 }
 
+static void link_path(const struct suite *suite, char path[static LINK_TEXT_MAX]) {
+        snprintf(path, LINK_TEXT_MAX, "%s/link.sock", suite->folder);
+}
+
 static void suite_init(struct suite *suite) {
+        char path[LINK_TEXT_MAX];
+
         daemon_init(&suite->daemon);
         snprintf(suite->folder, sizeof(suite->folder), "%s/unix", suite->daemon.folder);
         snprintf(suite->directory, sizeof(suite->directory), "%s/dir", suite->daemon.folder);
         ck_assert_int_eq(mkdir(suite->folder, 0755), 0);
         ck_assert_int_eq(mkdir(suite->directory, 0755), 0);
         peers_start(&suite->peers, suite->folder);
+        link_path(suite, path);
+        ck_assert_int_eq(symlink(suite->peers.unix_path, path), 0);
         write_policy(suite);
         daemon_start(&suite->daemon, NULL);
         suite->baseline = daemon_count_fds(&suite->daemon);
@@ -116,10 +127,13 @@ static void suite_init(struct suite *suite) {
 /* Nothing is left of the guests: neither in the daemon nor in the file system. */
 static void suite_deinit(struct suite *suite) {
         uint64_t start = harness_now_ms();
+        char path[LINK_TEXT_MAX];
 
         while (daemon_count_fds(&suite->daemon) > suite->baseline)
                 harness_wait_a_moment(start, "the daemon to close what guests had");
         peers_end(&suite->peers);
+        link_path(suite, path);
+        ck_assert_int_eq(unlink(path), 0);
         ck_assert_msg(rmdir(suite->folder) == 0, "a Unix socket is left in %s: %s", suite->folder, strerror(errno));
         daemon_stop(&suite->daemon);
         daemon_deinit(&suite->daemon);
@@ -198,67 +212,75 @@ static void report_good(const char *what, size_t n) {
 
 /* ---- the matrix ---- */
 
-/* Takes the cells that were left out for another run from the output. @return how many */
-static size_t take_left(char *output, size_t left[static MATRIX_N_CELLS]) {
-        char *line = output;
-        char *write = output;
-        size_t n = 0;
+/* What came of all runs so far. */
+struct tally {
+        size_t left[MATRIX_N_CELLS]; /* cells that the last run had to leave out */
+        size_t n_left;
+        size_t n_tried;
+        size_t n_failed;
+        char failures[FAILURES_MAX]; /* lines of the guest */
+        size_t length;
+};
 
-        while (*line) {
-                size_t length = strcspn(line, "\n") + 1;
+static void take_line(struct tally *tally, const char *line, size_t length) {
+        static const char left[] = "left ";
 
-                if (strncmp(line, "left ", 5) == 0) {
-                        left[n++] = strtoul(line + 5, NULL, 10);
-                } else {
-                        memmove(write, line, length);
-                        write += length;
-                }
-                line += length;
+        if (strncmp(line, left, strlen(left)) == 0) {
+                ck_assert_uint_lt(tally->n_left, MATRIX_N_CELLS);
+                tally->left[tally->n_left++] = strtoul(line + strlen(left), NULL, 10);
+        } else if (strncmp(line, "FAILED ", 7) == 0 && length < sizeof(tally->failures) - tally->length) {
+                memcpy(tally->failures + tally->length, line, length);
+                tally->length += length;
         }
-        *write = '\0';
-        return n;
 }
 
-static void parse_summary(const char *output, size_t *ret_tried, size_t *ret_failed) {
+/* Reads a run's output, whose last line is "matrix: N cells, N failed". @return whether something was tried and nothing failed */
+static bool take_output(struct tally *tally, const char *output) {
         const char *summary = strstr(output, "matrix: ");
+        size_t n_tried, n_failed, length;
 
         ck_assert_msg(summary != NULL, "it did not come to its end: %s", output);
-        ck_assert_int_eq(sscanf(summary, "matrix: %zu cells, %zu failed", ret_tried, ret_failed), 2);
+        ck_assert_int_eq(sscanf(summary, "matrix: %zu cells, %zu failed", &n_tried, &n_failed), 2);
+        ck_assert_msg(n_tried > 0, "nothing of what is left can be tried: %s", output);
+        tally->n_tried += n_tried;
+        tally->n_failed += n_failed;
+        tally->n_left = 0;
+        for (const char *line = output; line < summary; line += length) {
+                length = strcspn(line, "\n") + 1;
+                take_line(tally, line, length);
+        }
+        return n_failed == 0;
+}
+
+/* Runs what is left, or everything. */
+static void run_cells(const struct suite *suite, struct tally *tally) {
+        char numbers[ARGUMENTS_MAX][24];
+        struct command command;
+        PROCESS process;
+        int status;
+
+        describe(&command, suite, "matrix", NULL);
+        for (size_t i = 0; i < tally->n_left; ++i) {
+                ck_assert_uint_lt(i, ARGUMENTS_MAX);
+                snprintf(numbers[i], sizeof(numbers[i]), "%zu", tally->left[i]);
+                add(&command, numbers[i]);
+        }
+        status = run_command(&command, &process);
+        ck_assert_int_eq(status, take_output(tally, process.text) ? 0 : 1);
 }
 
 START_TEST(matrix) {
-        size_t left[MATRIX_N_CELLS], n_left = 0, n_good = 0, n_failed = 0, n_tried = 0;
-        char numbers[ARGUMENTS_MAX][16];
-        char failures[65536] = "";
-        size_t length = 0;
+        struct tally tally = { 0 };
         struct suite suite;
 
         suite_init(&suite);
-        do {
-                struct command command;
-                size_t tried, failed;
-                PROCESS process;
-                int status;
-
-                describe(&command, &suite, "matrix", NULL);
-                for (size_t i = 0; i < n_left; ++i) {
-                        snprintf(numbers[i], sizeof(numbers[i]), "%zu", left[i]);
-                        add(&command, numbers[i]);
-                }
-                status = run_command(&command, &process);
-                n_left = take_left(process.text, left);
-                parse_summary(process.text, &tried, &failed);
-                ck_assert_int_eq(status, failed > 0);
-                ck_assert_msg(tried > 0, "nothing can be tried of what is left: %s", process.text);
-                n_tried += tried;
-                n_failed += failed;
-                n_good += tried - failed;
-                if (failed > 0 && length < sizeof(failures))
-                        length += (size_t)snprintf(failures + length, sizeof(failures) - length, "%s", process.text);
-        } while (n_left > 0);
-        report_good("cells", n_good);
-        ck_assert_msg(n_failed == 0, "%zu of %zu cells failed:\n%s", n_failed, n_tried, failures);
-        ck_assert_uint_eq(n_tried, MATRIX_N_CELLS);
+        do
+                run_cells(&suite, &tally);
+        while (tally.n_left > 0);
+        report_good("cells", tally.n_tried - tally.n_failed);
+        ck_assert_msg(tally.n_failed == 0, "%zu of %zu cells failed:\n%s", tally.n_failed, tally.n_tried,
+                      tally.failures);
+        ck_assert_uint_eq(tally.n_tried, MATRIX_N_CELLS);
         suite_deinit(&suite);
 }
 END_TEST
@@ -302,7 +324,7 @@ static void print_summary(int results_fd) {
 int main(void) {
         Suite *suite = suite_create("conformance");
         TCase *tcase = tcase_create("conformance");
-        int results_fd = memfd_create("conformance", 0);
+        int results_fd = memfd_create("conformance", MFD_CLOEXEC);
         char number[16];
         int r;
 

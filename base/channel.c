@@ -25,16 +25,17 @@ union control_buffer {
 #endif
 
 /* What is no socket, or may not be told so, is closed all the same. */
-static void close_strange(int fd) {
+int nb_channel_fd_close(int fd) {
         struct linger off = { .l_onoff = 0 };
 
-        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
-        nb_fd_close(fd);
+        if (fd >= 0)
+                (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
+        return nb_fd_close(fd);
 }
 
 void nb_channel_fds_close(struct nb_channel_fds *fds) {
         for (size_t i = 0; i < fds->n; ++i)
-                close_strange(fds->fds[i]);
+                (void)nb_channel_fd_close(fds->fds[i]);
         fds->n = 0;
 }
 
@@ -104,7 +105,7 @@ static bool keep_fds(const struct cmsghdr *cmsg, struct nb_channel_fds *fds) {
                 if (fds->n < NB_CHANNEL_FDS_MAX) {
                         fds->fds[fds->n++] = fd;
                 } else {
-                        close_strange(fd);
+                        (void)nb_channel_fd_close(fd);
                         kept = false;
                 }
         }

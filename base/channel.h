@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
+
 /** The largest message, in bytes. */
 #define NB_CHANNEL_MESSAGE_MAX 65536
 
@@ -26,9 +28,19 @@ struct nb_channel_fds {
 };
 
 /**
- * Closes what is left in `fds` and empties it. Whoever sent a socket may have told it to linger: then the last to close it
- * would wait in the kernel for as long as the sender has chosen. So that is taken back first.
+ * Closes a descriptor that another process has or had. Whoever holds a socket may have told it to linger: then the last to close
+ * it would wait in the kernel for as long as the other has chosen. So that is taken back first. Ignores -1. @return -1
  */
+int nb_channel_fd_close(int fd);
+
+static inline void nb_cleanup_channel_fd_(int *fd) {
+        *fd = nb_channel_fd_close(*fd);
+}
+
+/** As NB_CLEANUP_FD, for a local that is sent to another process. */
+#define NB_CLEANUP_CHANNEL_FD NB_CLEANUP(nb_cleanup_channel_fd_)
+
+/** Closes what is left in `fds` and empties it, each as nb_channel_fd_close(). */
 void nb_channel_fds_close(struct nb_channel_fds *fds);
 
 /**
@@ -41,9 +53,9 @@ int nb_channel_pair(int ret[static 2]);
 int nb_channel_check(int fd);
 
 /**
- * Has the kernel refuse descriptors to who sends to `fd`, a channel or a listening socket that makes channels, from Linux 6.16
- * on. Closing what was never asked for can make one wait, for a socket that lingers or a file of a file system that its sender
- * serves; so it is better not to receive it. On an older kernel it does nothing.
+ * Has the kernel refuse descriptors to who sends to `fd`, a Unix socket or a listening one, whose connections inherit it, from Linux
+ * 6.16 on. Closing what was never asked for can make one wait, for a socket that lingers or a file of a file system that its sender
+ * serves, also where it is still in the socket's queue; so it is better not to get it. On an older kernel it does nothing.
  */
 void nb_channel_refuse_fds(int fd);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/channel.h"
 #include "base/cleanup.h"
 #include "base/socket_address.h"
 #include "broker/broker.h"
@@ -163,7 +164,7 @@ static enum outcome next_peer(struct acceptor *acceptor, int *ret_fd, struct nb_
 
 /* The account is charged already. */
 static enum outcome accept_charged(struct acceptor *acceptor) {
-        NB_CLEANUP_FD int fd = -1;
+        NB_CLEANUP_CHANNEL_FD int fd = -1;
         struct nb_socket_address peer;
         enum outcome outcome;
         int r;

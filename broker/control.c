@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/channel.h"
 #include "base/cleanup.h"
 #include "base/host_name.h"
 #include "broker/acceptor.h"
@@ -164,7 +165,7 @@ static void end_if_failed(struct control *control, int r) {
 }
 
 void control_connected(struct control *control, int fd_consumed, const struct nb_socket_address *peer) {
-        NB_CLEANUP_FD int fd = fd_consumed;
+        NB_CLEANUP_CHANNEL_FD int fd = fd_consumed;
 
         set_state(control, CONTROL_IDLE);
         end_if_failed(control, answer_connected(control, fd, peer));
@@ -215,7 +216,7 @@ static int dial(struct control *control, const struct nb_socket_address *address
 }
 
 static int start_connecting(struct control *control, const struct nb_socket_address *address) {
-        NB_CLEANUP_FD int connected_fd = -1;
+        NB_CLEANUP_CHANNEL_FD int connected_fd = -1;
         int r;
 
         if (!account_charge(account_of(control), ACCOUNT_CONNECTS))
@@ -388,7 +389,7 @@ static bool is_granted(const struct control *control, enum policy_verb verb, con
 
 /* Whether what the control does at the moment, or is there for, is still granted. */
 static bool is_still_granted(const struct control *control) {
-        if (!control->grant->policy)
+        if (!control->grant->policy || !(control->grant->policy->socket_types & control->type))
                 return false;
         if (control->connector && !is_granted(control, POLICY_CONNECT, connector_address(control->connector)))
                 return false;

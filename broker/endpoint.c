@@ -130,6 +130,7 @@ int endpoint_start(struct endpoint *endpoint, struct session *session, const str
         endpoint->came_with_welcome = false;
         endpoint->last_serial = 0;
         endpoint->fd = -1;
+        nb_channel_refuse_fds(fd);
         nb_list_init(&endpoint->link);
         r = watch_start(&endpoint->watch, &session->broker->watches, fd, EPOLLIN, ready);
         if (r < 0)

@@ -113,6 +113,7 @@ static int serve(struct broker *broker, int fd_consumed, char *path) {
                 free(path);
                 return -ENOMEM;
         }
+        nb_channel_refuse_fds(fd);
         nb_list_init(&listener->link);
         listener->broker = broker;
         listener->path = path;

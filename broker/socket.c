@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/datagram.h"
 #include "broker/unix_path.h"
@@ -19,6 +20,8 @@ int socket_new(sa_family_t family, enum policy_socket_type type) {
 
         if (fd < 0)
                 return -errno;
+        if (family == AF_UNIX)
+                nb_channel_refuse_fds(fd);
         r = dgram ? datagram_shut(fd) : 0;
         return r < 0 ? r : nb_steal_fd(&fd);
 }

@@ -13,7 +13,8 @@
 struct unix_file;
 
 /**
- * Makes a socket: non-blocking, close-on-exec, IPv6 ones for IPv6 only. A datagram socket takes nothing yet (broker/datagram.h).
+ * Makes a socket: non-blocking, close-on-exec. A datagram socket takes nothing yet (broker/datagram.h), and a Unix socket no
+ * descriptors: who closes it, we among others, would wait for those that linger in its queue.
  * @return a descriptor owned by the caller, or -errno
  */
 int socket_new(sa_family_t family, enum policy_socket_type type);

@@ -439,6 +439,24 @@ START_TEST(a_reload_takes_a_bound_one) {
 }
 END_TEST
 
+/* An open one binds nothing that could be judged, and is of no use any more. */
+START_TEST(a_reload_takes_the_type) {
+        struct scene scene;
+        struct wire open, stream;
+
+        scene_start(&scene, NULL, BOTH_TYPES SCENE_LOOPBACK);
+        open = open_dgram(scene.web, "0.0.0.0:0", NULL);
+        stream = wire_open_control(scene.web, "0.0.0.0:0");
+        scene_write_policy(&scene, SCENE_LOOPBACK);
+        daemon_reload(&scene.daemon);
+        wire_expect_end(&open);
+        wire_expect_silence(&stream);
+        (void)wire_close(&open);
+        (void)wire_close(&stream);
+        scene_end(&scene);
+}
+END_TEST
+
 static Suite *new_suite(void) {
         Suite *suite = suite_create("datagram");
         TCase *tcase = tcase_create("datagram");
@@ -458,6 +476,7 @@ static Suite *new_suite(void) {
         tcase_add_loop_test(tcase, no_servers, 0, 2);
         tcase_add_test(tcase, only_the_types_of_the_policy);
         tcase_add_test(tcase, a_reload_takes_a_bound_one);
+        tcase_add_test(tcase, a_reload_takes_the_type);
         return suite;
 }
 

@@ -327,6 +327,35 @@ static const size_t fd_counts[] = { 1, 16, 64, 65, 253 };
 
 #define N_FD_COUNTS ((int)(sizeof(fd_counts) / sizeof(fd_counts[0])))
 
+/* To be dropped for them, a session must be able to send them. */
+static void let_descriptors_in(struct scene *scene) {
+        wire_settle(scene->web); /* the newest session has been accepted */
+        daemon_let_descriptors_in(&scene->daemon);
+}
+
+/* Nobody has to close what never came, though it lingers, or waits behind a message for which the session is dropped. */
+START_TEST(abuse_5_a_new_kernel_lets_no_descriptor_in) {
+        struct victim victim;
+        struct scene scene;
+        struct wire early;
+
+        if (!harness_refuses_descriptors())
+                return;
+        scene_start(&scene, NULL, RULES);
+        victim_open(&victim, &scene, (enum kind)_i);
+        ck_assert_int_eq(wire_send_bytes(victim.channel, "x", 1, &victim.channel->fd, 1), -EPERM);
+        wire_expect_silence(victim.channel);
+        /* Also before it has been accepted. */
+        ck_assert_int_eq(kill(scene.daemon.pid, SIGSTOP), 0);
+        early = wire_connect(scene.daemon.socket_path);
+        ck_assert_int_eq(wire_send_bytes(&early, "x", 1, &early.fd, 1), -EPERM);
+        ck_assert_int_eq(kill(scene.daemon.pid, SIGCONT), 0);
+        (void)wire_close(&early);
+        victim_close(&victim);
+        scene_end(&scene);
+}
+END_TEST
+
 START_TEST(descriptors_drop_the_session_and_are_closed) {
         NB_CLEANUP_FREE uint8_t *frame = malloc(NB_CHANNEL_MESSAGE_MAX);
         enum kind kind = (enum kind)(_i / N_FD_COUNTS);
@@ -337,6 +366,7 @@ START_TEST(descriptors_drop_the_session_and_are_closed) {
 
         scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, kind);
+        let_descriptors_in(&scene);
         ck_assert_int_eq(pipe2(pipe_fds, O_CLOEXEC), 0);
         for (size_t i = 0; i < n; ++i)
                 fds[i] = pipe_fds[1];
@@ -391,6 +421,7 @@ START_TEST(credentials_before_a_descriptor) {
 
         scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, (enum kind)_i);
+        let_descriptors_in(&scene);
         length = good_request((enum kind)_i, victim.channel, frame);
         ck_assert_int_eq(send_with_credentials(victim.channel, frame, length, victim.channel->fd), 0);
         victim_expect_dropped(&victim, &scene);
@@ -408,6 +439,7 @@ START_TEST(channels_in_flight_to_the_broker) {
 
         scene_start(&scene, NULL, RULES);
         victim_open(&victim, &scene, KIND_IDLE);
+        let_descriptors_in(&scene);
         fds[0] = victim.session.channel.fd;
         fds[1] = victim.idle.fd;
         fds[2] = victim.listening.fd;
@@ -843,6 +875,7 @@ static void add_frame_tests(TCase *tcase) {
         tcase_add_loop_test(tcase, a_bad_frame_drops_the_session, 0, N_KINDS * N_SPOILS);
         tcase_add_loop_test(tcase, an_empty_message_is_the_end, 0, N_KINDS);
         tcase_add_loop_test(tcase, descriptors_drop_the_session_and_are_closed, 0, N_KINDS * N_FD_COUNTS);
+        tcase_add_loop_test(tcase, abuse_5_a_new_kernel_lets_no_descriptor_in, 0, N_KINDS);
         tcase_add_loop_test(tcase, credentials_before_a_descriptor, 0, N_KINDS);
         tcase_add_test(tcase, channels_in_flight_to_the_broker);
         tcase_add_loop_test(tcase, a_request_in_the_wrong_place, 0, sizeof(misplaced) / sizeof(misplaced[0]));

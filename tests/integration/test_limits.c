@@ -540,6 +540,7 @@ START_TEST(descriptors_for_a_full_table) {
 
         scene_start(&scene, &options, SCENE_LOOPBACK);
         wire_session_open(scene.daemon.socket_path, "", &session);
+        daemon_let_descriptors_in(&scene.daemon);
         fill_table(&scene.daemon);
         for (size_t i = 0; i < 16; ++i)
                 fds[i] = STDERR_FILENO;

@@ -454,6 +454,57 @@ START_TEST(a_pushed_stream_works) {
 }
 END_TEST
 
+/* A peer's descriptor that lingers would hold up the broker, which closes the queue of who was never accepted. */
+START_TEST(abuse_5_a_peer_sends_no_descriptor) {
+        char name[PATH_MAX_HERE];
+        struct place place;
+        struct wire control, peer;
+        int fd;
+
+        if (!harness_refuses_descriptors())
+                return;
+        place_start(&place, "");
+        control = wire_open_control(place.local, name_of(&place, names[_i], name));
+        ck_assert_uint_eq(wire_listen(&control, 1, NULL), 0);
+        for (uint64_t i = 1; i <= 2; ++i) { /* the second waits for credit */
+                peer.fd = peer_unix_connect(NULL, name);
+                ck_assert_int_eq(wire_send_bytes(&peer, "x", 1, &peer.fd, 1), -EPERM);
+                fd = i == 1 ? wire_receive_accepted(&control, i) : -1;
+                if (fd >= 0) {
+                        ck_assert_int_eq(wire_send_bytes(&peer, "x", 1, &peer.fd, 1), -EPERM);
+                        peer_exchange(fd, peer.fd);
+                }
+                (void)nb_fd_close(fd);
+                (void)wire_close(&peer);
+        }
+        (void)wire_close(&control);
+        place_end(&place);
+}
+END_TEST
+
+START_TEST(abuse_5_a_server_sends_no_descriptor) {
+        char name[PATH_MAX_HERE];
+        struct place place;
+        struct wire control, server;
+        int listener, fd;
+
+        if (!harness_refuses_descriptors())
+                return;
+        place_start(&place, "");
+        listener = peer_unix_listen(name_of(&place, names[_i], name), 8);
+        control = wire_open_control(place.local, "");
+        ck_assert_uint_eq(wire_connect_to(&control, name, &fd), 0);
+        server.fd = peer_unix_accept(listener, NULL);
+        ck_assert_int_eq(wire_send_bytes(&server, "x", 1, &server.fd, 1), -EPERM);
+        peer_exchange(fd, server.fd);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&server);
+        (void)nb_fd_close(listener);
+        (void)wire_close(&control);
+        place_end(&place);
+}
+END_TEST
+
 START_TEST(a_denied_peer_is_never_seen) {
         char name[PATH_MAX_HERE], from[PATH_MAX_HERE];
         struct place place;
@@ -998,6 +1049,8 @@ static void add_connect_tests(TCase *tcase) {
 
 static void add_listen_tests(TCase *tcase) {
         tcase_add_loop_test(tcase, a_pushed_stream_works, 0, 2);
+        tcase_add_loop_test(tcase, abuse_5_a_peer_sends_no_descriptor, 0, 2);
+        tcase_add_loop_test(tcase, abuse_5_a_server_sends_no_descriptor, 0, 2);
         tcase_add_test(tcase, a_denied_peer_is_never_seen);
         tcase_add_test(tcase, two_of_one_broker);
         tcase_add_loop_test(tcase, the_mode_of_a_path, 0, 4);

@@ -25,6 +25,11 @@
 
 #define ARGUMENTS_MAX 32
 
+/* Linux 6.16; see base/channel.h. */
+#ifndef SO_PASSRIGHTS
+#define SO_PASSRIGHTS 83
+#endif
+
 /* systemd's first descriptor (SD_LISTEN_FDS_START), which an inherited session gets too. */
 #define FIRST_FD 3
 
@@ -375,6 +380,35 @@ void daemon_wait_fds(const struct daemon *daemon, unsigned expected) {
                 (void)snprintf(what, sizeof(what), "netbrokerd to have %u descriptors; it has %u", expected, n);
                 harness_wait_a_moment(start, what);
         }
+}
+
+void daemon_let_descriptors_in(const struct daemon *daemon) {
+        char path[64];
+        DIR *folder;
+        const struct dirent *entry;
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/fd", (int)daemon->pid);
+        folder = opendir(path);
+        ck_assert_ptr_nonnull(folder);
+        while ((entry = readdir(folder))) {
+                NB_CLEANUP_FD int fd = -1;
+
+                if (entry->d_name[0] == '.')
+                        continue;
+                fd = pidfd_getfd(daemon->pidfd, (int)strtol(entry->d_name, NULL, 10), 0);
+                ck_assert_int_ge(fd, 0);
+                /* Other files, and an older kernel's sockets, do not know the option. */
+                (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 1 }, sizeof(int));
+        }
+        (void)closedir(folder);
+}
+
+bool harness_refuses_descriptors(void) {
+        NB_CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        socklen_t size = sizeof(int);
+        int value;
+
+        return getsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &value, &size) == 0;
 }
 
 uint64_t daemon_cpu_ms(const struct daemon *daemon) {

@@ -85,6 +85,15 @@ unsigned daemon_lowest_free_fd(const struct daemon *daemon);
 /** Waits until the daemon has that many descriptors open. */
 void daemon_wait_fds(const struct daemon *daemon, unsigned expected);
 
+/**
+ * Has the daemon's channels take descriptors, as on a kernel that cannot refuse them (before Linux 6.16): those that it has accepted or
+ * made by now.
+ */
+void daemon_let_descriptors_in(const struct daemon *daemon);
+
+/** @return whether this kernel can refuse descriptors, so that nobody can send any to the daemon. */
+bool harness_refuses_descriptors(void);
+
 /** @return the processor time that the daemon has used, in ms. */
 uint64_t daemon_cpu_ms(const struct daemon *daemon);
 

@@ -29,6 +29,7 @@ struct nb_context *nb_context_new(nb_wait_function wait, void *wait_data) {
         context->wait_data = wait_data;
         context->fd_limit = nb_fd_limit();
         context->denial[0] = '\0';
+        context->n_denials = 0;
         context->arena.used = 0;
         return context;
 }
@@ -49,6 +50,7 @@ void nb_context_set_denial(struct nb_context *context, const char *reason) {
 
         memcpy(context->denial, reason, length);
         context->denial[length] = '\0';
+        context->n_denials++;
 }
 
 int nb_context_wait(const struct nb_context *context, int fd, short events) {

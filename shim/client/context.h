@@ -26,6 +26,7 @@ struct nb_context {
         void *wait_data; /* borrowed */
         int fd_limit;    /* what is received with a number at or above it, is refused */
         char denial[NB_REASON_LENGTH_MAX + 1];
+        uint64_t n_denials; /* how often one was kept: whoever saw it grow over a call was told `denial` by that call */
         uint8_t frame[NB_CHANNEL_MESSAGE_MAX];
         struct nb_frame_arena arena;
 };
@@ -39,6 +40,9 @@ int nb_fd_limit(void);
 
 /** @param wait  NULL: ppoll(). @return one reference owned by the caller, or NULL without memory. */
 struct nb_context *nb_context_new(nb_wait_function wait, void *wait_data);
+
+/** @return the context of a session, borrowed. */
+const struct nb_context *nb_session_context(const struct nb_session *session);
 
 /** @return `context`. */
 struct nb_context *nb_context_ref(struct nb_context *context);

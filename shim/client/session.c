@@ -220,6 +220,10 @@ int nb_session_open(const struct nb_session_options *options, struct nb_session 
         return 0;
 }
 
+const struct nb_context *nb_session_context(const struct nb_session *session) {
+        return session->endpoint.context;
+}
+
 const char *nb_session_tenant(const struct nb_session *session) {
         return session->tenant;
 }

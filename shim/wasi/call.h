@@ -26,6 +26,7 @@ struct nb_call {
         size_t index; /* of the function */
         const uint64_t *arguments;
         struct nb_guest_memory memory;
+        uint64_t n_denials; /* nb_guest_n_denials() when it began */
 };
 
 /** An i32 argument. */

@@ -113,12 +113,11 @@ int nb_ext_remote_address(struct nb_call *call, struct nb_descriptor *socket) {
 }
 
 int nb_ext_last_denial(struct nb_call *call) {
-        const struct nb_session *session = call->guest->session;
         struct place place;
         int r;
 
         r = find_place(call, 0, &place);
-        return r ? r : put_text(call, &place, session ? nb_session_last_denial(session) : "");
+        return r ? r : put_text(call, &place, call->guest->denial);
 }
 
 int nb_ext_get_option(struct nb_call *call, struct nb_descriptor *stream) {

@@ -15,7 +15,7 @@
 int nb_ext_local_address(struct nb_call *call, struct nb_descriptor *socket);
 int nb_ext_remote_address(struct nb_call *call, struct nb_descriptor *socket);
 
-/** Of the guest's session. */
+/** Of the guest. */
 int nb_ext_last_denial(struct nb_call *call);
 
 /** Of a stream. */

@@ -324,6 +324,7 @@ int nb_guest_call(struct nb_guest *guest, const struct nb_engine *engine, void *
                 .data = data,
                 .index = index,
                 .arguments = arguments,
+                .n_denials = nb_guest_n_denials(guest),
         };
 
         if (index >= N_FUNCTIONS || !(functions[index].public.use & NB_WASI_IMPORT))

@@ -256,3 +256,16 @@ uint8_t *nb_guest_gather_buffer(struct nb_guest *guest) {
                 guest->gather = malloc(NB_GUEST_GATHER_SIZE);
         return guest->gather;
 }
+
+uint64_t nb_guest_n_denials(const struct nb_guest *guest) {
+        return guest->session ? nb_session_context(guest->session)->n_denials : 0;
+}
+
+void nb_guest_keep_denial(struct nb_guest *guest, uint64_t n_before) {
+        const char *denial;
+
+        if (nb_guest_n_denials(guest) == n_before)
+                return;
+        denial = nb_session_last_denial(guest->session);
+        memcpy(guest->denial, denial, strlen(denial) + 1);
+}

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "netbroker/wasi.h"
+#include "proto/frame.h"
 #include "shim/wasi/table.h"
 
 /** Descriptors of a guest whose host names no limit, where RLIMIT_NOFILE does not lower it. */
@@ -27,6 +28,7 @@ struct nb_guest {
         char *protocols; /* owned: the value of NETWORKING_PROTOCOLS; NULL: empty */
         char *preopens;  /* owned: the value of NETWORKING_PREOPENS; NULL: empty */
         uint8_t *gather; /* owned, NB_GUEST_GATHER_SIZE bytes; NULL until it is needed */
+        char denial[NB_REASON_LENGTH_MAX + 1]; /* why the policy last refused this guest something */
 };
 
 /**
@@ -34,6 +36,15 @@ struct nb_guest {
  * @return 0, also when woken for nothing; or what the wait function failed with
  */
 int nb_guest_wait(const struct nb_guest *guest, int fd, short events);
+
+/** @return how often the policy has refused something to any guest of the session. */
+uint64_t nb_guest_n_denials(const struct nb_guest *guest);
+
+/**
+ * Keeps the reason of a refusal for this guest, for the next may be another guest's.
+ * @param n_before  nb_guest_n_denials() before the call that was refused: without a refusal since, nothing is kept
+ */
+void nb_guest_keep_denial(struct nb_guest *guest, uint64_t n_before);
 
 /** @return where NB_GUEST_GATHER_SIZE bytes can be put together, borrowed; NULL without memory. What is there does not outlast a wait. */
 uint8_t *nb_guest_gather_buffer(struct nb_guest *guest);

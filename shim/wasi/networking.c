@@ -36,6 +36,13 @@ static int read_address(const struct nb_call *call, size_t argument, char buffer
         return NB_WASI_SUCCESS;
 }
 
+/* The errno of a request to the broker that has failed. */
+static int failed(struct nb_call *call, int error) {
+        if (error == -EACCES)
+                nb_guest_keep_denial(call->guest, call->n_denials);
+        return nb_call_errno(error);
+}
+
 static int narrow_control(const struct nb_descriptor *protocol, struct wish *wish) {
         uint64_t available = protocol->rights_inheriting;
         uint64_t base = nb_rights_control_request(wish->rights_base, available);
@@ -77,7 +84,7 @@ int nb_networking_open(struct nb_call *call, struct nb_descriptor *protocol) {
         r = nb_open(source, address, length, (enum nb_socket_type)type, wish.rights_base, wish.rights_inheriting,
                     wish.flags, &descriptor.control);
         if (r < 0)
-                return nb_call_errno(r);
+                return failed(call, r);
         descriptor.filetype = (uint8_t)type;
         descriptor.flags = wish.flags;
         nb_control_rights(descriptor.control, &descriptor.rights_base, &descriptor.rights_inheriting);
@@ -91,7 +98,7 @@ int nb_networking_listen(struct nb_call *call, struct nb_descriptor *control) {
         if (!(control->rights_base & NB_RIGHT_SOCK_LISTEN))
                 return NB_WASI_ENOTCAPABLE;
         r = nb_listen(control->control, backlog > INT_MAX ? INT_MAX : (int)backlog);
-        return r < 0 ? nb_call_errno(r) : NB_WASI_SUCCESS;
+        return r < 0 ? failed(call, r) : NB_WASI_SUCCESS;
 }
 
 /* Gives a new connection its descriptor. The parent's filetype and inheriting rights are passed by value: the table may move. */
@@ -126,7 +133,7 @@ int nb_networking_accept(struct nb_call *call, struct nb_descriptor *control) {
                 return r;
         r = nb_accept(parent.control, &connection);
         if (r < 0)
-                return nb_call_errno(r);
+                return failed(call, r);
         return publish_connection(call, ret_pointer, connection, parent.filetype, parent.rights_inheriting);
 }
 
@@ -149,7 +156,7 @@ int nb_networking_connect(struct nb_call *call, struct nb_descriptor *control) {
                 return r;
         r = nb_connect(parent.control, address, length, &connection);
         if (r < 0)
-                return nb_call_errno(r);
+                return failed(call, r);
         return publish_connection(call, ret_pointer, connection, parent.filetype, parent.rights_inheriting);
 }
 
@@ -242,7 +249,7 @@ int nb_networking_sock_accept(struct nb_call *call, struct nb_descriptor *contro
                 return r;
         r = nb_accept(parent.control, &connection);
         if (r < 0)
-                return nb_call_errno(r);
+                return failed(call, r);
         shared = nb_shared_connection_new(connection);
         if (!shared) {
                 nb_connection_free(connection);

@@ -2,10 +2,10 @@
 /*
  * Refusals
  *
- * What the policy does not grant is `access`, for connecting, binding and listening alike, and changes nothing: the control can go on with what is granted. last_denial
- * says why the session was last refused something, where the policy explains it, and is empty before; other errors leave it as it is. A host
- * name is `access` in this version, which resolves none; what is neither an address nor a name is `inval`; an address of a family that the
- * protocol does not have is `afnosupport`.
+ * What the policy does not grant is `access`, for connecting, binding and listening alike, and changes nothing: the control can go on
+ * with what is granted. last_denial says why the guest was last refused something, where the policy explains it, and is empty before;
+ * other errors leave it as it is. A host name is `access` in this version, which resolves none; what is neither an address nor a name is
+ * `inval`; an address of a family that the protocol does not have is `afnosupport`.
  *
  * A text that does not fit the buffer is `nametoolong`; the length is told either way, and nothing else is written.
  */
@@ -62,7 +62,9 @@ int main(void) {
         CHECK_ERRNO(guest_connect(control, "", &connection), __WASI_ERRNO_INVAL);
         CHECK_ERRNO(__wasi_networking_connect(control, "127.0.0.1:80\0", 13, &connection), __WASI_ERRNO_INVAL);
         CHECK_ERRNO(__wasi_networking_connect(control, "\xff\xfe:80", 5, &connection), __WASI_ERRNO_INVAL);
-        CHECK(try_open(PROTOCOL_UNIX, "127.0.0.1:0", __WASI_FILETYPE_SOCKET_STREAM) != __WASI_ERRNO_SUCCESS);
+        CHECK(try_open(PROTOCOL_UNIX, "127.0.0.1:0", __WASI_FILETYPE_SOCKET_STREAM) == __WASI_ERRNO_AFNOSUPPORT);
+        CHECK(try_open(PROTOCOL_IP, setting(ABSTRACT), __WASI_FILETYPE_SOCKET_STREAM) == __WASI_ERRNO_AFNOSUPPORT);
+        CHECK_ERRNO(guest_connect(control, setting(PEER_UNIX), &connection), __WASI_ERRNO_AFNOSUPPORT);
         CHECK(try_open(PROTOCOL_IP, "127.0.0.1:0", __WASI_FILETYPE_REGULAR_FILE) == __WASI_ERRNO_INVAL);
         return 0;
 }

@@ -74,7 +74,7 @@ __wasi_errno_t __wasi_networking_remote_address(__wasi_fd_t fd, char *buffer, __
         WASI_NETWORKING_EXT_IMPORT_("remote_address");
 
 /**
- * Why the policy last refused this guest's session something; the empty text where nothing was refused, or the policy hides it.
+ * Why the policy last refused this guest something; the empty text where nothing was refused, or the policy hides it.
  * @return nametoolong: it does not fit
  */
 __wasi_errno_t __wasi_networking_last_denial(char *buffer, __wasi_size_t buffer_len, __wasi_size_t *ret_length)

@@ -2,6 +2,7 @@
 #include "shim/client/protocol.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,6 +25,7 @@ struct nb_protocol {
         uint64_t rights_inheriting;
         struct nb_spare *spare;  /* one reference */
         struct opening *opening; /* not NULL exactly while the endpoint's request is outstanding */
+        bool busy;               /* an nb_open() waits */
         char name[];
 };
 
@@ -184,6 +186,8 @@ int nb_open(struct nb_protocol *protocol, const char *address, size_t length, en
                 address = ""; /* the caller's may be NULL */
         if (protocol->endpoint.error < 0)
                 return protocol->endpoint.error;
+        if (protocol->busy)
+                return -EBUSY;
         spare = nb_spare_take(protocol->spare, address, length, type, rights_base, rights_inheriting);
         if (spare) {
                 nb_control_reuse(spare, flags, protocol->spare);
@@ -193,6 +197,8 @@ int nb_open(struct nb_protocol *protocol, const char *address, size_t length, en
         opening = opening_new(address, length, type, rights_base, rights_inheriting);
         if (!opening)
                 return -ENOMEM;
+        protocol->busy = true;
         r = ask(protocol, opening, &answer);
+        protocol->busy = false;
         return r < 0 ? r : make_control(protocol, &answer, type, flags, ret);
 }

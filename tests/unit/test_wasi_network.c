@@ -486,6 +486,93 @@ START_TEST(a_write_that_is_cut_short_says_how_far_it_came) {
 }
 END_TEST
 
+/* ---- two guests of one session ---- */
+
+struct two_guests {
+        struct world world; /* first: on_wait gets it */
+        struct nb_guest *second;
+        int result; /* of what the second did while the first waited */
+};
+
+static void two_guests_init(struct two_guests *two) {
+        struct nb_guest_options options = NB_GUEST_OPTIONS_INIT;
+
+        world_init(&two->world, 0);
+        options.session = two->world.session;
+        options.n_directories = 2;
+        options.wait = scripted_broker_wait;
+        options.wait_data = &two->world.broker;
+        ck_assert_int_eq(nb_guest_new(&options, &two->second), 0);
+}
+
+static void two_guests_deinit(struct two_guests *two) {
+        nb_guest_free(two->second);
+        world_deinit(&two->world);
+}
+
+/* The world's functions go on with the other guest. */
+static void swap_guests(struct two_guests *two) {
+        struct nb_guest *guest = two->world.guest;
+
+        two->world.guest = two->second;
+        two->second = guest;
+}
+
+static int ask_denial(struct world *world) {
+        memset(world->memory + BUFFER, 0, 64);
+        return world_call(world, "last_denial", BUFFER, 63, WORLD_RET);
+}
+
+/* What one guest tried is not for another to read. */
+START_TEST(a_denial_is_told_to_the_guest_that_was_denied) {
+        struct two_guests two;
+        uint32_t controls[2];
+
+        two_guests_init(&two);
+        for (int i = 0; i < 2; ++i, swap_guests(&two))
+                controls[i] = world_open(&two.world, 0);
+        two.world.broker.reason = "the first's";
+        ck_assert_int_eq(world_connect(&two.world, controls[0], "denied:1"), NB_WASI_EACCES);
+        swap_guests(&two);
+        ck_assert_int_eq(ask_denial(&two.world), OK);
+        ck_assert_uint_eq(world_get_u32(&two.world, WORLD_RET), 0);
+        two.world.broker.reason = "the second's";
+        ck_assert_int_eq(world_connect(&two.world, controls[1], "denied:1"), NB_WASI_EACCES);
+        for (int i = 1; i >= 0; --i, swap_guests(&two)) {
+                ck_assert_int_eq(ask_denial(&two.world), OK);
+                world_expect_bytes(&two.world, i ? "the second's" : "the first's");
+        }
+        two_guests_deinit(&two);
+}
+END_TEST
+
+static void second_opens(void *data) {
+        struct two_guests *two = data;
+
+        swap_guests(two);
+        two->result =
+                world_call(&two->world, "open", WORLD_PROTOCOL, BUFFER,
+                           world_put_text(&two->world, BUFFER, "another:1"), NB_SOCKET_STREAM, 0, 0, 0, WORLD_RET);
+        swap_guests(two);
+}
+
+/* They share the protocol: the second must not take the answer to the first. */
+START_TEST(a_protocol_in_which_another_guest_waits_is_busy) {
+        struct two_guests two = { .result = -1 };
+        uint32_t control;
+
+        two_guests_init(&two);
+        world_on_wait(&two.world, second_opens);
+        control = world_open(&two.world, 0);
+        ck_assert_int_eq(two.result, NB_WASI_EBUSY);
+        ck_assert_str_eq(two.world.broker.opened_address, "any:0");
+        ck_assert_int_eq(world_connect(&two.world, control, "peer:1"), OK);
+        second_opens(&two);
+        ck_assert_int_eq(two.result, OK);
+        two_guests_deinit(&two);
+}
+END_TEST
+
 /* ---- */
 
 static TCase *connecting_tests(void) {
@@ -495,6 +582,14 @@ static TCase *connecting_tests(void) {
         tcase_add_test(tests, connecting_without_waiting);
         tcase_add_test(tests, accepting);
         tcase_add_test(tests, sock_accept_gives_the_stream);
+        return tests;
+}
+
+static TCase *two_guests_tests(void) {
+        TCase *tests = tcase_create("two guests");
+
+        tcase_add_test(tests, a_denial_is_told_to_the_guest_that_was_denied);
+        tcase_add_test(tests, a_protocol_in_which_another_guest_waits_is_busy);
         return tests;
 }
 
@@ -519,6 +614,7 @@ int main(void) {
         Suite *suite = suite_create("wasi_network");
 
         suite_add_tcase(suite, connecting_tests());
+        suite_add_tcase(suite, two_guests_tests());
         suite_add_tcase(suite, stream_tests());
         return run_suite(suite);
 }

@@ -186,7 +186,8 @@ NB_EXPORT void nb_protocol_rights(const struct nb_protocol *protocol, uint64_t *
  * @param flags              0 or NB_NONBLOCK
  * @param ret                owned by the caller: nb_control_free()
  * @return 0, or a negative errno: -EINVAL for a text that is no address, -EAFNOSUPPORT for one that the
- *         protocol has not, -EADDRINUSE, -EADDRNOTAVAIL, -ENOTSUP for a type that the protocol has not.
+ *         protocol has not, -EADDRINUSE, -EADDRNOTAVAIL, -ENOTSUP for a type that the protocol has not, -EBUSY
+ *         while another fiber waits in nb_open() on the same protocol.
  */
 NB_EXPORT int nb_open(struct nb_protocol *protocol, const char *address, size_t length, enum nb_socket_type type,
                       uint64_t rights_base, uint64_t rights_inheriting, uint32_t flags, struct nb_control **ret);

@@ -16,7 +16,8 @@
  * would end the process with SIGXFSZ there: a host ignores that signal, and the guest gets `fbig`.
  *
  * Threads: a guest may be used by one thread at a time, and its wait function may not call into it; different guests of
- * different sessions are independent.
+ * different sessions are independent. Guests of one session can be fibers of one thread; while one of them waits in `open`, that
+ * of another on the same protocol is `busy`.
  */
 #ifndef NETBROKER_WASI_H
 #define NETBROKER_WASI_H

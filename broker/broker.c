@@ -40,8 +40,10 @@ static int start_signal(struct broker *broker, uv_signal_t *handle, int number, 
 }
 
 static int start_handles(struct broker *broker) {
-        int r = watch_set_start(&broker->watches, &broker->loop);
+        int r = nudge_start(&broker->nudge, &broker->loop);
 
+        if (r == 0)
+                r = watch_set_start(&broker->watches, &broker->loop);
         if (r == 0)
                 r = start_signal(broker, &broker->signal_term, SIGTERM, on_terminate);
         if (r == 0)
@@ -123,6 +125,7 @@ struct broker *broker_free(struct broker *broker) {
         if (!broker)
                 return NULL;
         broker->stopping = true;
+        nudge_on(&broker->loop);
         listener_free_all(broker);
         end_sessions(&broker->half_open);
         end_sessions(&broker->sessions);
@@ -132,6 +135,7 @@ struct broker *broker_free(struct broker *broker) {
         uv_walk(&broker->loop, close_handle, NULL);
         /* Runs the close callbacks, which free what handles need until then. */
         (void)uv_run(&broker->loop, UV_RUN_DEFAULT);
+        nudge_stop(&broker->nudge);
         r = uv_loop_close(&broker->loop);
         assert(r == 0);
         (void)r;
@@ -178,7 +182,9 @@ void broker_reload(struct broker *broker) {
 
         (void)sd_notify(0, "RELOADING=1");
         if (policy_source_load(&broker->source, &broker->log, &policy) == 0) {
+                nudge_on(&broker->loop);
                 apply_policy(broker, policy);
+                nudge_off(&broker->loop);
                 nb_log(&broker->log, NB_LOG_NOTICE, "policy %s reloaded", broker->source.path);
         } else {
                 nb_log(&broker->log, NB_LOG_ERROR, "policy %s not reloaded: the one before stays in force",

@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "broker/account.h"
 #include "broker/audit.h"
+#include "broker/nudge.h"
 #include "broker/policy_source.h"
 #include "broker/watch.h"
 #include "policy/policy.h"
@@ -35,6 +36,7 @@ struct broker {
         uv_signal_t signal_term;
         uv_signal_t signal_int;
         uv_signal_t signal_hup;
+        struct nudge nudge;
         struct watch_set watches;
         struct nb_log log;
         struct audit audit;

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include "broker/nudge.h"
+
 struct deadline {
         uv_timer_t timer;
         deadline_function function;
@@ -11,8 +13,11 @@ struct deadline {
 
 static void fire(uv_timer_t *timer) {
         struct deadline *deadline = timer->data;
+        const uv_loop_t *loop = timer->loop;
 
+        nudge_on(loop);
         deadline->function(deadline->data);
+        nudge_off(loop);
 }
 
 static void release(uv_handle_t *handle) {

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "broker/nudge.h"
 
 static void dispatch(uv_poll_t *poll, int status, int uv_events) {
         struct watch_set *set = poll->data;
@@ -15,12 +16,14 @@ static void dispatch(uv_poll_t *poll, int status, int uv_events) {
                 set->n_batch = epoll_wait(set->epoll_fd, set->batch, WATCH_BATCH, 0);
         while (set->n_batch < 0 && errno == EINTR);
 
+        nudge_on(poll->loop);
         for (int i = 0; i < set->n_batch; ++i) {
                 struct watch *watch = set->batch[i].data.ptr;
 
                 if (watch)
                         watch->function(watch, set->batch[i].events);
         }
+        nudge_off(poll->loop);
         set->n_batch = 0;
 }
 

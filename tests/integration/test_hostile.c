@@ -383,6 +383,73 @@ START_TEST(descriptors_drop_the_session_and_are_closed) {
 }
 END_TEST
 
+/* ---- what lingers (abuse case 45) ---- */
+
+/* A socket that waits for an hour when it is closed, for a peer that does not read. @param ret_peer  owned by the caller */
+static int lingering_socket(int *ret_peer) {
+        const struct linger linger = { .l_onoff = 1, .l_linger = 3600 };
+        char bytes[4096] = { 0 };
+        struct peer peer = peer_listen("127.0.0.1", 1);
+        int fd = peer_connect(peer.text);
+
+        *ret_peer = peer_accept(&peer);
+        while (send(fd, bytes, sizeof(bytes), MSG_DONTWAIT) > 0)
+                ;
+        ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+        peer_close(&peer);
+        return fd;
+}
+
+/* Sends a descriptor and keeps none. */
+static void give_away(const struct wire *wire, int fd_consumed) {
+        ck_assert_int_eq(wire_send_bytes(wire, "x", 1, &fd_consumed, 1), 0);
+        (void)nb_fd_close(fd_consumed);
+}
+
+/* Behind a message for which the session is dropped: what nobody receives goes with the channel. */
+static void linger_in_the_queue(const struct wire *channel, int fd_consumed) {
+        ck_assert_int_eq(wire_send_bytes(channel, "x", 1, NULL, 0), 0);
+        give_away(channel, fd_consumed);
+}
+
+/* In the queue of another socket, which is what the broker receives. */
+static void linger_in_another_queue(const struct wire *channel, int fd_consumed) {
+        struct wire outer;
+        int pair[2];
+
+        ck_assert_int_eq(nb_channel_pair(pair), 0);
+        outer.fd = pair[0];
+        give_away(&outer, fd_consumed);
+        give_away(channel, pair[1]);
+        (void)nb_fd_close(pair[0]);
+}
+
+static void (*const lingering[])(const struct wire *channel, int fd_consumed) = {
+        linger_in_the_queue,
+        linger_in_another_queue,
+};
+
+/* Where the kernel cannot refuse descriptors; if the broker waited, the others would for an hour. */
+START_TEST(abuse_45_what_lingers_holds_nobody_up) {
+        struct victim victim;
+        struct scene scene;
+        int peer, fd;
+
+        scene_start(&scene, NULL, RULES);
+        victim_open(&victim, &scene, KIND_HALF_OPEN);
+        let_descriptors_in(&scene);
+        fd = lingering_socket(&peer);
+        ck_assert_int_eq(kill(scene.daemon.pid, SIGSTOP), 0);
+        lingering[_i](victim.channel, fd);
+        ck_assert_int_eq(kill(scene.daemon.pid, SIGCONT), 0);
+        victim_expect_dropped(&victim, &scene);
+        wire_settle(scene.web);
+        (void)nb_fd_close(peer);
+        victim_close(&victim);
+        scene_end(&scene);
+}
+END_TEST
+
 /* Credentials in front hide no descriptors. */
 static int send_with_credentials(const struct wire *wire, const void *bytes, size_t length, int fd) {
         struct iovec iov = { .iov_base = (void *)bytes, .iov_len = length };
@@ -876,6 +943,7 @@ static void add_frame_tests(TCase *tcase) {
         tcase_add_loop_test(tcase, an_empty_message_is_the_end, 0, N_KINDS);
         tcase_add_loop_test(tcase, descriptors_drop_the_session_and_are_closed, 0, N_KINDS * N_FD_COUNTS);
         tcase_add_loop_test(tcase, abuse_5_a_new_kernel_lets_no_descriptor_in, 0, N_KINDS);
+        tcase_add_loop_test(tcase, abuse_45_what_lingers_holds_nobody_up, 0, sizeof(lingering) / sizeof(lingering[0]));
         tcase_add_loop_test(tcase, credentials_before_a_descriptor, 0, N_KINDS);
         tcase_add_test(tcase, channels_in_flight_to_the_broker);
         tcase_add_loop_test(tcase, a_request_in_the_wrong_place, 0, sizeof(misplaced) / sizeof(misplaced[0]));

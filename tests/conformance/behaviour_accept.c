@@ -2,8 +2,9 @@
 /*
  * Accepting
  *
- * A listening control is readable for poll whenever an accept will not wait, and peers come in the order in which they came. A blocking accept
- * waits; a nonblocking one says `again`. Whoever has not been accepted when the control is closed is cut off; who has, stays connected.
+ * A listening control is readable for poll whenever an accept will not wait, and peers come in the order in which they came. A blocking
+ * accept waits; a nonblocking one says `again`. Whoever has not been accepted when the control is closed is cut off; who has, stays
+ * connected.
  *
  * The flags of sock_accept are those of the stream that it makes: 0 or nonblock. Other flags of WASI are `notsup`, what is none is
  * `inval`. accept and stream_accept have no flags: their stream is blocking whatever the control is.

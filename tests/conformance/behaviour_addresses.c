@@ -2,9 +2,9 @@
 /*
  * Addresses
  *
- * local_address and remote_address tell the same of a connection and of its stream, and the two ends of a connection agree. Addresses are written in one way:
- * IPv6 in brackets and as RFC 5952 has it, a Unix socket as its path or name, and as the empty text when it has none. They are written without a
- * NUL; a buffer that is too small is `nametoolong`, and the length is told.
+ * local_address and remote_address tell the same of a connection and of its stream, and the two ends of a connection agree. Addresses are
+ * written in one way: IPv6 in brackets and as RFC 5952 has it, a Unix socket as its path or name, and as the empty text when it has none.
+ * They are written without a NUL; a buffer that is too small is `nametoolong`, and the length is told.
  */
 #include "tests/conformance/conformance.h"
 

@@ -2,9 +2,9 @@
 /*
  * Blocking and not
  *
- * Whether a descriptor waits is its flag `nonblock`: given when it is made, and switched by fd_fdstat_set_flags whenever the guest likes, also between two calls for the
- * same thing. A blocking write sends everything, however small the peer's buffers; a nonblocking one sends what fits, and says `again` when nothing
- * does. Each descriptor has a flag of its own: a stream's is not its connection's.
+ * Whether a descriptor waits is its flag `nonblock`: given when it is made, and switched by fd_fdstat_set_flags whenever the guest likes,
+ * also between two calls for the same thing. A blocking write sends everything, however small the peer's buffers; a nonblocking one sends
+ * what fits, and says `again` when nothing does. Each descriptor has a flag of its own: a stream's is not its connection's.
  *
  * fd_read and sock_recv return what there is, and wait for the first byte only.
  */

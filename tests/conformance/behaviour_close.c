@@ -2,8 +2,9 @@
 /*
  * Closing in any order
  *
- * Control, connection and stream can be closed in all six orders. Each works for as long as it is open, whatever became of the others, and the peer sees
- * the end when the connection and its stream are both closed: a connection lives until then. A connection whose stream nobody took ends with itself.
+ * Control, connection and stream can be closed in all six orders. Each works for as long as it is open, whatever became of the others,
+ * and the peer sees the end when the connection and its stream are both closed: a connection lives until then. A connection whose stream
+ * nobody took ends with itself.
  *
  * What was made from a protocol or from a control outlives it.
  */

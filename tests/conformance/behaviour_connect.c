@@ -3,14 +3,14 @@
  * Connecting without waiting
  *
  * The first connect on a nonblocking control says `inprogress`; the same call, repeated, says `already` until the control is readable and
- * writable for poll, and then yields the result. Meanwhile a connect to another address says `already` too. After a result, good or bad, the
- * control can connect again. Closing it gives up what is under way.
+ * writable for poll, and then yields the result. Meanwhile a connect to another address says `already` too. After a result, good or bad,
+ * the control can connect again. Closing it gives up what is under way.
  *
  * A control that is switched to blocking meanwhile waits for the result at the next call. A connect without an answer ends after the
  * policy's ConnectTimeout, 30 seconds if it says nothing, with `timedout`.
  *
- * A control that is bound to a port connects from that port. So it can connect to different peers, but to the same one again only when the
- * connection before is over; until then that is `addrnotavail`, as in POSIX.
+ * A control that is bound to a port connects from that port. So it can connect to different peers, but to the same one again only when
+ * the connection before is over; until then that is `addrnotavail`, as in POSIX.
  */
 #include "tests/conformance/conformance.h"
 

@@ -2,12 +2,12 @@
 /*
  * Datagrams
  *
- * A stream of a datagram control keeps the borders of messages, over IPv4 and IPv6: a write is one datagram, a read returns one, an empty one
- * too. What does not fit the buffers is lost, and sock_recv flags it (`data_truncated`); fd_read has no flags and says nothing. A peek leaves the
- * datagram; waitall means nothing. nbytes of a poll is the size of the next datagram.
+ * A stream of a datagram control keeps the borders of messages, over IPv4 and IPv6: a write is one datagram, a read returns one, an empty
+ * one too. What does not fit the buffers is lost, and sock_recv flags it (`data_truncated`); fd_read has no flags and says nothing. A
+ * peek leaves the datagram; waitall means nothing. nbytes of a poll is the size of the next datagram.
  *
- * A connect fixes the peer, and only its datagrams are received. That nobody is there shows at a later call, as `connrefused`; what is larger than a
- * datagram can be is `msgsize`. Clients only: a datagram control does not listen (`notsup`), until a relay can serve.
+ * A connect fixes the peer, and only its datagrams are received. That nobody is there shows at a later call, as `connrefused`; what is
+ * larger than a datagram can be is `msgsize`. Clients only: a datagram control does not listen (`notsup`), until a relay can serve.
  */
 #include "tests/conformance/conformance.h"
 

@@ -2,8 +2,8 @@
 /*
  * No number left
  *
- * When a guest has as many descriptors as it may have, every function that would make one is `mfile`, before anything else is done: no peer is taken and lost, nothing is
- * connected, and a connection keeps its stream. As soon as a number is free, the same calls succeed.
+ * When a guest has as many descriptors as it may have, every function that would make one is `mfile`, before anything else is done: no
+ * peer is taken and lost, nothing is connected, and a connection keeps its stream. As soon as a number is free, the same calls succeed.
  */
 #include <fcntl.h>
 

@@ -2,8 +2,8 @@
 /*
  * Half-close
  *
- * After a shutdown for writing the peer reads the end, writes here are `pipe`, and the other direction goes on in both ways. After one for reading,
- * reads return the end. Both can be shut down, in one call or in two, and again. A hang-up is flagged on the read side once
+ * After a shutdown for writing the peer reads the end, writes here are `pipe`, and the other direction goes on in both ways. After one
+ * for reading, reads return the end. Both can be shut down, in one call or in two, and again. A hang-up is flagged on the read side once
  * the peer has ended its direction, also while there is something left to read, and on the write side once both directions are shut.
  *
  * The end of a stream is read again and again. No write raises a signal, here or in the host.

@@ -2,8 +2,9 @@
 /*
  * Numbers of descriptors
  *
- * A new descriptor gets the lowest number that is free, as POSIX has it, whatever function makes it and whether it is a file or a socket: 0 to 2, the directories,
- * the protocols, the preopened sockets, and then the guest's own, without a hole. Numbers of closed files and sockets are used again for either.
+ * A new descriptor gets the lowest number that is free, as POSIX has it, whatever function makes it and whether it is a file or a socket:
+ * 0 to 2, the directories, the protocols, the preopened sockets, and then the guest's own, without a hole. Numbers of closed files and
+ * sockets are used again for either.
  */
 #include <fcntl.h>
 

@@ -2,9 +2,9 @@
 /*
  * Options
  *
- * get_option and set_option know nine options of a stream, numbered from 1; what a set has stored, a get reads. Any other number is `inval`, and so are a value
- * that the option cannot have, and setting `error`, which is read only. An option of TCP is `noprotoopt` on a stream that has no TCP. The size of a buffer is
- * taken as a wish, for the host has a least and a most.
+ * get_option and set_option know nine options of a stream, numbered from 1; what a set has stored, a get reads. Any other number is
+ * `inval`, and so are a value that the option cannot have, and setting `error`, which is read only. An option of TCP is `noprotoopt` on a
+ * stream that has no TCP. The size of a buffer is taken as a wish, for the host has a least and a most.
  */
 #include "tests/conformance/conformance.h"
 

@@ -2,13 +2,14 @@
 /*
  * poll_oneoff
  *
- * Clocks in all four forms, files, standard streams and network descriptors of every kind wait in one call. It returns every event that is there when it
- * ends, in the order of the subscriptions, with their userdata; what it says of a descriptor is the same whether that is subscribed to once or
- * several times. A clock in the past is an event at once, and a call that only looks is one with such a clock.
+ * Clocks in all four forms, files, standard streams and network descriptors of every kind wait in one call. It returns every event that
+ * is there when it ends, in the order of the subscriptions, with their userdata; what it says of a descriptor is the same whether that is
+ * subscribed to once or several times. A clock in the past is an event at once, and a call that only looks is one with such a clock.
  *
- * What is wrong with one subscription is in the `error` of its event, and the call succeeds: `badf` for a number that is no descriptor, `notsup` for a
- * protocol, for which there is nothing to wait, and for the clocks of processor time, `inval` for a type or a flag that WASI does not define. The call itself
- * fails with `inval` without subscriptions, as WASI says, and with more than 65536 of them; with `fault` for its pointers.
+ * What is wrong with one subscription is in the `error` of its event, and the call succeeds: `badf` for a number that is no descriptor,
+ * `notsup` for a protocol, for which there is nothing to wait, and for the clocks of processor time, `inval` for a type or a flag that
+ * WASI does not define. The call itself fails with `inval` without subscriptions, as WASI says, and with more than 65536 of them; with
+ * `fault` for its pointers.
  *
  * The array of events may lie upon that of subscriptions: these are read first.
  */

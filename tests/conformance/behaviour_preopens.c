@@ -2,8 +2,8 @@
 /*
  * Preopened sockets
  *
- * A listener that the policy gives is a control that listens already, nonblocking unless the policy says otherwise: a program that knows sock_accept,
- * fd_read and fd_write serves on it without module networking. A connection is a stream that is connected already.
+ * A listener that the policy gives is a control that listens already, nonblocking unless the policy says otherwise: a program that knows
+ * sock_accept, fd_read and fd_write serves on it without module networking. A connection is a stream that is connected already.
  *
  * They have the rights of what they are: the listener accepts, and makes no connection of its own.
  */

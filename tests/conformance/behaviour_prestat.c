@@ -2,12 +2,12 @@
 /*
  * Finding what was given
  *
- * fd_prestat_get from 3 on walks what the host gave: first the directories, of type 0, then the protocols, of type 1, each with its name by
- * fd_prestat_dir_name; then `badf`, on preopened sockets, on whatever the guest has opened, and on numbers that are free. So wasi-libc and Go, which
- * end a program on any other errno, find their directories whenever they look.
+ * fd_prestat_get from 3 on walks what the host gave: first the directories, of type 0, then the protocols, of type 1, each with its name
+ * by fd_prestat_dir_name; then `badf`, on preopened sockets, on whatever the guest has opened, and on numbers that are free. So wasi-libc
+ * and Go, which end a program on any other errno, find their directories whenever they look.
  *
- * NETWORKING_PROTOCOLS holds the same protocols, and NETWORKING_PREOPENS the preopened sockets, as name=number joined by colons. A buffer that
- * is too small for a name is `nametoolong`.
+ * NETWORKING_PROTOCOLS holds the same protocols, and NETWORKING_PREOPENS the preopened sockets, as name=number joined by colons. A buffer
+ * that is too small for a name is `nametoolong`.
  */
 #include "tests/conformance/conformance.h"
 

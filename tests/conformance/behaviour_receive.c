@@ -2,12 +2,12 @@
 /*
  * sock_recv: peek and waitall
  *
- * A peek leaves what it reads. waitall fills the buffers, however many pieces the bytes come in, and returns less only at the end of the stream,
- * on an error, or on a nonblocking stream. With both flags it is a peek: it returns what is there, since waiting for more while that stays unread
- * would spin. A read into nothing returns 0 bytes at once.
+ * A peek leaves what it reads. waitall fills the buffers, however many pieces the bytes come in, and returns less only at the end of the
+ * stream, on an error, or on a nonblocking stream. With both flags it is a peek: it returns what is there, since waiting for more while
+ * that stays unread would spin. A read into nothing returns 0 bytes at once.
  *
- * Buffers are filled in their order, an empty one among them does not matter. More than 1024 of them are `inval`, as of IOV_MAX in POSIX, and
- * so are more than 2147483647 bytes in all.
+ * Buffers are filled in their order, an empty one among them does not matter. More than 1024 of them are `inval`, as of IOV_MAX in POSIX,
+ * and so are more than 2147483647 bytes in all.
  */
 #include "tests/conformance/conformance.h"
 

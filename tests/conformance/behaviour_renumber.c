@@ -2,9 +2,9 @@
 /*
  * fd_renumber
  *
- * Any descriptor can be moved onto the number of any other: files, standard streams, protocols, controls, connections and streams. What was there is
- * closed, the number that it came from is free, and it goes on as before. Onto itself it stays. Both numbers must be those of descriptors, or
- * it is `badf` and nothing is closed; so wasi-libc's dup2() onto a free number fails, with every WASI host.
+ * Any descriptor can be moved onto the number of any other: files, standard streams, protocols, controls, connections and streams. What
+ * was there is closed, the number that it came from is free, and it goes on as before. Onto itself it stays. Both numbers must be those
+ * of descriptors, or it is `badf` and nothing is closed; so wasi-libc's dup2() onto a free number fails, with every WASI host.
  */
 #include <fcntl.h>
 

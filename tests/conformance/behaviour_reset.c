@@ -2,8 +2,8 @@
 /*
  * Reset
  *
- * What a peer resets is readable and writable for poll, with a hang-up on both sides. The first read or write tells `connreset`, once; then reads
- * return the end, and writes are `pipe`. The option `error` tells it as well, in place of the first read or write.
+ * What a peer resets is readable and writable for poll, with a hang-up on both sides. The first read or write tells `connreset`, once;
+ * then reads return the end, and writes are `pipe`. The option `error` tells it as well, in place of the first read or write.
  */
 #include "tests/conformance/conformance.h"
 

@@ -2,12 +2,12 @@
 /*
  * Rights
  *
- * A descriptor does what its base rights say, anything else is `notcapable`; what is derived from it has no more than its inheriting rights, in
- * either set. Asking for more is `notcapable` as well, except that rights which mean nothing to the new kind are dropped silently. fd_fdstat_set_rights
- * only takes away, and what was derived before keeps what it has.
+ * A descriptor does what its base rights say, anything else is `notcapable`; what is derived from it has no more than its inheriting
+ * rights, in either set. Asking for more is `notcapable` as well, except that rights which mean nothing to the new kind are dropped
+ * silently. fd_fdstat_set_rights only takes away, and what was derived before keeps what it has.
  *
- * The right to shut down is implied by fd_write. poll_fd_readwrite and sock_shutdown are never demanded (see "Rights in the proposal's numbering"), and closing,
- * renumbering, fd_fdstat_get and polling take no right at all.
+ * The right to shut down is implied by fd_write. poll_fd_readwrite and sock_shutdown are never demanded (see "Rights in the proposal's
+ * numbering"), and closing, renumbering, fd_fdstat_get and polling take no right at all.
  */
 #include "tests/conformance/conformance.h"
 

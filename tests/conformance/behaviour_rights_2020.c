@@ -2,12 +2,13 @@
 /*
  * Rights in the proposal's numbering
  *
- * The proposal was written against the snapshot of mid-2020, whose numbers differ from preview 1's from bit 21 on, and in which nothing governs listen, accept,
- * connect and bind. Descriptors carry preview 1's numbers, and those of WASIX for what that lacks: sock_accept 29, sock_connect 30, sock_listen 31, sock_bind 32.
+ * The proposal was written against the snapshot of mid-2020, whose numbers differ from preview 1's from bit 21 on, and in which nothing
+ * governs listen, accept, connect and bind. Descriptors carry preview 1's numbers, and those of WASIX for what that lacks: sock_accept
+ * 29, sock_connect 30, sock_listen 31, sock_bind 32.
  *
- * A guest that passes the old numbers works: poll_fd_readwrite and sock_shutdown are never demanded, since their old numbers are others' now;
- * and a control that is asked for with fd_read or fd_write, which no control can use, but with neither listen nor bind, which have no old
- * number, gets every verb that the protocol can give.
+ * A guest that passes the old numbers works: poll_fd_readwrite and sock_shutdown are never demanded, since their old numbers are others'
+ * now; and a control that is asked for with fd_read or fd_write, which no control can use, but with neither listen nor bind, which have
+ * no old number, gets every verb that the protocol can give.
  */
 #include "tests/conformance/conformance.h"
 

@@ -2,9 +2,9 @@
 /*
  * Bounds: each pointer, length, count and enumerated value of each function, at its last good value and beyond.
  *
- * A call that is good is made again and again, each time with one argument changed and a new descriptor. Everything it points to lies in a page of memory at
- * the very end, so that the edge is near, and nobody else's. Where an errno is returned, that page must be as it was and no descriptor may have been
- * made; where the call is good, its place at the edge was good. Nothing may trap.
+ * A call that is good is made again and again, each time with one argument changed and a new descriptor. Everything it points to lies in
+ * a page of memory at the very end, so that the edge is near, and nobody else's. Where an errno is returned, that page must be as it was
+ * and no descriptor may have been made; where the call is good, its place at the edge was good. Nothing may trap.
  *
  * The last line says how much was tried and how many failed.
  */

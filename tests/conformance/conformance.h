@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the guests of the conformance suite share. They find everything in their environment, so that any host that gives them the same can run
- * them: who starts them is tests/integration/test_conformance.c, and the other ends are tests/conformance/peers.h.
+ * What the guests of the conformance suite share. They find everything in their environment, so that any host that gives them the same
+ * can run them: who starts them is tests/integration/test_conformance.c, and the other ends are tests/conformance/peers.h.
  *
  * A stream's other end is mostly in the guest itself: it listens, connects to itself and so can act for the peer.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Every function that takes a descriptor or a pointer, as WebAssembly sees it: numbers, whatever C would take them for. raw_NAME() takes its arguments as an
- * array, so that a table can hold it.
+ * Every function that takes a descriptor or a pointer, as WebAssembly sees it: numbers, whatever C would take them for. raw_NAME() takes
+ * its arguments as an array, so that a table can hold it.
  */
 #ifndef NB_TESTS_CONFORMANCE_RAW_H
 #define NB_TESTS_CONFORMANCE_RAW_H

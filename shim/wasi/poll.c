@@ -30,6 +30,9 @@
 #define CLOCK_ID_MONOTONIC 1u
 #define CLOCK_ID_MAX 3u /* 2 and 3: the time that a process and a thread have used */
 
+/* Asking for one takes Wasmtime up to 0.1 ms, and nothing interrupts a guest's call, which is not to keep the host for seconds. */
+#define FILES_ASKED_MAX 1024u
+
 #define NS_PER_S INT64_C(1000000000)
 
 enum watch_state {
@@ -66,6 +69,7 @@ struct poll_set {
         uint32_t n_fds;
         uint32_t n_ready;
         uint32_t n_to_ask;     /* of the engine */
+        uint32_t n_files;      /* of which it was asked */
         int64_t deadline;      /* the earliest; INT64_MAX: none */
         int64_t now;           /* host monotonic, ns, when the call began; 0 until it is needed */
         uint32_t scratch;      /* where the engine may write */
@@ -250,12 +254,13 @@ static int ask_time(struct nb_call *call, struct poll_set *set, struct watch *wa
         return NB_WASI_SUCCESS;
 }
 
-/* Where there is too little room to ask, or the engine does not say, all that is known is that a read will not wait. */
+/* Where there is too little room to ask, or too much to ask, or the engine does not say, all that is known is that a read will not wait. */
 static int ask_file(struct nb_call *call, struct poll_set *set, struct watch *watch) {
         uint64_t left = 1;
         int r;
 
-        if (set->scratch_size >= NB_FUNCTIONS_FILE_SCRATCH) {
+        if (set->scratch_size >= NB_FUNCTIONS_FILE_SCRATCH && set->n_files < FILES_ASKED_MAX) {
+                ++set->n_files;
                 r = nb_functions_file_left(call, watch->engine_fd, set->scratch, &left);
                 if (r < 0)
                         return r;

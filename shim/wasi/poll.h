@@ -11,8 +11,8 @@
  * answers into the guest's memory, so it is asked to write where the events will stand.
  *
  * nbytes, of what is ready: on a stream what can be read or written now, of datagrams the length of the next; on a control 1 where an
- * accept or a connect has its result; on a regular file what is left, or 1 where that cannot be asked for. Clocks that measure a
- * processor's time are `notsup`: they do not run while a guest waits.
+ * accept or a connect has its result; on a regular file what is left, or 1 where that cannot be asked for, and from the 1025th file of a
+ * call on. Clocks that measure a processor's time are `notsup`: they do not run while a guest waits.
  */
 #ifndef NB_SHIM_WASI_POLL_H
 #define NB_SHIM_WASI_POLL_H

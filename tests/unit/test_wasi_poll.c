@@ -291,6 +291,26 @@ START_TEST(asking_for_a_file_stays_inside_the_events) {
 }
 END_TEST
 
+/* A call of a guest's must not keep the host busy for seconds. */
+START_TEST(few_files_are_asked_for) {
+        enum { N = 1100, ASKED = 1024 };
+        const uint32_t events = WORLD_SUBSCRIPTIONS; /* over the subscriptions, which are read before */
+        struct world world;
+
+        world_init(&world, 0);
+        world.engine_result = 0;
+        world.engine_filetype = 4;
+        world.engine_size = 100;
+        for (uint32_t i = 0; i < N; ++i)
+                world_subscribe(&world, i, FD_READ, WORLD_DIRECTORY);
+        ck_assert_uint_eq(world_call_ret(&world, "poll_oneoff", SUBSCRIPTIONS, events, N, WORLD_RET), N);
+        ck_assert_uint_eq(world.n_engine_calls, 2 * ASKED);
+        for (uint32_t i = 0; i < N; ++i)
+                ck_assert_uint_eq(world_get_u64(&world, events + 32 * i + 16), i < ASKED ? 100 : 1);
+        world_deinit(&world);
+}
+END_TEST
+
 START_TEST(a_trap_while_asking_comes_through) {
         struct world world;
 
@@ -395,6 +415,7 @@ static TCase *poll_tests(void) {
         tcase_add_test(tests, a_control_whose_broker_is_gone_hangs_up);
         tcase_add_loop_test(tests, a_file_tells_what_is_left, 0, (int)(sizeof(files) / sizeof(files[0])));
         tcase_add_test(tests, asking_for_a_file_stays_inside_the_events);
+        tcase_add_test(tests, few_files_are_asked_for);
         tcase_add_test(tests, a_trap_while_asking_comes_through);
         tcase_add_loop_test(tests, room_to_write_shrinks_and_is_there, 0, 2);
         tcase_add_test(tests, clocks_that_do_not_wait);

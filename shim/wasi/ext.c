@@ -62,6 +62,7 @@ static int ask_kernel(int fd, char buffer[static NB_SOCKET_ADDRESS_TEXT_MAX]) {
         r = nb_socket_address_from_sockaddr((const struct sockaddr *)&storage, length, &address);
         if (r < 0)
                 return nb_call_errno(r);
+        nb_socket_address_unmap(&address); /* as the broker writes the peer's */
         nb_socket_address_format(&address, buffer);
         return NB_WASI_SUCCESS;
 }

@@ -109,6 +109,40 @@ START_TEST(a_stream_outlives_its_connection_fd) {
 }
 END_TEST
 
+/* TCP over IPv4, which a listener of both families has accepted: [0] is the client. */
+static void mapped_pair(int ret[static 2]) {
+        struct sockaddr_in6 any = { .sin6_family = AF_INET6 };
+        struct sockaddr_in client = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+        socklen_t length = sizeof(any);
+        int listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+        ck_assert_int_eq(setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int)), 0);
+        ck_assert_int_eq(bind(listener, (const struct sockaddr *)&any, sizeof(any)), 0);
+        ck_assert_int_eq(listen(listener, 1), 0);
+        ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&any, &length), 0);
+        client.sin_port = any.sin6_port;
+        ret[0] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(connect(ret[0], (const struct sockaddr *)&client, sizeof(client)), 0);
+        ret[1] = accept4(listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+        ck_assert_int_ge(ret[1], 0);
+        nb_fd_close(listener);
+}
+
+START_TEST(an_ipv4_address_of_both_families_is_written_as_one) {
+        const struct world_options options = { .make_stream = mapped_pair };
+        char expected[TEXT_SIZE];
+        struct world world;
+        uint32_t stream;
+
+        world_init_with(&world, &options);
+        stream = world_stream(&world, 0);
+        peer_of(&world, expected);
+        ck_assert_int_eq(ask(&world, "local_address", stream), OK);
+        expect_text(&world, expected);
+        world_deinit(&world);
+}
+END_TEST
+
 /* Where the broker tells the local name, it is that, also when the socket is gone. */
 START_TEST(a_unix_socket_has_the_name_that_the_broker_tells) {
         struct world world;
@@ -389,6 +423,7 @@ static TCase *address_tests(void) {
         tcase_add_test(tests, a_control_has_a_local_address);
         tcase_add_loop_test(tests, a_connection_and_its_stream_have_both_addresses, 0, 2);
         tcase_add_test(tests, a_stream_outlives_its_connection_fd);
+        tcase_add_test(tests, an_ipv4_address_of_both_families_is_written_as_one);
         tcase_add_test(tests, a_unix_socket_has_the_name_that_the_broker_tells);
         tcase_add_loop_test(tests, a_text_needs_its_room, 0, 2);
         tcase_add_test(tests, the_last_denial_is_told);

@@ -19,6 +19,11 @@ union control_buffer {
         struct cmsghdr alignment;
 };
 
+/* Linux 6.5, as above; what this is elsewhere does not matter to a Unix socket. */
+#ifndef SO_PASSPIDFD
+#define SO_PASSPIDFD 76
+#endif
+
 /* Linux 6.16; the number is another on two architectures, which do without. */
 #if !defined(SO_PASSRIGHTS) && !defined(__sparc__) && !defined(__hppa__)
 #define SO_PASSRIGHTS 83
@@ -45,6 +50,13 @@ void nb_channel_refuse_fds(int fd) {
 #else
         (void)fd;
 #endif
+}
+
+void nb_channel_expect_bytes(int fd) {
+        const int options[] = { SO_PASSCRED, SO_PASSSEC, SO_PASSPIDFD, SO_TIMESTAMP };
+
+        for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); ++i)
+                (void)setsockopt(fd, SOL_SOCKET, options[i], &(int){ 0 }, sizeof(int));
 }
 
 int nb_channel_pair(int ret[static 2]) {
@@ -164,4 +176,17 @@ int nb_channel_receive(int fd, void *buffer, struct nb_channel_fds *ret_fds) {
                 return -EBADMSG;
         }
         return (int)n;
+}
+
+int nb_channel_receive_bytes(int fd, void *buffer) {
+        struct iovec iov = { .iov_base = buffer, .iov_len = NB_CHANNEL_MESSAGE_MAX };
+        struct msghdr header = { .msg_iov = &iov, .msg_iovlen = 1 };
+        ssize_t n;
+
+        do
+                n = recvmsg(fd, &header, MSG_DONTWAIT);
+        while (n < 0 && errno == EINTR);
+        if (n < 0)
+                return -errno;
+        return header.msg_flags & (MSG_CTRUNC | MSG_TRUNC) ? -EBADMSG : (int)n;
 }

@@ -78,4 +78,15 @@ int nb_channel_send(int fd, const void *message, size_t length, const int *fds, 
  */
 int nb_channel_receive(int fd, void *buffer, struct nb_channel_fds *ret_fds);
 
+/**
+ * Receives one message, without waiting, from who has no descriptors to send. There is no room for any, so the kernel drops them, which
+ * takes none of our table's places and waits for nobody: close(2) would ask the file system of each, and that may be the sender's.
+ * @param fd  gets no other control messages unasked: see nb_channel_expect_bytes()
+ * @return as nb_channel_receive(), -EBADMSG also for descriptors; never -EMFILE
+ */
+int nb_channel_receive_bytes(int fd, void *buffer);
+
+/** Takes back what would bring credentials and the like with each message (unix(7), SO_PASSCRED), if whoever made `fd` set it. */
+void nb_channel_expect_bytes(int fd);
+
 #endif

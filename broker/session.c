@@ -141,6 +141,7 @@ int session_new(struct broker *broker, int fd_consumed, const struct session_ide
         NB_CLEANUP_FREE struct session *session = NULL;
         int r;
 
+        nb_channel_expect_bytes(fd);
         make_room_for_half_open(broker, identity->uid);
         session = calloc(1, sizeof(*session));
         if (!session)

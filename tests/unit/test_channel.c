@@ -214,6 +214,32 @@ START_TEST(abuse_5_a_new_kernel_refuses_descriptors) {
 }
 END_TEST
 
+/* Without room for descriptors none gets a number here, and what a socket was told to bring with each message is taken back. */
+START_TEST(abuse_5_bytes_alone) {
+        size_t n_fds = _i % 2 ? 64 : 1;
+        char byte;
+        int pipe_fds[2];
+
+        if (_i >= 2) /* who made the socket wanted to know the sender */
+                ck_assert_int_eq(setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)), 0);
+        nb_channel_expect_bytes(pair[1]);
+        ck_assert_int_eq(nb_channel_receive_bytes(pair[1], buffer), -EAGAIN);
+        ck_assert_int_eq(nb_channel_send(pair[0], "xy", 2, NULL, 0), 0);
+        ck_assert_int_eq(nb_channel_receive_bytes(pair[1], buffer), 2);
+        ck_assert_int_eq(send_raw(pair[0], "x", 1, n_fds, _i >= 2), 0);
+        ck_assert_int_eq(nb_channel_receive_bytes(pair[1], buffer), -EBADMSG);
+
+        ck_assert_int_eq(pipe(pipe_fds), 0);
+        ck_assert_int_eq(nb_channel_send(pair[0], "x", 1, &pipe_fds[1], 1), 0);
+        nb_fd_close(pipe_fds[1]);
+        ck_assert_int_eq(nb_channel_receive_bytes(pair[1], buffer), -EBADMSG);
+        ck_assert_int_eq(read(pipe_fds[0], &byte, 1), 0); /* nobody has its other end any more */
+        nb_fd_close(pipe_fds[0]);
+        ck_assert_int_eq(nb_channel_send(pair[0], "x", 1, NULL, 0), 0);
+        ck_assert_int_eq(nb_channel_receive_bytes(pair[1], buffer), 1);
+}
+END_TEST
+
 /* A socket that waits for an hour, for a peer that does not read; its last descriptor is the one that was sent. */
 static int lingering_socket(int *ret_peer) {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -341,6 +367,7 @@ int main(void) {
         tcase_add_loop_test(tcase, abuse_7_credentials_in_front_hide_no_descriptor, 0, 5);
         tcase_add_test(tcase, abuse_5_a_pidfd_is_closed_too);
         tcase_add_test(tcase, abuse_5_a_new_kernel_refuses_descriptors);
+        tcase_add_loop_test(tcase, abuse_5_bytes_alone, 0, 4);
         tcase_add_test(tcase, abuse_5_nobody_waits_for_a_descriptor_that_lingers);
         suite_add_tcase(suite, tcase);
         return run_suite(suite);

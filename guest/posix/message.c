@@ -3,6 +3,8 @@
  * recv(), send() and their kin. There are no control messages: nothing that WASI has could be sent by them.
  */
 #include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -32,20 +34,25 @@ ssize_t recvfrom(int fd, void *restrict buffer, size_t size, int flags, struct s
         ssize_t n = recv(fd, buffer, size, flags);
 
         if (n >= 0)
-                nb_posix_peer_store(fd, address, length);
+                nb_posix_source_store(fd, address, length);
         return n;
+}
+
+/* Whether a message has as many parts as one may have; for readv() and writev() more are EINVAL. */
+static bool has_good_length(const struct msghdr *message) {
+        return message->msg_iovlen >= 0 && message->msg_iovlen <= IOV_MAX;
 }
 
 ssize_t recvmsg(int fd, struct msghdr *message, int flags) {
         bool truncated;
         ssize_t n;
 
-        if (message->msg_iovlen < 0)
+        if (!has_good_length(message))
                 return nb_posix_fail(EMSGSIZE);
         n = nb_posix_receive(fd, message->msg_iov, (size_t)message->msg_iovlen, flags, &truncated);
         if (n < 0)
                 return n;
-        nb_posix_peer_store(fd, message->msg_name, &message->msg_namelen);
+        nb_posix_source_store(fd, message->msg_name, &message->msg_namelen);
         message->msg_controllen = 0;
         message->msg_flags = truncated ? MSG_TRUNC : 0;
         return n;
@@ -99,7 +106,7 @@ ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
 
         if (message->msg_controllen > 0)
                 return nb_posix_fail(EOPNOTSUPP);
-        if (message->msg_iovlen < 0)
+        if (!has_good_length(message))
                 return nb_posix_fail(EMSGSIZE);
         error = aim(fd, message->msg_name, message->msg_namelen);
         if (error)

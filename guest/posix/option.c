@@ -73,12 +73,26 @@ void nb_posix_option_inherit(int fd, const struct nb_posix_socket *listener) {
         accepted->send_timeout_ms = listener->send_timeout_ms;
 }
 
+static int get_family(int fd, struct nb_posix_socket *socket) {
+        struct sockaddr_storage address;
+        socklen_t length;
+
+        if (socket->family == AF_UNSPEC && nb_posix_local_address(fd, &address, &length) == 0)
+                socket->family = (uint8_t)address.ss_family;
+        return socket->family;
+}
+
+/* Whether a socket can have an option: only a stream of IP has those of TCP. */
+static bool applies(const struct host_option *option, int fd, struct nb_posix_socket *socket) {
+        return option->level != IPPROTO_TCP || (socket->type == SOCK_STREAM && get_family(fd, socket) != AF_UNIX);
+}
+
 static int set_host_option(int fd, struct nb_posix_socket *socket, const struct host_option *option, int value) {
         uint32_t wanted = option->boolean ? value != 0 : (uint32_t)value;
 
         if (value < 0 && !option->boolean)
                 return EINVAL;
-        if (option->level == IPPROTO_TCP && (socket->type != SOCK_STREAM || socket->family == AF_UNIX))
+        if (!applies(option, fd, socket))
                 return ENOPROTOOPT;
         if (socket->state == NB_POSIX_CONNECTED)
                 return __wasi_networking_set_option((__wasi_fd_t)fd, option->option, wanted);
@@ -87,10 +101,12 @@ static int set_host_option(int fd, struct nb_posix_socket *socket, const struct 
         return 0;
 }
 
-static int get_host_option(int fd, const struct nb_posix_socket *socket, const struct host_option *option, int *ret) {
+static int get_host_option(int fd, struct nb_posix_socket *socket, const struct host_option *option, int *ret) {
         uint32_t value = option->initial;
         int error;
 
+        if (!applies(option, fd, socket))
+                return ENOPROTOOPT;
         if (socket->state == NB_POSIX_CONNECTED) {
                 error = __wasi_networking_get_option((__wasi_fd_t)fd, option->option, &value);
                 if (error)
@@ -100,15 +116,6 @@ static int get_host_option(int fd, const struct nb_posix_socket *socket, const s
         }
         *ret = value > INT_MAX ? INT_MAX : (int)value;
         return 0;
-}
-
-static int get_family(int fd, struct nb_posix_socket *socket) {
-        struct sockaddr_storage address;
-        socklen_t length;
-
-        if (socket->family == AF_UNSPEC && nb_posix_local_address(fd, &address, &length) == 0)
-                socket->family = (uint8_t)address.ss_family;
-        return socket->family;
 }
 
 static int get_protocol(int fd, struct nb_posix_socket *socket) {

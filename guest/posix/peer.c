@@ -2,6 +2,8 @@
 #include "guest/posix/peer.h"
 
 #include <errno.h>
+#include <stdbool.h>
+#include <sys/un.h>
 #include <wasi/networking_ext.h>
 
 #include "guest/posix/address.h"
@@ -56,6 +58,26 @@ void nb_posix_peer_store(int fd, struct sockaddr *buffer, socklen_t *length) {
         if (!buffer || !length)
                 return;
         if (peer_address(fd, &address, &n))
+                n = 0;
+        nb_posix_address_store(&address, n, buffer, length);
+}
+
+/* Whether the messages of a socket come with an address. */
+static bool tells_source(int fd, const struct sockaddr_storage *peer, socklen_t length) {
+        struct nb_posix_description description;
+
+        if (peer->ss_family == AF_UNIX)
+                return length > NB_POSIX_UN_HEADER;
+        return nb_posix_describe(fd, &description) == 0 && description.type == __WASI_FILETYPE_SOCKET_DGRAM;
+}
+
+void nb_posix_source_store(int fd, struct sockaddr *buffer, socklen_t *length) {
+        struct sockaddr_storage address;
+        socklen_t n;
+
+        if (!buffer || !length)
+                return;
+        if (peer_address(fd, &address, &n) || !tells_source(fd, &address, n))
                 n = 0;
         nb_posix_address_store(&address, n, buffer, length);
 }

@@ -43,13 +43,15 @@ static void subscribe_as_asked(struct round *round, size_t index) {
                 subscribe(round, index, __WASI_EVENTTYPE_FD_READ);
 }
 
-/* What a socket is ready for that has no connection. */
+/* What a socket is ready for that has no connection. Where one has failed, there is an end to read until connect() has told of it. */
 static short unconnected(const struct nb_posix_socket *socket, short asked) {
-        short ready = asked & (POLLIN | POLLOUT);
+        short ready = asked & POLLOUT;
 
-        if (socket->error)
-                return (short)(POLLERR | POLLHUP | ready);
-        return (short)(socket->type == SOCK_STREAM ? POLLHUP | ready : asked & POLLOUT);
+        if (socket->type != SOCK_STREAM && !socket->error)
+                return ready;
+        if (socket->unreported)
+                ready |= asked & POLLIN;
+        return (short)(POLLHUP | ready | (socket->error ? POLLERR : 0));
 }
 
 static void plan(struct round *round, size_t index) {

@@ -4,7 +4,7 @@
  *
  * Each entry becomes the subscriptions that its socket's state asks for:
  *
- *     NEW         nothing is waited for: an unconnected stream is all that is asked for and hung up, as on Linux; a failed one in error as well
+ *     NEW         nothing is waited for: an unconnected stream is writable and hung up, as on Linux; a failed one readable and in error as well
  *     LISTENING   readable
  *     CONNECTING  the control, writable; the result is taken, and the entry goes on as what the socket is then
  *     CONNECTED, and all that is no socket: readable and writable as asked

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <sys/select.h>
+#include <sys/time.h>
 #include <time.h>
 
 #include "guest/posix/host.h"
@@ -99,12 +100,26 @@ int pselect(int n, fd_set *restrict readable, fd_set *restrict writable, fd_set 
         return select_for(n, readable, writable, except, ns);
 }
 
+/* As Linux does, for programs that call again with what is left. */
+static void store_time_left(int64_t deadline, struct timeval *ret) {
+        int64_t left = nb_posix_time_left(deadline);
+
+        ret->tv_sec = left / NB_POSIX_NS_PER_S;
+        ret->tv_usec = (suseconds_t)(left % NB_POSIX_NS_PER_S / NB_POSIX_NS_PER_US);
+}
+
 int select(int n, fd_set *restrict readable, fd_set *restrict writable, fd_set *restrict except,
            struct timeval *restrict timeout) {
         int64_t ns = NB_POSIX_FOREVER;
+        int64_t deadline;
+        int r;
 
         if (timeout && (timeout->tv_usec < 0 || timeout->tv_usec >= 1000000 ||
                         nb_posix_timeout(timeout->tv_sec, timeout->tv_usec * NB_POSIX_NS_PER_US, &ns)))
                 return nb_posix_fail(EINVAL);
-        return select_for(n, readable, writable, except, ns);
+        deadline = nb_posix_deadline(ns);
+        r = select_for(n, readable, writable, except, ns);
+        if (deadline != NB_POSIX_FOREVER)
+                store_time_left(deadline, timeout);
+        return r;
 }

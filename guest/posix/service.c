@@ -7,13 +7,14 @@
 #include <string.h>
 
 static const struct nb_posix_service services[] = {
-        { "domain", 53, true, true },        { "ftp", 21, false, true },     { "http", 80, false, true },
-        { "https", 443, true, true },        { "imap2", 143, false, true },  { "imaps", 993, false, true },
-        { "ldap", 389, true, true },         { "ldaps", 636, true, true },   { "mysql", 3306, false, true },
-        { "ntp", 123, true, false },         { "pop3", 110, false, true },   { "pop3s", 995, false, true },
-        { "postgresql", 5432, false, true }, { "redis", 6379, false, true }, { "smtp", 25, false, true },
-        { "snmp", 161, true, true },         { "ssh", 22, false, true },     { "submission", 587, false, true },
-        { "syslog", 514, true, false },      { "telnet", 23, false, true },  { "tftp", 69, true, false },
+        { "domain", 53, true, true },       { "ftp", 21, false, true },          { "http", 80, false, true },
+        { "https", 443, true, true },       { "imap2", 143, false, true },       { "imap", 143, false, true },
+        { "imaps", 993, false, true },      { "ldap", 389, true, true },         { "ldaps", 636, true, true },
+        { "mysql", 3306, false, true },     { "ntp", 123, true, false },         { "pop3", 110, false, true },
+        { "pop3s", 995, false, true },      { "postgresql", 5432, false, true }, { "redis", 6379, false, true },
+        { "smtp", 25, false, true },        { "snmp", 161, true, true },         { "ssh", 22, false, true },
+        { "submission", 587, false, true }, { "syslog", 514, true, false },      { "telnet", 23, false, true },
+        { "tftp", 69, true, false },
 };
 
 #define N_SERVICES (sizeof(services) / sizeof(services[0]))

@@ -42,7 +42,7 @@ struct nb_posix_socket {
         uint8_t type;   /* SOCK_… */
         bool bound;
         bool reuse_address;          /* remembered only: the broker decides that */
-        bool unreported;             /* connected, and connect() has not said so */
+        bool unreported;             /* a result that came without connect(), which has not told it yet */
         int error;                   /* SO_ERROR, an errno */
         uint32_t receive_timeout_ms; /* 0: none */
         uint32_t send_timeout_ms;

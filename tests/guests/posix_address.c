@@ -54,6 +54,7 @@ static void ask(const char *host, const char *service, int flags, int family, in
 static void numbers(void) {
         ask("192.0.2.1", "80", 0, AF_UNSPEC, SOCK_STREAM);
         ask("192.0.2.1", "http", 0, AF_UNSPEC, SOCK_STREAM);
+        ask("192.0.2.1", "imap", 0, AF_UNSPEC, SOCK_STREAM);
         ask("192.0.2.1", NULL, 0, AF_INET, SOCK_DGRAM);
         ask("2001:db8::1", "443", 0, AF_UNSPEC, SOCK_STREAM);
         ask("2001:db8::1", "443", AI_CANONNAME, AF_UNSPEC, SOCK_STREAM);

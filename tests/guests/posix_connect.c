@@ -2,6 +2,8 @@
 /*
  * posix_connect HOST PORT REFUSED: connect() that waits and that does not, to a peer that echoes and to a port where nobody is.
  */
+#include <stdbool.h>
+
 #include "tests/guests/posix.h"
 
 struct peer {
@@ -41,7 +43,9 @@ static void blocking(const struct peer *peer, const struct peer *refused) {
 
         printf("blocking\n");
         CHECK(fd >= 0);
+        show_poll("new", fd, POLLIN | POLLOUT, WAIT_MS);
         SHOW(try_connect(fd, refused));
+        show_poll("refused", fd, POLLIN | POLLOUT, WAIT_MS);
         printf("error %s\n", error_name(pending_error(fd)));
         SHOW(try_connect(fd, peer));
         SHOW(try_connect(fd, peer));
@@ -86,17 +90,23 @@ static void refusal(const struct peer *refused) {
         int fd = socket(refused->address.ss_family, SOCK_STREAM | SOCK_NONBLOCK, 0);
         struct sockaddr_storage name;
         socklen_t length = sizeof(name);
+        bool later;
 
         printf("refused\n");
         CHECK(fd >= 0);
         CHECK(try_connect(fd, refused) < 0);
-        if (errno == EINPROGRESS)
+        later = errno == EINPROGRESS; /* Linux has the answer at once on some addresses */
+        if (later)
                 show_poll("refused", fd, POLLOUT, WAIT_MS);
         else
-                printf("refused: 1 out err hup\n"); /* Linux has the answer at once on some addresses */
+                printf("refused: 1 out err hup\n");
         SHOW(getpeername(fd, (struct sockaddr *)&name, &length));
         printf("error %s\n", error_name(pending_error(fd)));
         printf("error %s\n", error_name(pending_error(fd)));
+        if (later)
+                show_poll("told", fd, POLLIN | POLLOUT, WAIT_MS);
+        else
+                printf("told: 1 in out hup\n");
         SHOW(close(fd));
 }
 

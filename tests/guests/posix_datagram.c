@@ -2,6 +2,7 @@
 /*
  * posix_datagram HOST PORT REFUSED: a UDP client. PORT echoes, at REFUSED is nobody.
  */
+#include <netinet/tcp.h>
 #include <sys/time.h>
 #include <sys/uio.h>
 
@@ -29,9 +30,13 @@ static void borders(int fd) {
 static void unconnected(const struct sockaddr_storage *address) {
         int fd = socket(address->ss_family, SOCK_DGRAM, 0);
         struct sockaddr_storage name;
-        socklen_t length = sizeof(name);
+        socklen_t length = sizeof(name), value_length = sizeof(int);
+        int value = 1;
 
         CHECK(fd >= 0);
+        CHECK(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, &value_length) <
+              0); /* Linux: EOPNOTSUPP, unlike setsockopt() */
+        SHOW(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value)));
         SHOW(send(fd, "x", 1, 0));
         SHOW(getpeername(fd, (struct sockaddr *)&name, &length));
         SHOW(listen(fd, 1));

@@ -30,6 +30,7 @@ static void unconnected(const char *host, const char *port) {
         CHECK(fd >= 0);
         SHOW(recv(fd, &byte, 1, 0));
         SHOW(read(fd, &byte, 1));
+        show_poll("poll", fd, POLLIN | POLLOUT, WAIT_MS);
         SHOW(shutdown(fd, SHUT_RDWR));
         SHOW(getpeername(fd, (struct sockaddr *)&name, &name_length));
         SHOW(connect(fd, (struct sockaddr *)&address, sizeof(sa_family_t)));
@@ -38,7 +39,6 @@ static void unconnected(const char *host, const char *port) {
         name_length = sizeof(name);
         SHOW(getsockname(fd, (struct sockaddr *)&name, &name_length));
         CHECK(name.ss_family == address.ss_family);
-        show_poll("poll", fd, POLLIN | POLLOUT, WAIT_MS);
         SHOW(close(fd));
 }
 
@@ -67,6 +67,7 @@ static void connected(const char *host, const char *port) {
         SHOW_ERROR(accept(fd, NULL, NULL));
         SHOW(recv(fd, &byte, 1, MSG_DONTWAIT));
         SHOW(sendto(fd, &byte, 1, 0, ADDRESS)); /* the address is ignored */
+        SHOW(recv(fd, &byte, 1, MSG_WAITALL));  /* what came later than shutdown() would be a reset */
         SHOW(shutdown(fd, 77));
         SHOW(shutdown(fd, SHUT_RDWR));
         SHOW(send(fd, &byte, 1, MSG_NOSIGNAL));

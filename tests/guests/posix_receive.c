@@ -7,6 +7,7 @@
 #include "tests/guests/posix.h"
 
 #define LARGE 300000
+#define PARTS_MAX 1024 /* IOV_MAX, on Linux too */
 
 static char buffer[LARGE];
 
@@ -55,6 +56,38 @@ static void vectors(int fd) {
         printf("%s %s %d\n", first, second, message.msg_flags);
 }
 
+/* A stream does not say whom its bytes are from, as its peer is known. */
+static void sources(int fd) {
+        struct sockaddr_storage address = { .ss_family = AF_UNSPEC };
+        socklen_t length = sizeof(address);
+        char text[2];
+        struct iovec part = { .iov_base = text, .iov_len = 1 };
+        struct msghdr message = {
+                .msg_name = &address,
+                .msg_namelen = sizeof(address),
+                .msg_iov = &part,
+                .msg_iovlen = 1,
+        };
+
+        bounce(fd, "ab");
+        SHOW(recvfrom(fd, text, 1, 0, (struct sockaddr *)&address, &length));
+        SHOW(recvmsg(fd, &message, 0));
+        CHECK(address.ss_family == AF_UNSPEC);
+        printf("%u and %u bytes of address\n", (unsigned)length, (unsigned)message.msg_namelen);
+}
+
+static void too_many_parts(int fd) {
+        static struct iovec parts[PARTS_MAX + 1];
+        struct msghdr message = { .msg_iov = parts, .msg_iovlen = PARTS_MAX + 1 };
+
+        SHOW(sendmsg(fd, &message, MSG_NOSIGNAL));
+        SHOW(recvmsg(fd, &message, 0));
+        SHOW(writev(fd, parts, PARTS_MAX + 1));
+        SHOW(readv(fd, parts, PARTS_MAX + 1));
+        message.msg_iovlen = PARTS_MAX;
+        SHOW(sendmsg(fd, &message, MSG_NOSIGNAL));
+}
+
 /* A blocking send takes all, while the peer sends it back: it must be read meanwhile, or both would wait. */
 static void large(int fd) {
         size_t sent = 0, received = 0;
@@ -101,6 +134,8 @@ int main(int argc, char **argv) {
         fd = dial(argv[1], argv[2], SOCK_STREAM);
         flags(fd);
         vectors(fd);
+        sources(fd);
+        too_many_parts(fd);
         large(fd);
         streams(fd);
         return 0;

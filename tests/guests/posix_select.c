@@ -45,6 +45,21 @@ static void reading(const char *what, int fd, long timeout_ms) {
         show(what, n, fd, n >= 0 ? &readable : NULL, NULL);
 }
 
+/* What is left of the time is told, as on Linux. */
+static void time_left(int fd) {
+        struct timeval timeout = { .tv_sec = 100 };
+        fd_set set;
+
+        FD_ZERO(&set);
+        FD_SET(fd, &set);
+        SHOW(select(fd + 1, NULL, &set, NULL, &timeout));
+        CHECK(timeout.tv_sec >= 1 && timeout.tv_sec < 100);
+        timeout = (struct timeval){ .tv_usec = 20000 };
+        SHOW(select(fd + 1, &set, NULL, NULL, &timeout));
+        CHECK(timeout.tv_sec == 0 && timeout.tv_usec == 0);
+        SHOW(select(-1, NULL, NULL, NULL, &timeout));
+}
+
 int main(int argc, char **argv) {
         struct timeval none = { 0 }, bad = { .tv_usec = -1 };
         fd_set set;
@@ -56,6 +71,7 @@ int main(int argc, char **argv) {
         both("idle", fd, fd + 1, -1);
         both("not below the number", fd, fd, 10);
         reading("idle", fd, 10);
+        time_left(fd);
         CHECK(write(fd, "abc", 3) == 3);
         reading("readable", fd, WAIT_MS);
         both("readable", fd, fd + 1, WAIT_MS);

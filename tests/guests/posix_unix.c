@@ -51,8 +51,10 @@ static void client(const char *peer) {
 
         SHOW(write(fd, "hello", 5));
         wait_readable(fd);
-        SHOW(read(fd, text, sizeof(text)));
+        SHOW(recvfrom(fd, text, sizeof(text), 0, (struct sockaddr *)&name, &length));
         printf("%s\n", text);
+        show_name("from", &name, length, peer);
+        length = sizeof(name);
         CHECK(getsockname(fd, (struct sockaddr *)&name, &length) == 0);
         show_name("own", &name, length, peer);
         length = sizeof(name);
@@ -80,7 +82,9 @@ static void server(const char *own) {
         CHECK(fd >= 0);
         show_name("accepted", &name, name_length, own);
         SHOW(send(client_fd, "abc", 3, 0));
-        SHOW(recv(fd, text, 3, MSG_WAITALL));
+        name_length = sizeof(name);
+        SHOW(recvfrom(fd, text, 3, MSG_WAITALL, (struct sockaddr *)&name, &name_length));
+        printf("%u bytes of address\n", (unsigned)name_length);
         SHOW(close(client_fd));
         SHOW(read(fd, text, 1));
         CHECK(close(fd) == 0);

@@ -2,11 +2,16 @@
 /*
  * Connecting: what a session gets, what it is refused, and what is left in the broker.
  */
+#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -78,6 +83,54 @@ START_TEST(a_stream_outlives_control_session_and_broker) {
         (void)nb_fd_close(fd);
         (void)nb_fd_close(other_fd);
         peer_close(&peer);
+}
+END_TEST
+
+/* Documentation addresses (RFC 5737), in a network namespace that has loopback and one route, which rejects. */
+static const struct {
+        const char *address;
+        uint32_t error;
+} nowhere[] = {
+        { "192.0.2.1:80", NB_WASI_ENETUNREACH },
+        { "198.51.100.1:80", NB_WASI_EHOSTUNREACH },
+};
+
+static struct sockaddr ipv4_of(const char *text) {
+        struct sockaddr_in in = { .sin_family = AF_INET };
+        struct sockaddr sa;
+
+        ck_assert_int_eq(inet_pton(AF_INET, text, &in.sin_addr), 1);
+        memcpy(&sa, &in, sizeof(sa));
+        return sa;
+}
+
+/* Puts this test's process, and what it starts, into a network of its own. */
+static void enter_lonely_network(void) {
+        NB_CLEANUP_FD int fd = -1;
+        struct ifreq loopback = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+        struct rtentry reject = { .rt_flags = RTF_UP | RTF_REJECT };
+
+        ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(ioctl(fd, SIOCSIFFLAGS, &loopback), 0);
+        reject.rt_dst = ipv4_of("198.51.100.0");
+        reject.rt_genmask = ipv4_of("255.255.255.0");
+        ck_assert_int_eq(ioctl(fd, SIOCADDRT, &reject), 0);
+}
+
+START_TEST(there_is_no_way) {
+        struct wire control;
+        struct scene scene;
+        int fd;
+
+        enter_lonely_network();
+        scene_start(&scene, NULL, "SocketTypes=stream dgram\nConnect=192.0.2.0/24:*\nConnect=198.51.100.0/24:*\n");
+        control = wire_open_control(scene.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, nowhere[_i].address, &fd), nowhere[_i].error);
+        (void)wire_close(&control);
+        scene_expect_baseline(&scene);
+        scene_end(&scene);
 }
 END_TEST
 
@@ -560,6 +613,10 @@ static Suite *new_suite(void) {
         tcase_add_loop_test(tcase, a_stream_works_and_the_broker_is_out_of_it, 0, 2);
         tcase_add_test(tcase, a_stream_outlives_control_session_and_broker);
         tcase_add_test(tcase, connections_one_after_the_other);
+        if (getuid() == 0)
+                tcase_add_loop_test(tcase, there_is_no_way, 0, sizeof(nowhere) / sizeof(nowhere[0]));
+        else
+                fprintf(stderr, "not tested: no route: that needs a network namespace, and so root\n");
         tcase_add_loop_test(tcase, refused_by_the_peer_and_then_not, 0, 2);
         tcase_add_loop_test(tcase, refused_with_a_record, 0, sizeof(refusals) / sizeof(refusals[0]));
         tcase_add_test(tcase, reasons_are_hidden_unless_the_policy_shows_them);

@@ -184,7 +184,6 @@ void broker_reload(struct broker *broker) {
         if (policy_source_load(&broker->source, &broker->log, &policy) == 0) {
                 nudge_on(&broker->loop);
                 apply_policy(broker, policy);
-                nudge_off(&broker->loop);
                 nb_log(&broker->log, NB_LOG_NOTICE, "policy %s reloaded", broker->source.path);
         } else {
                 nb_log(&broker->log, NB_LOG_ERROR, "policy %s not reloaded: the one before stays in force",

@@ -13,11 +13,9 @@ struct deadline {
 
 static void fire(uv_timer_t *timer) {
         struct deadline *deadline = timer->data;
-        const uv_loop_t *loop = timer->loop;
 
-        nudge_on(loop);
+        nudge_on(timer->loop);
         deadline->function(deadline->data);
-        nudge_off(loop);
 }
 
 static void release(uv_handle_t *handle) {

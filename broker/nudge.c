@@ -7,6 +7,9 @@
 /* A moment: longer than any batch of events takes, as a rule. */
 #define PERIOD_NS (10 * 1000 * 1000)
 
+/* Nothing to do for one to two of these stops it. */
+#define REST_MS 100
+
 static void do_nothing(int number) {
         (void)number;
 }
@@ -28,8 +31,12 @@ int nudge_start(struct nudge *nudge, uv_loop_t *loop) {
         struct sigevent event = { .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM };
         int r = take_signal();
 
+        if (r == 0)
+                r = uv_timer_init(loop, &nudge->rest);
         if (r < 0)
                 return r;
+        nudge->rest.data = nudge;
+        uv_unref((uv_handle_t *)&nudge->rest);
         if (timer_create(CLOCK_MONOTONIC, &event, &nudge->timer) < 0)
                 return -errno;
         nudge->loop = loop;
@@ -45,18 +52,33 @@ void nudge_stop(struct nudge *nudge) {
         nudge->loop = NULL;
 }
 
-static void set_period(const uv_loop_t *loop, long ns) {
-        const struct nudge *nudge = loop->data;
+static void set_period(const struct nudge *nudge, long ns) {
         const struct itimerspec period = { .it_value.tv_nsec = ns, .it_interval.tv_nsec = ns };
 
-        if (nudge)
-                (void)timer_settime(nudge->timer, 0, &period, NULL);
+        (void)timer_settime(nudge->timer, 0, &period, NULL);
+}
+
+static void rest(uv_timer_t *timer) {
+        struct nudge *nudge = timer->data;
+
+        if (!nudge->was_busy) {
+                set_period(nudge, 0);
+                nudge->armed = false;
+                (void)uv_timer_stop(timer);
+        }
+        nudge->was_busy = false;
 }
 
 void nudge_on(const uv_loop_t *loop) {
-        set_period(loop, PERIOD_NS);
-}
+        struct nudge *nudge = loop->data;
 
-void nudge_off(const uv_loop_t *loop) {
-        set_period(loop, 0);
+        if (!nudge)
+                return;
+        nudge->was_busy = true;
+        if (nudge->armed)
+                return;
+        nudge->armed = true;
+        set_period(nudge, PERIOD_NS);
+        /* Fails for a handle that is being closed only: then the loop ends, and the timer with it. */
+        (void)uv_timer_start(&nudge->rest, rest, REST_MS, REST_MS);
 }

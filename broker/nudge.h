@@ -7,31 +7,33 @@
  * and descriptors in the queues of our sockets are refused, by a kernel that can. What is left is a holder that sets the option between
  * our look and our close, and a kernel before 6.16, which closes with a socket of ours what strangers have put into its queue.
  *
- * Such a wait ends with any signal. So while the broker serves a batch of events, or a timer, or a reload, a timer of the kernel's sends it
- * one again and again. The signal does nothing else, and calls that it interrupts are restarted.
+ * Such a wait ends with any signal. So from when the broker serves a batch of events, a timer or a reload, a timer of the kernel's sends it
+ * one again and again. The signal does nothing else, and calls that it interrupts are restarted. To set that timer costs a system call, so it
+ * is not stopped before the broker had nothing to do for a while: a busy one pays two a while, and an idle one none.
  */
 #ifndef NB_BROKER_NUDGE_H
 #define NB_BROKER_NUDGE_H
 
+#include <stdbool.h>
 #include <time.h>
 #include <uv.h>
 
 /** Of a loop, whose `data` points to it. Zero is one that was not started. */
 struct nudge {
         timer_t timer;
+        uv_timer_t rest; /* looks whether there was anything to do */
         uv_loop_t *loop; /* borrowed; NULL: not started */
+        bool armed;
+        bool was_busy;
 };
 
-/** Takes SIGALRM for it, and ends every wait of the loop's thread between nudge_on() and nudge_off(). @return 0 or -errno */
+/** Takes SIGALRM for it, and ends the waits of the loop's thread behind nudge_on(). @return 0 or -errno */
 int nudge_start(struct nudge *nudge, uv_loop_t *loop);
 
-/** Harmless when it was not started. */
+/** Harmless when it was not started. The loop has run until its handles are closed. */
 void nudge_stop(struct nudge *nudge);
 
-/** From now on nothing is waited for longer than a moment; does nothing for a loop without a nudge. */
+/** There is something to do, and nothing is waited for longer than a moment in it; does nothing for a loop without a nudge. */
 void nudge_on(const uv_loop_t *loop);
-
-/** The loop is about to wait for what it wants to wait for. */
-void nudge_off(const uv_loop_t *loop);
 
 #endif

@@ -23,7 +23,6 @@ static void dispatch(uv_poll_t *poll, int status, int uv_events) {
                 if (watch)
                         watch->function(watch, set->batch[i].events);
         }
-        nudge_off(poll->loop);
         set->n_batch = 0;
 }
 

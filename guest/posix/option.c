@@ -20,18 +20,19 @@ struct host_option {
         int name;
         __wasi_networking_option_t option;
         uint32_t initial;
+        int min, max; /* of what can be set; a boolean may be anything */
         bool boolean;
 };
 
 static const struct host_option host_options[] = {
-        { SOL_SOCKET, SO_KEEPALIVE, __WASI_NETWORKING_OPTION_KEEPALIVE, 0, true },
-        { SOL_SOCKET, SO_RCVBUF, __WASI_NETWORKING_OPTION_RCVBUF, 131072, false },
-        { SOL_SOCKET, SO_SNDBUF, __WASI_NETWORKING_OPTION_SNDBUF, 16384, false },
-        { IPPROTO_TCP, TCP_NODELAY, __WASI_NETWORKING_OPTION_TCP_NODELAY, 0, true },
-        { IPPROTO_TCP, TCP_KEEPIDLE, __WASI_NETWORKING_OPTION_TCP_KEEPIDLE, 7200, false },
-        { IPPROTO_TCP, TCP_KEEPINTVL, __WASI_NETWORKING_OPTION_TCP_KEEPINTVL, 75, false },
-        { IPPROTO_TCP, TCP_KEEPCNT, __WASI_NETWORKING_OPTION_TCP_KEEPCNT, 9, false },
-        { IPPROTO_TCP, TCP_USER_TIMEOUT, __WASI_NETWORKING_OPTION_TCP_USER_TIMEOUT, 0, false },
+        { SOL_SOCKET, SO_KEEPALIVE, __WASI_NETWORKING_OPTION_KEEPALIVE, 0, INT_MIN, INT_MAX, true },
+        { SOL_SOCKET, SO_RCVBUF, __WASI_NETWORKING_OPTION_RCVBUF, 131072, 0, INT_MAX, false },
+        { SOL_SOCKET, SO_SNDBUF, __WASI_NETWORKING_OPTION_SNDBUF, 16384, 0, INT_MAX, false },
+        { IPPROTO_TCP, TCP_NODELAY, __WASI_NETWORKING_OPTION_TCP_NODELAY, 0, INT_MIN, INT_MAX, true },
+        { IPPROTO_TCP, TCP_KEEPIDLE, __WASI_NETWORKING_OPTION_TCP_KEEPIDLE, 7200, 1, 32767, false },
+        { IPPROTO_TCP, TCP_KEEPINTVL, __WASI_NETWORKING_OPTION_TCP_KEEPINTVL, 75, 1, 32767, false },
+        { IPPROTO_TCP, TCP_KEEPCNT, __WASI_NETWORKING_OPTION_TCP_KEEPCNT, 9, 1, 127, false },
+        { IPPROTO_TCP, TCP_USER_TIMEOUT, __WASI_NETWORKING_OPTION_TCP_USER_TIMEOUT, 0, 0, INT_MAX, false },
 };
 
 #define N_HOST_OPTIONS (sizeof(host_options) / sizeof(host_options[0]))
@@ -89,13 +90,18 @@ static bool applies(const struct host_option *option, int fd, struct nb_posix_so
 
 static int set_host_option(int fd, struct nb_posix_socket *socket, const struct host_option *option, int value) {
         uint32_t wanted = option->boolean ? value != 0 : (uint32_t)value;
+        int error;
 
-        if (value < 0 && !option->boolean)
-                return EINVAL;
         if (!applies(option, fd, socket))
                 return ENOPROTOOPT;
-        if (socket->state == NB_POSIX_CONNECTED)
-                return __wasi_networking_set_option((__wasi_fd_t)fd, option->option, wanted);
+        if (value < option->min || value > option->max)
+                return EINVAL;
+        if (socket->state == NB_POSIX_CONNECTED) {
+                error = __wasi_networking_set_option((__wasi_fd_t)fd, option->option, wanted);
+                if (error)
+                        return error;
+        }
+        /* For the stream that there will be, also where a datagram socket is connected again. */
         socket->options[option->option] = wanted;
         socket->options_set |= (uint16_t)(1u << option->option);
         return 0;

@@ -169,6 +169,16 @@ static int move(int fd, const struct direction *direction, const struct iovec *p
         return direction->move(fd, parts, n_parts, flags, ret_size, ret_truncated);
 }
 
+bool nb_posix_is_empty(const struct iovec *parts, size_t n_parts) {
+        if (n_parts > IOV_MAX)
+                return false;
+        for (size_t i = 0; i < n_parts; ++i) {
+                if (parts[i].iov_len > 0)
+                        return false;
+        }
+        return true;
+}
+
 ssize_t nb_posix_receive(int fd, const struct iovec *parts, size_t n_parts, int flags, bool *ret_truncated) {
         bool truncated = false;
         size_t size = 0;

@@ -8,6 +8,9 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 
+/** Whether the parts, at most IOV_MAX of them, have no byte together. */
+bool nb_posix_is_empty(const struct iovec *parts, size_t n_parts);
+
 /**
  * @param flags          MSG_PEEK, MSG_WAITALL, MSG_DONTWAIT, MSG_NOSIGNAL, MSG_CMSG_CLOEXEC
  * @param ret_truncated  whether a datagram did not fit; may be NULL

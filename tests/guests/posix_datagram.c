@@ -83,6 +83,36 @@ static void reconnect(const struct sockaddr_storage *address, const struct socka
         SHOW(close(fd));
 }
 
+/* Reading nothing takes no datagram, and writev() of nothing sends none. */
+static void nothing(int fd) {
+        char text[8] = "";
+        struct iovec parts[2] = { { .iov_base = text }, { .iov_base = NULL } };
+
+        SHOW(writev(fd, parts, 2));
+        SHOW(write(fd, "one", 3));
+        wait_readable(fd);
+        SHOW(read(fd, text, 0));
+        SHOW(readv(fd, parts, 2));
+        SHOW(recv(fd, text, sizeof(text), MSG_DONTWAIT));
+        SHOW(recv(fd, text, sizeof(text), MSG_DONTWAIT));
+}
+
+/* Options outlive the peer. */
+static void options(const struct sockaddr_storage *address, socklen_t length) {
+        int fd = socket(address->ss_family, SOCK_DGRAM, 0);
+        socklen_t value_length = sizeof(int);
+        int set = 50000, before = 0, after = 1;
+
+        CHECK(fd >= 0);
+        CHECK(connect(fd, (const struct sockaddr *)address, length) == 0);
+        CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &set, sizeof(set)) == 0);
+        CHECK(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &before, &value_length) == 0);
+        CHECK(connect(fd, (const struct sockaddr *)address, length) == 0);
+        CHECK(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &after, &value_length) == 0);
+        printf("options are %s\n", before == after ? "kept" : "lost");
+        CHECK(close(fd) == 0);
+}
+
 static void timeout(int fd) {
         struct timeval time = { .tv_usec = 20000 };
         char byte;
@@ -101,10 +131,12 @@ int main(int argc, char **argv) {
         (void)numeric_address(argv[1], argv[3], SOCK_DGRAM, &refused);
         fd = dial(argv[1], argv[2], SOCK_DGRAM);
         borders(fd);
+        nothing(fd);
         timeout(fd);
         SHOW(close(fd));
         unconnected(&address);
         sendto_and_recvfrom(&address, length);
+        options(&address, length);
         reconnect(&address, &refused, length);
         return 0;
 }

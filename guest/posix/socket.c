@@ -15,14 +15,19 @@
 #include "guest/posix/protocol.h"
 #include "guest/posix/table.h"
 
-static int check_kind(int family, int type, int protocol) {
-        int usual = type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+/* The protocol that a kind of socket has if none is named. A Unix socket has its family, as on Linux. */
+static int usual_protocol(int family, int type) {
+        if (family == AF_UNIX)
+                return PF_UNIX;
+        return type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+}
 
+static int check_kind(int family, int type, int protocol) {
         if (family != AF_INET && family != AF_INET6 && family != AF_UNIX)
                 return EAFNOSUPPORT;
         if (type != SOCK_STREAM && type != SOCK_DGRAM)
                 return EPROTOTYPE;
-        if (protocol != 0 && (family == AF_UNIX || protocol != usual))
+        if (protocol != 0 && protocol != usual_protocol(family, type))
                 return EPROTONOSUPPORT;
         return 0;
 }

@@ -102,6 +102,9 @@ static void errors(const char *own) {
         SHOW_ERROR(connect(fd, (struct sockaddr *)&address, sizeof(address) + 1));
         SHOW_ERROR(socket(AF_UNIX, SOCK_STREAM, IPPROTO_TCP));
         SHOW(close(fd));
+        fd = socket(AF_UNIX, SOCK_STREAM, PF_UNIX);
+        CHECK(fd >= 0);
+        SHOW(close(fd));
 }
 
 int main(int argc, char **argv) {

@@ -31,7 +31,8 @@ void decide_again(const struct grant *grant, enum policy_verb verb, const struct
                 return;
         }
         *ret = (struct policy_verdict){ .allowed = false };
-        (void)snprintf(ret->reason, sizeof(ret->reason), "the policy no longer has [Protocol %s]", grant->name);
+        (void)snprintf(ret->reason, sizeof(ret->reason), "the policy no longer has [%s %s]",
+                       grant->preopen ? "Preopen" : "Protocol", grant->name);
 }
 
 void decide(const struct session *session, const struct grant *grant, enum policy_verb verb,

@@ -61,7 +61,7 @@ struct grant *tenant_get_grant(struct tenant *tenant, const struct policy_protoc
 
         nb_list_foreach_safe(link, &tenant->grants) {
                 grant = nb_container_of(link, struct grant, link);
-                if (strcmp(grant->name, policy->name) == 0)
+                if (grant->preopen == policy->preopen && strcmp(grant->name, policy->name) == 0)
                         return grant;
         }
 
@@ -69,6 +69,7 @@ struct grant *tenant_get_grant(struct tenant *tenant, const struct policy_protoc
         if (!grant)
                 return NULL;
         grant->tenant = tenant;
+        grant->preopen = policy->preopen;
         grant->policy = policy;
         nb_list_init(&grant->link);
         grant->name = strdup(policy->name);
@@ -78,12 +79,19 @@ struct grant *tenant_get_grant(struct tenant *tenant, const struct policy_protoc
         return grant;
 }
 
+static const struct policy_protocol *find_policy(const struct tenant *tenant, const struct grant *grant) {
+        const struct policy_protocol *policy =
+                tenant->policy ? policy_find_protocol(tenant->policy, grant->name) : NULL;
+
+        return policy && policy->preopen == grant->preopen ? policy : NULL;
+}
+
 void tenant_apply_policy(struct tenant *tenant, const struct policy *policy) {
         tenant->policy = policy ? policy_find_tenant(policy, tenant->name) : NULL;
         nb_list_foreach_safe(link, &tenant->grants) {
                 struct grant *grant = nb_container_of(link, struct grant, link);
 
-                grant->policy = tenant->policy ? policy_find_protocol(tenant->policy, grant->name) : NULL;
+                grant->policy = find_policy(tenant, grant);
         }
 }
 

@@ -19,11 +19,12 @@
 
 struct broker;
 
-/** A protocol of a tenant, by name. */
+/** A protocol of a tenant, or a preopened socket's own, by name. One is not the other's, though a reload may give the name to either. */
 struct grant {
         struct nb_list link;
         struct tenant *tenant;
         char *name;
+        bool preopen;
         const struct policy_protocol *policy; /* NULL: the policy no longer has it */
 };
 
@@ -47,7 +48,7 @@ void tenant_release_if_unused(struct tenant *tenant);
 /** Takes NULL. @return NULL */
 struct tenant *tenant_free(struct tenant *tenant);
 
-/** @return the grant of that name, made on first use; NULL without memory. Borrowed from the tenant. */
+/** @return the grant of that name and kind, made on first use; NULL without memory. Borrowed from the tenant. */
 struct grant *tenant_get_grant(struct tenant *tenant, const struct policy_protocol *policy);
 
 /** Points the tenant and its grants at another policy. */

@@ -271,6 +271,7 @@ static const struct {
         { "[Preopen it]\n" DIRECT "Listen=/run/app.sock\n", true },
         { "[Preopen it]\n" DIRECT "Connect=127.0.0.1:8080\n", true },
         { "[Preopen other]\n" DIRECT "Listen=127.0.0.1:8080\n", true },
+        { "[Protocol it]\nFamily=ip\n" DIRECT "Listen=127.0.0.1:8080\n", true },
         { "", true },
 };
 

@@ -14,8 +14,12 @@
 
 #include "shim/wasi/table.h"
 
-/** The largest buffer that a guest can ask for, in bytes. A larger wish is taken for this one, as the kernel does with its own limit. */
-#define NB_OPTION_BUFFER_MAX (UINT32_C(1) << 20)
+/**
+ * The largest buffer that a guest can ask for, in bytes. A larger wish is taken for this one, as the kernel does with its own limit. It is
+ * little more than Linux's default, for a guest may have ten thousand streams, and nothing but a cgroup bounds the sum where they are Unix
+ * sockets. TCP's buffers grow by themselves as long as nobody sets them.
+ */
+#define NB_OPTION_BUFFER_MAX (UINT32_C(256) * 1024)
 
 /**
  * Reads an option of a stream. Reading the error clears it.

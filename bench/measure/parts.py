@@ -27,7 +27,7 @@ CONNECTIONS = 10  # of each session, in (e)
 POLL = "a guest's poll_oneoff"
 POLL_SOCKETS = 1000
 POLL_READY = (0, 10, POLL_SOCKETS)
-POLL_BOUND = 6  # "a few times"; the most is where each ready stream is asked how much there is to read
+POLL_BOUND = 5  # "a few times"; the most is where each ready stream is asked how much there is to read
 MEMORY_FROM, MEMORY_TO = 100, 1000
 
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Policies out of texts, errors in texts, and decisions about addresses as text, for the tests of policy/. */
+/* Policies out of texts, and decisions about addresses as text, for the tests of policy/. */
 #ifndef NB_TESTS_POLICY_TEXT_H
 #define NB_TESTS_POLICY_TEXT_H
 
@@ -24,51 +24,37 @@ static inline int policy_add_text(struct policy *policy, const char *file, const
 }
 
 /** Fails the test, with the error as an operator would see it, where `text` is no policy. @return owned by the caller. */
-static inline struct policy *policy_of(const char *text) {
+static inline struct policy *policy_with(const char *text, enum policy_data_path data_path) {
         struct policy *policy = policy_new();
         struct policy_error error;
         char message[2048];
 
         ck_assert_ptr_nonnull(policy);
-        int r = policy_add_text(policy, "acme.conf", text, strlen(text), POLICY_DATA_PATH_UNSET, &error);
+        int r = policy_add_text(policy, "acme.conf", text, strlen(text), data_path, &error);
 
         ck_assert_msg(r == 0, "%s\nin\n%s", r < 0 ? policy_error_format(&error, message, sizeof(message)) : "", text);
         return policy;
 }
 
-/** A text that is no policy, and what is said about it. */
-struct bad_text {
-        const char *text;
-        unsigned line, column;
-        const char *message; /* a part of it */
-        const char *correct; /* NULL: none */
-};
+/** The same without a default. */
+static inline struct policy *policy_of(const char *text) {
+        return policy_with(text, POLICY_DATA_PATH_UNSET);
+}
 
-/** Fails the test where `text` is a policy, or the error is another one than `bad` says. */
-static inline void expect_error(const char *text, size_t length, const struct bad_text *bad, struct policy_error *ret) {
-        struct policy *policy = policy_new();
-        char message[2048];
+/** An address out of its text. */
+static inline struct nb_socket_address address_of(const char *text) {
+        struct nb_socket_address address;
 
-        ck_assert_msg(policy_add_text(policy, "acme.conf", text, length, POLICY_DATA_PATH_UNSET, ret) == -EINVAL,
-                      "\"%s\"", text);
-        policy_free(policy);
-        policy_error_format(ret, message, sizeof(message));
-        ck_assert_msg(ret->line == bad->line && ret->column == bad->column, "not at %u:%u: %s", bad->line, bad->column,
-                      message);
-        ck_assert_msg(strstr(ret->message, bad->message), "\"%s\" is not in: %s", bad->message, message);
-        ck_assert_msg(strcmp(ret->correct, bad->correct ? bad->correct : "") == 0, "not \"%s\": %s",
-                      bad->correct ? bad->correct : "", message);
-        for (const char *c = message; *c; ++c)
-                ck_assert_msg(*c == '\n' || (*c >= ' ' && *c <= '~'), "unprintable: %s", message);
+        ck_assert_msg(nb_socket_address_parse(text, strlen(text), &address) == 0, "%s", text);
+        return address;
 }
 
 /** Decides about an address as text. */
 static inline struct policy_verdict decide_in(const struct policy_protocol *protocol, enum policy_verb verb,
                                               const char *text) {
-        struct nb_socket_address address;
+        struct nb_socket_address address = address_of(text);
         struct policy_verdict verdict;
 
-        ck_assert_msg(nb_socket_address_parse(text, strlen(text), &address) == 0, "%s", text);
         policy_decide(protocol, verb, &address, &verdict);
         return verdict;
 }
@@ -76,17 +62,6 @@ static inline struct policy_verdict decide_in(const struct policy_protocol *prot
 /** The same for the first protocol of the first tenant. */
 static inline struct policy_verdict decide(const struct policy *policy, enum policy_verb verb, const char *text) {
         return decide_in(&policy->tenants[0].protocols[0], verb, text);
-}
-
-/** What a verdict says: the reason of a refusal, or the rule of a grant, which needs no words of its own. */
-static inline void policy_verdict_text(const struct policy_verdict *verdict, char *text, size_t size) {
-        if (!verdict->allowed)
-                snprintf(text, size, "%s", verdict->reason);
-        else if (verdict->rule)
-                snprintf(text, size, "granted by %s (%s:%u)", verdict->rule->text, verdict->rule->file,
-                         verdict->rule->line);
-        else
-                snprintf(text, size, "no Deny rule matches");
 }
 
 /** Reads netbroker.conf(5), as it is written. @return owned by the caller: free() */

@@ -8,16 +8,9 @@
 #include "policy/suggest.h"
 #include "tests/support/random.h"
 #include "tests/support/runner.h"
-#include "tests/unit/policy_text.h"
+#include "tests/unit/policy_checks.h"
 
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
-
-/* How many random policies, each with how many questions, the property test tries. */
-#define RANDOM_POLICIES 3000
-#define RANDOM_QUESTIONS 40
-
-/* How many damaged files the parser is given. */
-#define DAMAGED_FILES 20000
 
 #define TENANT POLICY_TENANT
 #define HEAD POLICY_HEAD
@@ -96,11 +89,8 @@ START_TEST(a_whole_file) {
 END_TEST
 
 START_TEST(a_data_path_may_be_assumed) {
-        static const char text[] = TENANT "[Protocol web]\nFamily=ip\n";
-        struct policy *policy = policy_new();
-        struct policy_error error;
+        struct policy *policy = policy_with(TENANT "[Protocol web]\nFamily=ip\n", POLICY_DATA_PATH_DIRECT);
 
-        ck_assert_int_eq(policy_add_text(policy, "a", text, strlen(text), POLICY_DATA_PATH_DIRECT, &error), 0);
         ck_assert_int_eq(policy->tenants[0].protocols[0].data_path, POLICY_DATA_PATH_DIRECT);
         policy_free(policy);
 }
@@ -329,10 +319,6 @@ static const struct bad_text bad_texts[] = {
         { HEAD "Connect=\n", 6, 9, "has no value", NULL },
 };
 
-/** What each rule is put behind, and where its first byte stands then. */
-#define RULE_LINE 6
-#define RULE_COLUMN 9
-
 /* As above, for the one line "Connect=…"; the columns count from the rule. */
 static const struct bad_text bad_rules[] = {
         /* abuse case 20 */
@@ -426,30 +412,12 @@ static const struct bad_text bad_rules[] = {
 };
 
 START_TEST(bad_text) {
-        struct policy_error error;
-
-        expect_error(bad_texts[_i].text, strlen(bad_texts[_i].text), &bad_texts[_i], &error);
+        expect_bad_text(&bad_texts[_i]);
 }
 END_TEST
 
 START_TEST(abuse_15_18_19_20_bad_rule) {
-        struct bad_text bad = bad_rules[_i];
-        struct policy_error error;
-        char text[512], correct[256];
-
-        bad.line = RULE_LINE;
-        bad.column += RULE_COLUMN - 1;
-        if (bad.correct) {
-                snprintf(correct, sizeof(correct), "Connect=%s", bad.correct);
-                bad.correct = correct;
-        }
-        snprintf(text, sizeof(text), HEAD "Connect=%s\n", bad.text);
-        expect_error(text, strlen(text), &bad, &error);
-        if (!bad.correct)
-                return;
-
-        snprintf(text, sizeof(text), HEAD "%s\n", error.correct); /* what it says to write can be loaded */
-        policy_free(policy_of(text));
+        expect_bad_value(HEAD, "Connect", &bad_rules[_i], "");
 }
 END_TEST
 
@@ -457,10 +425,9 @@ START_TEST(nul_bytes) {
         static const char text[] = "[Tenant]\nName=ac\0me\n", comment[] = "#\0\n[Tenant]\nName=acme\n";
         struct bad_text bad = { .line = 2, .column = 8, .message = "NUL" };
         struct bad_text bad_comment = { .line = 1, .column = 2, .message = "NUL" };
-        struct policy_error error;
 
-        expect_error(text, sizeof(text) - 1, &bad, &error);
-        expect_error(comment, sizeof(comment) - 1, &bad_comment, &error);
+        expect_error(text, sizeof(text) - 1, &bad);
+        expect_error(comment, sizeof(comment) - 1, &bad_comment);
 }
 END_TEST
 
@@ -470,10 +437,9 @@ START_TEST(a_rule_for_the_other_family) {
                                           "DataPath=direct\n[Protocol x]\n";
         static const char ipv4[] = TENANT "[Protocol web]\nFamily=ipv6\nDataPath=direct\nDeny=192.0.2.1:80";
         struct bad_text bad_ipv4 = { NULL, 6, 6, "an IPv4 rule never matches: [Protocol web] has Family=ipv6", NULL };
-        struct policy_error error;
 
-        expect_error(text, strlen(text), &bad, &error);
-        expect_error(ipv4, strlen(ipv4), &bad_ipv4, &error);
+        expect_error(text, strlen(text), &bad);
+        expect_error(ipv4, strlen(ipv4), &bad_ipv4);
 }
 END_TEST
 
@@ -490,14 +456,13 @@ START_TEST(rules_of_other_kinds) {
                 { "Deny=10.0.0.0/8", 16, "port is missing", "Deny=10.0.0.0/8:*" },
                 { "Deny=10.0.0.0/8:0", 17, "port 0", "Deny=10.0.0.0/8:*" },
         };
-        struct policy_error error;
         char text[512];
 
         for (size_t i = 0; i < ELEMENTS(lines); ++i) {
-                struct bad_text bad = { NULL, RULE_LINE, lines[i].column, lines[i].message, lines[i].correct };
+                struct bad_text bad = { NULL, 6, lines[i].column, lines[i].message, lines[i].correct };
 
                 snprintf(text, sizeof(text), HEAD "%s\n", lines[i].line);
-                expect_error(text, strlen(text), &bad, &error);
+                expect_error(text, strlen(text), &bad);
         }
         policy_free(policy_of(HEAD "Deny=224.0.0.0/4:* [64:ff9b::]/96:* [64:ff9b:1::]/48:* [2002::]/16:*\n"));
 }
@@ -514,11 +479,10 @@ START_TEST(a_file_too_large) {
         size_t length = 1024 * 1024 + 1;
         char *text = malloc(length);
         struct bad_text bad = { NULL, 0, 0, "larger than", NULL };
-        struct policy_error error;
 
         ck_assert_ptr_nonnull(text);
         memset(text, '\n', length);
-        expect_error(text, length, &bad, &error);
+        expect_error(text, length, &bad);
         free(text);
 }
 END_TEST
@@ -554,14 +518,7 @@ END_TEST
 
 /* ---- decisions ---- */
 
-static const struct {
-        const char *rules;
-        enum policy_verb verb;
-        const char *address;
-        bool allowed;
-        const char *reason; /* a part of it; of the rule that granted it where it is allowed */
-        const char *remedy; /* NULL: none */
-} decisions[] = {
+static const struct decision decisions[] = {
         { "", POLICY_CONNECT, "192.168.0.1:80", false, "no Connect= rule in [Protocol web] (acme.conf:3) matches",
           "Connect=192.168.0.1:80" },
         { "", POLICY_LISTEN, "[::1]:80", false, "no Listen= rule in [Protocol web] (acme.conf:3) matches",
@@ -659,18 +616,7 @@ static const struct {
 };
 
 START_TEST(abuse_12_13_21_decision) {
-        char text[512], said[1024];
-
-        snprintf(text, sizeof(text), HEAD "%s\n", decisions[_i].rules);
-
-        struct policy *policy = policy_of(text);
-        struct policy_verdict verdict = decide(policy, decisions[_i].verb, decisions[_i].address);
-
-        ck_assert_msg(verdict.allowed == decisions[_i].allowed, "%s", verdict.reason);
-        policy_verdict_text(&verdict, said, sizeof(said));
-        ck_assert_msg(strstr(said, decisions[_i].reason), "\"%s\" is not in: %s", decisions[_i].reason, said);
-        ck_assert_str_eq(verdict.remedy, decisions[_i].remedy ? decisions[_i].remedy : "");
-        policy_free(policy);
+        expect_decision(HEAD, &decisions[_i]);
 }
 END_TEST
 
@@ -840,7 +786,9 @@ static bool oracle_wildcard(const struct policy_protocol *protocol, const struct
 }
 
 /** The rules of policy.h, said once more, as plainly as possible. */
-static bool oracle(const struct policy_protocol *protocol, enum policy_verb verb, const struct nb_address *address) {
+static bool oracle(const struct policy_protocol *protocol, enum policy_verb verb,
+                   const struct nb_socket_address *asked) {
+        const struct nb_address *address = &asked->ip;
         struct nb_ip forms[2] = { address->ip };
         int n = 1, n_used;
 
@@ -898,97 +846,32 @@ static void random_policy(uint64_t *state, char *text, size_t size) {
         }
 }
 
-/** With the remedy's line the same question is answered with yes. */
-static void check_remedy(const char *text, enum policy_verb verb, const struct nb_address *address,
-                         const struct policy_verdict *verdict) {
-        struct policy_verdict again;
-        char longer[2048];
+static struct nb_socket_address random_address(uint64_t *state) {
+        const char *ip = PICK(state, random_addresses);
+        struct nb_address address = { .port = PICK(state, random_port_numbers) };
 
-        snprintf(longer, sizeof(longer), "%s%s\n", text, verdict->remedy);
-        struct policy *policy = policy_of(longer);
-
-        const struct nb_socket_address socket_address = nb_socket_address_of_ip(address);
-
-        policy_decide(&policy->tenants[0].protocols[0], verb, &socket_address, &again);
-        ck_assert_msg(again.allowed, "%s: %s, but then %s, in\n%s", verdict->reason, verdict->remedy, again.reason,
-                      longer);
-        policy_free(policy);
-}
-
-static void reverse_rules(struct policy_protocol *protocol) {
-        for (size_t i = 0; i < protocol->n_rules / 2; ++i) {
-                struct policy_rule rule = protocol->rules[i];
-
-                protocol->rules[i] = protocol->rules[protocol->n_rules - 1 - i];
-                protocol->rules[protocol->n_rules - 1 - i] = rule;
-        }
+        ck_assert_int_eq(nb_ip_parse(ip, strlen(ip), &address.ip), 0);
+        return nb_socket_address_of_ip(&address);
 }
 
 START_TEST(abuse_12_13_14_21_decisions_are_the_oracles) {
-        uint64_t state = 0x243f6a8885a308d3;
-        unsigned allowed = 0, remedies = 0;
-        char text[1024];
+        static const struct policy_property property = {
+                .seed = 0x243f6a8885a308d3,
+                .policies = 3000,
+                .questions = 40,
+                .remedy_in = 8,
+                .write = random_policy,
+                .pick = random_address,
+                .oracle = oracle,
+        };
 
-        for (int i = 0; i < RANDOM_POLICIES; ++i) {
-                random_policy(&state, text, sizeof(text));
-
-                struct policy *policy = policy_of(text);
-                struct policy_protocol *protocol = &policy->tenants[0].protocols[0];
-
-                for (int j = 0; j < RANDOM_QUESTIONS; ++j) {
-                        const char *ip = PICK(&state, random_addresses);
-                        struct nb_address address = { .port = PICK(&state, random_port_numbers) };
-                        enum policy_verb verb = (enum policy_verb)(next_random(&state) % 3);
-                        struct policy_verdict verdict, reversed;
-
-                        ck_assert_int_eq(nb_ip_parse(ip, strlen(ip), &address.ip), 0);
-                        const struct nb_socket_address asked = nb_socket_address_of_ip(&address);
-
-                        policy_decide(protocol, verb, &asked, &verdict);
-                        ck_assert_msg(verdict.allowed == oracle(protocol, verb, &address), "%s, in\n%s", verdict.reason,
-                                      text);
-                        reverse_rules(protocol);
-                        policy_decide(protocol, verb, &asked, &reversed);
-                        reverse_rules(protocol);
-                        ck_assert_msg(verdict.allowed == reversed.allowed, "the order matters: %s", verdict.reason);
-
-                        ck_assert_int_eq(verdict.reason[0] == '\0', verdict.allowed);
-                        ck_assert(!verdict.allowed || verdict.remedy[0] == '\0');
-                        allowed += verdict.allowed;
-                        if (verdict.remedy[0] == '\0' || next_random(&state) % 8 != 0)
-                                continue;
-                        check_remedy(text, verb, &address, &verdict);
-                        ++remedies;
-                }
-                policy_free(policy);
-        }
-        ck_assert_uint_gt(allowed, RANDOM_POLICIES); /* the questions are not all of one answer */
-        ck_assert_uint_gt(remedies, RANDOM_POLICIES);
+        expect_property(&property);
 }
 END_TEST
 
 /* What fuzzing would find at once: every cut, and many a change, ends in a policy or in an error that can be shown. */
 START_TEST(damaged_files) {
-        uint64_t state = 0x13198a2e03707344;
-        char text[sizeof(whole_file)], message[2048];
-
-        for (size_t i = 0; i < DAMAGED_FILES; ++i) {
-                size_t length = i < sizeof(whole_file) ? i : sizeof(whole_file) - 1;
-                struct policy *policy = policy_new();
-                struct policy_error error;
-
-                memcpy(text, whole_file, length);
-                for (size_t j = 0; i >= sizeof(whole_file) && j < 1 + i % 3; ++j)
-                        text[next_random(&state) % length] = next_random(&state) % 2
-                                                                     ? (char)next_random(&state)
-                                                                     : "[]:/-=*;# \t\n0919.,"[next_random(&state) % 18];
-                if (policy_add_text(policy, "f", text, length, POLICY_DATA_PATH_UNSET, &error) < 0) {
-                        policy_error_format(&error, message, sizeof(message));
-                        ck_assert_ptr_nonnull(strstr(message, " error: "));
-                        ck_assert(error.line > 0 || error.column == 0);
-                }
-                policy_free(policy);
-        }
+        expect_damage_is_told(whole_file, 0x13198a2e03707344);
 }
 END_TEST
 

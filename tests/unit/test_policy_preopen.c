@@ -1,19 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* [Preopen NAME]: a socket whose one address is its grant. */
 #include <check.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "policy/preopen.h"
-#include "tests/support/random.h"
 #include "tests/support/runner.h"
-#include "tests/unit/policy_text.h"
+#include "tests/unit/policy_checks.h"
 
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
-
-/* How many damaged files the parser is given. */
-#define DAMAGED_FILES 10000
 
 /* What keys of these files follow, from line 4 on. */
 #define SECTION "[Preopen http]\n"
@@ -107,11 +101,8 @@ START_TEST(a_whole_file) {
 END_TEST
 
 START_TEST(a_data_path_may_be_assumed) {
-        static const char text[] = HEAD "Listen=127.0.0.1:80\n";
-        struct policy *policy = policy_new();
-        struct policy_error error;
+        struct policy *policy = policy_with(HEAD "Listen=127.0.0.1:80\n", POLICY_DATA_PATH_DIRECT);
 
-        ck_assert_int_eq(policy_add_text(policy, "a", text, strlen(text), POLICY_DATA_PATH_DIRECT, &error), 0);
         ck_assert_int_eq(preopen_of(policy, 0)->protocol.data_path, POLICY_DATA_PATH_DIRECT);
         policy_free(policy);
 }
@@ -133,7 +124,6 @@ START_TEST(sixty_four_with_the_protocols) {
         struct policy *policy;
         struct bad_text bad = { NULL, 3 + 3 * POLICY_PROTOCOLS_MAX, 1, "at most 64 protocols and preopened sockets",
                                 NULL };
-        struct policy_error error;
 
         for (int i = 0; i <= POLICY_PROTOCOLS_MAX; ++i) {
                 size_t used = strlen(text);
@@ -150,7 +140,7 @@ START_TEST(sixty_four_with_the_protocols) {
                         policy_free(policy);
                 }
         }
-        expect_error(text, strlen(text), &bad, &error);
+        expect_error(text, strlen(text), &bad);
 }
 END_TEST
 
@@ -196,23 +186,10 @@ static const struct {
 };
 
 START_TEST(a_bad_address) {
-        const char *key = bad_addresses[_i].verb == POLICY_LISTEN ? "Listen" : "Connect";
-        struct bad_text bad = { NULL, 4, bad_addresses[_i].column + (unsigned)strlen(key) + 1,
-                                bad_addresses[_i].message, NULL };
-        struct policy_error error;
-        char text[512], correct[256];
+        struct bad_text bad = { bad_addresses[_i].text, 0, bad_addresses[_i].column, bad_addresses[_i].message,
+                                bad_addresses[_i].correct };
 
-        if (bad_addresses[_i].correct) {
-                snprintf(correct, sizeof(correct), "%s=%s", key, bad_addresses[_i].correct);
-                bad.correct = correct;
-        }
-        snprintf(text, sizeof(text), HEAD "%s=%s\n" DIRECT, key, bad_addresses[_i].text);
-        expect_error(text, strlen(text), &bad, &error);
-        if (!bad.correct)
-                return;
-
-        snprintf(text, sizeof(text), HEAD "%s\n" DIRECT, error.correct); /* what it says to write can be loaded */
-        policy_free(policy_of(text));
+        expect_bad_value(HEAD, bad_addresses[_i].verb == POLICY_LISTEN ? "Listen" : "Connect", &bad, DIRECT);
 }
 END_TEST
 
@@ -275,9 +252,7 @@ static const struct bad_text bad_texts[] = {
 };
 
 START_TEST(bad_text) {
-        struct policy_error error;
-
-        expect_error(bad_texts[_i].text, strlen(bad_texts[_i].text), &bad_texts[_i], &error);
+        expect_bad_text(&bad_texts[_i]);
 }
 END_TEST
 
@@ -302,7 +277,6 @@ static const struct {
 };
 
 START_TEST(two_sockets) {
-        struct policy_error error;
         char text[512];
 
         snprintf(text, sizeof(text), POLICY_TENANT "[Preopen a]\n" DIRECT "%s\n[Preopen b]\n" DIRECT "%s\n",
@@ -310,7 +284,7 @@ START_TEST(two_sockets) {
         if (pairs[_i].message) {
                 struct bad_text bad = { NULL, 8, 8, pairs[_i].message, NULL };
 
-                expect_error(text, strlen(text), &bad, &error);
+                expect_error(text, strlen(text), &bad);
                 return;
         }
 
@@ -338,23 +312,7 @@ END_TEST
 
 /* What fuzzing would find at once. */
 START_TEST(damaged_files) {
-        uint64_t state = 0xd1310ba698dfb5ac;
-        char text[sizeof(whole_file)], message[2048];
-
-        for (size_t i = 0; i < DAMAGED_FILES; ++i) {
-                size_t length = i < sizeof(whole_file) ? i : sizeof(whole_file) - 1;
-                struct policy *policy = policy_new();
-                struct policy_error error;
-
-                memcpy(text, whole_file, length);
-                for (size_t j = 0; i >= sizeof(whole_file) && j < 1 + i % 3; ++j)
-                        text[next_random(&state) % length] = "[]:/-=*;# \t\n0919.,@?\xc3"[next_random(&state) % 21];
-                if (policy_add_text(policy, "f", text, length, POLICY_DATA_PATH_UNSET, &error) < 0) {
-                        policy_error_format(&error, message, sizeof(message));
-                        ck_assert_ptr_nonnull(strstr(message, " error: "));
-                }
-                policy_free(policy);
-        }
+        expect_damage_is_told(whole_file, 0xd1310ba698dfb5ac);
 }
 END_TEST
 
@@ -365,7 +323,7 @@ static const struct {
         enum policy_verb verb;
         const char *address;
         bool allowed;
-        const char *text; /* a part of it, as policy_verdict_text() has it */
+        const char *text; /* a part of it, as expect_verdict() has it */
 } decisions[] = {
         { "http", POLICY_LISTEN, "0.0.0.0:80", true, "granted by Listen=0.0.0.0:80 (acme.conf:10)" },
         { "http", POLICY_LISTEN, "0.0.0.0:81", false,
@@ -389,12 +347,9 @@ START_TEST(a_decision) {
         struct policy *policy = policy_of(whole_file);
         const struct policy_protocol *protocol = policy_find_protocol(&policy->tenants[0], decisions[_i].name);
         struct policy_verdict verdict = decide_in(protocol, decisions[_i].verb, decisions[_i].address);
-        char said[1024];
 
-        ck_assert_msg(verdict.allowed == decisions[_i].allowed, "%s", verdict.reason);
-        policy_verdict_text(&verdict, said, sizeof(said));
-        ck_assert_msg(strstr(said, decisions[_i].text), "\"%s\" is not in: %s", decisions[_i].text, said);
-        ck_assert_str_eq(verdict.remedy, ""); /* its one address is its one rule: no line can be added */
+        /* Its one address is its one rule: no line can be added. */
+        expect_verdict(&verdict, decisions[_i].allowed, decisions[_i].text, NULL);
         policy_free(policy);
 }
 END_TEST

@@ -3,22 +3,17 @@
 #include <check.h>
 #include <errno.h>
 #include <fnmatch.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "policy/unix_pattern.h"
 #include "tests/support/random.h"
 #include "tests/support/runner.h"
-#include "tests/unit/policy_text.h"
+#include "tests/unit/policy_checks.h"
 
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
 /* How many random pairs of a pattern and a name the matcher is compared over. */
 #define RANDOM_PAIRS 200000
-
-/* How many random policies, each with how many questions, the property test tries. */
-#define RANDOM_POLICIES 2000
-#define RANDOM_QUESTIONS 30
 
 /* How often the hardest match is repeated: seconds, if it took more than it should. */
 #define HARD_MATCHES 2000
@@ -115,7 +110,6 @@ END_TEST
 START_TEST(the_longest_rules) {
         char text[512], name[NB_UNIX_NAME_MAX + 3];
         struct bad_text bad = { NULL, 6, 9 + NB_UNIX_NAME_MAX, "at most 107 bytes", NULL };
-        struct policy_error error;
 
         memset(name, 'x', sizeof(name));
         snprintf(text, sizeof(text), UNIX_HEAD "Connect=/%.*s\n", NB_UNIX_NAME_MAX - 1, name);
@@ -124,10 +118,10 @@ START_TEST(the_longest_rules) {
         policy_free(policy_of(text));
 
         snprintf(text, sizeof(text), UNIX_HEAD "Connect=/%.*s\n", NB_UNIX_NAME_MAX, name);
-        expect_error(text, strlen(text), &bad, &error);
+        expect_error(text, strlen(text), &bad);
         ++bad.column;
         snprintf(text, sizeof(text), UNIX_HEAD "Connect=@%.*s\n", NB_UNIX_NAME_MAX + 1, name);
-        expect_error(text, strlen(text), &bad, &error);
+        expect_error(text, strlen(text), &bad);
 }
 END_TEST
 
@@ -177,23 +171,7 @@ static const struct bad_text bad_rules[] = {
 };
 
 START_TEST(bad_rule) {
-        struct bad_text bad = bad_rules[_i];
-        struct policy_error error;
-        char text[512], correct[256];
-
-        bad.line = 6;
-        bad.column += 8;
-        if (bad.correct) {
-                snprintf(correct, sizeof(correct), "Connect=%s", bad.correct);
-                bad.correct = correct;
-        }
-        snprintf(text, sizeof(text), UNIX_HEAD "Connect=%s\n", bad.text);
-        expect_error(text, strlen(text), &bad, &error);
-        if (!bad.correct)
-                return;
-
-        snprintf(text, sizeof(text), UNIX_HEAD "%s\n", error.correct); /* what it says to write can be loaded */
-        policy_free(policy_of(text));
+        expect_bad_value(UNIX_HEAD, "Connect", &bad_rules[_i], "");
 }
 END_TEST
 
@@ -243,9 +221,7 @@ static const struct bad_text bad_texts[] = {
 };
 
 START_TEST(bad_text) {
-        struct policy_error error;
-
-        expect_error(bad_texts[_i].text, strlen(bad_texts[_i].text), &bad_texts[_i], &error);
+        expect_bad_text(&bad_texts[_i]);
 }
 END_TEST
 
@@ -431,14 +407,7 @@ END_TEST
 
 /* ---- decisions ---- */
 
-static const struct {
-        const char *rules;
-        enum policy_verb verb;
-        const char *address;
-        bool allowed;
-        const char *text;   /* a part of it, as policy_verdict_text() has it */
-        const char *remedy; /* NULL: none */
-} decisions[] = {
+static const struct decision decisions[] = {
         { "", POLICY_CONNECT, "/run/a", false,
           "connect to /run/a: no Connect= rule in [Protocol db] (acme.conf:3) matches", "Connect=/run/a" },
         { "", POLICY_LISTEN, "@a", false, "listen on @a: no Listen= rule in [Protocol db] (acme.conf:3) matches",
@@ -487,18 +456,7 @@ static const struct {
 };
 
 START_TEST(a_decision) {
-        char text[512], said[1024];
-
-        snprintf(text, sizeof(text), UNIX_HEAD "%s\n", decisions[_i].rules);
-
-        struct policy *policy = policy_of(text);
-        struct policy_verdict verdict = decide(policy, decisions[_i].verb, decisions[_i].address);
-
-        ck_assert_msg(verdict.allowed == decisions[_i].allowed, "%s", verdict.reason);
-        policy_verdict_text(&verdict, said, sizeof(said));
-        ck_assert_msg(strstr(said, decisions[_i].text), "\"%s\" is not in: %s", decisions[_i].text, said);
-        ck_assert_str_eq(verdict.remedy, decisions[_i].remedy ? decisions[_i].remedy : "");
-        policy_free(policy);
+        expect_decision(UNIX_HEAD, &decisions[_i]);
 }
 END_TEST
 
@@ -561,9 +519,12 @@ static void random_policy(uint64_t *state, char *text, size_t size) {
 }
 
 /** The rules of policy.h, said once more, as plainly as possible. */
-static bool oracle(const struct policy_protocol *protocol, enum policy_verb verb, const char *name) {
+static bool oracle(const struct policy_protocol *protocol, enum policy_verb verb,
+                   const struct nb_socket_address *address) {
         bool granted = verb == POLICY_ACCEPT, denied = false;
+        char name[NB_SOCKET_ADDRESS_TEXT_MAX];
 
+        nb_socket_address_format(address, name);
         for (size_t i = 0; i < protocol->n_rules; ++i) {
                 const struct policy_rule *rule = &protocol->rules[i];
                 bool deny = rule->kind == POLICY_RULE_DENY;
@@ -577,49 +538,22 @@ static bool oracle(const struct policy_protocol *protocol, enum policy_verb verb
         return granted && !denied;
 }
 
-/** With the remedy's line the same question is answered with yes. */
-static void check_remedy(const char *text, enum policy_verb verb, const char *name,
-                         const struct policy_verdict *verdict) {
-        char longer[2048];
-
-        snprintf(longer, sizeof(longer), "%s%s\n", text, verdict->remedy);
-        struct policy *policy = policy_of(longer);
-        struct policy_verdict again = decide(policy, verb, name);
-
-        ck_assert_msg(again.allowed, "%s: %s, but then %s, in\n%s", verdict->reason, verdict->remedy, again.reason,
-                      longer);
-        policy_free(policy);
+static struct nb_socket_address random_name(uint64_t *state) {
+        return address_of(PICK(state, random_names));
 }
 
 START_TEST(decisions_are_the_oracles) {
-        uint64_t state = 0x9216d5d98979fb1b;
-        unsigned allowed = 0, remedies = 0;
-        char text[1024];
+        static const struct policy_property property = {
+                .seed = 0x9216d5d98979fb1b,
+                .policies = 2000,
+                .questions = 30,
+                .remedy_in = 4,
+                .write = random_policy,
+                .pick = random_name,
+                .oracle = oracle,
+        };
 
-        for (int i = 0; i < RANDOM_POLICIES; ++i) {
-                random_policy(&state, text, sizeof(text));
-
-                struct policy *policy = policy_of(text);
-
-                for (int j = 0; j < RANDOM_QUESTIONS; ++j) {
-                        const char *name = PICK(&state, random_names);
-                        enum policy_verb verb = (enum policy_verb)(next_random(&state) % 3);
-                        struct policy_verdict verdict = decide(policy, verb, name);
-
-                        ck_assert_msg(verdict.allowed == oracle(&policy->tenants[0].protocols[0], verb, name),
-                                      "%s: %s, in\n%s", name, verdict.reason, text);
-                        ck_assert_int_eq(verdict.reason[0] == '\0', verdict.allowed);
-                        ck_assert(!verdict.allowed || verdict.remedy[0] == '\0');
-                        allowed += verdict.allowed;
-                        if (verdict.remedy[0] == '\0' || next_random(&state) % 4 != 0)
-                                continue;
-                        check_remedy(text, verb, name, &verdict);
-                        ++remedies;
-                }
-                policy_free(policy);
-        }
-        ck_assert_uint_gt(allowed, RANDOM_POLICIES);
-        ck_assert_uint_gt(remedies, RANDOM_POLICIES);
+        expect_property(&property);
 }
 END_TEST
 

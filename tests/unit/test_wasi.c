@@ -92,8 +92,6 @@ END_TEST
 
 /* ---- every function on every kind ---- */
 
-enum cell { STDIN, ENGINE, PROTOCOL, CONTROL, CONNECTION, STREAM, N_CELLS };
-
 #define OK NB_WASI_SUCCESS
 #define FORWARDED WORLD_ENGINE_RESULT
 #define NOTSUP NB_WASI_ENOTSUP
@@ -105,7 +103,7 @@ enum cell { STDIN, ENGINE, PROTOCOL, CONTROL, CONNECTION, STREAM, N_CELLS };
 /* Arguments but for the descriptor are zero, and so is the memory, unless the test that follows says so. */
 static const struct {
         const char *name;
-        int expected[N_CELLS];
+        int expected[WORLD_N_KINDS];
 } matrix[] = {
         { "open", { NOTSOCK, NOTSOCK, INVAL, NOTSUP, NOTSUP, NOTSUP } },
         { "listen", { NOTSOCK, NOTSOCK, NOTSUP, OK, NOTSUP, NOTSUP } },
@@ -157,27 +155,6 @@ static const struct {
 
 #define N_ROWS (sizeof(matrix) / sizeof(matrix[0]))
 
-static uint32_t make(struct world *world, enum cell cell, uint32_t flags) {
-        switch (cell) {
-        case STDIN:
-                return 0;
-        case ENGINE:
-                return 2;
-        case PROTOCOL:
-                return WORLD_PROTOCOL;
-        case CONTROL:
-                return world_open(world, flags);
-        case CONNECTION:
-                return world_connection(world);
-        case STREAM:
-                return world_stream(world, flags);
-        case N_CELLS:
-                break;
-        }
-        ck_abort();
-        return 0;
-}
-
 static const char *parameters_of(const char *name) {
         for (size_t i = 0; i < nb_wasi_n_functions(); ++i) {
                 if (strcmp(nb_wasi_function(i)->name, name) == 0)
@@ -198,22 +175,22 @@ START_TEST(every_function_knows_every_kind) {
         const char *name = matrix[_i].name;
         const char *parameters = parameters_of(name);
 
-        for (enum cell cell = 0; cell < N_CELLS; ++cell) {
+        for (enum world_kind kind = 0; kind < WORLD_N_KINDS; ++kind) {
                 uint64_t arguments[NB_WASI_PARAMETERS_MAX] = { 0 };
-                int expected = matrix[_i].expected[cell];
+                int expected = matrix[_i].expected[kind];
                 struct world world;
                 uint32_t fd;
                 int r;
 
                 world_init(&world, 0);
-                fd = make(&world, cell, NB_NONBLOCK);
+                fd = world_make(&world, kind);
                 put_descriptor(parameters, fd, arguments);
                 if (strcmp(name, "fd_renumber") == 0)
                         arguments[1] = 2; /* onto one of the engine's, whose closing may fail unheard */
                 if (expected == FORWARDED && strcmp(name, "fd_renumber") == 0)
                         expected = OK;
                 r = world_call_array(&world, name, arguments);
-                ck_assert_msg(r == expected, "%s on kind %d: %d, not %d", name, (int)cell, r, expected);
+                ck_assert_msg(r == expected, "%s on kind %d: %d, not %d", name, (int)kind, r, expected);
                 if (expected == FORWARDED)
                         ck_assert_str_eq(world.engine_last, name);
                 world_deinit(&world);
@@ -301,12 +278,12 @@ START_TEST(no_number_does_harm) {
 
         if (strcmp(name, "fd_close") == 0 || strcmp(name, "fd_renumber") == 0)
                 return;
-        for (enum cell cell = 0; cell < N_CELLS; ++cell) {
+        for (enum world_kind kind = 0; kind < WORLD_N_KINDS; ++kind) {
                 struct world world;
                 uint32_t fd;
 
                 world_init(&world, 64);
-                fd = make(&world, cell, NB_NONBLOCK);
+                fd = world_make(&world, kind);
                 ck_assert_int_eq(world_call(&world, "fd_fdstat_set_flags", 0, NB_NONBLOCK), OK);
                 for (size_t first = 0; first < n; ++first) {
                         for (size_t second = first + 1; second < n; ++second)
@@ -322,39 +299,39 @@ END_TEST
 /* A function, the argument that is a pointer, and how many bytes are to be there. The other arguments are sound. */
 static const struct {
         const char *name;
-        enum cell cell;
+        enum world_kind kind;
         size_t argument;
         uint32_t size;
         uint64_t arguments[NB_WASI_PARAMETERS_MAX];
 } pointers[] = {
-        { "open", PROTOCOL, 1, 5, { 0, 0, 5, 6, 0, 0, 0, WORLD_RET } },
-        { "open", PROTOCOL, 7, 4, { 0, TEXT, 5, 6, 0, 0, 0, 0 } },
-        { "connect", CONTROL, 1, 5, { 0, 0, 5, WORLD_RET } },
-        { "connect", CONTROL, 3, 4, { 0, TEXT, 5, 0 } },
-        { "stream_create", CONNECTION, 4, 4, { 0 } },
-        { "stream_accept", CONNECTION, 1, 4, { 0 } },
-        { "local_address", CONTROL, 1, 5, { 0, 0, 5, WORLD_RET } },
-        { "local_address", STREAM, 3, 4, { 0, TEXT, 64, 0 } },
-        { "remote_address", STREAM, 1, 64, { 0, 0, 64, WORLD_RET } },
-        { "remote_address", STREAM, 3, 4, { 0, TEXT, 64, 0 } },
-        { "get_option", STREAM, 2, 4, { 0, 1, 0 } },
-        { "fd_read", STDIN, 1, 8, { 0, 0, 1, WORLD_RET } },
-        { "fd_read", STDIN, 3, 4, { 0, IOVEC, 1, 0 } },
-        { "fd_read", STREAM, 1, 8, { 0, 0, 1, WORLD_RET } },
-        { "fd_read", STREAM, 3, 4, { 0, IOVEC, 1, 0 } },
-        { "fd_write", STREAM, 1, 8, { 0, 0, 1, WORLD_RET } },
-        { "fd_write", STREAM, 3, 4, { 0, IOVEC, 1, 0 } },
-        { "sock_recv", STREAM, 1, 8, { 0, 0, 1, 0, WORLD_RET, WORLD_RET } },
-        { "sock_recv", STREAM, 4, 4, { 0, IOVEC, 1, 0, 0, WORLD_RET } },
-        { "sock_recv", STREAM, 5, 2, { 0, IOVEC, 1, 0, WORLD_RET, 0 } },
-        { "sock_send", STREAM, 1, 8, { 0, 0, 1, 0, WORLD_RET } },
-        { "sock_send", STREAM, 4, 4, { 0, IOVEC, 1, 0, 0 } },
-        { "fd_fdstat_get", STDIN, 1, 24, { 0 } },
-        { "fd_fdstat_get", STREAM, 1, 24, { 0 } },
-        { "fd_filestat_get", STDIN, 1, 64, { 0 } },
-        { "fd_filestat_get", CONTROL, 1, 64, { 0 } },
-        { "fd_prestat_get", PROTOCOL, 1, 8, { 0 } },
-        { "fd_prestat_dir_name", PROTOCOL, 1, 10, { 0, 0, 10 } },
+        { "open", WORLD_KIND_PROTOCOL, 1, 5, { 0, 0, 5, 6, 0, 0, 0, WORLD_RET } },
+        { "open", WORLD_KIND_PROTOCOL, 7, 4, { 0, TEXT, 5, 6, 0, 0, 0, 0 } },
+        { "connect", WORLD_KIND_CONTROL, 1, 5, { 0, 0, 5, WORLD_RET } },
+        { "connect", WORLD_KIND_CONTROL, 3, 4, { 0, TEXT, 5, 0 } },
+        { "stream_create", WORLD_KIND_CONNECTION, 4, 4, { 0 } },
+        { "stream_accept", WORLD_KIND_CONNECTION, 1, 4, { 0 } },
+        { "local_address", WORLD_KIND_CONTROL, 1, 5, { 0, 0, 5, WORLD_RET } },
+        { "local_address", WORLD_KIND_STREAM, 3, 4, { 0, TEXT, 64, 0 } },
+        { "remote_address", WORLD_KIND_STREAM, 1, 64, { 0, 0, 64, WORLD_RET } },
+        { "remote_address", WORLD_KIND_STREAM, 3, 4, { 0, TEXT, 64, 0 } },
+        { "get_option", WORLD_KIND_STREAM, 2, 4, { 0, 1, 0 } },
+        { "fd_read", WORLD_KIND_STDIN, 1, 8, { 0, 0, 1, WORLD_RET } },
+        { "fd_read", WORLD_KIND_STDIN, 3, 4, { 0, IOVEC, 1, 0 } },
+        { "fd_read", WORLD_KIND_STREAM, 1, 8, { 0, 0, 1, WORLD_RET } },
+        { "fd_read", WORLD_KIND_STREAM, 3, 4, { 0, IOVEC, 1, 0 } },
+        { "fd_write", WORLD_KIND_STREAM, 1, 8, { 0, 0, 1, WORLD_RET } },
+        { "fd_write", WORLD_KIND_STREAM, 3, 4, { 0, IOVEC, 1, 0 } },
+        { "sock_recv", WORLD_KIND_STREAM, 1, 8, { 0, 0, 1, 0, WORLD_RET, WORLD_RET } },
+        { "sock_recv", WORLD_KIND_STREAM, 4, 4, { 0, IOVEC, 1, 0, 0, WORLD_RET } },
+        { "sock_recv", WORLD_KIND_STREAM, 5, 2, { 0, IOVEC, 1, 0, WORLD_RET, 0 } },
+        { "sock_send", WORLD_KIND_STREAM, 1, 8, { 0, 0, 1, 0, WORLD_RET } },
+        { "sock_send", WORLD_KIND_STREAM, 4, 4, { 0, IOVEC, 1, 0, 0 } },
+        { "fd_fdstat_get", WORLD_KIND_STDIN, 1, 24, { 0 } },
+        { "fd_fdstat_get", WORLD_KIND_STREAM, 1, 24, { 0 } },
+        { "fd_filestat_get", WORLD_KIND_STDIN, 1, 64, { 0 } },
+        { "fd_filestat_get", WORLD_KIND_CONTROL, 1, 64, { 0 } },
+        { "fd_prestat_get", WORLD_KIND_PROTOCOL, 1, 8, { 0 } },
+        { "fd_prestat_dir_name", WORLD_KIND_PROTOCOL, 1, 10, { 0, 0, 10 } },
 };
 
 static int try_pointer(size_t row, uint64_t pointer) {
@@ -365,7 +342,7 @@ static int try_pointer(size_t row, uint64_t pointer) {
         int r;
 
         world_init(&world, 0);
-        fd = make(&world, pointers[row].cell, NB_NONBLOCK);
+        fd = world_make(&world, pointers[row].kind);
         world_put_text(&world, TEXT, "any:0");
         memcpy(arguments, pointers[row].arguments, sizeof(arguments));
         arguments[0] = fd;

@@ -117,66 +117,43 @@ END_TEST
 
 /* ---- renumber and close ---- */
 
-enum cell { STDIN, ENGINE, PROTOCOL, CONTROL, CONNECTION, STREAM, N_CELLS };
-
-static uint32_t make(struct world *world, enum cell cell) {
-        switch (cell) {
-        case STDIN:
-                return 0;
-        case ENGINE:
-                return 2;
-        case PROTOCOL:
-                return WORLD_PROTOCOL;
-        case CONTROL:
-                return world_open(world, NB_NONBLOCK);
-        case CONNECTION:
-                return world_connection(world);
-        case STREAM:
-                return world_stream(world, NB_NONBLOCK);
-        case N_CELLS:
-                break;
-        }
-        ck_abort();
-        return 0;
-}
-
 /* A call whose answer tells a kind from all others. */
 static const struct {
         const char *function;
         uint64_t argument;
         int answer;
-} probes[N_CELLS] = {
-        [STDIN] = { "fd_datasync", 0, NB_WASI_EINVAL },
-        [ENGINE] = { "fd_datasync", 0, WORLD_ENGINE_RESULT },
-        [PROTOCOL] = { "fd_prestat_get", WORLD_RET, OK },
-        [CONTROL] = { "remote_address", 0, NB_WASI_ENOTCONN },
-        [CONNECTION] = { "stream_accept", UINT32_MAX, NB_WASI_EFAULT },
-        [STREAM] = { "sock_shutdown", 0, NB_WASI_EINVAL },
+} probes[WORLD_N_KINDS] = {
+        [WORLD_KIND_STDIN] = { "fd_datasync", 0, NB_WASI_EINVAL },
+        [WORLD_KIND_ENGINE] = { "fd_datasync", 0, WORLD_ENGINE_RESULT },
+        [WORLD_KIND_PROTOCOL] = { "fd_prestat_get", WORLD_RET, OK },
+        [WORLD_KIND_CONTROL] = { "remote_address", 0, NB_WASI_ENOTCONN },
+        [WORLD_KIND_CONNECTION] = { "stream_accept", UINT32_MAX, NB_WASI_EFAULT },
+        [WORLD_KIND_STREAM] = { "sock_shutdown", 0, NB_WASI_EINVAL },
 };
 
-static void expect_kind(struct world *world, uint32_t fd, enum cell cell) {
-        int r = world_call(world, probes[cell].function, fd, probes[cell].argument);
+static void expect_kind(struct world *world, uint32_t fd, enum world_kind kind) {
+        int r = world_call(world, probes[kind].function, fd, probes[kind].argument);
 
-        ck_assert_msg(r == probes[cell].answer, "%s of a %d: %d", probes[cell].function, (int)cell, r);
+        ck_assert_msg(r == probes[kind].answer, "%s of a %d: %d", probes[kind].function, (int)kind, r);
 }
 
 /* Any kind onto any: the number is the new one's, the old one's is free, and what was there is closed. */
 START_TEST(renumber_in_every_combination) {
-        enum cell from = (enum cell)(_i / N_CELLS);
-        enum cell to = (enum cell)(_i % N_CELLS);
+        enum world_kind from = (enum world_kind)(_i / WORLD_N_KINDS);
+        enum world_kind to = (enum world_kind)(_i % WORLD_N_KINDS);
         struct world world;
         uint32_t source;
         uint32_t target;
 
         world_init(&world, 0);
-        source = make(&world, from);
-        target = make(&world, to);
+        source = world_make(&world, from);
+        target = world_make(&world, to);
         (void)world_open(&world, 0); /* takes the number that a connection's control has left */
         if (source == target)        /* another one of the kind */
-                target = from == ENGINE ? WORLD_DIRECTORY + 1 : source + 1;
+                target = from == WORLD_KIND_ENGINE ? WORLD_DIRECTORY + 1 : source + 1;
         world.engine_result = 0;
         ck_assert_int_eq(world_call(&world, "fd_renumber", source, target), OK);
-        ck_assert_uint_eq(world.n_engine_calls, to == ENGINE);
+        ck_assert_uint_eq(world.n_engine_calls, to == WORLD_KIND_ENGINE);
         world.engine_result = WORLD_ENGINE_RESULT;
         ck_assert_int_eq(world_call(&world, "fd_fdstat_get", source, WORLD_RET), BADF);
         expect_kind(&world, target, from);
@@ -330,7 +307,7 @@ static TCase *number_tests(void) {
         TCase *tests = tcase_create("number");
 
         tcase_add_test(tests, renumber_moves_across_kinds);
-        tcase_add_loop_test(tests, renumber_in_every_combination, 0, N_CELLS * N_CELLS);
+        tcase_add_loop_test(tests, renumber_in_every_combination, 0, WORLD_N_KINDS * WORLD_N_KINDS);
         tcase_add_test(tests, a_stream_takes_the_place_of_its_control);
         tcase_add_test(tests, closed_numbers_come_again);
         tcase_add_loop_test(tests, closing_in_any_order, 0, 6);

@@ -158,52 +158,33 @@ END_TEST
 
 /* ---- every call and its right ---- */
 
-enum cell { STDIN, PROTOCOL, CONTROL, CONNECTION, STREAM };
-
-static uint32_t make(struct world *world, enum cell cell) {
-        switch (cell) {
-        case STDIN:
-                return 0;
-        case PROTOCOL:
-                return WORLD_PROTOCOL;
-        case CONTROL:
-                return world_open(world, NB_NONBLOCK);
-        case CONNECTION:
-                return world_connection(world);
-        case STREAM:
-                return world_stream(world, NB_NONBLOCK);
-        }
-        ck_abort();
-        return 0;
-}
-
 /* What a call demands: all rights but that one are not enough, and that one alone is. Arguments are zero where nothing is said. */
 static const struct {
         const char *function;
-        enum cell cell;
+        enum world_kind kind;
         uint64_t right;
         uint64_t arguments[NB_WASI_PARAMETERS_MAX];
 } demands[] = {
-        { "open", PROTOCOL, NB_RIGHT_SOCK_BIND, { 0, TEXT, 5, NB_SOCKET_STREAM, 0, 0, 0, WORLD_RET } },
-        { "listen", CONTROL, NB_RIGHT_SOCK_LISTEN, { 0 } },
-        { "accept", CONTROL, NB_RIGHT_SOCK_ACCEPT, { 0 } },
-        { "sock_accept", CONTROL, NB_RIGHT_SOCK_ACCEPT, { 0 } },
-        { "connect", CONTROL, NB_RIGHT_SOCK_CONNECT, { 0 } },
-        { "fd_read", STREAM, NB_RIGHT_FD_READ, { 0 } },
-        { "sock_recv", STREAM, NB_RIGHT_FD_READ, { 0 } },
-        { "fd_write", STREAM, NB_RIGHT_FD_WRITE, { 0 } },
-        { "sock_send", STREAM, NB_RIGHT_FD_WRITE, { 0 } },
-        { "fd_read", STDIN, NB_RIGHT_FD_READ, { 0 } },
-        { "set_option", STREAM, NB_RIGHT_FD_FDSTAT_SET_FLAGS, { 0 } },
-        { "fd_fdstat_set_flags", STDIN, NB_RIGHT_FD_FDSTAT_SET_FLAGS, { 0 } },
-        { "fd_fdstat_set_flags", CONTROL, NB_RIGHT_FD_FDSTAT_SET_FLAGS, { 0 } },
-        { "fd_fdstat_set_flags", CONNECTION, NB_RIGHT_FD_FDSTAT_SET_FLAGS, { 0 } },
-        { "fd_fdstat_set_flags", STREAM, NB_RIGHT_FD_FDSTAT_SET_FLAGS, { 0 } },
-        { "fd_filestat_get", STDIN, NB_RIGHT_FD_FILESTAT_GET, { 0 } },
-        { "fd_filestat_get", PROTOCOL, NB_RIGHT_FD_FILESTAT_GET, { 0 } },
-        { "fd_filestat_get", CONTROL, NB_RIGHT_FD_FILESTAT_GET, { 0 } },
-        { "fd_filestat_get", CONNECTION, NB_RIGHT_FD_FILESTAT_GET, { 0 } },
-        { "fd_filestat_get", STREAM, NB_RIGHT_FD_FILESTAT_GET, { 0 } },
+        { "open", WORLD_KIND_PROTOCOL, NB_RIGHT_SOCK_BIND, { 0, TEXT, 5, NB_SOCKET_STREAM, 0, 0, 0, WORLD_RET } },
+        { "listen", WORLD_KIND_CONTROL, NB_RIGHT_SOCK_LISTEN, { 0 } },
+        { "accept", WORLD_KIND_CONTROL, NB_RIGHT_SOCK_ACCEPT, { 0 } },
+        { "sock_accept", WORLD_KIND_CONTROL, NB_RIGHT_SOCK_ACCEPT, { 0 } },
+        { "connect", WORLD_KIND_CONTROL, NB_RIGHT_SOCK_CONNECT, { 0 } },
+        { "fd_read", WORLD_KIND_STREAM, NB_RIGHT_FD_READ, { 0 } },
+        { "sock_recv", WORLD_KIND_STREAM, NB_RIGHT_FD_READ, { 0 } },
+        { "fd_write", WORLD_KIND_STREAM, NB_RIGHT_FD_WRITE, { 0 } },
+        { "sock_send", WORLD_KIND_STREAM, NB_RIGHT_FD_WRITE, { 0 } },
+        { "fd_read", WORLD_KIND_STDIN, NB_RIGHT_FD_READ, { 0 } },
+        { "set_option", WORLD_KIND_STREAM, NB_RIGHT_FD_FDSTAT_SET_FLAGS, { 0 } },
+        { "fd_fdstat_set_flags", WORLD_KIND_STDIN, NB_RIGHT_FD_FDSTAT_SET_FLAGS, { 0 } },
+        { "fd_fdstat_set_flags", WORLD_KIND_CONTROL, NB_RIGHT_FD_FDSTAT_SET_FLAGS, { 0 } },
+        { "fd_fdstat_set_flags", WORLD_KIND_CONNECTION, NB_RIGHT_FD_FDSTAT_SET_FLAGS, { 0 } },
+        { "fd_fdstat_set_flags", WORLD_KIND_STREAM, NB_RIGHT_FD_FDSTAT_SET_FLAGS, { 0 } },
+        { "fd_filestat_get", WORLD_KIND_STDIN, NB_RIGHT_FD_FILESTAT_GET, { 0 } },
+        { "fd_filestat_get", WORLD_KIND_PROTOCOL, NB_RIGHT_FD_FILESTAT_GET, { 0 } },
+        { "fd_filestat_get", WORLD_KIND_CONTROL, NB_RIGHT_FD_FILESTAT_GET, { 0 } },
+        { "fd_filestat_get", WORLD_KIND_CONNECTION, NB_RIGHT_FD_FILESTAT_GET, { 0 } },
+        { "fd_filestat_get", WORLD_KIND_STREAM, NB_RIGHT_FD_FILESTAT_GET, { 0 } },
 };
 
 static int call_with(size_t row, bool others) {
@@ -214,7 +195,7 @@ static int call_with(size_t row, bool others) {
 
         world_init(&world, 0);
         memcpy(arguments, demands[row].arguments, sizeof(arguments));
-        arguments[0] = make(&world, demands[row].cell);
+        arguments[0] = world_make(&world, demands[row].kind);
         rights = base_rights(&world, (uint32_t)arguments[0]);
         ck_assert_uint_ne(rights & demands[row].right, 0);
         rights = others ? rights & ~demands[row].right : demands[row].right;
@@ -234,21 +215,21 @@ END_TEST
 /* Calls that no right governs. */
 static const struct {
         const char *function;
-        enum cell cell;
+        enum world_kind kind;
         int expected;
 } free_calls[] = {
-        { "fd_fdstat_get", PROTOCOL, OK },
-        { "fd_fdstat_get", STREAM, OK },
-        { "fd_fdstat_set_rights", CONTROL, OK },
-        { "fd_prestat_get", PROTOCOL, OK },
-        { "stream_create", CONNECTION, OK },
-        { "local_address", CONTROL, NB_WASI_ENAMETOOLONG },
-        { "remote_address", STREAM, NB_WASI_ENAMETOOLONG },
-        { "get_option", STREAM, INVAL },
-        { "fd_renumber", STREAM, OK },
-        { "fd_close", PROTOCOL, OK },
-        { "fd_close", CONTROL, OK },
-        { "fd_close", STREAM, OK },
+        { "fd_fdstat_get", WORLD_KIND_PROTOCOL, OK },
+        { "fd_fdstat_get", WORLD_KIND_STREAM, OK },
+        { "fd_fdstat_set_rights", WORLD_KIND_CONTROL, OK },
+        { "fd_prestat_get", WORLD_KIND_PROTOCOL, OK },
+        { "stream_create", WORLD_KIND_CONNECTION, OK },
+        { "local_address", WORLD_KIND_CONTROL, NB_WASI_ENAMETOOLONG },
+        { "remote_address", WORLD_KIND_STREAM, NB_WASI_ENAMETOOLONG },
+        { "get_option", WORLD_KIND_STREAM, INVAL },
+        { "fd_renumber", WORLD_KIND_STREAM, OK },
+        { "fd_close", WORLD_KIND_PROTOCOL, OK },
+        { "fd_close", WORLD_KIND_CONTROL, OK },
+        { "fd_close", WORLD_KIND_STREAM, OK },
 };
 
 START_TEST(a_call_without_a_right_needs_none) {
@@ -256,7 +237,7 @@ START_TEST(a_call_without_a_right_needs_none) {
         uint32_t fd;
 
         world_init(&world, 0);
-        fd = make(&world, free_calls[_i].cell);
+        fd = world_make(&world, free_calls[_i].kind);
         ck_assert_int_eq(world_call(&world, "fd_fdstat_set_rights", fd, 0, 0), OK);
         ck_assert_int_eq(world_call(&world, free_calls[_i].function, fd), free_calls[_i].expected);
         world_deinit(&world);
@@ -267,20 +248,20 @@ END_TEST
 START_TEST(every_kind_shows_what_it_has) {
         const uint64_t below = NB_RIGHTS_CONNECTION | NB_RIGHTS_STREAM;
         static const struct {
-                enum cell cell;
+                enum world_kind kind;
                 uint64_t base;
-        } kinds[] = { { PROTOCOL, NB_RIGHTS_PROTOCOL },
-                      { CONTROL, NB_RIGHTS_CONTROL },
-                      { CONNECTION, NB_RIGHTS_CONNECTION },
-                      { STREAM, NB_RIGHTS_STREAM } };
+        } kinds[] = { { WORLD_KIND_PROTOCOL, NB_RIGHTS_PROTOCOL },
+                      { WORLD_KIND_CONTROL, NB_RIGHTS_CONTROL },
+                      { WORLD_KIND_CONNECTION, NB_RIGHTS_CONNECTION },
+                      { WORLD_KIND_STREAM, NB_RIGHTS_STREAM } };
         struct world world;
 
         world_init(&world, 0);
         for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); ++i) {
-                uint32_t fd = make(&world, kinds[i].cell);
-                uint64_t inheriting = kinds[i].cell == PROTOCOL ? NB_RIGHTS_NETWORK : below;
+                uint32_t fd = world_make(&world, kinds[i].kind);
+                uint64_t inheriting = kinds[i].kind == WORLD_KIND_PROTOCOL ? NB_RIGHTS_NETWORK : below;
 
-                if (kinds[i].cell == STREAM)
+                if (kinds[i].kind == WORLD_KIND_STREAM)
                         inheriting = NB_RIGHTS_STREAM;
                 ck_assert_uint_eq(base_rights(&world, fd), kinds[i].base);
                 ck_assert_uint_eq(inheriting_rights(&world, fd), inheriting);

@@ -203,6 +203,27 @@ uint32_t world_datagrams(struct world *world, uint32_t flags) {
         return make_stream(world, NB_SOCKET_DGRAM, flags);
 }
 
+uint32_t world_make(struct world *world, enum world_kind kind) {
+        switch (kind) {
+        case WORLD_KIND_STDIN:
+                return 0;
+        case WORLD_KIND_ENGINE:
+                return 2;
+        case WORLD_KIND_PROTOCOL:
+                return WORLD_PROTOCOL;
+        case WORLD_KIND_CONTROL:
+                return world_open(world, NB_NONBLOCK);
+        case WORLD_KIND_CONNECTION:
+                return world_connection(world);
+        case WORLD_KIND_STREAM:
+                return world_stream(world, NB_NONBLOCK);
+        case WORLD_N_KINDS:
+                break;
+        }
+        ck_abort();
+        return 0;
+}
+
 void world_on_wait(struct world *world, void (*function)(void *world)) {
         world->broker.on_wait = function;
         world->broker.on_wait_data = world;

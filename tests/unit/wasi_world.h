@@ -94,6 +94,20 @@ uint32_t world_listener(struct world *world, uint32_t flags);
 uint32_t world_connection(struct world *world);
 uint32_t world_stream(struct world *world, uint32_t flags);
 
+/** What a guest's descriptors can be. */
+enum world_kind {
+        WORLD_KIND_STDIN,
+        WORLD_KIND_ENGINE,
+        WORLD_KIND_PROTOCOL,
+        WORLD_KIND_CONTROL,
+        WORLD_KIND_CONNECTION,
+        WORLD_KIND_STREAM,
+        WORLD_N_KINDS,
+};
+
+/** @return a descriptor of that kind with all the rights that it can have: a new one, nonblocking, where a guest can make one */
+uint32_t world_make(struct world *world, enum world_kind kind);
+
 /** Says what happens in the next wait; its argument is the world. NULL: nothing. */
 void world_on_wait(struct world *world, void (*function)(void *world));
 

@@ -24,6 +24,7 @@
 #include "base/cleanup.h"
 #include "tests/support/harness.h"
 #include "tests/support/peer.h"
+#include "tests/support/process.h"
 #include "tests/support/runner.h"
 
 #define ARGUMENTS_MAX 24
@@ -102,18 +103,6 @@ static const char *guest(const char *name, char buffer[static PATH_TEXT_MAX]) {
         return buffer;
 }
 
-/*
- * LeakSanitizer looks for leaks at the end, from a thread that traces the others by ptrace: what a process that has locked itself
- * down must not be able to do. The other sanitizers go on looking.
- */
-static void expect_no_leak_check(void) {
-        const char *options = getenv("ASAN_OPTIONS");
-        char text[256];
-
-        snprintf(text, sizeof(text), "%s:detect_leaks=0", options ? options : "");
-        (void)setenv("ASAN_OPTIONS", text, 1);
-}
-
 static void exec_run(const char *const *arguments) {
         const char *argv[ARGUMENTS_MAX + 2] = { "netbroker-run" };
         size_t n;
@@ -123,7 +112,7 @@ static void exec_run(const char *const *arguments) {
                         _exit(99);
                 argv[n + 1] = arguments[n];
         }
-        expect_no_leak_check();
+        process_expect_no_leak_check();
         execv(environment("NETBROKER_RUN"), (char *const *)argv);
         _exit(99);
 }

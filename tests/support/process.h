@@ -49,7 +49,7 @@ void process_deinit(struct process *process);
 
 /**
  * For programs that lock themselves down: LeakSanitizer would trace them by ptrace(2), which they do not allow. Sets ASAN_OPTIONS for what is
- * started from now on.
+ * started from now on; the other sanitizers go on looking.
  */
 void process_expect_no_leak_check(void);
 

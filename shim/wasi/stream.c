@@ -2,6 +2,7 @@
 #include "shim/wasi/stream.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -69,6 +70,49 @@ static int receive(struct nb_call *call, struct transfer *transfer) {
         transfer->truncated = message.msg_flags & MSG_TRUNC;
         transfer->over = n == 0 || !transfer->all || transfer->done == transfer->iovecs->total;
         return NB_WASI_SUCCESS;
+}
+
+static bool is_tcp(int fd) {
+        socklen_t length = sizeof(int);
+        int protocol = 0;
+
+        return getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &length) == 0 && protocol == IPPROTO_TCP;
+}
+
+/* Waits until there are as many bytes as the buffers hold, or as the socket's buffer does, or there will be no more (socket(7), SO_RCVLOWAT). */
+static int wait_for_all(struct nb_call *call, const struct transfer *transfer) {
+        const int all = (int)transfer->iovecs->total; /* below INT32_MAX, as nb_iovecs_load() has seen */
+        const int one = 1;
+        int fd = transfer->stream->host_fd;
+        int r;
+
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &all, sizeof(all));
+        r = nb_call_wait(call, fd, POLLIN);
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &one, sizeof(one));
+        return r;
+}
+
+/*
+ * A peek that wants all: what is there stays unread, so that poll(2) would not wait for more of it. TCP can be told to. Where waiting brought
+ * nothing new, and for Unix sockets, which Linux does not let wait here either, what is there is all.
+ */
+static int peek_all(struct nb_call *call, struct transfer *transfer) {
+        uint32_t seen = transfer->done;
+        int r;
+
+        transfer->done = 0; /* each peek begins with the first byte */
+        r = receive(call, transfer);
+        if (r) {
+                transfer->done = seen;
+                return r;
+        }
+        if (transfer->over)
+                return NB_WASI_SUCCESS;
+        if (transfer->nonblock || transfer->done <= seen || !is_tcp(transfer->stream->host_fd)) {
+                transfer->over = true;
+                return NB_WASI_SUCCESS;
+        }
+        return wait_for_all(call, transfer);
 }
 
 /*
@@ -231,10 +275,11 @@ int nb_stream_sock_recv(struct nb_call *call, struct nb_descriptor *stream) {
         if (r)
                 return r;
         transfer = begin(stream, &iovecs, receive, POLLIN);
-        /* POSIX lets a peek return less than all; waiting for more while what there is stays unread would spin. */
-        transfer.all = (flags & RIFLAGS_WAITALL) && !(flags & RIFLAGS_PEEK) && !transfer.datagram;
-        if (flags & RIFLAGS_PEEK)
+        transfer.all = (flags & RIFLAGS_WAITALL) && !transfer.datagram;
+        if (flags & RIFLAGS_PEEK) {
                 transfer.flags |= MSG_PEEK;
+                transfer.move = transfer.all ? peek_all : receive;
+        }
         r = transfer_all(call, &transfer);
         if (r)
                 return r;

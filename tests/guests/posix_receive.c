@@ -34,6 +34,17 @@ static void flags(int fd) {
         CHECK(fcntl(fd, F_GETFL) >= 0 && !(fcntl(fd, F_GETFL) & O_NONBLOCK));
 }
 
+/* The second half comes while it waits, as a rule. */
+static void peek_all(int fd) {
+        char text[8] = "";
+
+        CHECK(send(fd, "ghi", 3, MSG_NOSIGNAL) == 3);
+        CHECK(send(fd, "jkl", 3, MSG_NOSIGNAL) == 3);
+        SHOW(recv(fd, text, 6, MSG_PEEK | MSG_WAITALL));
+        printf("%s\n", text);
+        SHOW(recv(fd, text, 6, MSG_WAITALL));
+}
+
 static void vectors(int fd) {
         char first[3] = "", second[5] = "", ab[] = "ab", cdef[] = "cdef";
         struct iovec out[] = { { .iov_base = ab, .iov_len = 2 },
@@ -133,6 +144,7 @@ int main(int argc, char **argv) {
         CHECK(argc == 3);
         fd = dial(argv[1], argv[2], SOCK_STREAM);
         flags(fd);
+        peek_all(fd);
         vectors(fd);
         sources(fd);
         too_many_parts(fd);

@@ -223,6 +223,30 @@ START_TEST(a_blocking_write_writes_all) {
 }
 END_TEST
 
+/* TCP waits for all of it, as long as more comes. */
+START_TEST(a_peek_that_wants_all) {
+        const struct world_options options = { .make_stream = tcp_pair };
+        struct world world;
+        uint32_t stream;
+
+        world_init_with(&world, &options);
+        stream = world_stream(&world, 0);
+        world_peer_writes(&world, "some");
+        world_on_wait(&world, peer_writes_more);
+        for (int i = 0; i < 2; ++i) {
+                ck_assert_int_eq(world_receive(&world, stream, 10, RIFLAGS_PEEK | RIFLAGS_WAITALL), OK);
+                ck_assert_uint_eq(world_get_u32(&world, WORLD_RET), 10);
+                ck_assert_mem_eq(world.memory + BUFFER, "some and m", 10);
+        }
+        ck_assert_int_eq(world_receive(&world, stream, 10, 0), OK);
+        ck_assert_uint_eq(world_get_u32(&world, WORLD_RET), 10);
+        world.broker.peer = nb_fd_close(world.broker.peer);
+        ck_assert_int_eq(world_receive(&world, stream, 10, RIFLAGS_PEEK | RIFLAGS_WAITALL), OK);
+        ck_assert_uint_eq(world_get_u32(&world, WORLD_RET), 3);
+        world_deinit(&world);
+}
+END_TEST
+
 START_TEST(receiving_with_flags) {
         struct world world;
         uint32_t stream;
@@ -600,6 +624,7 @@ static TCase *stream_tests(void) {
         tcase_add_test(tests, reading_scatters_and_ends);
         tcase_add_loop_test(tests, iovecs_are_checked, 0, 2);
         tcase_add_test(tests, a_blocking_write_writes_all);
+        tcase_add_test(tests, a_peek_that_wants_all);
         tcase_add_test(tests, receiving_with_flags);
         tcase_add_test(tests, shutting_down_one_direction);
         tcase_add_loop_test(tests, parts_arrive_in_order, 0, 2 * (int)(sizeof(gathers) / sizeof(gathers[0])));

@@ -26,11 +26,9 @@ static int install(int fd, struct nb_posix_socket *socket, const struct nb_posix
         (void)__wasi_fd_close(connection); /* the stream keeps the connection */
         if (error)
                 return error;
-        error = __wasi_fd_renumber(stream, fd);
-        if (error) {
-                (void)__wasi_fd_close(stream);
+        error = nb_posix_replace(fd, stream);
+        if (error)
                 return error;
-        }
         nb_posix_set_state(socket, NB_POSIX_CONNECTED);
         nb_posix_option_apply(fd, socket);
         return 0;
@@ -160,11 +158,9 @@ static int disconnect(int fd, struct nb_posix_socket *socket) {
         error = nb_posix_open(socket->family, socket->type, stream.nonblock, &control);
         if (error)
                 return error;
-        error = __wasi_fd_renumber(control, fd);
-        if (error) {
-                (void)__wasi_fd_close(control);
+        error = nb_posix_replace(fd, (__wasi_fd_t)control);
+        if (error)
                 return error;
-        }
         nb_posix_set_state(socket, NB_POSIX_NEW);
         socket->bound = false;
         return 0;

@@ -71,6 +71,14 @@ int64_t nb_posix_time_left(int64_t deadline) {
         return deadline > now ? deadline - now : 0;
 }
 
+int nb_posix_replace(int fd, __wasi_fd_t by) {
+        __wasi_errno_t error = __wasi_fd_renumber(by, fd);
+
+        if (error)
+                (void)__wasi_fd_close(by);
+        return error;
+}
+
 void nb_posix_subscribe_fd(__wasi_subscription_t *ret, int fd, __wasi_eventtype_t type, uint64_t userdata) {
         memset(ret, 0, sizeof(*ret));
         ret->userdata = userdata;

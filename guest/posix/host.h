@@ -38,6 +38,9 @@ bool nb_posix_is_socket(const struct nb_posix_description *description);
 /** Switches nonblock; the descriptor's other flags are those that a socket has: none. */
 int nb_posix_set_nonblock(int fd, bool nonblock);
 
+/** Puts the descriptor `by` under the number `fd`, and closes what was there. @param by  consumed, also on failure */
+int nb_posix_replace(int fd, __wasi_fd_t by);
+
 /** A timeout in nanoseconds; one that does not fit is NB_POSIX_FOREVER. @return EINVAL: it is below 0, or `ns` is no part of a second */
 int nb_posix_timeout(int64_t s, int64_t ns, int64_t *ret);
 

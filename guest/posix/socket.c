@@ -68,11 +68,9 @@ static int bind_socket(int fd, struct nb_posix_socket *socket, const struct nb_p
                                     &bound);
         if (error)
                 return error;
-        error = __wasi_fd_renumber(bound, fd);
-        if (error) {
-                (void)__wasi_fd_close(bound);
+        error = nb_posix_replace(fd, (__wasi_fd_t)bound);
+        if (error)
                 return error;
-        }
         socket->bound = true;
         return 0;
 }

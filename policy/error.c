@@ -11,14 +11,19 @@
 /* How much of a file's name is shown. */
 #define FILE_TEXT_MAX 256
 
+int policy_complain_v(struct policy_complaint *ret, size_t offset, const char *format, va_list arguments) {
+        ret->offset = offset;
+        ret->correct[0] = '\0';
+        if (vsnprintf(ret->message, sizeof(ret->message), format, arguments) < 0)
+                ret->message[0] = '\0';
+        return -EINVAL;
+}
+
 int policy_complain(struct policy_complaint *ret, size_t offset, const char *format, ...) {
         va_list arguments;
 
-        ret->offset = offset;
-        ret->correct[0] = '\0';
         va_start(arguments, format);
-        if (vsnprintf(ret->message, sizeof(ret->message), format, arguments) < 0)
-                ret->message[0] = '\0';
+        (void)policy_complain_v(ret, offset, format, arguments);
         va_end(arguments);
         return -EINVAL;
 }

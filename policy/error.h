@@ -6,6 +6,7 @@
 #ifndef NB_POLICY_ERROR_H
 #define NB_POLICY_ERROR_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 /** What is wrong with a piece of text. */
@@ -21,6 +22,10 @@ struct policy_complaint {
  */
 int policy_complain(struct policy_complaint *ret, size_t offset, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+
+/** The same for a function that was given the arguments itself. */
+int policy_complain_v(struct policy_complaint *ret, size_t offset, const char *format, va_list arguments)
+        __attribute__((format(printf, 3, 0)));
 
 /** The text with the bytes from `from` to `to` replaced becomes the correction; none, if it does not fit. */
 void policy_complaint_splice(struct policy_complaint *complaint, const char *text, size_t length, size_t from,

@@ -22,31 +22,35 @@ int parser_fail(struct parser *p, const struct policy_line *line, const struct p
         return -EINVAL;
 }
 
-int parser_fail_whole(struct parser *p, unsigned number, const char *correct, const char *format, ...) {
-        struct policy_complaint complaint = { 0 };
+/* The line of that number; 0 is none. */
+static struct policy_line line_at(const struct parser *p, unsigned number) {
         struct policy_line line = { 0 };
-        va_list arguments;
-
-        va_start(arguments, format);
-        if (vsnprintf(complaint.message, sizeof(complaint.message), format, arguments) < 0)
-                complaint.message[0] = '\0';
-        va_end(arguments);
-        snprintf(complaint.correct, sizeof(complaint.correct), "%s", correct);
 
         while (line.number < number && policy_line_next(p->text, p->length, &line))
                 ;
+        return line;
+}
+
+int parser_fail_whole(struct parser *p, unsigned number, const char *correct, const char *format, ...) {
+        struct policy_line line = line_at(p, number);
+        struct policy_complaint complaint;
+        va_list arguments;
+
+        va_start(arguments, format);
+        (void)policy_complain_v(&complaint, 0, format, arguments);
+        va_end(arguments);
+        snprintf(complaint.correct, sizeof(complaint.correct), "%s", correct);
         parser_fail(p, number > 0 ? &line : NULL, &complaint);
         p->error->column = 0;
         return -EINVAL;
 }
 
 int parser_fail_at(struct parser *p, size_t offset, const char *format, ...) {
-        struct policy_complaint complaint = { .offset = offset };
+        struct policy_complaint complaint;
         va_list arguments;
 
         va_start(arguments, format);
-        if (vsnprintf(complaint.message, sizeof(complaint.message), format, arguments) < 0)
-                complaint.message[0] = '\0';
+        (void)policy_complain_v(&complaint, offset, format, arguments);
         va_end(arguments);
         return parser_fail(p, &p->line, &complaint);
 }
@@ -57,17 +61,13 @@ int parser_fail_part(struct parser *p, struct policy_complaint *complaint, size_
 }
 
 int parser_fail_value(struct parser *p, unsigned number, const char *format, ...) {
-        struct policy_complaint complaint = { 0 };
-        struct policy_line line = { 0 };
+        struct policy_line line = line_at(p, number);
+        struct policy_complaint complaint;
         va_list arguments;
 
         va_start(arguments, format);
-        if (vsnprintf(complaint.message, sizeof(complaint.message), format, arguments) < 0)
-                complaint.message[0] = '\0';
+        (void)policy_complain_v(&complaint, 0, format, arguments);
         va_end(arguments);
-
-        while (line.number < number && policy_line_next(p->text, p->length, &line))
-                ;
         complaint.offset = policy_line_value_offset(&line);
         return parser_fail(p, &line, &complaint);
 }

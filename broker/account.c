@@ -6,8 +6,9 @@
 
 /* One tenant's, chosen so that a host process with 1,000 guests of ten controls each fits several times. */
 static const uint32_t tenant_limits[N_ACCOUNT_KINDS] = {
-        [ACCOUNT_SESSIONS] = 4096, [ACCOUNT_PROTOCOLS] = 16384, [ACCOUNT_CONTROLS] = 65536,
-        [ACCOUNT_CONNECTS] = 4096, [ACCOUNT_IN_FLIGHT] = 4096,
+        [ACCOUNT_SESSIONS] = 4096,     [ACCOUNT_PROTOCOLS] = 16384, [ACCOUNT_CONTROLS] = 65536,
+        [ACCOUNT_CONNECTS] = 4096,     [ACCOUNT_IN_FLIGHT] = 4096,  [ACCOUNT_LISTENERS] = 65536,
+        [ACCOUNT_CONNECTIONS] = 65536, [ACCOUNT_LOOKUPS] = 256,
 };
 
 /* Where the process may have few descriptors, half of what all may have is left to the other tenants. */
@@ -36,6 +37,9 @@ void account_init_broker(struct account *account, uint64_t max_fds) {
                         [ACCOUNT_CONTROLS] = 2 * eighth,
                         [ACCOUNT_CONNECTS] = eighth,
                         [ACCOUNT_IN_FLIGHT] = eighth,
+                        [ACCOUNT_LISTENERS] = 2 * eighth,
+                        [ACCOUNT_CONNECTIONS] = UINT32_MAX,
+                        [ACCOUNT_LOOKUPS] = 2 * eighth,
                 },
         };
 }

@@ -16,8 +16,11 @@ enum account_kind {
         ACCOUNT_SESSIONS,
         ACCOUNT_PROTOCOLS, /* channels of protocols */
         ACCOUNT_CONTROLS,
-        ACCOUNT_CONNECTS,  /* connections being made */
-        ACCOUNT_IN_FLIGHT, /* accepted connections that the session has not yet given credit for again */
+        ACCOUNT_CONNECTS,    /* connections being made */
+        ACCOUNT_IN_FLIGHT,   /* accepted connections that the session has not yet given credit for again */
+        ACCOUNT_LISTENERS,   /* controls that listen */
+        ACCOUNT_CONNECTIONS, /* in the tenant's hands (broker/connection.h) */
+        ACCOUNT_LOOKUPS,     /* names being resolved (broker/resolver.h) */
         N_ACCOUNT_KINDS,
 };
 

@@ -8,7 +8,6 @@
 
 #include "base/channel.h"
 #include "base/cleanup.h"
-#include "base/host_name.h"
 #include "broker/acceptor.h"
 #include "broker/bound.h"
 #include "broker/broker.h"
@@ -20,6 +19,7 @@
 #include "broker/socket.h"
 #include "broker/tenant.h"
 #include "broker/unix_path.h"
+#include "policy/host_name.h"
 
 /* The longest backlog that is asked of the kernel, which caps it by net.core.somaxconn itself. */
 #define BACKLOG_MAX 65535
@@ -247,9 +247,9 @@ static int parse_peer(const char *text, struct nb_socket_address *ret) {
 
 /* What is no address may be a name, which policy refuses. */
 static int refuse_no_address(struct control *control, const char *text) {
-        struct nb_host_name name;
+        struct policy_host_name name;
 
-        if (nb_host_name_parse(text, strlen(text), &name) == 0)
+        if (policy_host_name_parse(text, strlen(text), &name) == 0)
                 return refuse_recorded(control, "connect", text, NB_WASI_EACCES,
                                        "no rule of this version grants a host name: connect to an address");
         return refuse_recorded(control, "connect", text, NB_WASI_EINVAL, "neither an address nor a host name");

@@ -124,9 +124,9 @@ static int user_to_uid(const char *text, uint32_t *ret) {
 
 static int resolve_users(struct policy *policy, const struct nb_log *log) {
         for (size_t t = 0; t < policy->n_tenants; ++t) {
-                for (size_t u = 0; u < policy->tenants[t].n_users; ++u) {
-                        struct policy_user *user = &policy->tenants[t].users[u];
-                        int r = user_to_uid(user->text, &user->uid);
+                for (size_t u = 0; u < policy->tenants[t].n_principals; ++u) {
+                        struct policy_principal *user = &policy->tenants[t].principals[u];
+                        int r = user_to_uid(user->text, &user->id);
 
                         if (r < 0) {
                                 nb_log(log, NB_LOG_ERROR,

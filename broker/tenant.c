@@ -22,6 +22,7 @@ struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *pol
         tenant->broker = broker;
         tenant->policy = policy;
         nb_list_init(&tenant->grants);
+        nb_list_init(&tenant->connections);
         nb_list_init(&tenant->link);
         audit_rate_init(&tenant->audit_rate);
         account_init_tenant(&tenant->account, &broker->account);
@@ -96,8 +97,8 @@ void tenant_apply_policy(struct tenant *tenant, const struct policy *policy) {
 }
 
 bool tenant_policy_admits(const struct policy_tenant *policy, uid_t uid) {
-        for (size_t i = 0; i < policy->n_users; ++i) {
-                if (policy->users[i].uid == uid)
+        for (size_t i = 0; i < policy->n_principals; ++i) {
+                if (policy->principals[i].kind == POLICY_PRINCIPAL_USER && policy->principals[i].id == uid)
                         return true;
         }
         return false;

@@ -15,9 +15,12 @@
 #include "base/list.h"
 #include "broker/account.h"
 #include "broker/audit.h"
+#include "broker/metrics.h"
 #include "policy/policy.h"
 
 struct broker;
+struct resolver;
+struct seen;
 
 /** A protocol of a tenant, or a preopened socket's own, by name. One is not the other's, though a reload may give the name to either. */
 struct grant {
@@ -34,7 +37,11 @@ struct tenant {
         char *name;
         const struct policy_tenant *policy; /* NULL: the policy no longer has it */
         struct nb_list grants;
+        struct nb_list connections; /* in its hands (broker/connection.h) */
         struct account account;
+        struct metrics metrics;
+        struct resolver *resolver; /* NULL until the first name */
+        struct seen *seen;         /* may be NULL */
         struct audit_rate audit_rate;
         uint32_t n_sessions;
 };

@@ -87,18 +87,21 @@ static struct policy_rule *add_rule(struct parser *p) {
         return &rules[protocol->n_rules++];
 }
 
-static struct policy_user *add_user(struct parser *p) {
-        struct policy_user *users = parser_grow(p->tenant->users, p->tenant->n_users, sizeof(*users));
+static struct policy_principal *add_principal(struct parser *p, enum policy_principal_kind kind) {
+        struct policy_tenant *tenant = p->tenant;
+        struct policy_principal *principals =
+                parser_grow(tenant->principals, tenant->n_principals, sizeof(*principals));
 
-        if (!users)
+        if (!principals)
                 return NULL;
-        p->tenant->users = users;
-        users[p->tenant->n_users] = (struct policy_user){
+        tenant->principals = principals;
+        principals[tenant->n_principals] = (struct policy_principal){
+                .kind = kind,
                 .file = p->file,
                 .line = p->line.number,
                 .column = (unsigned)policy_line_value_offset(&p->line) + 1,
         };
-        return &users[p->tenant->n_users++];
+        return &principals[tenant->n_principals++];
 }
 
 /* ---- values ---- */
@@ -159,12 +162,12 @@ static int set_tenant_name(struct parser *p, const char *value) {
 }
 
 static int set_user(struct parser *p, const char *value) {
-        struct policy_user *user;
+        struct policy_principal *user;
         int r = policy_user_check(value, &p->complaint);
 
         if (r < 0)
                 return r;
-        user = add_user(p);
+        user = add_principal(p, POLICY_PRINCIPAL_USER);
         if (!user)
                 return -ENOMEM;
         user->text = strdup(value);
@@ -257,6 +260,7 @@ static int parse_ip_rule(struct parser *p, struct policy_rule *rule, const char 
                 return r;
         if (!policy_family_includes(p->protocol->family, prefix.ip.family))
                 return complain_about_family(p, prefix.ip.family == AF_INET ? "an IPv4 rule" : "an IPv6 rule", "");
+        rule->target = POLICY_TARGET_PREFIX;
         rule->prefix = prefix;
         rule->ports = ports;
         return 0;
@@ -270,6 +274,7 @@ static int parse_unix_rule(struct parser *p, struct policy_rule *rule, const cha
                                              "; it goes into a protocol of Family=ip, and what stands here is a path "
                                              "like /run/app/*.sock or an abstract name like @app");
         r = policy_unix_pattern_check(word, strlen(word), &p->complaint);
+        rule->target = POLICY_TARGET_UNIX;
         if (r == 0)
                 rule->pattern = policy_unix_pattern_of(strchr(rule->text, '=') + 1);
         return r;

@@ -8,9 +8,18 @@ struct policy *policy_new(void) {
         return calloc(1, sizeof(struct policy));
 }
 
+static void rule_deinit(struct policy_rule *rule) {
+        if (rule->target == POLICY_TARGET_NAME)
+                free(rule->name.text);
+        free(rule->text);
+}
+
 static void protocol_deinit(struct policy_protocol *protocol) {
         for (size_t i = 0; i < protocol->n_rules; ++i)
-                free(protocol->rules[i].text);
+                rule_deinit(&protocol->rules[i]);
+        for (size_t i = 0; i < protocol->n_addresses; ++i)
+                free(protocol->addresses[i].text);
+        free(protocol->addresses);
         free(protocol->rules);
         free(protocol->name);
 }
@@ -20,11 +29,14 @@ static void tenant_deinit(struct policy_tenant *tenant) {
                 protocol_deinit(&tenant->protocols[i]);
         for (size_t i = 0; i < tenant->n_preopens; ++i)
                 protocol_deinit(&tenant->preopens[i].protocol);
-        for (size_t i = 0; i < tenant->n_users; ++i)
-                free(tenant->users[i].text);
+        for (size_t i = 0; i < tenant->n_principals; ++i)
+                free(tenant->principals[i].text);
         free(tenant->protocols);
         free(tenant->preopens);
-        free(tenant->users);
+        free(tenant->principals);
+        free(tenant->socket.path);
+        free(tenant->socket.user);
+        free(tenant->socket.group);
         free(tenant->name);
 }
 

@@ -16,6 +16,13 @@
 #include <stdint.h>
 
 #include "base/socket_address.h"
+#include "policy/host_name.h"
+
+/** The most name servers of one tenant (`Resolvers=`). */
+#define POLICY_RESOLVERS_MAX 4
+
+/** The port of a name server where none is written. */
+#define POLICY_RESOLVER_PORT 53
 
 /** Protocols and preopened sockets of a tenant travel as descriptors of one Welcome: together there are no more than NB_CHANNEL_FDS_MAX. */
 #define POLICY_PROTOCOLS_MAX 64
@@ -50,6 +57,46 @@ enum policy_verb {
         POLICY_ACCEPT, /* a peer of a granted listener: allowed unless a Deny rule names it */
 };
 
+/** Groups of addresses, spelt out in rules and in `Addresses=` (policy/group.h). */
+enum policy_group {
+        POLICY_GROUP_ANY,     /* every address; those that the guard wants named are still to be named */
+        POLICY_GROUP_PUBLIC,  /* neither private nor in any range of the guard */
+        POLICY_GROUP_PRIVATE, /* RFC 1918, RFC 6598, RFC 4193 */
+        POLICY_GROUP_LOCAL,   /* loopback, which it names */
+        POLICY_N_GROUPS,
+};
+
+/** What a tenant's denials come to (`Mode=`). */
+enum policy_mode {
+        POLICY_MODE_ENFORCE,
+        POLICY_MODE_REPORT, /* they are recorded, and what was asked for is done */
+};
+
+/** What a reload does with connections that the new policy no longer grants (`Existing=`). */
+enum policy_existing {
+        POLICY_EXISTING_CLOSE,
+        POLICY_EXISTING_KEEP,
+};
+
+/** What a tenant may hold or do, a key each (policy/limit.h). */
+enum policy_limit {
+        POLICY_LIMIT_SESSIONS,        /* MaxSessions= */
+        POLICY_LIMIT_CONTROLS,        /* MaxControls= */
+        POLICY_LIMIT_LISTENERS,       /* MaxListeners= */
+        POLICY_LIMIT_CONNECTIONS,     /* MaxConnections=: established, in the tenant's hands */
+        POLICY_LIMIT_CONNECTING,      /* MaxConnecting=: being made */
+        POLICY_LIMIT_IN_FLIGHT,       /* MaxInFlight=: accepted, and not yet taken by the guest */
+        POLICY_LIMIT_LOOKUPS,         /* MaxLookups=: names being resolved */
+        POLICY_LIMIT_REQUEST_RATE,    /* RequestRate=: requests a second; beyond it they wait */
+        POLICY_LIMIT_CONNECT_RATE,    /* ConnectRate=: connects a second; beyond it they are refused */
+        POLICY_LIMIT_BYTES_IN_FLIGHT, /* MaxBytesInFlight=: in the kernel's buffers of the tenant's connections */
+        POLICY_LIMIT_MEMORY,          /* MaxMemory=: of the broker's own, in bytes */
+        POLICY_N_LIMITS,
+};
+
+/** No limit of the tenant's own: `infinity`. */
+#define POLICY_UNLIMITED UINT64_MAX
+
 enum policy_rule_kind {
         POLICY_RULE_CONNECT,
         POLICY_RULE_LISTEN,
@@ -65,19 +112,49 @@ struct policy_unix_pattern {
         const char *text; /* borrowed: the path, or what follows the `@`, with its stars */
 };
 
+/** A name, or with `below` every name that ends in it behind one label or more, and not the name itself: `*.example.com`. */
+struct policy_name_pattern {
+        bool below;
+        char *text; /* owned by the rule: lower-case A-labels without a dot at the end */
+};
+
+/** What a rule is about. */
+enum policy_target {
+        POLICY_TARGET_PREFIX,
+        POLICY_TARGET_GROUP,
+        POLICY_TARGET_NAME, /* of Connect and Deny rules */
+        POLICY_TARGET_UNIX, /* all rules of a protocol with POLICY_FAMILY_UNIX */
+};
+
 struct policy_rule {
         enum policy_rule_kind kind;
+        enum policy_target target;
+        struct nb_port_range ports; /* not of Unix sockets */
         union {
-                struct {
-                        struct nb_prefix prefix;
-                        struct nb_port_range ports;
-                };
-                struct policy_unix_pattern pattern; /* of a protocol with POLICY_FAMILY_UNIX; in `text` */
+                struct nb_prefix prefix;
+                enum policy_group group;
+                struct policy_name_pattern name;
+                struct policy_unix_pattern pattern; /* in `text` */
         };
         char *text;       /* as written, for messages: "Connect=10.0.0.0/8:443" */
         const char *file; /* borrowed from the policy */
         unsigned line;
 };
+
+/** One word of `Addresses=`: what the addresses of a granted name may be. */
+struct policy_range {
+        enum policy_target target; /* PREFIX or GROUP */
+        union {
+                struct nb_prefix prefix;
+                enum policy_group group;
+        };
+        char *text;       /* owned: as written */
+        const char *file; /* borrowed from the policy; NULL for the default, `public` */
+        unsigned line;
+};
+
+/** How the rules of a protocol are found (policy/match.h). */
+struct policy_index;
 
 struct policy_protocol {
         char *name;
@@ -89,6 +166,9 @@ struct policy_protocol {
         uint32_t socket_mode;        /* SocketMode=, of what is bound to a path */
         struct policy_rule *rules;   /* in the order of the file */
         size_t n_rules;
+        struct policy_range *addresses; /* what a granted name may resolve to; none: `public` */
+        size_t n_addresses;
+        struct policy_index *index; /* owned; of the rules, which do not change any more */
         const char *file;
         unsigned line; /* of the section header */
 };
@@ -107,20 +187,43 @@ struct policy_preopen {
         bool nonblock; /* Nonblock=; by default yes for a listener, no for a connection */
 };
 
-/** A `User=` line: a name or a number, as text; the broker resolves names, for that is I/O. */
-struct policy_user {
+enum policy_principal_kind {
+        POLICY_PRINCIPAL_USER,  /* User=: a name or a number */
+        POLICY_PRINCIPAL_GROUP, /* Group=: a name or a number */
+        POLICY_PRINCIPAL_UNIT,  /* Unit=: a unit of systemd's, `app.service` */
+};
+
+/** Whose processes may open sessions, as text; the broker resolves the names of users and groups, for that is I/O. */
+struct policy_principal {
+        enum policy_principal_kind kind;
         char *text;
         const char *file;
         unsigned line;
         unsigned column; /* of the value, from 1 */
-        uint32_t uid;    /* set by the broker */
+        uint32_t id;     /* uid or gid, set by the broker */
+};
+
+/** A tenant's own socket, by which sessions are its own (`Socket=` in [Tenant]). */
+struct policy_session_socket {
+        char *path;    /* NULL: none */
+        char *user;    /* SocketUser=, NULL: the broker's */
+        char *group;   /* SocketGroup=, NULL: the broker's */
+        uint32_t mode; /* SocketMode=, default 0600 */
+        const char *file;
+        unsigned line;
 };
 
 struct policy_tenant {
         char *name;
         bool explain_denials; /* ExplainDenials=: whether the guest learns why; default no */
-        struct policy_user *users;
-        size_t n_users;
+        enum policy_mode mode;
+        enum policy_existing existing;
+        uint64_t limits[POLICY_N_LIMITS]; /* filled in from the defaults where the file is silent */
+        struct policy_principal *principals;
+        size_t n_principals;
+        struct policy_session_socket socket;
+        struct nb_address resolvers[POLICY_RESOLVERS_MAX]; /* Resolvers=; none: the system's */
+        size_t n_resolvers;
         struct policy_protocol *protocols;
         size_t n_protocols;
         struct policy_preopen *preopens; /* in the order of the file */
@@ -150,10 +253,38 @@ struct policy_error {
 /** What may be assumed where a file is silent. */
 struct policy_defaults {
         enum policy_data_path data_path; /* UNSET: DataPath= must be written */
+        bool unlimited;                  /* no limits beside those that are written: for a broker of one guest */
+};
+
+/** A file of a tenant: its own, or a drop-in, or what it includes. */
+struct policy_fragment {
+        const char *file; /* for messages; copied */
+        const char *text; /* borrowed, need not end in NUL */
+        size_t length;
+};
+
+/**
+ * Reads a file that `Include=` names.
+ * @param from  the file that names it
+ * @param path  as written: absolute, or relative to the folder of `from`
+ * @param ret_file  its name for messages, owned by the caller: free()
+ * @param ret_text  owned by the caller: free()
+ * @return 0, or -errno
+ */
+typedef int (*policy_include_function)(void *data, const char *from, const char *path, char **ret_file, char **ret_text,
+                                       size_t *ret_length);
+
+/** How files are loaded. */
+struct policy_loader {
+        struct policy_defaults defaults;
+        const struct policy_fragment *defaults_file; /* a file with a [Defaults] section; NULL: none */
+        policy_include_function include;             /* NULL: Include= is an error */
+        void *include_data;
 };
 
 struct policy_verdict {
         bool allowed;
+        bool impossible; /* refused, and no rule could allow it: report mode does not let it pass either */
         const struct policy_rule *rule; /* that decided; NULL where none matched. Lives as long as the policy. */
         /* Why not, printable; empty where it is allowed: the rule says why. */
         char reason[384];
@@ -182,11 +313,31 @@ int policy_add_file(struct policy *policy, const char *file, const char *text, s
                     const struct policy_defaults *defaults, struct policy_error *error);
 
 /**
+ * Parses one tenant: its file, and drop-ins that add to it and override it, in the order in which they count.
+ *
+ * Keys that take one value have that of the last fragment that sets it; rules, users and other lists are those of all fragments. A section
+ * of a drop-in with the name of one that is there continues it. What can be said only of the whole is checked behind the last
+ * fragment, and the rules are indexed then. On any error the policy must be thrown away.
+ * @param fragments  at least one; borrowed
+ * @param loader     borrowed
+ * @param error      filled in on -EINVAL
+ * @return 0; -EINVAL when it is not a policy; -ENOMEM.
+ */
+int policy_add_tenant(struct policy *policy, const struct policy_fragment *fragments, size_t n_fragments,
+                      const struct policy_loader *loader, struct policy_error *error);
+
+/**
  * Writes an error the way compilers do, over up to four lines: "file:line:column: error: message", the line as it
  * stands, a caret below the column, and "write: …" with the corrected line.
  * @return `buffer`, always NUL-terminated
  */
 const char *policy_error_format(const struct policy_error *error, char *buffer, size_t size);
+
+/**
+ * Prints a tenant as one file that means the same: all keys with their values in force, includes and drop-ins merged.
+ * @return the text, owned by the caller: free(); NULL without memory
+ */
+char *policy_format_tenant(const struct policy_tenant *tenant);
 
 /** @return the tenant of that name, or NULL. */
 const struct policy_tenant *policy_find_tenant(const struct policy *policy, const char *name);
@@ -219,5 +370,26 @@ const struct policy_protocol *policy_find_protocol(const struct policy_tenant *t
  */
 void policy_decide(const struct policy_protocol *protocol, enum policy_verb verb,
                    const struct nb_socket_address *address, struct policy_verdict *ret);
+
+/**
+ * Decides whether a name may be asked of DNS and connected to. No address is granted by that: each one that the name resolves to is
+ * judged by policy_decide_resolved().
+ *
+ * Deny rules for names win over grants in any order. Deny rules for addresses are asked when there are some.
+ * @param name  borrowed
+ * @param ret   always filled in
+ */
+void policy_decide_name(const struct policy_protocol *protocol, const struct policy_host_name *name,
+                        struct policy_verdict *ret);
+
+/**
+ * Decides whether one address of a granted name may be dialled: it must be of the protocol's family, no Deny rule may name it, and `Addresses=`
+ * must cover it, naming it where the guard wants that. Both of its forms are judged, as policy_decide() does.
+ * @param name     for which policy_decide_name() has said yes; borrowed
+ * @param address  with the name's port
+ * @param ret      always filled in; the rule of a yes is the one that grants the name
+ */
+void policy_decide_resolved(const struct policy_protocol *protocol, const struct policy_host_name *name,
+                            const struct nb_address *address, struct policy_verdict *ret);
 
 #endif

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/host_name.h"
+#include "policy/host_name.h"
 #include "tests/support/runner.h"
 
 #define LABEL_63 "abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz0"
@@ -37,9 +37,9 @@ static const struct {
 };
 
 START_TEST(a_name) {
-        struct nb_host_name name;
+        struct policy_host_name name;
 
-        ck_assert_int_eq(nb_host_name_parse(names[_i].text, strlen(names[_i].text), &name), 0);
+        ck_assert_int_eq(policy_host_name_parse(names[_i].text, strlen(names[_i].text), &name), 0);
         ck_assert_str_eq(name.text, names[_i].name);
         ck_assert_uint_eq(name.port, names[_i].port);
 }
@@ -96,9 +96,9 @@ static const char *const no_names[] = {
 };
 
 START_TEST(no_name) {
-        struct nb_host_name name = { .port = 7 };
+        struct policy_host_name name = { .port = 7 };
 
-        ck_assert_int_eq(nb_host_name_parse(no_names[_i], strlen(no_names[_i]), &name), -EINVAL);
+        ck_assert_int_eq(policy_host_name_parse(no_names[_i], strlen(no_names[_i]), &name), -EINVAL);
         ck_assert_uint_eq(name.port, 7);
 }
 END_TEST
@@ -106,21 +106,21 @@ END_TEST
 /* Case 11 of the abuse cases: what is behind the NUL counts. */
 START_TEST(a_nul_inside) {
         static const char text[] = "evil.com\0.example:80";
-        struct nb_host_name name;
+        struct policy_host_name name;
 
-        ck_assert_int_eq(nb_host_name_parse(text, sizeof(text) - 1, &name), -EINVAL);
+        ck_assert_int_eq(policy_host_name_parse(text, sizeof(text) - 1, &name), -EINVAL);
 }
 END_TEST
 
 /* Only the bytes that are given are read. */
 START_TEST(not_ended_by_a_nul) {
         char *text = strndup("a.example:80", 12);
-        struct nb_host_name name;
+        struct policy_host_name name;
 
         ck_assert_ptr_nonnull(text);
-        ck_assert_int_eq(nb_host_name_parse(text, 11, &name), 0);
+        ck_assert_int_eq(policy_host_name_parse(text, 11, &name), 0);
         ck_assert_uint_eq(name.port, 8);
-        ck_assert_int_eq(nb_host_name_parse(text, 10, &name), -EINVAL);
+        ck_assert_int_eq(policy_host_name_parse(text, 10, &name), -EINVAL);
         free(text);
 }
 END_TEST

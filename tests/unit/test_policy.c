@@ -54,10 +54,10 @@ START_TEST(a_whole_file) {
         ck_assert(tenant->explain_denials);
         ck_assert_uint_eq(tenant->line, 13);
         ck_assert_str_eq(tenant->file, "acme.conf");
-        ck_assert_uint_eq(tenant->n_users, 2);
-        ck_assert_str_eq(tenant->users[0].text, "acme-host");
-        ck_assert_uint_eq(tenant->users[0].line, 15);
-        ck_assert_uint_eq(tenant->users[0].column, 6);
+        ck_assert_uint_eq(tenant->n_principals, 2);
+        ck_assert_str_eq(tenant->principals[0].text, "acme-host");
+        ck_assert_uint_eq(tenant->principals[0].line, 15);
+        ck_assert_uint_eq(tenant->principals[0].column, 6);
         ck_assert_uint_eq(tenant->n_protocols, 3);
 
         db = policy_find_protocol(tenant, "db");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/host_name.h"
+#include "policy/host_name.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -62,9 +62,9 @@ static bool ends_in_number(const char *name) {
         return is_number(dot ? dot + 1 : name);
 }
 
-int nb_host_name_parse(const char *text, size_t length, struct nb_host_name *ret) {
+int policy_host_name_parse(const char *text, size_t length, struct policy_host_name *ret) {
         const char *colon = memchr(text, ':', length);
-        struct nb_host_name name = { .port = 0 };
+        struct policy_host_name name = { .port = 0 };
         size_t n;
 
         if (!colon)
@@ -74,7 +74,7 @@ int nb_host_name_parse(const char *text, size_t length, struct nb_host_name *ret
                 return -EINVAL;
         if (n > 0 && text[n - 1] == '.')
                 --n;
-        if (n == 0 || n > NB_HOST_NAME_MAX)
+        if (n == 0 || n > POLICY_HOST_NAME_MAX)
                 return -EINVAL;
         for (size_t i = 0; i < n; ++i)
                 name.text[i] = to_lower(text[i]);

@@ -10,22 +10,22 @@
  * What inet_aton(3) would take for an address is no name: one whose last label is a number, decimal or `0x…`, for there are resolvers that
  * would connect to it without looking anything up.
  */
-#ifndef NB_BASE_HOST_NAME_H
-#define NB_BASE_HOST_NAME_H
+#ifndef NB_POLICY_HOST_NAME_H
+#define NB_POLICY_HOST_NAME_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 /** The longest name, in bytes, without its NUL (RFC 1035 section 2.3.4, without the root's dot). */
-#define NB_HOST_NAME_MAX 253
+#define POLICY_HOST_NAME_MAX 253
 
 /** A name and a port in host order, never 0. */
-struct nb_host_name {
+struct policy_host_name {
         uint16_t port;
-        char text[NB_HOST_NAME_MAX + 1]; /* lower-case, without a dot at the end; NUL-terminated */
+        char text[POLICY_HOST_NAME_MAX + 1]; /* lower-case, without a dot at the end; NUL-terminated */
 };
 
 /** Parses `name:port`; the port is decimal, 1 to 65535. @return 0, or -EINVAL. */
-int nb_host_name_parse(const char *text, size_t length, struct nb_host_name *ret);
+int policy_host_name_parse(const char *text, size_t length, struct policy_host_name *ret);
 
 #endif

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections that were handed out, without a duplicate of their descriptors: that would hold back the FIN.
+ *
+ * A connection is registered, and charged to its tenant, before its descriptor leaves the broker; its cookie (SO_COOKIE) is its identity. That
+ * it is gone, the kernel says: sock_diag's destroy events for TCP and UDP, a dump of all sockets after an overrun, and for Unix sockets a dump
+ * from time to time and before a tenant is refused for too many. Nothing that the holder could fake ends an entry.
+ *
+ * What a policy no longer grants, or an operator revokes, is shut down in the holder's hands by netbroker-helper(8) (SOCK_DESTROY), if the
+ * broker has been given one. An entry outlives its session and control: they may end while the stream goes on.
+ */
+#ifndef NB_BROKER_CONNECTION_H
+#define NB_BROKER_CONNECTION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "base/socket_address.h"
+#include "policy/policy.h"
+
+struct broker;
+struct grant;
+struct session;
+struct tenant;
+
+/** One of them. Read only for others than broker/connection.c. */
+struct connection {
+        struct nb_list link;   /* in its tenant */
+        struct tenant *tenant; /* borrowed: it lives as long as it has connections */
+        struct grant *grant;   /* borrowed from the tenant */
+        uint64_t id;           /* counts from 1 over the broker's life */
+        uint64_t cookie;       /* the kernel's, of the socket */
+        uint64_t session_id;
+        uint64_t since_ms;     /* of the wall clock, since 1970 */
+        enum policy_verb verb; /* POLICY_CONNECT or POLICY_ACCEPT */
+        enum policy_socket_type type;
+        struct nb_socket_address local, peer;
+        char *name;  /* that was asked for, `api.example.com:443`; NULL for an address */
+        char *label; /* of the session */
+};
+
+/** What is known of a connection at its beginning. All borrowed. */
+struct connection_facts {
+        struct session *session;
+        struct grant *grant;
+        enum policy_verb verb;
+        enum policy_socket_type type;
+        const struct nb_socket_address *peer;
+        const char *name; /* NULL for an address */
+};
+
+/**
+ * Registers a connection that is about to be handed out, and charges ACCOUNT_CONNECTIONS.
+ * @param fd  borrowed
+ * @return 0; -EMFILE when the tenant has as many as it may have; -ENOMEM
+ */
+int connection_register(const struct connection_facts *facts, int fd, struct connection **ret);
+
+/** Takes one back that was not handed out after all. */
+void connection_forget(struct connection *connection);
+
+/** Judges a tenant's connections by its new policy, after a reload; what is no longer granted is closed or kept, as `Existing=` says. */
+void connection_judge_all(struct tenant *tenant);
+
+/**
+ * Shuts a connection down in the holder's hands.
+ * @return 0 when the helper was asked; -EOPNOTSUPP without a helper, or for a Unix socket, which nothing can shut down from outside
+ */
+int connection_revoke(struct connection *connection);
+
+/** @return the connection of that id, or NULL. */
+struct connection *connection_find(struct broker *broker, uint64_t id);
+
+/** Forgets all of a tenant's, which is being freed. */
+void connection_forget_all(struct tenant *tenant);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What is counted: a tenant's numbers and the broker's own, for Prometheus and `netbrokerctl`.
+ *
+ * Counting is an increment in memory that the tenant owns. The text is made when it is asked for (broker/exporter.h).
+ */
+#ifndef NB_BROKER_METRICS_H
+#define NB_BROKER_METRICS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "policy/policy.h"
+
+/** Upper bounds of the buckets of a histogram of times, in microseconds; the last is without bound. */
+#define METRICS_N_BUCKETS 16
+
+struct metrics_histogram {
+        uint64_t counts[METRICS_N_BUCKETS];
+        uint64_t sum_us;
+        uint64_t n;
+};
+
+enum metrics_verdict {
+        METRICS_ALLOWED,
+        METRICS_DENIED,
+        METRICS_REPORTED, /* let pass by report mode */
+        METRICS_N_VERDICTS,
+};
+
+enum metrics_dns {
+        METRICS_DNS_HIT, /* from the cache */
+        METRICS_DNS_FOUND,
+        METRICS_DNS_NONE, /* no such name, or no address */
+        METRICS_DNS_FAILED,
+        METRICS_DNS_TIMED_OUT,
+        METRICS_DNS_REFUSED, /* too many under way */
+        METRICS_N_DNS,
+};
+
+/** One tenant's. All zeros to begin. */
+struct metrics {
+        uint64_t decisions[POLICY_ACCEPT + 1][METRICS_N_VERDICTS]; /* by verb */
+        uint64_t dns[METRICS_N_DNS];
+        uint64_t connects_done;
+        uint64_t connects_failed;
+        uint64_t requests;
+        uint64_t throttled; /* times that requests had to wait for RequestRate= */
+        uint64_t quota_denied[POLICY_N_LIMITS];
+        uint64_t violations;                  /* sessions dropped */
+        struct metrics_histogram connect;     /* from the request to the answer, look-up included */
+        struct metrics_histogram dns_latency; /* of questions that left the machine */
+};
+
+/** Counts a time. */
+void metrics_observe(struct metrics_histogram *histogram, uint64_t us);
+
+/** The upper bound of a bucket in microseconds; UINT64_MAX for the last. */
+uint64_t metrics_bucket_bound(unsigned bucket);
+
+#endif

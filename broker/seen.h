@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a tenant was seen to ask for, each thing once, so that `netbrokerctl suggest` can write the least policy that allows it.
+ *
+ * A tenant chooses what it asks for, so what is kept is bounded: when it is full, new things are counted and not kept.
+ */
+#ifndef NB_BROKER_SEEN_H
+#define NB_BROKER_SEEN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/policy.h"
+
+struct seen;
+
+/** One thing that was asked for. */
+struct seen_entry {
+        const char *protocol;
+        enum policy_verb verb;
+        const char *target; /* an address or name with its port, as rules write it */
+        uint64_t n;         /* how often */
+        uint64_t n_denied;  /* of these, how often it was denied, or reported */
+};
+
+typedef void (*seen_function)(void *data, const struct seen_entry *entry);
+
+/** @return owned by the caller, or NULL without memory. */
+struct seen *seen_new(void);
+
+/** Takes NULL. @return NULL */
+struct seen *seen_free(struct seen *seen);
+
+/** Notes a decision. Takes NULL, and does nothing. @param target  printable, borrowed */
+void seen_note(struct seen *seen, const char *protocol, enum policy_verb verb, const char *target, bool denied);
+
+/** Calls the function for each entry, in the order in which they were first seen. @return how many could not be kept */
+uint64_t seen_each(const struct seen *seen, seen_function function, void *data);
+
+#endif

@@ -13,6 +13,12 @@
 
 #include "policy/policy.h"
 
+/** More different things of one tenant are not kept. */
+#define SEEN_MAX 1024
+
+/** Longer targets are not kept, in bytes: the longest name with its port, and the longest path, are shorter. */
+#define SEEN_TARGET_MAX 260
+
 struct seen;
 
 /** One thing that was asked for. */
@@ -32,10 +38,17 @@ struct seen *seen_new(void);
 /** Takes NULL. @return NULL */
 struct seen *seen_free(struct seen *seen);
 
-/** Notes a decision. Takes NULL, and does nothing. @param target  printable, borrowed */
+/**
+ * Notes a decision. Takes NULL, and does nothing; nor does it for POLICY_ACCEPT, which needs no grant, and by which strangers could fill what
+ * is kept.
+ * @param target  printable, borrowed
+ */
 void seen_note(struct seen *seen, const char *protocol, enum policy_verb verb, const char *target, bool denied);
 
-/** Calls the function for each entry, in the order in which they were first seen. @return how many could not be kept */
+/**
+ * Calls the function for each entry, in the order in which they were first seen. Takes NULL, which has none.
+ * @return how many decisions were about what could not be kept
+ */
 uint64_t seen_each(const struct seen *seen, seen_function function, void *data);
 
 #endif

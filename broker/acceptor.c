@@ -111,9 +111,10 @@ static void pause_for_a_moment(struct acceptor *acceptor) {
 
 static bool peer_is_allowed(struct acceptor *acceptor, const struct nb_socket_address *peer) {
         const struct control *control = acceptor->control;
+        struct asker asker = { .session = control->endpoint.session, .grant = control->grant, .type = control->type };
         struct policy_verdict verdict;
 
-        decide(control->endpoint.session, control->grant, POLICY_ACCEPT, peer, NULL, &verdict);
+        decide(&asker, POLICY_ACCEPT, peer, NULL, &verdict);
         return verdict.allowed;
 }
 

@@ -91,10 +91,13 @@ static json_t *record_to_json(const struct audit_record *record, uint64_t suppre
         set_time(object);
         set_session(object, record->session);
         set_text(object, "protocol", record->protocol);
+        set_text(object, "type", record->type);
         set_text(object, "verb", record->verb);
         if (record->asked)
                 set_text(object, "asked", nb_escape(record->asked, record->asked_length, asked, sizeof(asked)));
+        set_text(object, "name", record->name);
         set_text(object, "address", record->address);
+        set_text(object, "resolved", record->resolved);
         set_text(object, "verdict", record->verdict);
         set_rule(object, record->rule);
         set_text(object, "reason", record->reason);
@@ -113,6 +116,10 @@ static void write_to_file(struct audit *audit, const char *line) {
 
         if (writev(audit->fd, iov, 2) < 0)
                 nb_log(audit->log, NB_LOG_WARNING, "cannot write an audit record: %s", strerror(errno));
+}
+
+bool audit_wants_allowed(const struct audit *audit) {
+        return audit->log->level >= NB_LOG_INFO;
 }
 
 void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record *record) {

@@ -9,6 +9,7 @@
 #ifndef NB_BROKER_AUDIT_H
 #define NB_BROKER_AUDIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -39,11 +40,14 @@ struct audit {
 struct audit_record {
         const struct session *session; /* NULL: before there is one */
         const char *verb;              /* "hello", "open", "listen", "accept", "connect", "protocol-error" */
-        const char *verdict;           /* "allowed", "denied", "dropped" */
+        const char *verdict;           /* "allowed", "denied", "reported", "dropped" */
         const char *protocol;
+        const char *type;  /* "stream" or "dgram" */
         const char *asked; /* as the session wrote it; any bytes of `asked_length` */
         size_t asked_length;
-        const char *address; /* what was judged */
+        const char *name;     /* what was judged: a name with its port */
+        const char *address;  /* or an address */
+        const char *resolved; /* an address that the name led to */
         const struct policy_rule *rule;
         const char *reason;
         const char *remedy; /* the line that would allow it */
@@ -55,6 +59,9 @@ void audit_deinit(struct audit *audit);
 
 /** Full buckets. */
 void audit_rate_init(struct audit_rate *rate);
+
+/** Whether records of what was allowed are written at all. */
+bool audit_wants_allowed(const struct audit *audit);
 
 /** Writes a record, or counts it as left out. @param now_ms  the loop's time */
 void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record *record);

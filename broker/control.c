@@ -52,13 +52,22 @@ static void set_state(struct control *control, enum control_state state) {
         control->state = state;
 }
 
+/* For decisions and records. */
+static struct asker asker_of(const struct control *control) {
+        return (struct asker){ .session = session_of(control), .grant = control->grant, .type = control->type };
+}
+
 static int refuse_recorded(struct control *control, const char *verb, const char *asked, enum nb_wasi_errno error,
                            const char *reason) {
-        return refuse(&control->endpoint, control->grant, verb, asked, error, reason);
+        struct asker asker = asker_of(control);
+
+        return refuse(&control->endpoint, &asker, verb, asked, error, reason);
 }
 
 static int refuse_errno_of(struct control *control, const char *verb, const struct nb_socket_address *address, int r) {
-        return refuse_errno(&control->endpoint, control->grant, verb, address, r);
+        struct asker asker = asker_of(control);
+
+        return refuse_errno(&control->endpoint, &asker, verb, address, r);
 }
 
 /* Ends what the control does; what it has pushed stays charged. */
@@ -256,6 +265,7 @@ static int refuse_no_address(struct control *control, const char *text) {
 }
 
 static int request_connect(struct control *control, const Nb__Connect *connect) {
+        struct asker asker = asker_of(control);
         struct nb_socket_address address;
         struct policy_verdict verdict;
 
@@ -270,7 +280,7 @@ static int request_connect(struct control *control, const Nb__Connect *connect) 
         if (!family_fits(control->grant, address.family) || !bind_reaches(control, address.family))
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_EAFNOSUPPORT,
                                        "the family of the address is not the control's");
-        decide(session_of(control), control->grant, POLICY_CONNECT, &address, connect->address, &verdict);
+        decide(&asker, POLICY_CONNECT, &address, connect->address, &verdict);
         if (!verdict.allowed)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EACCES, verdict.reason);
         return start_connecting(control, &address);
@@ -337,6 +347,7 @@ static int listen_again(struct control *control, const Nb__Listen *listen_reques
 }
 
 static int request_listen(struct control *control, const Nb__Listen *listen_request) {
+        struct asker asker = asker_of(control);
         struct policy_verdict verdict;
         int r;
 
@@ -351,7 +362,7 @@ static int request_listen(struct control *control, const Nb__Listen *listen_requ
                 return refuse_recorded(control, "listen", NULL, NB_WASI_EISCONN, "the control has connected");
         if (!(control->rights_base & NB_RIGHT_SOCK_LISTEN))
                 return refuse_recorded(control, "listen", NULL, NB_WASI_ENOTCAPABLE, REFUSAL_NO_RIGHT);
-        decide(session_of(control), control->grant, POLICY_LISTEN, &control->bind, NULL, &verdict);
+        decide(&asker, POLICY_LISTEN, &control->bind, NULL, &verdict);
         if (!verdict.allowed)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EACCES, verdict.reason);
         r = start_listening(control, listen_request);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "broker/broker.h"
+#include "broker/seen.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 
@@ -20,72 +21,136 @@ static const char *verb_name(enum policy_verb verb) {
         return "unknown";
 }
 
+static const char *type_name(enum policy_socket_type type) {
+        switch (type) {
+        case POLICY_SOCKET_STREAM:
+                return "stream";
+        case POLICY_SOCKET_DGRAM:
+                return "dgram";
+        }
+        return NULL;
+}
+
+static const char *const verdict_names[METRICS_N_VERDICTS] = {
+        [METRICS_ALLOWED] = "allowed",
+        [METRICS_DENIED] = "denied",
+        [METRICS_REPORTED] = "reported",
+};
+
 bool family_fits(const struct grant *grant, sa_family_t family) {
         return !grant->policy || policy_family_includes(grant->policy->family, family);
 }
 
-void decide_again(const struct grant *grant, enum policy_verb verb, const struct nb_socket_address *address,
-                  struct policy_verdict *ret) {
-        if (grant->policy) {
-                policy_decide(grant->policy, verb, address, ret);
-                return;
-        }
-        *ret = (struct policy_verdict){ .allowed = false };
+/* ---- the policy's word, and report mode ---- */
+
+/* There is nothing left by which it could be done, so report mode does not let it pass either. */
+static void refuse_without_policy(const struct grant *grant, struct policy_verdict *ret) {
+        *ret = (struct policy_verdict){ .allowed = false, .impossible = true };
         (void)snprintf(ret->reason, sizeof(ret->reason), "the policy no longer has [%s %s]",
                        grant->preopen ? "Preopen" : "Protocol", grant->name);
 }
 
-void decide(const struct session *session, const struct grant *grant, enum policy_verb verb,
-            const struct nb_socket_address *address, const char *asked, struct policy_verdict *ret) {
-        struct broker *broker = session->broker;
-        char text[NB_SOCKET_ADDRESS_TEXT_MAX];
-        struct audit_record record = {
-                .session = session,
-                .verb = verb_name(verb),
-                .protocol = grant->name,
+/* What the tenant's mode makes of a verdict. @return what is recorded */
+static enum metrics_verdict apply_mode(const struct grant *grant, struct policy_verdict *verdict) {
+        const struct policy_tenant *tenant = grant->tenant->policy;
+
+        if (verdict->allowed)
+                return METRICS_ALLOWED;
+        if (verdict->impossible || !tenant || tenant->mode != POLICY_MODE_REPORT)
+                return METRICS_DENIED;
+        verdict->allowed = true;
+        return METRICS_REPORTED;
+}
+
+static enum metrics_verdict judge(const struct grant *grant, enum policy_verb verb,
+                                  const struct nb_socket_address *address, struct policy_verdict *ret) {
+        if (grant->policy)
+                policy_decide(grant->policy, verb, address, ret);
+        else
+                refuse_without_policy(grant, ret);
+        return apply_mode(grant, ret);
+}
+
+void decide_again(const struct grant *grant, enum policy_verb verb, const struct nb_socket_address *address,
+                  struct policy_verdict *ret) {
+        (void)judge(grant, verb, address, ret);
+}
+
+/* ---- the funnel ---- */
+
+/* What every record of an asker has. */
+static struct audit_record record_of(const struct asker *asker, const char *verb, const char *asked) {
+        return (struct audit_record){
+                .session = asker->session,
+                .protocol = asker->grant->name,
+                .type = type_name(asker->type),
+                .verb = verb,
                 .asked = asked,
                 .asked_length = asked ? strlen(asked) : 0,
         };
+}
 
-        decide_again(grant, verb, address, ret);
-        if (ret->allowed && broker->log.level < NB_LOG_INFO)
+static void write_record(const struct asker *asker, const struct audit_record *record) {
+        struct broker *broker = asker->session->broker;
+
+        audit_write(&broker->audit, uv_now(&broker->loop), record);
+}
+
+static void count(const struct asker *asker, enum policy_verb verb, enum metrics_verdict verdict) {
+        asker->grant->tenant->metrics.decisions[verb][verdict]++;
+}
+
+/* What a rule could be written for; a peer that was accepted needs none. */
+static void note_seen(const struct asker *asker, enum policy_verb verb, enum metrics_verdict verdict,
+                      const char *target) {
+        if (verb != POLICY_ACCEPT)
+                seen_note(asker->grant->tenant->seen, asker->grant->name, verb, target, verdict != METRICS_ALLOWED);
+}
+
+/* Most decisions are grants that nobody wants to read: then no text is made of the address. */
+static bool is_read(const struct asker *asker, enum metrics_verdict verdict) {
+        return verdict != METRICS_ALLOWED || asker->grant->tenant->seen ||
+               audit_wants_allowed(&asker->session->broker->audit);
+}
+
+static void record_verdict(const struct asker *asker, struct audit_record *record, enum metrics_verdict verdict,
+                           const struct policy_verdict *why) {
+        record->verdict = verdict_names[verdict];
+        record->rule = why->rule;
+        record->reason = why->reason;
+        record->remedy = why->remedy;
+        write_record(asker, record);
+}
+
+void decide(const struct asker *asker, enum policy_verb verb, const struct nb_socket_address *address,
+            const char *asked, struct policy_verdict *ret) {
+        struct audit_record record = record_of(asker, verb_name(verb), asked);
+        enum metrics_verdict verdict = judge(asker->grant, verb, address, ret);
+        char text[NB_SOCKET_ADDRESS_TEXT_MAX];
+
+        count(asker, verb, verdict);
+        if (!is_read(asker, verdict))
                 return;
-        record.verdict = ret->allowed ? "allowed" : "denied";
         record.address = nb_socket_address_format(address, text);
-        record.rule = ret->rule;
-        record.reason = ret->reason;
-        record.remedy = ret->remedy;
-        audit_write(&broker->audit, uv_now(&broker->loop), &record);
+        note_seen(asker, verb, verdict, text);
+        record_verdict(asker, &record, verdict, ret);
 }
 
-void decision_record_refusal(const struct session *session, const struct grant *grant, const char *verb,
-                             const char *asked, const char *reason) {
-        struct broker *broker = session->broker;
-        struct audit_record record = {
-                .session = session,
-                .verb = verb,
-                .verdict = "denied",
-                .protocol = grant->name,
-                .asked = asked,
-                .asked_length = asked ? strlen(asked) : 0,
-                .reason = reason,
-        };
+void decision_record_refusal(const struct asker *asker, const char *verb, const char *asked, const char *reason) {
+        struct audit_record record = record_of(asker, verb, asked);
 
-        audit_write(&broker->audit, uv_now(&broker->loop), &record);
+        record.verdict = "denied";
+        record.reason = reason;
+        write_record(asker, &record);
 }
 
-void decision_record_failure(const struct session *session, const struct grant *grant, const char *verb,
-                             const struct nb_socket_address *address, const char *reason) {
-        struct broker *broker = session->broker;
+void decision_record_failure(const struct asker *asker, const char *verb, const struct nb_socket_address *address,
+                             const char *reason) {
+        struct audit_record record = record_of(asker, verb, NULL);
         char text[NB_SOCKET_ADDRESS_TEXT_MAX];
-        struct audit_record record = {
-                .session = session,
-                .verb = verb,
-                .verdict = "denied",
-                .protocol = grant->name,
-                .address = nb_socket_address_format(address, text),
-                .reason = reason,
-        };
 
-        audit_write(&broker->audit, uv_now(&broker->loop), &record);
+        record.verdict = "denied";
+        record.address = nb_socket_address_format(address, text);
+        record.reason = reason;
+        write_record(asker, &record);
 }

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Asking the policy, and telling the operator what it said: no decision is made without a record.
+ * Asking the policy, and telling the operator what it said: one funnel, by which every decision is counted, recorded, and noted as seen.
+ *
+ * Report mode (`Mode=report` of the tenant) is here and nowhere else: a denial comes out as allowed, with `reason`, `rule` and `remedy` as
+ * they were, and is recorded as "reported". What no rule could allow is refused in it too, and so are the broker's own sockets, which are
+ * the same thing: impossible.
  */
 #ifndef NB_BROKER_DECISION_H
 #define NB_BROKER_DECISION_H
@@ -10,26 +14,48 @@
 struct grant;
 struct session;
 
+/** Who asks, and for what kind of socket. All borrowed. */
+struct asker {
+        const struct session *session;
+        const struct grant *grant;
+        enum policy_socket_type type; /* 0: no type that there is */
+};
+
 /**
  * Decides by the policy of this moment; a grant that the policy no longer has is denied.
  * @param asked  what the session wrote, for the record; borrowed, NULL where the address came from the kernel
+ * @param ret    always filled in
  */
-void decide(const struct session *session, const struct grant *grant, enum policy_verb verb,
-            const struct nb_socket_address *address, const char *asked, struct policy_verdict *ret);
+void decide(const struct asker *asker, enum policy_verb verb, const struct nb_socket_address *address,
+            const char *asked, struct policy_verdict *ret);
 
-/** The same without a record, for what was recorded already. */
+/** Decides whether a name may be looked up and connected to; as decide(). What it leads to is judged by decide_resolved(). */
+void decide_name(const struct asker *asker, const struct policy_host_name *name, const char *asked,
+                 struct policy_verdict *ret);
+
+/** Decides whether one address of a name may be dialled, for which decide_name() has said yes; as decide(). */
+void decide_resolved(const struct asker *asker, const struct policy_host_name *name, const struct nb_address *address,
+                     struct policy_verdict *ret);
+
+/** As decide() without a record, for what was recorded already; report mode holds for it too. */
 void decide_again(const struct grant *grant, enum policy_verb verb, const struct nb_socket_address *address,
                   struct policy_verdict *ret);
+
+/** As decide_name() without a record. */
+void decide_name_again(const struct grant *grant, const struct policy_host_name *name, struct policy_verdict *ret);
+
+/** As decide_resolved() without a record. */
+void decide_resolved_again(const struct grant *grant, const struct policy_host_name *name,
+                           const struct nb_address *address, struct policy_verdict *ret);
 
 /** Whether the grant is for addresses of that family; one that the policy no longer has is denied by decide(), whatever the family. */
 bool family_fits(const struct grant *grant, sa_family_t family);
 
-/** Records a refusal that is not a rule's: a text that is no address, a quota. */
-void decision_record_refusal(const struct session *session, const struct grant *grant, const char *verb,
-                             const char *asked, const char *reason);
+/** Records a refusal that is not a rule's: a text that is no address, a quota. @param asked  as the session wrote it, may be NULL */
+void decision_record_refusal(const struct asker *asker, const char *verb, const char *asked, const char *reason);
 
 /** Records that what was granted cannot be done. */
-void decision_record_failure(const struct session *session, const struct grant *grant, const char *verb,
-                             const struct nb_socket_address *address, const char *reason);
+void decision_record_failure(const struct asker *asker, const char *verb, const struct nb_socket_address *address,
+                             const char *reason);
 
 #endif

@@ -64,17 +64,17 @@ static int parse_address(const struct grant *grant, const char *text, struct nb_
 }
 
 /* Whether the policy lets the session bind there; an open address binds nothing, and is judged when it is used. */
-static bool bind_is_granted(const struct endpoint *protocol, const struct grant *grant,
-                            const struct nb_socket_address *bind, const char *asked, struct policy_verdict *ret) {
+static bool bind_is_granted(const struct asker *asker, const struct nb_socket_address *bind, const char *asked,
+                            struct policy_verdict *ret) {
         if (nb_socket_address_is_open(bind))
                 return true;
-        decide(protocol->session, grant, POLICY_LISTEN, bind, asked, ret);
+        decide(asker, POLICY_LISTEN, bind, asked, ret);
         return ret->allowed;
 }
 
-static int refuse_open(struct endpoint *protocol, const struct grant *grant, const Nb__Open *open,
+static int refuse_open(struct endpoint *protocol, const struct asker *asker, const Nb__Open *open,
                        enum nb_wasi_errno error, const char *reason) {
-        return refuse(protocol, grant, "open", open->address, error, reason);
+        return refuse(protocol, asker, "open", open->address, error, reason);
 }
 
 static int answer_opened(struct endpoint *protocol, const struct control *control, uint64_t rights_inheriting,
@@ -92,13 +92,14 @@ static int answer_opened(struct endpoint *protocol, const struct control *contro
 }
 
 /* All is judged. */
-static int open_granted(struct endpoint *protocol, const struct control_options *options, uint64_t rights_inheriting) {
+static int open_granted(struct endpoint *protocol, const struct asker *asker, const struct control_options *options,
+                        uint64_t rights_inheriting) {
         NB_CLEANUP_FD int their_fd = -1;
         struct control *control = NULL;
         int r = control_new(protocol->session, options, &control, &their_fd);
 
         if (r < 0)
-                return refuse_errno(protocol, options->grant, "open", &options->bind, r);
+                return refuse_errno(protocol, asker, "open", &options->bind, r);
         r = answer_opened(protocol, control, rights_inheriting, their_fd);
         if (r == 0)
                 return 0;
@@ -108,23 +109,24 @@ static int open_granted(struct endpoint *protocol, const struct control_options 
 
 int open_control(struct endpoint *protocol, struct grant *grant, uint64_t rights_cap, const Nb__Open *open) {
         struct control_options options = { .grant = grant, .type = type_of(open) };
+        struct asker asker = { .session = protocol->session, .grant = grant, .type = options.type };
         struct policy_verdict verdict = { 0 };
         uint64_t rights_inheriting;
         const char *reason;
 
         reason = options.type == 0 ? "not a type of socket" : why_not_type(grant, options.type);
         if (reason)
-                return refuse_open(protocol, grant, open, NB_WASI_ENOTSUP, reason);
+                return refuse_open(protocol, &asker, open, NB_WASI_ENOTSUP, reason);
         if (parse_address(grant, open->address, &options.bind) < 0)
-                return refuse_open(protocol, grant, open, NB_WASI_EINVAL, "not an address");
+                return refuse_open(protocol, &asker, open, NB_WASI_EINVAL, "not an address");
         if (!family_fits(grant, options.bind.family))
-                return refuse_open(protocol, grant, open, NB_WASI_EAFNOSUPPORT,
+                return refuse_open(protocol, &asker, open, NB_WASI_EAFNOSUPPORT,
                                    "Family= does not include this address");
         if (!narrow_rights(open, rights_cap, &options.rights_base, &rights_inheriting))
-                return refuse_open(protocol, grant, open, NB_WASI_ENOTCAPABLE, REFUSAL_NO_RIGHT);
-        if (!bind_is_granted(protocol, grant, &options.bind, open->address, &verdict))
+                return refuse_open(protocol, &asker, open, NB_WASI_ENOTCAPABLE, REFUSAL_NO_RIGHT);
+        if (!bind_is_granted(&asker, &options.bind, open->address, &verdict))
                 return endpoint_refuse(protocol, NB_WASI_EACCES, verdict.reason);
-        return open_granted(protocol, &options, rights_inheriting);
+        return open_granted(protocol, &asker, &options, rights_inheriting);
 }
 
 /* ---- preopened sockets ---- */

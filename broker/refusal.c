@@ -6,9 +6,9 @@
 
 #include "broker/decision.h"
 
-int refuse(struct endpoint *endpoint, const struct grant *grant, const char *verb, const char *asked,
+int refuse(struct endpoint *endpoint, const struct asker *asker, const char *verb, const char *asked,
            enum nb_wasi_errno error, const char *reason) {
-        decision_record_refusal(endpoint->session, grant, verb, asked, reason);
+        decision_record_refusal(asker, verb, asked, reason);
         return endpoint_refuse(endpoint, error, reason);
 }
 
@@ -39,11 +39,11 @@ static bool is_operators_matter(int error) {
         }
 }
 
-int refuse_errno(struct endpoint *endpoint, const struct grant *grant, const char *verb,
+int refuse_errno(struct endpoint *endpoint, const struct asker *asker, const char *verb,
                  const struct nb_socket_address *address, int r) {
         const char *rule = path_rule(-r);
 
         if (rule || is_operators_matter(-r))
-                decision_record_failure(endpoint->session, grant, verb, address, rule ? rule : strerror(-r));
+                decision_record_failure(asker, verb, address, rule ? rule : strerror(-r));
         return endpoint_refuse(endpoint, nb_wasi_errno_from_host(-r), rule);
 }

@@ -8,7 +8,7 @@
 #include "base/socket_address.h"
 #include "broker/endpoint.h"
 
-struct grant;
+struct asker;
 
 /** Why an operation is refused whose right is missing. */
 #define REFUSAL_NO_RIGHT "the right is missing"
@@ -18,7 +18,7 @@ struct grant;
  * @param asked  the address as the session wrote it, borrowed; may be NULL
  * @return as endpoint_refuse()
  */
-int refuse(struct endpoint *endpoint, const struct grant *grant, const char *verb, const char *asked,
+int refuse(struct endpoint *endpoint, const struct asker *asker, const char *verb, const char *asked,
            enum nb_wasi_errno error, const char *reason);
 
 /**
@@ -28,7 +28,7 @@ int refuse(struct endpoint *endpoint, const struct grant *grant, const char *ver
  * @param r        -errno
  * @return as endpoint_refuse()
  */
-int refuse_errno(struct endpoint *endpoint, const struct grant *grant, const char *verb,
+int refuse_errno(struct endpoint *endpoint, const struct asker *asker, const char *verb,
                  const struct nb_socket_address *address, int r);
 
 #endif

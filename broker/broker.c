@@ -82,6 +82,7 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         nb_list_init(&broker->sessions);
         nb_list_init(&broker->half_open);
         nb_list_init(&broker->listeners);
+        own_init(&broker->own);
         audit_init(&broker->audit, &broker->log, audit_fd);
         max_fds = privilege_raise_fd_limit();
         account_init_broker(&broker->account, max_fds);

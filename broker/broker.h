@@ -26,6 +26,7 @@
 #include "broker/account.h"
 #include "broker/audit.h"
 #include "broker/nudge.h"
+#include "broker/own.h"
 #include "broker/policy_source.h"
 #include "broker/watch.h"
 #include "policy/policy.h"
@@ -49,6 +50,7 @@ struct broker {
         uint32_t n_half_open;
         uint32_t half_open_max;
         struct nb_list listeners;
+        struct own own; /* sockets that no tenant reaches */
         uint64_t last_session_id;
         bool stopping;
         /* One request is handled at a time, so all share the memory it is received and decoded in. */

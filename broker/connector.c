@@ -33,6 +33,10 @@ static void cleanup_connector(struct connector **connector) {
         (void)connector_free(*connector);
 }
 
+static const struct own *own_of(const struct control *control) {
+        return &control->endpoint.session->broker->own;
+}
+
 static int pending_error(int fd) {
         socklen_t length = sizeof(int);
         int error = 0;
@@ -92,7 +96,7 @@ static int retry_later(struct connector *connector) {
 
 static void retry(void *data) {
         struct connector *connector = data;
-        int r = socket_connect(connector->fd, &connector->address);
+        int r = socket_connect(connector->fd, &connector->address, own_of(connector->control));
 
         connector->retry = deadline_free(connector->retry);
         if (is_full(&connector->address, r)) {
@@ -112,13 +116,13 @@ static int wait_for_answer(struct connector *connector) {
         return watch_start(&connector->watch, &broker->watches, connector->fd, EPOLLOUT, ready);
 }
 
-static int dial(int fd, const struct nb_socket_address *address) {
-        int r = socket_connect(fd, address);
+static int dial(int fd, const struct nb_socket_address *address, const struct own *own) {
+        int r = socket_connect(fd, address, own);
 
         if (r == -EINPROGRESS)
                 /* On loopback the handshake is over when connect() returns, but connect() does not say so yet. Asking a
                  * second time costs less than a turn of the loop, and gives the same answer otherwise (EALREADY). */
-                r = socket_connect(fd, address);
+                r = socket_connect(fd, address, own);
         return r == -EISCONN ? 0 : r;
 }
 
@@ -126,7 +130,7 @@ int connector_start(struct control *control, int fd_consumed, const struct nb_so
                     uint64_t timeout_ms, int *ret_fd, struct connector **ret_connector) {
         NB_CLEANUP(cleanup_connector) struct connector *connector = NULL;
         NB_CLEANUP_FD int fd = fd_consumed;
-        int r = dial(fd, address);
+        int r = dial(fd, address, own_of(control));
 
         if (r == 0) {
                 *ret_fd = nb_steal_fd(&fd);

@@ -68,12 +68,12 @@ int socket_bind_unix(int fd, const struct nb_unix_name *name, mode_t mode, struc
         return 0;
 }
 
-int socket_connect(int fd, const struct nb_socket_address *address) {
+int socket_connect(int fd, const struct nb_socket_address *address, const struct own *own) {
         struct sockaddr_storage sa;
         socklen_t length;
 
         if (address->family == AF_UNIX && !address->un.abstract)
-                return unix_path_connect(fd, &address->un);
+                return unix_path_connect(fd, &address->un, own);
         length = nb_socket_address_to_sockaddr(address, &sa);
         return connect(fd, (struct sockaddr *)&sa, length) < 0 ? -errno : 0;
 }

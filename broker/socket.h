@@ -10,6 +10,7 @@
 
 #include "policy/policy.h"
 
+struct own;
 struct unix_file;
 
 /**
@@ -37,7 +38,11 @@ int socket_bind_ip(int fd, enum policy_socket_type type, struct nb_address *addr
  */
 int socket_bind_unix(int fd, const struct nb_unix_name *name, mode_t mode, struct unix_file **ret);
 
-/** Connects without waiting; a path without following links. @return 0 or -errno of connect(2); for paths see broker/unix_path.h */
-int socket_connect(int fd, const struct nb_socket_address *address);
+/**
+ * Connects without waiting; a path without following links.
+ * @param own  the broker's own sockets, which no path may lead to; borrowed
+ * @return 0 or -errno of connect(2); for paths see broker/unix_path.h
+ */
+int socket_connect(int fd, const struct nb_socket_address *address, const struct own *own);
 
 #endif

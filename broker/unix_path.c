@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "broker/own.h"
 
 /* openat2(2) gives up with EAGAIN when something was renamed or mounted meanwhile; who does that all the time gets the error. */
 #define TRIES 16
@@ -64,7 +65,7 @@ static int resolve_folder(const struct nb_unix_name *name) {
         return resolve(path, O_DIRECTORY);
 }
 
-int unix_path_connect(int fd, const struct nb_unix_name *name) {
+int unix_path_connect(int fd, const struct nb_unix_name *name, const struct own *own) {
         NB_CLEANUP_FD int target = resolve(name->text + 1, 0);
         struct sockaddr_un sa = { .sun_family = AF_UNIX };
         struct stat st;
@@ -75,6 +76,8 @@ int unix_path_connect(int fd, const struct nb_unix_name *name) {
                 return -errno;
         if (!S_ISSOCK(st.st_mode))
                 return -ECONNREFUSED;
+        if (own_find_file(own, &st))
+                return -EREMOTEIO;
         (void)snprintf(sa.sun_path, sizeof(sa.sun_path), PROC_FDS "%d", target);
         return connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
 }

@@ -7,7 +7,7 @@
  * O_PATH descriptor; connect(2) and bind(2), which take nothing but paths, then get that descriptor's entry in /proc/self/fd. What was
  * resolved is what is used, whatever is renamed meanwhile.
  *
- *      connect   resolve /run/app/db.sock, is it a socket, connect to /proc/self/fd/N
+ *      connect   resolve /run/app/db.sock, is it a socket and none of the broker's own, connect to /proc/self/fd/N
  *      bind      resolve the folder /run/app, bind to /proc/self/fd/N/db.sock; the kernel follows no link there and replaces nothing
  *      remove    resolve the folder again, compare device and inode with what was made, unlinkat(2)
  *
@@ -25,13 +25,17 @@
 /** A name in the file system that a bind has made. */
 struct unix_file;
 
+struct own;
+
 /**
  * Connects.
  * @param fd    a non-blocking Unix socket, borrowed
  * @param name  a path
- * @return 0, or -errno of connect(2): -EAGAIN the backlog is full; or of the path: -ELOOP one of its components is a link
+ * @param own   the sockets that nobody may connect to, borrowed
+ * @return 0, or -errno of connect(2): -EAGAIN the backlog is full; or of the path: -ELOOP one of its components is a link, -EREMOTEIO it is
+ *         one of the broker's own
  */
-int unix_path_connect(int fd, const struct nb_unix_name *name);
+int unix_path_connect(int fd, const struct nb_unix_name *name, const struct own *own);
 
 /**
  * Binds.

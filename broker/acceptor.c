@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/socket_address.h"
 #include "broker/broker.h"
+#include "broker/connection.h"
 #include "broker/control.h"
 #include "broker/deadline.h"
 #include "broker/decision.h"
@@ -118,7 +119,7 @@ static bool peer_is_allowed(struct acceptor *acceptor, const struct nb_socket_ad
         return verdict.allowed;
 }
 
-static int push(struct acceptor *acceptor, int fd, const struct nb_socket_address *peer) {
+static int send_accepted(struct acceptor *acceptor, int fd, const struct nb_socket_address *peer) {
         Nb__Accepted accepted = NB__ACCEPTED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
         char text[NB_SOCKET_ADDRESS_TEXT_MAX], local[NB_SOCKET_ADDRESS_TEXT_MAX];
@@ -132,7 +133,28 @@ static int push(struct acceptor *acceptor, int fd, const struct nb_socket_addres
 }
 
 static bool is_shortage(int error) {
-        return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+        return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == ENOSPC ||
+               error == ETOOMANYREFS;
+}
+
+/* Sends a peer to the session; it is in the account before it leaves. */
+static int push(struct acceptor *acceptor, int fd, const struct nb_socket_address *peer) {
+        struct connection_facts facts = {
+                .session = acceptor->control->endpoint.session,
+                .grant = acceptor->control->grant,
+                .verb = POLICY_ACCEPT,
+                .type = acceptor->control->type,
+                .peer = peer,
+        };
+        struct connection *connection;
+        int r = connection_register(&facts, fd, &connection);
+
+        if (r < 0)
+                return r;
+        r = send_accepted(acceptor, fd, peer);
+        if (r < 0)
+                connection_forget(connection, fd);
+        return r;
 }
 
 /* The next peer that is allowed: the one that is pending, or from the backlog. */
@@ -174,7 +196,7 @@ static enum outcome accept_charged(struct acceptor *acceptor) {
         if (outcome != OUTCOME_TAKEN)
                 return outcome;
         r = push(acceptor, fd, &peer);
-        if (r == -ETOOMANYREFS) {
+        if (is_shortage(-r)) {
                 acceptor->pending_fd = nb_steal_fd(&fd);
                 acceptor->pending_peer = peer;
                 return OUTCOME_SHORTAGE;
@@ -186,6 +208,9 @@ static enum outcome accept_one(struct acceptor *acceptor) {
         struct account *account = &acceptor->control->grant->tenant->account;
         enum outcome outcome;
 
+        /* Who comes when the tenant has as many connections as it may have waits in the kernel's backlog. */
+        if (connection_check_room(acceptor->control->grant->tenant) < 0)
+                return OUTCOME_SHORTAGE;
         if (!account_charge(account, ACCOUNT_IN_FLIGHT))
                 return OUTCOME_SHORTAGE;
         outcome = accept_charged(acceptor);

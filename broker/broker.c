@@ -131,6 +131,7 @@ struct broker *broker_free(struct broker *broker) {
         end_sessions(&broker->half_open);
         end_sessions(&broker->sessions);
         free_tenants(broker);
+        connection_table_deinit(&broker->connections);
         account_deinit(&broker->account);
         watch_set_stop(&broker->watches);
         uv_walk(&broker->loop, close_handle, NULL);

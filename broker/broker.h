@@ -25,6 +25,7 @@
 #include "base/log.h"
 #include "broker/account.h"
 #include "broker/audit.h"
+#include "broker/connection_table.h"
 #include "broker/nudge.h"
 #include "broker/own.h"
 #include "broker/policy_source.h"
@@ -50,8 +51,10 @@ struct broker {
         uint32_t n_half_open;
         uint32_t half_open_max;
         struct nb_list listeners;
-        struct own own; /* sockets that no tenant reaches */
+        struct own own;                      /* sockets that no tenant reaches */
+        struct connection_table connections; /* in all tenants' hands */
         uint64_t last_session_id;
+        uint64_t last_connection_id;
         bool stopping;
         /* One request is handled at a time, so all share the memory it is received and decoded in. */
         struct nb_frame_arena arena;

@@ -20,6 +20,7 @@
 #include "policy/policy.h"
 
 struct broker;
+struct connection_shelf;
 struct grant;
 struct session;
 struct tenant;
@@ -38,6 +39,12 @@ struct connection {
         struct nb_socket_address local, peer;
         char *name;  /* that was asked for, `api.example.com:443`; NULL for an address */
         char *label; /* of the session */
+
+        /* For broker/connection*.c only. */
+        struct connection *next_in_bucket; /* broker/connection_table.h */
+        bool in_table;
+        struct nb_list on_shelf;
+        struct connection_shelf *shelf; /* broker/connection_files.h */
 };
 
 /** What is known of a connection at its beginning. All borrowed. */
@@ -57,8 +64,18 @@ struct connection_facts {
  */
 int connection_register(const struct connection_facts *facts, int fd, struct connection **ret);
 
-/** Takes one back that was not handed out after all. */
-void connection_forget(struct connection *connection);
+/**
+ * Whether the tenant may have one more, for who is about to make one: a connection is refused before it is dialled or accepted, where that
+ * can be known. connection_register() asks again.
+ * @return 0, or an error of connection_register()
+ */
+int connection_check_room(struct tenant *tenant);
+
+/** Takes one back that was not handed out after all. @param fd  as it was registered with; borrowed */
+void connection_forget(struct connection *connection, int fd);
+
+/** Ends the entry of a connection that is gone, and its tenant with it if that needs nothing any more. */
+void connection_end(struct connection *connection);
 
 /** Judges a tenant's connections by its new policy, after a reload; what is no longer granted is closed or kept, as `Existing=` says. */
 void connection_judge_all(struct tenant *tenant);

@@ -11,6 +11,7 @@
 #include "broker/acceptor.h"
 #include "broker/bound.h"
 #include "broker/broker.h"
+#include "broker/connection.h"
 #include "broker/connector.h"
 #include "broker/datagram.h"
 #include "broker/decision.h"
@@ -151,20 +152,38 @@ const char *control_local_text(const struct control *control, char buffer[static
 
 /* ---- Connect ---- */
 
+/* Sends the socket; the entry that it has in the account goes again if it could not be sent. */
+static int hand_out(struct control *control, const Nb__Reply *reply, int fd, const struct nb_socket_address *peer) {
+        struct connection_facts facts = {
+                .session = session_of(control),
+                .grant = control->grant,
+                .verb = POLICY_CONNECT,
+                .type = control->type,
+                .peer = peer,
+        };
+        struct connection *connection;
+        int r = connection_register(&facts, fd, &connection);
+
+        if (r < 0)
+                return refuse_errno_of(control, "connect", peer, r);
+        r = endpoint_reply(&control->endpoint, reply, fd);
+        if (r == 0)
+                control->has_connected = true;
+        else
+                connection_forget(connection, fd);
+        return r == -ETOOMANYREFS ? endpoint_refuse(&control->endpoint, NB_WASI_ENFILE, NULL) : r;
+}
+
 static int answer_connected(struct control *control, int fd, const struct nb_socket_address *peer) {
         char text[NB_SOCKET_ADDRESS_TEXT_MAX], local[NB_SOCKET_ADDRESS_TEXT_MAX];
         Nb__Connected connected = NB__CONNECTED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
-        int r;
 
         connected.peer = (char *)nb_socket_address_format(peer, text);
         connected.local = (char *)control_local_text(control, local);
         reply.body_case = NB__REPLY__BODY_CONNECTED;
         reply.connected = &connected;
-        r = endpoint_reply(&control->endpoint, &reply, fd);
-        if (r == 0)
-                control->has_connected = true;
-        return r == -ETOOMANYREFS ? endpoint_refuse(&control->endpoint, NB_WASI_ENFILE, NULL) : r;
+        return hand_out(control, &reply, fd, peer);
 }
 
 /* From the connector there is no request whose handler could return this. */
@@ -228,6 +247,9 @@ static int start_connecting(struct control *control, const struct nb_socket_addr
         NB_CLEANUP_CHANNEL_FD int connected_fd = -1;
         int r;
 
+        r = connection_check_room(control->grant->tenant);
+        if (r < 0)
+                return refuse_errno_of(control, "connect", address, r);
         if (!account_charge(account_of(control), ACCOUNT_CONNECTS))
                 return refuse_recorded(control, "connect", NULL, NB_WASI_EAGAIN,
                                        "as many connections are being made as may be");

@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "broker/broker.h"
+#include "broker/connection.h"
+#include "broker/connection_files.h"
 
 struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *policy) {
         struct tenant *tenant;
@@ -23,18 +25,19 @@ struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *pol
         tenant->policy = policy;
         nb_list_init(&tenant->grants);
         nb_list_init(&tenant->connections);
+        nb_list_init(&tenant->shelves);
         nb_list_init(&tenant->link);
         audit_rate_init(&tenant->audit_rate);
         account_init_tenant(&tenant->account, &broker->account);
         tenant->name = strdup(policy->name);
-        if (!tenant->name)
+        if (!tenant->name || connection_files_init(&tenant->shelves) < 0)
                 return tenant_free(tenant);
         nb_list_append(&broker->tenants, &tenant->link);
         return tenant;
 }
 
 void tenant_release_if_unused(struct tenant *tenant) {
-        if (!tenant->policy && tenant->n_sessions == 0)
+        if (!tenant->policy && tenant->n_sessions == 0 && nb_list_is_empty(&tenant->connections))
                 (void)tenant_free(tenant);
 }
 
@@ -49,6 +52,8 @@ struct tenant *tenant_free(struct tenant *tenant) {
         if (!tenant)
                 return NULL;
         assert(tenant->n_sessions == 0);
+        connection_forget_all(tenant);
+        connection_files_deinit(&tenant->shelves);
         nb_list_foreach_safe(link, &tenant->grants)(void) grant_free(nb_container_of(link, struct grant, link));
         account_deinit(&tenant->account);
         nb_list_remove(&tenant->link);

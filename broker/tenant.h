@@ -38,6 +38,7 @@ struct tenant {
         const struct policy_tenant *policy; /* NULL: the policy no longer has it */
         struct nb_list grants;
         struct nb_list connections; /* in its hands (broker/connection.h) */
+        struct nb_list shelves;     /* by which it is known which of them it still has (broker/connection_files.h) */
         struct account account;
         struct metrics metrics;
         struct resolver *resolver; /* NULL until the first name */

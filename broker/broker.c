@@ -9,6 +9,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/cleanup.h"
+#include "broker/admin.h"
 #include "broker/listener.h"
 #include "broker/privilege.h"
 #include "broker/session.h"
@@ -96,7 +97,8 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
                 errno = -r;
                 return NULL;
         }
-        r = start_handles(broker);
+        broker->admin = admin_new(broker);
+        r = broker->admin ? start_handles(broker) : -ENOMEM;
         if (r < 0) {
                 (void)broker_free(broker);
                 errno = -r;
@@ -127,6 +129,7 @@ struct broker *broker_free(struct broker *broker) {
                 return NULL;
         broker->stopping = true;
         nudge_on(&broker->loop);
+        broker->admin = admin_free(broker->admin);
         listener_free_all(broker);
         end_sessions(&broker->half_open);
         end_sessions(&broker->sessions);

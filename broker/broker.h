@@ -33,6 +33,8 @@
 #include "policy/policy.h"
 #include "proto/frame.h"
 
+struct admin;
+
 struct broker {
         uv_loop_t loop;
         uv_signal_t signal_term;
@@ -42,6 +44,7 @@ struct broker {
         struct watch_set watches;
         struct nb_log log;
         struct audit audit;
+        struct admin *admin; /* the operator's socket */
         struct policy_source source;
         struct policy *policy;
         struct account account;

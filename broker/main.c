@@ -12,6 +12,7 @@
 
 #include "base/channel.h"
 #include "base/cleanup.h"
+#include "broker/admin.h"
 #include "broker/broker.h"
 #include "broker/listener.h"
 #include "broker/options.h"
@@ -39,25 +40,39 @@ static int open_audit(const struct nb_log *log, const char *path, int *ret_fd) {
         return 0;
 }
 
+static void free_names(char ***names) {
+        for (size_t i = 0; *names && (*names)[i]; ++i)
+                free((*names)[i]);
+        free(*names);
+}
+
+/* @param name  FileDescriptorName= of the socket's unit; without it the unit's name */
+static int take_activated_socket(struct broker *broker, int fd, const char *name, unsigned *n_sources) {
+        bool is_admin = strcmp(name, "admin") == 0;
+        int r = is_admin ? admin_listen_fd(broker->admin, fd) : listener_new_fd(broker, fd);
+
+        if (r < 0)
+                nb_log(&broker->log, NB_LOG_ERROR,
+                       "systemd's socket \"%s\" cannot be served: %s; it must be %s= with Accept=no", name, strerror(-r),
+                       is_admin ? "ListenStream" : "ListenSequentialPacket");
+        *n_sources += !is_admin;
+        return r;
+}
+
 static int take_activated_sockets(struct broker *broker, unsigned *n_sources) {
-        int n = sd_listen_fds(1);
+        NB_CLEANUP(free_names) char **names = NULL;
+        int n = sd_listen_fds_with_names(1, &names);
 
         if (n < 0) {
                 nb_log(&broker->log, NB_LOG_ERROR, "cannot take systemd's sockets: %s", strerror(-n));
                 return n;
         }
         for (int i = 0; i < n; ++i) {
-                int r = listener_new_fd(broker, SD_LISTEN_FDS_START + i);
+                int r = take_activated_socket(broker, SD_LISTEN_FDS_START + i, names[i], n_sources);
 
-                if (r < 0) {
-                        nb_log(&broker->log, NB_LOG_ERROR,
-                               "systemd's socket %d cannot be served: %s; it must be ListenSequentialPacket= with "
-                               "Accept=no",
-                               i, strerror(-r));
+                if (r < 0)
                         return r;
-                }
         }
-        *n_sources += (unsigned)n;
         return 0;
 }
 
@@ -66,6 +81,15 @@ static int take_path(struct broker *broker, const char *path) {
 
         if (r < 0)
                 nb_log(&broker->log, NB_LOG_ERROR, "cannot serve sessions at %s: %s", path,
+                       r == -EADDRINUSE ? "another process serves it, or another file is there" : strerror(-r));
+        return r;
+}
+
+static int take_admin_path(struct broker *broker, const char *path) {
+        int r = path ? admin_listen_path(broker->admin, path) : 0;
+
+        if (r < 0)
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot serve the operator at %s: %s", path,
                        r == -EADDRINUSE ? "another process serves it, or another file is there" : strerror(-r));
         return r;
 }
@@ -86,6 +110,9 @@ static int take_sources(struct broker *broker, const struct options *options) {
         unsigned n_sources = 0;
         int r;
 
+        r = take_admin_path(broker, options->admin_socket);
+        if (r < 0)
+                return r;
         r = take_activated_sockets(broker, &n_sources);
         if (r < 0)
                 return r;

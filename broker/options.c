@@ -72,6 +72,14 @@ static const struct nb_option table[] = {
                 .set = set_data_path,
         },
         {
+                .name = "admin-socket",
+                .argument = "PATH",
+                .help = "Make a socket at PATH for netbrokerctl, which only the user that starts netbrokerd can reach. "
+                        "Not needed under systemd, whose socket named \"admin\" is served.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, admin_socket),
+        },
+        {
                 .name = "audit",
                 .argument = "FILE",
                 .help = "Append audit records to FILE, one JSON object a line, instead of writing them to the log.",

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/broker.h"
+#include "broker/seen.h"
 #include "broker/connection.h"
 #include "broker/connection_files.h"
 
@@ -29,6 +30,7 @@ struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *pol
         nb_list_init(&tenant->link);
         audit_rate_init(&tenant->audit_rate);
         account_init_tenant(&tenant->account, &broker->account);
+        tenant->seen = seen_new();
         tenant->name = strdup(policy->name);
         if (!tenant->name || connection_files_init(&tenant->shelves) < 0)
                 return tenant_free(tenant);
@@ -56,6 +58,7 @@ struct tenant *tenant_free(struct tenant *tenant) {
         connection_files_deinit(&tenant->shelves);
         nb_list_foreach_safe(link, &tenant->grants)(void) grant_free(nb_container_of(link, struct grant, link));
         account_deinit(&tenant->account);
+        tenant->seen = seen_free(tenant->seen);
         nb_list_remove(&tenant->link);
         free(tenant->name);
         free(tenant);

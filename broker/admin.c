@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/admin.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include "base/channel.h"
+#include "base/cleanup.h"
+#include "broker/admin_client.h"
+#include "broker/broker.h"
+#include "broker/deadline.h"
+#include "broker/own.h"
+
+#define BACKLOG 16
+
+/* How long to wait when there are no descriptors left. */
+#define PAUSE_MS 100
+
+struct admin_socket {
+        struct nb_list link;
+        struct admin *admin;
+        struct watch watch;
+        int fd;
+        char *path; /* to be removed; NULL if it is not ours */
+        struct own_socket *own;
+        struct deadline *pause;
+};
+
+static struct admin_socket *socket_free(struct admin_socket *s) {
+        if (!s)
+                return NULL;
+        nb_list_remove(&s->link);
+        /* First, while nobody can take the socket for a stale one and put another in its place. */
+        if (s->path)
+                (void)unlink(s->path);
+        s->own = own_free(s->own);
+        watch_end_before_close(&s->watch);
+        s->fd = nb_fd_close(s->fd);
+        s->pause = deadline_free(s->pause);
+        free(s->path);
+        free(s);
+        return NULL;
+}
+
+static void cleanup_socket(struct admin_socket **s) {
+        *s = socket_free(*s);
+}
+
+static void resume(void *data) {
+        struct admin_socket *s = data;
+
+        s->pause = deadline_free(s->pause);
+        (void)watch_change(&s->watch, EPOLLIN);
+}
+
+/* The broker is short of descriptors: a loop that asks again at once would leave the tenants no time to give any back. */
+static void pause_for_a_moment(struct admin_socket *s) {
+        s->pause = deadline_new(&s->admin->broker->loop, PAUSE_MS, resume, s);
+        if (s->pause)
+                (void)watch_change(&s->watch, 0);
+}
+
+static void ready(struct watch *watch, uint32_t events) {
+        struct admin_socket *s = nb_container_of(watch, struct admin_socket, watch);
+        int fd = accept4(s->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        (void)events;
+        if (fd >= 0)
+                admin_client_new(s->admin, fd);
+        else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+                pause_for_a_moment(s);
+}
+
+/* @param path  consumed, may be NULL */
+static int serve(struct admin *admin, int fd_consumed, char *path) {
+        NB_CLEANUP_FD int fd = fd_consumed;
+        NB_CLEANUP(cleanup_socket) struct admin_socket *s = calloc(1, sizeof(*s));
+        int r;
+
+        if (!s) {
+                free(path);
+                return -ENOMEM;
+        }
+        nb_channel_refuse_fds(fd);
+        nb_list_init(&s->link);
+        s->admin = admin;
+        s->path = path;
+        s->fd = nb_steal_fd(&fd);
+        s->own = own_add(&admin->broker->own, "the admin socket", s->fd, NULL);
+        if (!s->own)
+                return -ENOMEM;
+        r = watch_start(&s->watch, &admin->broker->watches, s->fd, EPOLLIN, ready);
+        if (r < 0)
+                return r;
+        nb_list_append(&admin->sockets, &s->link);
+        (void)nb_steal_ptr(s);
+        return 0;
+}
+
+static int new_stream_socket(void) {
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        return fd < 0 ? -errno : fd;
+}
+
+/* Removes a socket that nobody serves. Any other file in its place is left alone, and bind() will say so. */
+static int remove_stale(const struct sockaddr_un *sa) {
+        NB_CLEANUP_FD int fd = -1;
+        struct stat st;
+
+        if (lstat(sa->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+                return 0;
+        fd = new_stream_socket();
+        if (fd < 0)
+                return fd;
+        if (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno != ECONNREFUSED)
+                return -EADDRINUSE;
+        return unlink(sa->sun_path) < 0 ? -errno : 0;
+}
+
+/* By the umask, so that nobody else can connect before a chmod(). */
+static int bind_for_owner(int fd, const struct sockaddr_un *sa) {
+        mode_t before = umask(0177);
+        int r = bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 ? -errno : 0;
+
+        (void)umask(before);
+        return r;
+}
+
+int admin_listen_path(struct admin *admin, const char *path) {
+        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        NB_CLEANUP_FREE char *copy = NULL;
+        NB_CLEANUP_FD int fd = -1;
+        int r;
+
+        if (strlen(path) >= sizeof(sa.sun_path))
+                return -ENAMETOOLONG;
+        memcpy(sa.sun_path, path, strlen(path));
+        r = remove_stale(&sa);
+        if (r < 0)
+                return r;
+        fd = new_stream_socket();
+        if (fd < 0)
+                return fd;
+        copy = strdup(path);
+        if (!copy)
+                return -ENOMEM;
+        r = bind_for_owner(fd, &sa);
+        if (r < 0)
+                return r;
+        if (listen(fd, BACKLOG) < 0) {
+                r = -errno;
+                (void)unlink(path);
+                return r;
+        }
+        return serve(admin, nb_steal_fd(&fd), nb_steal_ptr(copy));
+}
+
+static bool has_option(int fd, int option, int expected) {
+        socklen_t length = sizeof(int);
+        int value = 0;
+
+        return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 && value == expected;
+}
+
+int admin_listen_fd(struct admin *admin, int fd_consumed) {
+        NB_CLEANUP_FD int fd = fd_consumed;
+        int r;
+
+        if (!has_option(fd, SO_DOMAIN, AF_UNIX) || !has_option(fd, SO_TYPE, SOCK_STREAM) ||
+            !has_option(fd, SO_ACCEPTCONN, 1))
+                return -EINVAL;
+        r = nb_fd_prepare(fd);
+        if (r < 0)
+                return r;
+        return serve(admin, nb_steal_fd(&fd), NULL);
+}
+
+struct admin *admin_new(struct broker *broker) {
+        struct admin *admin = calloc(1, sizeof(*admin));
+
+        if (!admin)
+                return NULL;
+        admin->broker = broker;
+        nb_list_init(&admin->sockets);
+        nb_list_init(&admin->clients);
+        nb_list_init(&admin->watchers);
+        return admin;
+}
+
+struct admin *admin_free(struct admin *admin) {
+        if (!admin)
+                return NULL;
+        admin_client_free_all(admin);
+        nb_list_foreach_safe(link, &admin->sockets)(void) socket_free(nb_container_of(link, struct admin_socket, link));
+        free(admin);
+        return NULL;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The operator's verbs that look: status, tenants, sessions, connections.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "broker/admin.h"
+#include "broker/admin_batch.h"
+#include "broker/admin_find.h"
+#include "broker/admin_verbs.h"
+#include "broker/broker.h"
+#include "broker/connection.h"
+#include "broker/session.h"
+#include "broker/tenant.h"
+#include "config.h"
+
+/* Where a long answer stands, and what it is about. */
+struct cursor {
+        uint64_t above;   /* ids up to this one have been told */
+        size_t index;     /* tenants of the policy before this one have been told */
+        char *tenant;     /* only its; NULL: all tenants' */
+        uint64_t session; /* only of it; 0: of all */
+};
+
+static void cursor_free(void *data) {
+        struct cursor *cursor = data;
+
+        free(cursor->tenant);
+        free(cursor);
+}
+
+/* Begins a list. @param tenant  may be NULL; otherwise there must be such a tenant */
+static int begin_list(struct admin_call *call, const char *tenant, uint64_t session, admin_step next) {
+        struct cursor *cursor;
+
+        if (tenant && !admin_find_policy(call->broker, tenant) && !admin_find_tenant(call->broker, tenant))
+                return admin_fail_no_tenant(call, tenant);
+        cursor = calloc(1, sizeof(*cursor));
+        if (!cursor)
+                return -ENOMEM;
+        call->state = cursor;
+        call->free_state = cursor_free;
+        call->next = next;
+        cursor->session = session;
+        cursor->tenant = tenant ? strdup(tenant) : NULL;
+        return tenant && !cursor->tenant ? -ENOMEM : ADMIN_MORE;
+}
+
+static bool is_about(const struct cursor *cursor, const struct tenant *tenant) {
+        return !cursor->tenant || strcmp(cursor->tenant, tenant->name) == 0;
+}
+
+static json_t *number(uint64_t value) {
+        return json_integer((json_int_t)value);
+}
+
+/* ---- status ---- */
+
+static json_t *counts(const struct broker *broker) {
+        const uint32_t *used = broker->account.used;
+
+        return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "half_open", number(broker->n_half_open),
+                         "sessions", number(used[ACCOUNT_SESSIONS]), "protocols", number(used[ACCOUNT_PROTOCOLS]),
+                         "controls", number(used[ACCOUNT_CONTROLS]), "listeners", number(used[ACCOUNT_LISTENERS]),
+                         "connecting", number(used[ACCOUNT_CONNECTS]), "connections", number(used[ACCOUNT_CONNECTIONS]),
+                         "lookups", number(used[ACCOUNT_LOOKUPS]));
+}
+
+static json_t *policy_status(const struct broker *broker) {
+        return json_pack("{s:o, s:o}", "path", admin_text(broker->source.path), "tenants",
+                         number(broker->policy->n_tenants));
+}
+
+int admin_status(struct admin_call *call, const json_t *request) {
+        const struct broker *broker = call->broker;
+        const char *verb;
+        int r = admin_take(call, request, "{s:s}", "verb", &verb);
+
+        if (r < 0)
+                return r;
+        return admin_say(call, json_pack("{s:s, s:i, s:o, s:o, s:i}", "version", PACKAGE_VERSION, "pid", (int)getpid(),
+                                         "policy", policy_status(broker), "counts", counts(broker), "admin_clients",
+                                         (int)broker->admin->n_clients));
+}
+
+/* ---- tenants ---- */
+
+static const char *mode_name(enum policy_mode mode) {
+        return mode == POLICY_MODE_REPORT ? "report" : "enforce";
+}
+
+static void set_number(json_t *object, const char *key, uint64_t value) {
+        (void)json_object_set_new(object, key, number(value));
+}
+
+static void set_verdicts(json_t *object, const struct metrics *metrics) {
+        const char *const names[METRICS_N_VERDICTS] = { "allowed", "denied", "reported" };
+
+        for (int verdict = 0; verdict < METRICS_N_VERDICTS; ++verdict) {
+                uint64_t n = 0;
+
+                for (int verb = 0; metrics && verb <= POLICY_ACCEPT; ++verb)
+                        n += metrics->decisions[verb][verdict];
+                set_number(object, names[verdict], n);
+        }
+}
+
+/* @param policy  NULL: the policy no longer has it. @param tenant  NULL: it has not been here yet. */
+static json_t *tenant_to_json(const struct policy_tenant *policy, const struct tenant *tenant) {
+        json_t *object = json_pack("{s:o, s:o, s:o, s:o}", "tenant", admin_text(policy ? policy->name : tenant->name),
+                                   "mode", policy ? json_string(mode_name(policy->mode)) : json_null(), "file",
+                                   admin_text(policy ? policy->file : NULL), "protocols",
+                                   policy ? number(policy->n_protocols + policy->n_preopens) : json_null());
+
+        if (!object)
+                return NULL;
+        set_number(object, "sessions", tenant ? tenant->n_sessions : 0);
+        set_number(object, "controls", tenant ? tenant->account.used[ACCOUNT_CONTROLS] : 0);
+        set_number(object, "listeners", tenant ? tenant->account.used[ACCOUNT_LISTENERS] : 0);
+        set_number(object, "connections", tenant ? tenant->account.used[ACCOUNT_CONNECTIONS] : 0);
+        set_verdicts(object, tenant ? &tenant->metrics : NULL);
+        return object;
+}
+
+/* Those that a reload took from the policy while they had something. */
+static int say_tenants_without_policy(struct admin_call *call) {
+        nb_list_foreach_safe(link, &call->broker->tenants) {
+                const struct tenant *tenant = nb_container_of(link, struct tenant, link);
+
+                if (!tenant->policy && admin_say(call, tenant_to_json(NULL, tenant)) < 0)
+                        return -ENOMEM;
+        }
+        return ADMIN_END;
+}
+
+/* A reload in the middle changes what is told from there on. */
+static int next_tenants(struct admin_call *call) {
+        const struct policy *policy = call->broker->policy;
+        struct cursor *cursor = call->state;
+
+        for (size_t n = 0; n < ADMIN_SLICE && cursor->index < policy->n_tenants; ++n, ++cursor->index) {
+                const struct policy_tenant *tenant = &policy->tenants[cursor->index];
+
+                if (admin_say(call, tenant_to_json(tenant, admin_find_tenant(call->broker, tenant->name))) < 0)
+                        return -ENOMEM;
+        }
+        return cursor->index < policy->n_tenants ? ADMIN_MORE : say_tenants_without_policy(call);
+}
+
+int admin_tenants(struct admin_call *call, const json_t *request) {
+        const char *verb;
+        int r = admin_take(call, request, "{s:s}", "verb", &verb);
+
+        return r < 0 ? r : begin_list(call, NULL, 0, next_tenants);
+}
+
+/* ---- sessions ---- */
+
+static uint64_t count_endpoints(const struct session *session, const char *kind) {
+        uint64_t n = 0;
+
+        nb_list_foreach_safe(link, &session->endpoints) {
+                const struct endpoint *endpoint = nb_container_of(link, struct endpoint, link);
+
+                n += strcmp(endpoint->ops->kind, kind) == 0;
+        }
+        return n;
+}
+
+static json_t *session_to_json(const struct session *session) {
+        return json_pack("{s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "session", number(session->id), "tenant",
+                         admin_text(session->tenant->name), "label", admin_text(session->label), "inherited",
+                         (int)session->identity.inherited, "uid", number(session->identity.uid), "pid",
+                         number((uint64_t)session->identity.pid), "protocols",
+                         number(count_endpoints(session, "protocol")), "controls",
+                         number(count_endpoints(session, "control")));
+}
+
+static int next_sessions(struct admin_call *call) {
+        struct cursor *cursor = call->state;
+        struct admin_batch batch;
+
+        admin_batch_init(&batch, cursor->above);
+        nb_list_foreach_safe(link, &call->broker->sessions) {
+                const struct session *session = nb_container_of(link, struct session, link);
+
+                if (session->tenant && is_about(cursor, session->tenant))
+                        admin_batch_offer(&batch, session->id, session);
+        }
+        for (size_t i = 0; i < batch.n; ++i) {
+                if (admin_say(call, session_to_json(batch.members[i].object)) < 0)
+                        return -ENOMEM;
+                cursor->above = batch.members[i].id;
+        }
+        return batch.n == ADMIN_SLICE ? ADMIN_MORE : ADMIN_END;
+}
+
+int admin_sessions(struct admin_call *call, const json_t *request) {
+        const char *verb, *tenant = NULL;
+        int r = admin_take(call, request, "{s:s, s?s}", "verb", &verb, "tenant", &tenant);
+
+        return r < 0 ? r : begin_list(call, tenant, 0, next_sessions);
+}
+
+/* ---- connections ---- */
+
+static json_t *connection_to_json(const struct connection *connection) {
+        char local[NB_SOCKET_ADDRESS_TEXT_MAX], peer[NB_SOCKET_ADDRESS_TEXT_MAX];
+        json_t *object =
+                json_pack("{s:o, s:o, s:o, s:o, s:o}", "connection", number(connection->id), "tenant",
+                          admin_text(connection->tenant->name), "session", number(connection->session_id), "label",
+                          admin_text(connection->label), "protocol", admin_text(connection->grant->name));
+
+        if (!object)
+                return NULL;
+        (void)json_object_set_new(object, "operation",
+                                  json_string(connection->verb == POLICY_CONNECT ? "connect" : "accept"));
+        (void)json_object_set_new(object, "type",
+                                  json_string(connection->type == POLICY_SOCKET_DGRAM ? "dgram" : "stream"));
+        (void)json_object_set_new(object, "name", admin_text(connection->name));
+        (void)json_object_set_new(object, "local", admin_text(nb_socket_address_format(&connection->local, local)));
+        (void)json_object_set_new(object, "peer", admin_text(nb_socket_address_format(&connection->peer, peer)));
+        (void)json_object_set_new(object, "since", admin_time(connection->since_ms));
+        return object;
+}
+
+static void offer_connections(struct admin_batch *batch, const struct cursor *cursor, const struct tenant *tenant) {
+        nb_list_foreach_safe(link, &tenant->connections) {
+                const struct connection *connection = nb_container_of(link, struct connection, link);
+
+                if (cursor->session == 0 || cursor->session == connection->session_id)
+                        admin_batch_offer(batch, connection->id, connection);
+        }
+}
+
+static int next_connections(struct admin_call *call) {
+        struct cursor *cursor = call->state;
+        struct admin_batch batch;
+
+        admin_batch_init(&batch, cursor->above);
+        nb_list_foreach_safe(link, &call->broker->tenants) {
+                const struct tenant *tenant = nb_container_of(link, struct tenant, link);
+
+                if (is_about(cursor, tenant))
+                        offer_connections(&batch, cursor, tenant);
+        }
+        for (size_t i = 0; i < batch.n; ++i) {
+                if (admin_say(call, connection_to_json(batch.members[i].object)) < 0)
+                        return -ENOMEM;
+                cursor->above = batch.members[i].id;
+        }
+        return batch.n == ADMIN_SLICE ? ADMIN_MORE : ADMIN_END;
+}
+
+int admin_connections(struct admin_call *call, const json_t *request) {
+        const char *verb, *tenant = NULL;
+        json_int_t session = 0;
+        int r = admin_take(call, request, "{s:s, s?s, s?I}", "verb", &verb, "tenant", &tenant, "session", &session);
+
+        if (r < 0)
+                return r;
+        if (session < 0)
+                return admin_fail(call, -EINVAL, "a session's number counts from 1");
+        return begin_list(call, tenant, (uint64_t)session, next_connections);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an operator can ask of the broker: one table, which proto/ADMIN.md is compared with by tests/integration/test_admin.c.
+ *
+ * A request is one flat object: nothing that is asked needs more, and a parser that never goes deeper cannot be driven to.
+ */
+#ifndef NB_BROKER_ADMIN_VERBS_H
+#define NB_BROKER_ADMIN_VERBS_H
+
+#include <stddef.h>
+
+#include "broker/admin_call.h"
+
+/**
+ * Parses a request, records it in the audit, and begins to answer.
+ * @param line  without its newline; borrowed
+ * @return enum admin_progress, or -errno of an error that admin_fail() has put into words
+ */
+int admin_verbs_begin(struct admin_call *call, const char *line, size_t length);
+
+/* Each takes the request's members and begins; as admin_step. broker/admin_show.c: */
+int admin_status(struct admin_call *call, const json_t *request);
+int admin_tenants(struct admin_call *call, const json_t *request);
+int admin_sessions(struct admin_call *call, const json_t *request);
+int admin_connections(struct admin_call *call, const json_t *request);
+
+/* broker/admin_change.c: */
+int admin_log_level(struct admin_call *call, const json_t *request);
+
+#endif

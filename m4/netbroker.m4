@@ -32,6 +32,14 @@ AC_DEFUN([NB_COMPILER_FLAGS], [
                 NB_SANITIZER_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
         ])
         AM_CONDITIONAL([SANITIZERS], [test "x$enable_sanitizers" = xyes])
+        FUZZ_LDFLAGS=
+        AS_IF([test "x$enable_fuzzing" = xyes], [
+                NB_SANITIZER_FLAGS="$NB_SANITIZER_FLAGS -fsanitize=fuzzer-no-link"
+                NB_TRY_FLAG([FUZZ_LDFLAGS], [-fsanitize=fuzzer])
+                AS_IF([test -z "$FUZZ_LDFLAGS"], [AC_MSG_ERROR([--enable-fuzzing needs clang with libFuzzer: CC=clang])])
+        ])
+        AM_CONDITIONAL([FUZZING], [test "x$enable_fuzzing" = xyes])
+        AC_SUBST([FUZZ_LDFLAGS])
 
         NB_WARN_CFLAGS=
         m4_foreach_w([flag], [-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wformat=2 -Wundef

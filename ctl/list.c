@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "ctl/list.h"
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "ctl/client.h"
+
+#define INDENTED (JSON_INDENT(2) | JSON_ENSURE_ASCII)
+
+struct listing {
+        bool json;
+        size_t n;
+        struct table table;
+};
+
+static int take_line(void *data, const json_t *line) {
+        struct listing *listing = data;
+        NB_CLEANUP_FREE char *text = NULL;
+
+        if (!listing->json && table_add(&listing->table, line) < 0) {
+                ctl_complain("out of memory");
+                return CTL_NO;
+        }
+        if (listing->json) {
+                text = json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII);
+                printf("%s\n  %s", listing->n++ > 0 ? "," : "", text ? text : "null");
+        }
+        return CTL_OK;
+}
+
+int list_ask(const struct ctl *ctl, json_t *request, const struct table_column *columns, size_t n_columns) {
+        struct listing listing = { .json = ctl->options->json };
+        int status;
+
+        table_init(&listing.table, columns, n_columns);
+        if (listing.json)
+                printf("[");
+        status = client_ask(ctl->options->admin_socket, request, take_line, &listing);
+        if (listing.json)
+                printf("%s]\n", listing.n > 0 ? "\n" : "");
+        else if (status == CTL_OK)
+                (void)table_print(&listing.table, stdout);
+        table_deinit(&listing.table);
+        return status;
+}
+
+static int keep_line(void *data, const json_t *line) {
+        json_t **kept = data;
+
+        json_decref(*kept);
+        *kept = json_incref((json_t *)line);
+        return CTL_OK;
+}
+
+int list_ask_one(const struct ctl *ctl, json_t *request, json_t **ret) {
+        json_t *line = NULL;
+        int status = client_ask(ctl->options->admin_socket, request, keep_line, &line);
+
+        if (status == CTL_OK && !line) {
+                ctl_complain("netbrokerd has answered nothing");
+                return CTL_UNREACHABLE;
+        }
+        if (status == CTL_OK)
+                *ret = line;
+        else
+                json_decref(line);
+        return status;
+}
+
+void list_print_json(const json_t *object) {
+        NB_CLEANUP_FREE char *text = json_dumps(object, INDENTED);
+
+        puts(text ? text : "null");
+}

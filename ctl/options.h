@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * netbrokerctl's command line: one table of options for all commands; each command says which of them it takes (ctl/command.h).
+ */
+#ifndef NB_CTL_OPTIONS_H
+#define NB_CTL_OPTIONS_H
+
+#include <stdbool.h>
+
+#include "base/option.h"
+
+/** Where the operator's socket is when nothing else is said. */
+#define CTL_SOCKET_DEFAULT "/run/netbroker/admin.sock"
+
+/** All borrowed from the command line; NULL and false for what was not given. */
+struct options {
+        const char *admin_socket; /* with its default */
+        bool json;
+        const char *policy;
+        const char *defaults;
+        bool resolve;
+        const char *tenant;
+        const char *session;
+        const char *protocol;
+        const char *verb;
+        const char *verdict;
+        const char *audit;
+};
+
+/** The defaults, before parsing. */
+void options_init(struct options *options);
+
+/** For nb_options_parse() with a `struct options` as data. */
+extern const struct nb_option_table options_table;
+
+/** An option, as a bit. --admin-socket and --json are everyone's. */
+enum option_bit {
+        OPTION_POLICY = 0x1, /* with --defaults */
+        OPTION_RESOLVE = 0x2,
+        OPTION_TENANT = 0x4,
+        OPTION_SESSION = 0x8,
+        OPTION_PROTOCOL = 0x10,
+        OPTION_VERB = 0x20,
+        OPTION_VERDICT = 0x40,
+        OPTION_AUDIT = 0x80,
+};
+
+/** @return the name of an option that was given and is none of `allowed`, without dashes; NULL if there is none. */
+const char *options_find_other(const struct options *options, unsigned allowed);
+
+#endif

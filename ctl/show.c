@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The commands that show what a running netbrokerd has: status, tenants, sessions, connections.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/escape.h"
+#include "ctl/command.h"
+#include "ctl/list.h"
+#include "ctl/number.h"
+
+#define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
+
+static const struct table_column tenant_columns[] = {
+        { .title = "TENANT", .key = "tenant", .may_be_cut = true },
+        { .title = "MODE", .key = "mode" },
+        { .title = "SESSIONS", .key = "sessions", .right = true },
+        { .title = "LISTENERS", .key = "listeners", .right = true },
+        { .title = "CONNECTIONS", .key = "connections", .right = true },
+        { .title = "ALLOWED", .key = "allowed", .right = true },
+        { .title = "DENIED", .key = "denied", .right = true },
+        { .title = "REPORTED", .key = "reported", .right = true },
+};
+
+static const struct table_column session_columns[] = {
+        { .title = "SESSION", .key = "session", .right = true },
+        { .title = "TENANT", .key = "tenant", .may_be_cut = true },
+        { .title = "USER", .key = "uid", .right = true },
+        { .title = "PID", .key = "pid", .right = true },
+        { .title = "PROTOCOLS", .key = "protocols", .right = true },
+        { .title = "CONTROLS", .key = "controls", .right = true },
+        { .title = "LABEL", .key = "label", .may_be_cut = true },
+};
+
+static const struct table_column connection_columns[] = {
+        { .title = "ID", .key = "connection", .right = true },
+        { .title = "TENANT", .key = "tenant", .may_be_cut = true },
+        { .title = "SESSION", .key = "session", .right = true },
+        { .title = "PROTOCOL", .key = "protocol", .may_be_cut = true },
+        { .title = "VERB", .key = "operation" },
+        { .title = "TYPE", .key = "type" },
+        { .title = "PEER", .key = "peer", .may_be_cut = true },
+        { .title = "NAME", .key = "name", .may_be_cut = true },
+};
+
+int ctl_tenants(const struct ctl *ctl) {
+        return list_ask(ctl, json_pack("{s:s}", "verb", "tenants"), tenant_columns, ELEMENTS(tenant_columns));
+}
+
+int ctl_sessions(const struct ctl *ctl) {
+        return list_ask(ctl, json_pack("{s:s, s:s*}", "verb", "sessions", "tenant", ctl->options->tenant),
+                        session_columns, ELEMENTS(session_columns));
+}
+
+int ctl_connections(const struct ctl *ctl) {
+        json_t *request = json_pack("{s:s, s:s*}", "verb", "connections", "tenant", ctl->options->tenant);
+        uint64_t session;
+
+        if (ctl->options->session) {
+                if (number_parse(ctl->options->session, &session) < 0) {
+                        json_decref(request);
+                        return ctl_misused(ctl, "--session takes the number of a session");
+                }
+                (void)json_object_set_new(request, "session", json_integer((json_int_t)session));
+        }
+        return list_ask(ctl, request, connection_columns, ELEMENTS(connection_columns));
+}
+
+/* ---- status ---- */
+
+static void print_line(const char *title, const char *text) {
+        char shown[1024];
+
+        printf("%-12s %s\n", title, nb_escape(text, strlen(text), shown, sizeof(shown)));
+}
+
+static const char *text_of(const json_t *object, const char *key) {
+        const char *text = json_string_value(json_object_get(object, key));
+
+        return text ? text : "-";
+}
+
+static long long number_of(const json_t *object, const char *key) {
+        return (long long)json_integer_value(json_object_get(object, key));
+}
+
+static void print_uptime(const json_t *status) {
+        long long seconds = number_of(status, "uptime_s");
+        char text[128];
+
+        (void)snprintf(text, sizeof(text), "%lld d %02lld:%02lld:%02lld, since %s", seconds / 86400,
+                       seconds / 3600 % 24, seconds / 60 % 60, seconds % 60, text_of(status, "started"));
+        print_line("up:", text);
+}
+
+static void print_policy(const json_t *policy) {
+        const json_t *error = json_object_get(policy, "last_error");
+        char text[512];
+
+        (void)snprintf(text, sizeof(text), "%s, tenants: %lld, loaded %s", text_of(policy, "path"),
+                       number_of(policy, "tenants"), text_of(policy, "loaded"));
+        print_line("policy:", text);
+        if (!json_is_object(error))
+                return;
+        (void)snprintf(text, sizeof(text),
+                       "a reload at %s failed; this policy stays in force:", text_of(error, "time"));
+        print_line("error:", text);
+        /* netbrokerd has made it printable; its lines are kept. */
+        printf("%s\n", text_of(error, "message"));
+}
+
+static void print_counts(const json_t *counts) {
+        const char *key;
+        json_t *value;
+
+        json_object_foreach((json_t *)counts, key, value) {
+                char title[64];
+
+                (void)snprintf(title, sizeof(title), "%.48s:", key);
+                printf("%-12s %lld\n", title, (long long)json_integer_value(value));
+        }
+}
+
+static void print_texts(const char *title, const json_t *array) {
+        const json_t *text;
+        size_t i;
+
+        json_array_foreach(array, i, text) print_line(title, json_string_value(text) ? json_string_value(text) : "-");
+}
+
+int ctl_status_run(const struct ctl *ctl) {
+        json_t *status = NULL;
+        char text[128];
+        int r = list_ask_one(ctl, json_pack("{s:s}", "verb", "status"), &status);
+
+        if (r != CTL_OK)
+                return r;
+        if (ctl->options->json) {
+                list_print_json(status);
+        } else {
+                (void)snprintf(text, sizeof(text), "%s, pid %lld", text_of(status, "version"),
+                               number_of(status, "pid"));
+                print_line("netbrokerd:", text);
+                print_uptime(status);
+                print_policy(json_object_get(status, "policy"));
+                print_line("log level:", text_of(status, "log_level"));
+                print_line("helper:", text_of(status, "helper"));
+                print_counts(json_object_get(status, "counts"));
+                print_texts("warning:", json_object_get(status, "warnings"));
+        }
+        json_decref(status);
+        return CTL_OK;
+}

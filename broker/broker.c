@@ -14,6 +14,7 @@
 #include "broker/privilege.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
+#include "broker/tenant_socket.h"
 
 /* Sessions that have not said Hello: some in any case, and no more than a walk over them takes no time. */
 #define HALF_OPEN_LEAST 16
@@ -182,13 +183,31 @@ static void apply_policy(struct broker *broker, struct policy *policy) {
         (void)policy_free(old);
 }
 
+/* A policy and the sockets that it asks for; if either cannot be had, nothing has changed. */
+static int load_policy(struct broker *broker, struct policy **ret, struct tenant_sockets **ret_sockets) {
+        struct policy *policy = NULL;
+        int r = policy_source_load(&broker->source, &broker->log, &policy);
+
+        if (r < 0)
+                return r;
+        r = tenant_sockets_prepare(broker, policy, ret_sockets);
+        if (r < 0) {
+                (void)policy_free(policy);
+                return r;
+        }
+        *ret = policy;
+        return 0;
+}
+
 void broker_reload(struct broker *broker) {
+        struct tenant_sockets *sockets = NULL;
         struct policy *policy = NULL;
 
         (void)sd_notify(0, "RELOADING=1");
-        if (policy_source_load(&broker->source, &broker->log, &policy) == 0) {
+        if (load_policy(broker, &policy, &sockets) == 0) {
                 nudge_on(&broker->loop);
                 apply_policy(broker, policy);
+                tenant_sockets_commit(broker, policy, sockets);
                 nb_log(&broker->log, NB_LOG_NOTICE, "policy %s reloaded", broker->source.path);
         } else {
                 nb_log(&broker->log, NB_LOG_ERROR, "policy %s not reloaded: the one before stays in force",

@@ -14,7 +14,9 @@
 #include "base/list.h"
 #include "broker/broker.h"
 #include "broker/deadline.h"
+#include "broker/identity.h"
 #include "broker/session.h"
+#include "broker/unix_path.h"
 
 /* Sessions that may wait to be accepted; the kernel caps it by net.core.somaxconn. */
 #define BACKLOG 1024
@@ -30,7 +32,11 @@ struct listener {
         struct broker *broker;
         struct watch watch;
         int fd;
-        char *path; /* to be removed; NULL if it is not ours */
+        char *path;                  /* NULL: it has none */
+        bool is_made;                /* by us, so that we remove it */
+        struct listener_owner owner; /* `tenant` is ours */
+        struct unix_file *file;      /* of a tenant's own */
+        struct own_socket *own;
         struct deadline *pause;
 };
 
@@ -56,33 +62,46 @@ static void pause_for_a_moment(struct listener *listener) {
 }
 
 /* A stranger can bring this about at will, so it goes to the audit, whose rate is limited. */
-static void record_turned_away(struct broker *broker, const struct session_identity *identity, int error) {
+static void record_turned_away(struct broker *broker, uid_t uid, pid_t pid, int error) {
         char reason[128];
         struct audit_record record = { .verb = "hello", .verdict = "denied", .reason = reason };
 
-        (void)snprintf(reason, sizeof(reason), "pid %d of user %u turned away: %s", (int)identity->pid,
-                       (unsigned)identity->uid, strerror(-error));
+        (void)snprintf(reason, sizeof(reason), "pid %d of user %u turned away: %s", (int)pid, (unsigned)uid,
+                       strerror(-error));
         audit_write(&broker->audit, uv_now(&broker->loop), &record);
+}
+
+/* Whose own socket it is by the policy of this moment; NULL: a general one. */
+static const struct policy_tenant *tenant_of(const struct listener *listener) {
+        const struct policy *policy = listener->broker->policy;
+
+        for (size_t i = 0; listener->path && i < policy->n_tenants; ++i) {
+                const char *path = policy->tenants[i].socket.path;
+
+                if (path && strcmp(path, listener->path) == 0)
+                        return &policy->tenants[i];
+        }
+        return NULL;
 }
 
 static int accept_one(struct listener *listener) {
         struct broker *broker = listener->broker;
         NB_CLEANUP_FD int fd = accept4(listener->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        struct session_identity identity = { .inherited = false };
-        socklen_t length;
-        struct ucred peer;
+        struct identity identity;
+        uid_t uid;
+        pid_t pid;
         int r;
 
         if (fd < 0)
                 return -errno;
-        length = sizeof(peer);
-        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
-                return 0;
-        identity.uid = peer.uid;
-        identity.pid = peer.pid;
+        r = identity_of_peer(fd, tenant_of(listener), &identity);
+        if (r < 0)
+                return r == -EMFILE || r == -ENFILE || r == -ENOMEM ? r : 0;
+        uid = identity.uid;
+        pid = identity.pid;
         r = session_new(broker, nb_steal_fd(&fd), &identity);
         if (r < 0)
-                record_turned_away(broker, &identity, r);
+                record_turned_away(broker, uid, pid, r);
         return 0;
 }
 
@@ -103,25 +122,42 @@ static void ready(struct watch *watch, uint32_t events) {
         }
 }
 
-/* @param path  consumed, may be NULL */
-static int serve(struct broker *broker, int fd_consumed, char *path) {
+/*
+ * A listener that accepts nobody yet.
+ * @param fd    consumed
+ * @param path  borrowed, may be NULL
+ * @param at    where it is at the moment, borrowed; NULL: the kernel tells
+ */
+static int new_listener(struct broker *broker, int fd_consumed, const char *path, const char *at,
+                        struct listener **ret) {
         NB_CLEANUP_FD int fd = fd_consumed;
         NB_CLEANUP(cleanup_listener) struct listener *listener = calloc(1, sizeof(*listener));
         int r;
 
-        if (!listener) {
-                free(path);
+        if (!listener)
                 return -ENOMEM;
-        }
         nb_channel_refuse_fds(fd);
         nb_list_init(&listener->link);
         listener->broker = broker;
-        listener->path = path;
         listener->fd = nb_steal_fd(&fd);
-        r = watch_start(&listener->watch, &broker->watches, listener->fd, EPOLLIN, ready);
+        listener->path = path ? strdup(path) : NULL;
+        listener->own = own_add(&broker->own, "a socket of sessions", listener->fd, at);
+        if (!listener->own || (path && !listener->path))
+                return -ENOMEM;
+        r = watch_start(&listener->watch, &broker->watches, listener->fd, 0, ready);
         if (r < 0)
                 return r;
-        nb_list_append(&broker->listeners, &listener->link);
+        *ret = nb_steal_ptr(listener);
+        return 0;
+}
+
+static int serve(struct listener *listener_consumed) {
+        NB_CLEANUP(cleanup_listener) struct listener *listener = listener_consumed;
+        int r = watch_change(&listener->watch, EPOLLIN);
+
+        if (r < 0)
+                return r;
+        nb_list_append(&listener->broker->listeners, &listener->link);
         (void)nb_steal_ptr(listener);
         return 0;
 }
@@ -159,9 +195,9 @@ static int bind_for_all(int fd, const struct sockaddr_un *sa) {
         return r;
 }
 
-int listener_new_path(struct broker *broker, const char *path) {
+/* @param ret  listening at the path, owned by the caller */
+static int listen_at(const char *path, int *ret) {
         struct sockaddr_un sa = { .sun_family = AF_UNIX };
-        NB_CLEANUP_FREE char *copy = NULL;
         NB_CLEANUP_FD int fd = -1;
         int r;
 
@@ -174,9 +210,6 @@ int listener_new_path(struct broker *broker, const char *path) {
         fd = new_seqpacket_socket();
         if (fd < 0)
                 return fd;
-        copy = strdup(path);
-        if (!copy)
-                return -ENOMEM;
         r = bind_for_all(fd, &sa);
         if (r < 0)
                 return r;
@@ -185,7 +218,24 @@ int listener_new_path(struct broker *broker, const char *path) {
                 (void)unlink(path);
                 return r;
         }
-        return serve(broker, nb_steal_fd(&fd), nb_steal_ptr(copy));
+        *ret = nb_steal_fd(&fd);
+        return 0;
+}
+
+int listener_new_path(struct broker *broker, const char *path) {
+        struct listener *listener = NULL;
+        int fd = -1;
+        int r = listen_at(path, &fd);
+
+        if (r < 0)
+                return r;
+        r = new_listener(broker, fd, path, path, &listener);
+        if (r < 0) {
+                (void)unlink(path);
+                return r;
+        }
+        listener->is_made = true;
+        return serve(listener);
 }
 
 static bool is_listening(int fd) {
@@ -195,8 +245,21 @@ static bool is_listening(int fd) {
         return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &length) == 0 && listening != 0;
 }
 
+/* The path that a socket was bound to; not an abstract name. @return `buffer`, or NULL */
+static const char *path_of(int fd, struct sockaddr_un *buffer) {
+        socklen_t length = sizeof(*buffer) - 1;
+
+        *buffer = (struct sockaddr_un){ .sun_family = AF_UNSPEC };
+        if (getsockname(fd, (struct sockaddr *)buffer, &length) < 0 || buffer->sun_path[0] != '/')
+                return NULL;
+        return buffer->sun_path;
+}
+
 int listener_new_fd(struct broker *broker, int fd_consumed) {
         NB_CLEANUP_FD int fd = fd_consumed;
+        struct listener *listener = NULL;
+        struct sockaddr_un sa;
+        const char *path;
         int r;
 
         if (nb_channel_check(fd) < 0 || !is_listening(fd))
@@ -204,19 +267,143 @@ int listener_new_fd(struct broker *broker, int fd_consumed) {
         r = nb_fd_prepare(fd);
         if (r < 0)
                 return r;
-        return serve(broker, nb_steal_fd(&fd), NULL);
+        path = path_of(fd, &sa);
+        r = new_listener(broker, nb_steal_fd(&fd), path, NULL, &listener);
+        return r < 0 ? r : serve(listener);
+}
+
+/* ---- tenants' own ---- */
+
+/* The name under which it is made: `/run/acme/.nb.sock.new`, which is gone when it serves. */
+static int name_beside(const char *path, struct nb_unix_name *ret) {
+        const char *last = strrchr(path, '/') + 1;
+        char text[NB_UNIX_NAME_MAX + 1];
+        int n = snprintf(text, sizeof(text), "%.*s.%s.new", (int)(last - path), path, last);
+
+        if (n < 0 || (size_t)n >= sizeof(text))
+                return -ENAMETOOLONG;
+        return nb_unix_name_parse(text, (size_t)n, ret);
+}
+
+static void cleanup_file(struct unix_file **file) {
+        *file = unix_file_free(*file);
+}
+
+/* An earlier broker that was killed between prepare and start may have left its own there. */
+static int make_tenants(const struct nb_unix_name *name, const struct listener_owner *owner, struct unix_file **ret,
+                        int *ret_fd) {
+        NB_CLEANUP(cleanup_file) struct unix_file *file = NULL;
+        NB_CLEANUP_FD int fd = new_seqpacket_socket();
+        int r = fd < 0 ? fd : unix_path_remove_stale(name);
+
+        if (r == 0)
+                r = unix_path_bind(fd, name, owner->mode, &file);
+        if (r == 0 && (owner->uid != (uid_t)-1 || owner->gid != (gid_t)-1))
+                r = unix_file_give(file, owner->uid, owner->gid);
+        if (r == 0 && listen(fd, BACKLOG) < 0)
+                r = -errno;
+        if (r < 0)
+                return r;
+        *ret = nb_steal_ptr(file);
+        *ret_fd = nb_steal_fd(&fd);
+        return 0;
+}
+
+int listener_prepare(struct broker *broker, const char *path, const struct listener_owner *owner,
+                     struct listener **ret) {
+        NB_CLEANUP(cleanup_listener) struct listener *listener = NULL;
+        NB_CLEANUP(cleanup_file) struct unix_file *file = NULL;
+        struct nb_unix_name name;
+        int fd = -1;
+        int r = name_beside(path, &name);
+
+        if (r == 0)
+                r = make_tenants(&name, owner, &file, &fd);
+        if (r == 0)
+                r = new_listener(broker, fd, path, name.text, &listener);
+        if (r < 0)
+                return r;
+        listener->file = nb_steal_ptr(file);
+        listener->is_made = true;
+        listener->owner = *owner;
+        listener->owner.tenant = strdup(owner->tenant);
+        if (!listener->owner.tenant)
+                return -ENOMEM;
+        *ret = nb_steal_ptr(listener);
+        return 0;
+}
+
+int listener_start(struct listener *listener) {
+        int r = unix_file_rename(listener->file, strrchr(listener->path, '/') + 1);
+
+        if (r < 0)
+                return r;
+        own_set_path(listener->own, listener->path);
+        return serve(listener);
+}
+
+struct listener *listener_find(const struct broker *broker, const char *path) {
+        nb_list_foreach_safe(link, &broker->listeners) {
+                struct listener *listener = nb_container_of(link, struct listener, link);
+
+                if (listener->path && strcmp(listener->path, path) == 0)
+                        return listener;
+        }
+        return NULL;
+}
+
+bool listener_is_ours(const struct listener *listener) {
+        return listener->is_made;
+}
+
+bool listener_is_general(const struct listener *listener) {
+        return listener->is_made && !listener->owner.tenant;
+}
+
+const char *listener_path(const struct listener *listener) {
+        return listener->path;
+}
+
+bool listener_is_of(const struct listener *listener, const struct listener_owner *owner) {
+        const struct listener_owner *mine = &listener->owner;
+
+        return mine->tenant && strcmp(mine->tenant, owner->tenant) == 0 && mine->uid == owner->uid &&
+               mine->gid == owner->gid && mine->mode == owner->mode;
+}
+
+static bool is_wanted(const struct listener *listener, const struct policy *policy) {
+        const struct policy_tenant *tenant = policy_find_tenant(policy, listener->owner.tenant);
+
+        return tenant && tenant->socket.path && strcmp(tenant->socket.path, listener->path) == 0;
+}
+
+void listener_end_unwanted(struct broker *broker, const struct policy *policy) {
+        nb_list_foreach_safe(link, &broker->listeners) {
+                struct listener *listener = nb_container_of(link, struct listener, link);
+
+                if (listener->owner.tenant && !is_wanted(listener, policy))
+                        (void)listener_free(listener);
+        }
+}
+
+/* First, while nobody can take the socket for a stale one and put another in its place. */
+static void remove_path(struct listener *listener) {
+        if (listener->file)
+                listener->file = unix_file_free(listener->file);
+        else if (listener->is_made)
+                (void)unlink(listener->path);
 }
 
 struct listener *listener_free(struct listener *listener) {
         if (!listener)
                 return NULL;
         nb_list_remove(&listener->link);
-        /* First, while nobody can take the socket for a stale one and put another in its place. */
-        if (listener->path)
-                (void)unlink(listener->path);
+        remove_path(listener);
+        listener->own = own_free(listener->own);
         watch_end_before_close(&listener->watch);
         listener->fd = nb_fd_close(listener->fd);
         listener->pause = deadline_free(listener->pause);
+        free((char *)listener->owner.tenant);
         free(listener->path);
         free(listener);
         return NULL;

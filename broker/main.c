@@ -18,6 +18,7 @@
 #include "broker/options.h"
 #include "broker/privilege.h"
 #include "broker/session.h"
+#include "broker/tenant_socket.h"
 
 static void cleanup_broker(struct broker **broker) {
         *broker = broker_free(*broker);
@@ -53,8 +54,8 @@ static int take_activated_socket(struct broker *broker, int fd, const char *name
 
         if (r < 0)
                 nb_log(&broker->log, NB_LOG_ERROR,
-                       "systemd's socket \"%s\" cannot be served: %s; it must be %s= with Accept=no", name, strerror(-r),
-                       is_admin ? "ListenStream" : "ListenSequentialPacket");
+                       "systemd's socket \"%s\" cannot be served: %s; it must be %s= with Accept=no", name,
+                       strerror(-r), is_admin ? "ListenStream" : "ListenSequentialPacket");
         *n_sources += !is_admin;
         return r;
 }
@@ -94,8 +95,24 @@ static int take_admin_path(struct broker *broker, const char *path) {
         return r;
 }
 
+/* A broker of one session makes none: they are for others, whom the system's broker serves. */
+static int take_tenants_sockets(struct broker *broker, const struct options *options, unsigned *n_sources) {
+        struct tenant_sockets *sockets = NULL;
+        int r;
+
+        if (options->session_fd >= 0)
+                return 0;
+        r = tenant_sockets_prepare(broker, broker->policy, &sockets);
+        if (r < 0)
+                return r;
+        tenant_sockets_commit(broker, broker->policy, sockets);
+        for (size_t i = 0; i < broker->policy->n_tenants; ++i)
+                *n_sources += broker->policy->tenants[i].socket.path != NULL;
+        return 0;
+}
+
 static int take_session(struct broker *broker, int fd) {
-        struct session_identity identity = { .inherited = true, .uid = getuid(), .pid = getppid() };
+        struct identity identity = { .inherited = true, .uid = getuid(), .pid = getppid() };
         int r = nb_channel_check(fd) < 0 ? -ENOTSOCK : nb_fd_prepare(fd);
 
         if (r == 0)
@@ -122,6 +139,9 @@ static int take_sources(struct broker *broker, const struct options *options) {
                         return r;
                 n_sources++;
         }
+        r = take_tenants_sockets(broker, options, &n_sources);
+        if (r < 0)
+                return r;
         if (options->session_fd >= 0) {
                 r = take_session(broker, options->session_fd);
                 if (r < 0)
@@ -131,7 +151,7 @@ static int take_sources(struct broker *broker, const struct options *options) {
         if (n_sources > 0)
                 return 0;
         nb_log(&broker->log, NB_LOG_ERROR,
-               "nothing to serve: give --socket PATH, or start netbrokerd by its systemd socket");
+               "nothing to serve: give --socket PATH, a tenant a Socket=, or start netbrokerd by its systemd socket");
         return -EINVAL;
 }
 

@@ -34,10 +34,10 @@ static struct own_socket *add(struct own *own, const char *what) {
 }
 
 /* A path that no tenant could write in this way, `./x`, still leads to a file. */
-static void set_path(struct own_socket *socket, const char *path) {
+void own_set_path(struct own_socket *socket, const char *path) {
         struct stat st;
 
-        socket->address.family = AF_UNIX;
+        socket->address = (struct nb_socket_address){ .family = AF_UNIX };
         (void)nb_unix_name_parse(path, strlen(path), &socket->address.un);
         (void)snprintf(socket->path, sizeof(socket->path), "%s", path);
         if (stat(path, &st) < 0)
@@ -56,7 +56,7 @@ static void set_address_of(struct own_socket *socket, int fd) {
         if (getsockname(fd, (struct sockaddr *)&sa, &length) < 0)
                 return;
         if (sa.ss_family == AF_UNIX && length > offsetof(struct sockaddr_un, sun_path) && un->sun_path[0] == '/')
-                set_path(socket, un->sun_path);
+                own_set_path(socket, un->sun_path);
         else
                 (void)nb_socket_address_from_sockaddr((struct sockaddr *)&sa, length, &socket->address);
 }
@@ -65,7 +65,7 @@ struct own_socket *own_add(struct own *own, const char *what, int fd, const char
         struct own_socket *socket = add(own, what);
 
         if (socket && path)
-                set_path(socket, path);
+                own_set_path(socket, path);
         else if (socket)
                 set_address_of(socket, fd);
         return socket;
@@ -76,7 +76,7 @@ struct own_socket *own_add_path(struct own *own, const char *what, const char *p
 
         if (!socket)
                 return NULL;
-        set_path(socket, path);
+        own_set_path(socket, path);
         socket->served_by_others = true;
         return socket;
 }

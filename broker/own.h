@@ -44,6 +44,9 @@ struct own_socket *own_add(struct own *own, const char *what, int fd, const char
 /** Notes a socket that another process serves for the broker, whether it is there yet or not. As own_add(). */
 struct own_socket *own_add_path(struct own *own, const char *what, const char *path);
 
+/** Says that a socket's file has another name now. */
+void own_set_path(struct own_socket *socket, const char *path);
+
 /** Takes NULL. @return NULL */
 struct own_socket *own_free(struct own_socket *socket);
 

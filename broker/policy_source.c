@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,8 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
+#include "broker/identity.h"
+#include "broker/principal.h"
 
 /* A policy of 100,000 rules is a few megabytes; what is larger is not a policy. */
 #define FILE_SIZE_MAX (16 * 1024 * 1024)
@@ -100,42 +101,50 @@ static int add_directory(struct policy *policy, const struct policy_source *sour
         return r;
 }
 
-static int user_to_uid(const char *text, uint32_t *ret) {
-        struct passwd passwd, *found = NULL;
-        char buffer[4096], *end;
-        unsigned long number;
-        int r;
-
-        if (text[0] >= '0' && text[0] <= '9') {
-                errno = 0;
-                number = strtoul(text, &end, 10);
-                /* The last number means "no user" to the kernel. */
-                if (errno != 0 || *end != '\0' || number >= UINT32_MAX)
-                        return -EINVAL;
-                *ret = (uint32_t)number;
-                return 0;
-        }
-        r = getpwnam_r(text, &passwd, buffer, sizeof(buffer), &found);
-        if (!found)
-                return r != 0 ? -r : -ENOENT;
-        *ret = (uint32_t)passwd.pw_uid;
-        return 0;
+static int refuse_principal(const struct policy_principal *principal, const struct nb_log *log, const char *what,
+                            const char *database, int r) {
+        nb_log(log, NB_LOG_ERROR,
+               "%s:%u:%u: error: there is no %s '%s' (%s); write a name that `getent %s` knows, or a number",
+               principal->file, principal->line, principal->column, what, principal->text,
+               r == -ENOENT ? "not found" : strerror(-r), database);
+        return -EINVAL;
 }
 
-static int resolve_users(struct policy *policy, const struct nb_log *log) {
-        for (size_t t = 0; t < policy->n_tenants; ++t) {
-                for (size_t u = 0; u < policy->tenants[t].n_principals; ++u) {
-                        struct policy_principal *user = &policy->tenants[t].principals[u];
-                        int r = user_to_uid(user->text, &user->id);
+/* A unit need not be there yet, but the kernel must be able to tell who is in it. */
+static int check_unit(const struct policy_principal *unit, const struct nb_log *log) {
+        if (identity_knows_units())
+                return 0;
+        nb_log(log, NB_LOG_ERROR,
+               "%s:%u:%u: error: Unit= needs Linux 6.5 (SO_PEERPIDFD), and this kernel is older; write User= or "
+               "Group=, or "
+               "give the tenant a Socket=",
+               unit->file, unit->line, unit->column);
+        return -EINVAL;
+}
 
-                        if (r < 0) {
-                                nb_log(log, NB_LOG_ERROR,
-                                       "%s:%u:%u: error: there is no user '%s' (%s); write a name that `getent passwd` "
-                                       "knows, or a number",
-                                       user->file, user->line, user->column, user->text,
-                                       r == -ENOENT ? "not found" : strerror(-r));
-                                return -EINVAL;
-                        }
+static int resolve_principal(struct policy_principal *principal, const struct nb_log *log) {
+        int r;
+
+        switch (principal->kind) {
+        case POLICY_PRINCIPAL_USER:
+                r = principal_find_user(principal->text, &principal->id);
+                return r < 0 ? refuse_principal(principal, log, "user", "passwd", r) : 0;
+        case POLICY_PRINCIPAL_GROUP:
+                r = principal_find_group(principal->text, &principal->id);
+                return r < 0 ? refuse_principal(principal, log, "group", "group", r) : 0;
+        case POLICY_PRINCIPAL_UNIT:
+                return check_unit(principal, log);
+        }
+        return -EINVAL;
+}
+
+static int resolve_principals(struct policy *policy, const struct nb_log *log) {
+        for (size_t t = 0; t < policy->n_tenants; ++t) {
+                for (size_t i = 0; i < policy->tenants[t].n_principals; ++i) {
+                        int r = resolve_principal(&policy->tenants[t].principals[i], log);
+
+                        if (r < 0)
+                                return r;
                 }
         }
         return 0;
@@ -158,7 +167,7 @@ int policy_source_load(const struct policy_source *source, const struct nb_log *
                 return r;
         if (policy->n_tenants == 0)
                 nb_log(log, NB_LOG_WARNING, "the policy %s has no tenant: nobody can open a session", source->path);
-        r = resolve_users(policy, log);
+        r = resolve_principals(policy, log);
         if (r < 0)
                 return r;
         *ret = nb_steal_ptr(policy);

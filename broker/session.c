@@ -65,6 +65,7 @@ static void session_free(struct session *session) {
                 tenant_release_if_unused(session->tenant);
         }
         free(session->label);
+        identity_deinit(&session->identity);
         free(session);
         broker_stop_if_idle(broker);
 }
@@ -136,18 +137,33 @@ static void make_room_for_half_open(struct broker *broker, uid_t uid) {
                 session_drop(victim, "session", "no Hello while too many wait");
 }
 
-int session_new(struct broker *broker, int fd_consumed, const struct session_identity *identity) {
+static struct session *session_free_unstarted(struct session *session) {
+        if (!session)
+                return NULL;
+        session->hello_deadline = deadline_free(session->hello_deadline);
+        identity_deinit(&session->identity);
+        free(session);
+        return NULL;
+}
+
+static void cleanup_unstarted(struct session **session) {
+        *session = session_free_unstarted(*session);
+}
+
+int session_new(struct broker *broker, int fd_consumed, struct identity *identity) {
         NB_CLEANUP_FD int fd = fd_consumed;
-        NB_CLEANUP_FREE struct session *session = NULL;
+        NB_CLEANUP(cleanup_unstarted) struct session *session = calloc(1, sizeof(*session));
         int r;
 
-        nb_channel_expect_bytes(fd);
-        make_room_for_half_open(broker, identity->uid);
-        session = calloc(1, sizeof(*session));
-        if (!session)
+        if (!session) {
+                identity_deinit(identity);
                 return -ENOMEM;
-        session->broker = broker;
+        }
         session->identity = *identity;
+        *identity = (struct identity){ .inherited = false };
+        nb_channel_expect_bytes(fd);
+        make_room_for_half_open(broker, session->identity.uid);
+        session->broker = broker;
         session->id = ++broker->last_session_id;
         nb_list_init(&session->endpoints);
         nb_list_init(&session->lingering);
@@ -155,10 +171,8 @@ int session_new(struct broker *broker, int fd_consumed, const struct session_ide
         if (!session->hello_deadline)
                 return -ENOMEM;
         r = endpoint_start(&session->endpoint, session, &session_ops, fd);
-        if (r < 0) {
-                (void)deadline_free(session->hello_deadline);
+        if (r < 0)
                 return r;
-        }
         (void)nb_steal_fd(&fd);
         broker->n_half_open++;
         nb_list_append(&broker->half_open, &session->link);
@@ -166,8 +180,14 @@ int session_new(struct broker *broker, int fd_consumed, const struct session_ide
         return 0;
 }
 
-static bool admits(const struct session *session, const struct policy_tenant *tenant) {
-        return session->identity.inherited || tenant_policy_admits(tenant, session->identity.uid);
+/* Why no tenant fits, in words for the operator: what others have is not told. */
+static const char *why_none(const struct session *session, const char *name) {
+        if (session->identity.tenant)
+                return *name ? "it came by the own socket (Socket=) of another tenant than Hello names, or of one that "
+                               "has none any more"
+                             : "it came by a tenant's own socket (Socket=) that the policy has no more";
+        return *name ? "no tenant of that name admits this process (User=, Group=, Unit=)"
+                     : "no tenant admits this process (User=, Group=, Unit=)";
 }
 
 /* The one tenant that fits and, if a name is given, has it. `ret_reason` says why there is none. */
@@ -179,23 +199,23 @@ static const struct policy_tenant *select_tenant(const struct session *session, 
         for (size_t i = 0; i < policy->n_tenants; ++i) {
                 const struct policy_tenant *tenant = &policy->tenants[i];
 
-                if (!admits(session, tenant) || (*name && strcmp(name, tenant->name) != 0))
+                if (!identity_fits(&session->identity, tenant) || (*name && strcmp(name, tenant->name) != 0))
                         continue;
                 if (found) {
-                        *ret_reason = "several tenants fit this user; name one in Hello (--tenant)";
+                        *ret_reason = "several tenants fit; name one in Hello (--tenant)";
                         return NULL;
                 }
                 found = tenant;
         }
         if (!found)
-                *ret_reason = *name ? "no tenant of that name admits this user (User=)"
-                                    : "no tenant admits this user (User=)";
+                *ret_reason = why_none(session, name);
         return found;
 }
 
 static void audit_hello(struct session *session, const Nb__Hello *hello, const char *verdict, const char *reason) {
+        const struct identity *identity = &session->identity;
         struct broker *broker = session->broker;
-        char text[256];
+        char text[256 + IDENTITY_UNIT_MAX];
         struct audit_record record = {
                 .session = session,
                 .verb = "hello",
@@ -205,8 +225,8 @@ static void audit_hello(struct session *session, const Nb__Hello *hello, const c
                 .reason = text,
         };
 
-        (void)snprintf(text, sizeof(text), "%s; pid %d of user %u", reason, (int)session->identity.pid,
-                       (unsigned)session->identity.uid);
+        (void)snprintf(text, sizeof(text), "%s; pid %d of user %u%s%s", reason, (int)identity->pid,
+                       (unsigned)identity->uid, identity->unit ? " in " : "", identity->unit ? identity->unit : "");
         audit_write(&broker->audit, uv_now(&broker->loop), &record);
 }
 
@@ -274,12 +294,13 @@ static void judge_endpoints(struct session *session) {
 void session_policy_changed(struct session *session) {
         if (!session->tenant || nb_list_is_empty(&session->endpoints))
                 return;
-        if (session->tenant->policy && admits(session, session->tenant->policy)) {
+        if (session->tenant->policy && identity_fits(&session->identity, session->tenant->policy)) {
                 judge_endpoints(session);
                 return;
         }
         nb_log(&session->broker->log, NB_LOG_NOTICE,
-               "session %llu ends: the new policy does not admit user %u as tenant %s", (unsigned long long)session->id,
-               (unsigned)session->identity.uid, session->tenant->name);
+               "session %llu ends: the new policy does not admit pid %d of user %u as tenant %s",
+               (unsigned long long)session->id, (int)session->identity.pid, (unsigned)session->identity.uid,
+               session->tenant->name);
         session_end(session);
 }

@@ -5,9 +5,8 @@
  *      half-open ──Hello, and one tenant fits──► open ──its last endpoint ends──► freed
  *          └──deadline, or no tenant fits──► freed
  *
- * Which tenants fit is decided by how the session came in: the user of the connecting process as the kernel recorded it
- * (SO_PEERCRED), or the word of whoever started the broker with the session's descriptor. The tenant named in Hello only
- * selects among those.
+ * Which tenants fit is decided by how the session came in: by a tenant's own socket, by the credentials of the connecting process, or by the
+ * word of whoever started the broker with the session's descriptor (broker/identity.h). The tenant named in Hello only selects among those.
  *
  * Protocols and controls are channels of their own and outlive the session's channel: holding a descriptor is the
  * authority, wherever it was passed on.
@@ -21,25 +20,19 @@
 
 #include "base/list.h"
 #include "broker/endpoint.h"
+#include "broker/identity.h"
 
 struct broker;
 struct deadline;
 struct tenant;
 
-/** Who is at the other end. */
-struct session_identity {
-        bool inherited; /* the descriptor was given to the broker at its start: any tenant of the policy fits */
-        uid_t uid;      /* otherwise: the user of the process that connected */
-        pid_t pid;      /* for the log only: pids are reused */
-};
-
 struct session {
         struct nb_list link; /* in its broker */
         struct broker *broker;
-        struct tenant *tenant; /* NULL while half-open */
-        uint64_t id;           /* counts from 1 over the broker's life */
-        struct session_identity identity;
-        char *label; /* NULL while half-open */
+        struct tenant *tenant;    /* NULL while half-open */
+        uint64_t id;              /* counts from 1 over the broker's life */
+        struct identity identity; /* found at accept */
+        char *label;              /* NULL while half-open */
         struct deadline *hello_deadline;
         struct nb_list endpoints;
         struct nb_list lingering; /* endpoints that have ended with descriptors unread */
@@ -49,10 +42,11 @@ struct session {
 
 /**
  * Serves a new session.
- * @param fd  a connected SEQPACKET socket; consumed even on failure
+ * @param fd        a connected SEQPACKET socket; consumed even on failure
+ * @param identity  consumed even on failure: what it owns is the session's
  * @return 0, or -errno
  */
-int session_new(struct broker *broker, int fd, const struct session_identity *identity);
+int session_new(struct broker *broker, int fd, struct identity *identity);
 
 /** Ends everything of a session at once, for a violation, with an audit record. `where` names the kind of channel. */
 void session_drop(struct session *session, const char *where, const char *what);
@@ -63,7 +57,7 @@ void session_end(struct session *session);
 /** Frees the session if its last endpoint has ended. */
 void session_free_if_unused(struct session *session);
 
-/** Judges the session by a new policy: ends it if its tenant is gone or no longer admits its user. */
+/** Judges the session by a new policy: ends it if its tenant is gone or no longer admits it. */
 void session_policy_changed(struct session *session);
 
 #endif

@@ -103,11 +103,3 @@ void tenant_apply_policy(struct tenant *tenant, const struct policy *policy) {
                 grant->policy = find_policy(tenant, grant);
         }
 }
-
-bool tenant_policy_admits(const struct policy_tenant *policy, uid_t uid) {
-        for (size_t i = 0; i < policy->n_principals; ++i) {
-                if (policy->principals[i].kind == POLICY_PRINCIPAL_USER && policy->principals[i].id == uid)
-                        return true;
-        }
-        return false;
-}

@@ -62,7 +62,4 @@ struct grant *tenant_get_grant(struct tenant *tenant, const struct policy_protoc
 /** Points the tenant and its grants at another policy. */
 void tenant_apply_policy(struct tenant *tenant, const struct policy *policy);
 
-/** Whether a process of that user may open sessions as this tenant. */
-bool tenant_policy_admits(const struct policy_tenant *policy, uid_t uid);
-
 #endif

@@ -132,13 +132,89 @@ int unix_path_bind(int fd, const struct nb_unix_name *name, mode_t mode, struct 
         return 0;
 }
 
+/* Whether the socket at `target` is served, by connecting to it: only a socket whose end has gone refuses that. */
+static int check_stale(int target) {
+        NB_CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+
+        if (fd < 0)
+                return -errno;
+        (void)snprintf(sa.sun_path, sizeof(sa.sun_path), PROC_FDS "%d", target);
+        if (connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) == 0 || errno != ECONNREFUSED)
+                return -EADDRINUSE;
+        return 0;
+}
+
+static int check_free_in(int folder, const char *last) {
+        NB_CLEANUP_FD int target = openat(folder, last, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        struct stat st;
+
+        if (target < 0)
+                return errno == ENOENT ? 0 : -errno;
+        if (fstat(target, &st) < 0)
+                return -errno;
+        return S_ISSOCK(st.st_mode) ? check_stale(target) : -EEXIST;
+}
+
+int unix_path_check_free(const struct nb_unix_name *name) {
+        NB_CLEANUP_FD int folder = resolve_folder(name);
+
+        return folder < 0 ? folder : check_free_in(folder, last_of(name));
+}
+
+int unix_path_remove_stale(const struct nb_unix_name *name) {
+        NB_CLEANUP_FD int folder = resolve_folder(name);
+        int r = folder < 0 ? folder : check_free_in(folder, last_of(name));
+
+        if (r < 0)
+                return r;
+        return unlinkat(folder, last_of(name), 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+/* Whether a file is still the one that the bind has made. */
+static bool is_same(const struct unix_file *file, const struct stat *st) {
+        return st->st_dev == file->device && st->st_ino == file->inode;
+}
+
+/* By a descriptor of the file: who may write in the folder could put another into its place. */
+int unix_file_give(const struct unix_file *file, uid_t uid, gid_t gid) {
+        NB_CLEANUP_FD int target = resolve(file->name.text + 1, 0);
+        struct stat st;
+
+        if (target < 0)
+                return target;
+        if (fstat(target, &st) < 0)
+                return -errno;
+        if (!is_same(file, &st))
+                return -ESTALE;
+        return fchownat(target, "", uid, gid, AT_EMPTY_PATH) < 0 ? -errno : 0;
+}
+
+int unix_file_rename(struct unix_file *file, const char *last) {
+        NB_CLEANUP_FD int folder = resolve_folder(&file->name);
+        size_t length = (size_t)(last_of(&file->name) - file->name.text);
+        struct stat st;
+
+        if (folder < 0)
+                return folder;
+        if (length + strlen(last) > NB_UNIX_NAME_MAX)
+                return -ENAMETOOLONG;
+        if (look(folder, last_of(&file->name), &st) < 0 || !is_same(file, &st))
+                return -ESTALE;
+        if (renameat(folder, last_of(&file->name), folder, last) < 0)
+                return -errno;
+        file->name.length = (uint8_t)(length + strlen(last));
+        memcpy(file->name.text + length, last, strlen(last) + 1);
+        return 0;
+}
+
 static void remove_if_same(const struct unix_file *file) {
         NB_CLEANUP_FD int folder = resolve_folder(&file->name);
         struct stat st;
 
         if (folder < 0 || look(folder, last_of(&file->name), &st) < 0)
                 return;
-        if (st.st_dev == file->device && st.st_ino == file->inode)
+        if (is_same(file, &st))
                 (void)unlinkat(folder, last_of(&file->name), 0);
 }
 

@@ -50,6 +50,29 @@ int unix_path_bind(int fd, const struct nb_unix_name *name, mode_t mode, struct 
 /** Whether a socket's name is by way of /proc, as the names of those are that unix_path_bind() has bound: it says nothing to others. */
 bool unix_path_is_by_proc(const struct nb_unix_name *name);
 
+/**
+ * Whether a name can be taken by a socket of the broker's own: there is nothing, or a socket that nobody serves.
+ * @return 0; -EADDRINUSE it is served; -EEXIST there is another kind of file; another -errno of the path
+ */
+int unix_path_check_free(const struct nb_unix_name *name);
+
+/** Removes what is there if the name can be taken. @return as unix_path_check_free() */
+int unix_path_remove_stale(const struct nb_unix_name *name);
+
+/**
+ * Gives the file to a user and group, unless another file has taken its name.
+ * @param uid, gid  -1: as it is
+ * @return 0 or -errno: -EPERM without the privilege, -ESTALE it is another file now
+ */
+int unix_file_give(const struct unix_file *file, uid_t uid, gid_t gid);
+
+/**
+ * Gives the file another name in its folder, in place of what is there.
+ * @param last  the new last component
+ * @return 0 or -errno; -ESTALE when another file has taken its name
+ */
+int unix_file_rename(struct unix_file *file, const char *last);
+
 /** Removes the name if it is still what was made. Takes NULL. @return NULL */
 struct unix_file *unix_file_free(struct unix_file *file);
 

@@ -127,7 +127,7 @@ START_TEST(a_tenant_is_for_its_user) {
 
         start(&daemon, getuid(), getuid());
         harness_run_as(other_user(), expect_refused, &daemon);
-        daemon_expect_audit(&daemon, "\"verb\":\"hello\"", "\"verdict\":\"denied\"", "no tenant admits this user");
+        daemon_expect_audit(&daemon, "\"verb\":\"hello\"", "\"verdict\":\"denied\"", "no tenant admits this process");
         stop(&daemon);
 
         start(&daemon, getuid(), other_user());

@@ -82,7 +82,7 @@ static void turn(const struct world *world) {
 
 /* A session whose other end is the test's. */
 static struct wire new_session(struct world *world) {
-        const struct session_identity identity = { .inherited = true, .uid = getuid(), .pid = getpid() };
+        struct identity identity = { .inherited = true, .uid = getuid(), .pid = getpid() };
         int pair[2];
 
         ck_assert_int_eq(nb_channel_pair(pair), 0);

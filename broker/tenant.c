@@ -9,6 +9,7 @@
 #include "broker/seen.h"
 #include "broker/connection.h"
 #include "broker/connection_files.h"
+#include "broker/resolver.h"
 
 struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *policy) {
         struct tenant *tenant;
@@ -55,6 +56,7 @@ struct tenant *tenant_free(struct tenant *tenant) {
                 return NULL;
         assert(tenant->n_sessions == 0);
         connection_forget_all(tenant);
+        tenant->resolver = resolver_free(tenant->resolver);
         connection_files_deinit(&tenant->shelves);
         nb_list_foreach_safe(link, &tenant->grants)(void) grant_free(nb_container_of(link, struct grant, link));
         account_deinit(&tenant->account);
@@ -102,4 +104,6 @@ void tenant_apply_policy(struct tenant *tenant, const struct policy *policy) {
 
                 grant->policy = find_policy(tenant, grant);
         }
+        if (tenant->resolver)
+                resolver_policy_changed(tenant->resolver);
 }

@@ -5,7 +5,7 @@
  *
  * A peer chooses its own name, which proves nothing: a Deny rule can refuse it, no rule relies on it.
  */
-#include "policy/decide_unix.h"
+#include "policy/decide.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -26,7 +26,14 @@ struct question {
         enum policy_verb verb;
         const struct nb_unix_name *name;
         struct policy_verdict *verdict;
+        struct policy_trace *trace;
 };
+
+static void note(struct question *q, enum policy_check check, bool passed, const struct policy_rule *rule) {
+        struct policy_step step = { .layer = POLICY_LAYER_ADDRESS, .check = check, .passed = passed, .rule = rule };
+
+        policy_trace_step(q->trace, &step);
+}
 
 /** The name as rules have it. @return `buffer`. */
 static const char *name_text(const struct nb_unix_name *name, char buffer[static NB_SOCKET_ADDRESS_TEXT_MAX]) {
@@ -55,16 +62,21 @@ __attribute__((format(printf, 3, 4))) static bool refuse(struct question *q, con
 
 static bool refuse_impossible(struct question *q) {
         if (q->protocol->family != POLICY_FAMILY_UNIX)
-                return refuse(q, NULL, "%s has %s, and this is a Unix socket", policy_section(q->protocol).text,
-                              policy_family_text(q->protocol));
-        if (q->verb != POLICY_ACCEPT && q->name->length == 0)
-                return refuse(q, NULL, "only a name can be granted");
-        return false;
+                refuse(q, NULL, "%s has %s, and this is a Unix socket", policy_section(q->protocol).text,
+                       policy_family_text(q->protocol));
+        else if (q->verb != POLICY_ACCEPT && q->name->length == 0)
+                refuse(q, NULL, "only a name can be granted");
+        else
+                return false;
+        note(q, POLICY_CHECK_POSSIBLE, false, NULL);
+        q->verdict->impossible = true;
+        return true;
 }
 
 static bool refuse_denied(struct question *q) {
-        const struct policy_rule *rule = policy_match_name(q->protocol, POLICY_RULE_DENY, q->name);
+        const struct policy_rule *rule = policy_match_unix(q->protocol, POLICY_RULE_DENY, q->name);
 
+        note(q, POLICY_CHECK_DENY, !rule, rule);
         if (!rule)
                 return false;
         return refuse(q, rule, "forbidden by %s (%s)", policy_rule_shown(rule).text,
@@ -85,13 +97,14 @@ static void refuse_no_rule(struct question *q) {
 
         refuse(q, NULL, "no %s= rule in %s matches%s", kind, policy_section(q->protocol).text,
                written ? "" : ", and only a \"*\" could, for the name holds what rules do not");
-        if (written && !q->protocol->preopen) /* whose one address stands for its one rule */
+        q->verdict->impossible = q->protocol->preopen; /* whose one address stands for its one rule */
+        if (written && !q->protocol->preopen)
                 snprintf(q->verdict->remedy, sizeof(q->verdict->remedy), "%s=%s", kind, text);
 }
 
 void policy_decide_unix(const struct policy_protocol *protocol, enum policy_verb verb, const struct nb_unix_name *name,
-                        struct policy_verdict *ret) {
-        struct question q = { .protocol = protocol, .verb = verb, .name = name, .verdict = ret };
+                        struct policy_verdict *ret, struct policy_trace *trace) {
+        struct question q = { .protocol = protocol, .verb = verb, .name = name, .verdict = ret, .trace = trace };
         const struct policy_rule *rule;
 
         if (refuse_impossible(&q) || refuse_denied(&q))
@@ -100,7 +113,8 @@ void policy_decide_unix(const struct policy_protocol *protocol, enum policy_verb
                 policy_verdict_allow(ret, NULL);
                 return;
         }
-        rule = policy_match_name(protocol, policy_grant_kind(verb), name);
+        rule = policy_match_unix(protocol, policy_grant_kind(verb), name);
+        note(&q, POLICY_CHECK_GRANT, rule != NULL, rule);
         if (rule)
                 policy_verdict_allow(ret, rule);
         else

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/guard.h"
 
+#include <stdio.h>
+
 #define V4(a, b, c, d, bits)                                                                                           \
         .range = { .ip = { .family = AF_INET, .bytes = { a, b, c, d } }, .length = bits }, .naming_length = bits
 #define V6(bits, ...)                                                                                                  \
@@ -89,4 +91,16 @@ const struct policy_guard *policy_guard_no_grant(const struct nb_prefix *prefix)
                 if (guards[i].no_grant && nb_prefix_covers(&guards[i].range, prefix))
                         return &guards[i];
         return NULL;
+}
+
+const char *policy_guard_range_format(const struct policy_guard *guard, char buffer[static POLICY_GUARD_TEXT_MAX]) {
+        const struct nb_prefix *range = &guard->range;
+        char ip[NB_ADDRESS_TEXT_MAX];
+
+        nb_ip_format(&range->ip, ip);
+        if (range->length == (range->ip.family == AF_INET ? 32 : 128))
+                snprintf(buffer, POLICY_GUARD_TEXT_MAX, "%s", ip);
+        else
+                snprintf(buffer, POLICY_GUARD_TEXT_MAX, "%s/%u", ip, range->length);
+        return buffer;
 }

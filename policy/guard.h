@@ -46,4 +46,10 @@ struct nb_prefix policy_guard_scope(const struct policy_guard *guard, const stru
 /** @return the multicast or broadcast range that the whole of `prefix` lies in, or NULL. */
 const struct policy_guard *policy_guard_no_grant(const struct nb_prefix *prefix);
 
+/** Enough for a range as text, with its NUL. */
+#define POLICY_GUARD_TEXT_MAX (NB_ADDRESS_TEXT_MAX + sizeof("/128"))
+
+/** A range for messages, `fe80::/10`, or the address alone. @return `buffer`. */
+const char *policy_guard_range_format(const struct policy_guard *guard, char buffer[static POLICY_GUARD_TEXT_MAX]);
+
 #endif

@@ -248,21 +248,17 @@ static bool looks_like_ip(const char *word) {
 
 /** Fills in what the rule's text says. */
 static int parse_ip_rule(struct parser *p, struct policy_rule *rule, const char *word) {
-        struct nb_prefix prefix;
-        struct nb_port_range ports;
         int r;
 
         if (policy_unix_pattern_is_meant(word))
                 return complain_about_family(p, "a rule for Unix sockets",
                                              "; it goes into a protocol of its own, with Family=unix");
-        r = policy_rule_parse(rule->kind, word, strlen(word), &prefix, &ports, &p->complaint);
-        if (r < 0)
+        r = policy_rule_parse(rule->kind, word, strlen(word), rule, &p->complaint);
+        if (r < 0 || rule->target != POLICY_TARGET_PREFIX)
                 return r;
-        if (!policy_family_includes(p->protocol->family, prefix.ip.family))
-                return complain_about_family(p, prefix.ip.family == AF_INET ? "an IPv4 rule" : "an IPv6 rule", "");
-        rule->target = POLICY_TARGET_PREFIX;
-        rule->prefix = prefix;
-        rule->ports = ports;
+        if (!policy_family_includes(p->protocol->family, rule->prefix.ip.family))
+                return complain_about_family(p, rule->prefix.ip.family == AF_INET ? "an IPv4 rule" : "an IPv6 rule",
+                                             "");
         return 0;
 }
 

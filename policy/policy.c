@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/index.h"
 #include "policy/policy.h"
 
 struct policy *policy_new(void) {
@@ -19,6 +20,7 @@ static void protocol_deinit(struct policy_protocol *protocol) {
                 rule_deinit(&protocol->rules[i]);
         for (size_t i = 0; i < protocol->n_addresses; ++i)
                 free(protocol->addresses[i].text);
+        policy_index_free(protocol->index);
         free(protocol->addresses);
         free(protocol->rules);
         free(protocol->name);

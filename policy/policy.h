@@ -289,7 +289,7 @@ struct policy_verdict {
         /* Why not, printable; empty where it is allowed: the rule says why. */
         char reason[384];
         /* The line that would allow it; empty where it is allowed, and where no line of rules would. */
-        char remedy[128];
+        char remedy[288];
 };
 
 /** Whether a protocol of that family can name addresses of AF_INET, AF_INET6 or AF_UNIX. */

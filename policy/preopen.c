@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "policy/rule.h"
@@ -58,20 +59,31 @@ static int check_single(const char *text, const struct nb_prefix *prefix, const 
         return -EINVAL;
 }
 
+/** A group, or a name, which is freed. @return -EINVAL. */
+static int complain_about_target(struct policy_rule *rule, struct policy_complaint *complaint) {
+        if (rule->target == POLICY_TARGET_GROUP)
+                return policy_complain(complaint, 0, "a preopened socket has one address, not a group");
+        free(rule->name.text);
+        return policy_complain(complaint, 0,
+                               "a preopened socket has an address, for a name is resolved when somebody connects; "
+                               "grant the name in a [Protocol NAME]");
+}
+
 static int parse_ip(enum policy_rule_kind kind, const char *text, struct nb_socket_address *ret,
                     struct policy_complaint *complaint) {
-        struct nb_port_range ports;
-        struct nb_prefix prefix;
+        struct policy_rule rule = { 0 };
         struct nb_address address;
         int r = check_port(kind, text, complaint);
 
         if (r == 0)
-                r = policy_rule_parse(kind, text, strlen(text), &prefix, &ports, complaint);
+                r = policy_rule_parse(kind, text, strlen(text), &rule, complaint);
+        if (r == 0 && rule.target != POLICY_TARGET_PREFIX)
+                r = complain_about_target(&rule, complaint);
         if (r == 0)
-                r = check_single(text, &prefix, &ports, complaint);
+                r = check_single(text, &rule.prefix, &rule.ports, complaint);
         if (r < 0)
                 return r;
-        address = (struct nb_address){ .ip = prefix.ip, .port = ports.first };
+        address = (struct nb_address){ .ip = rule.prefix.ip, .port = rule.ports.first };
         *ret = nb_socket_address_of_ip(&address);
         return 0;
 }

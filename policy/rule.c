@@ -1,47 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/rule.h"
+
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "policy/group.h"
 #include "policy/guard.h"
-#include "policy/rule.h"
+#include "policy/rule_parser.h"
 
 /* A correction may need correcting itself: the host bits first, then the missing port, then its range. */
 #define CORRECTION_ROUNDS 4
 
-/* How much of a wrong word a message quotes. */
-#define QUOTE_MAX 64
-
-/** A rule's text while it is taken apart. Offsets are into `text`. */
-struct rule_parser {
-        enum policy_rule_kind kind;
-        const char *text;
-        size_t length;
-        bool brackets;
-        size_t ip_from, ip_to;     /* without the brackets */
-        size_t bits_from, bits_to; /* behind the slash; 0 where there is none */
-        size_t ports_from;         /* behind the colon; 0 where there is none */
-        struct policy_complaint *complaint;
-};
-
-/** A piece of the rule's text for a message. */
-struct quote {
-        char text[QUOTE_MAX];
-};
-
-static struct quote quote(const struct rule_parser *p, size_t from, size_t to) {
-        struct quote q;
-
-        policy_printable(p->text + from, to - from, q.text, sizeof(q.text));
-        return q;
-}
+/* The longest text that is looked at: what is longer is no rule. */
+#define TEXT_MAX (2 * POLICY_HOST_NAME_MAX)
 
 static bool is_digits(const char *text, size_t length) {
         return length > 0 && strspn(text, "0123456789") >= length;
-}
-
-static void correct(struct rule_parser *p, size_t from, size_t to, const char *replacement) {
-        policy_complaint_splice(p->complaint, p->text, p->length, from, to, replacement);
 }
 
 const char *policy_rule_kind_name(enum policy_rule_kind kind) {
@@ -67,248 +43,16 @@ static const char *example_port(enum policy_rule_kind kind) {
         }
 }
 
-/* ---- the pieces ---- */
-
-/** `[ADDRESS]`, and what follows it. */
-static int split_brackets(struct rule_parser *p) {
-        const char *end = memchr(p->text, ']', p->length);
-        size_t next;
-
-        p->brackets = true;
-        if (!end)
-                return policy_complain(p->complaint, 0, "the bracket is never closed");
-
-        p->ip_from = 1;
-        p->ip_to = (size_t)(end - p->text);
-        next = p->ip_to + 1;
-        if (next < p->length && p->text[next] != '/' && p->text[next] != ':')
-                return policy_complain(p->complaint, next, "behind the bracket a \"/\" or a \":\" is expected");
-        return 0;
-}
-
-/** IPv6 without brackets: the same colon would separate groups and the port. */
-static int complain_about_bare_ipv6(struct rule_parser *p) {
-        const char *slash = memchr(p->text, '/', p->length);
-        size_t end = slash ? (size_t)(slash - p->text) : p->length;
-        const char *colon = memrchr(p->text, ':', end);
-        char replacement[QUOTE_MAX + 16];
-        struct nb_ip ip;
-
-        policy_complain(p->complaint, 0, "an IPv6 address is written in brackets");
-        if (!slash && colon && nb_ip_parse(p->text, (size_t)(colon - p->text), &ip) == 0)
-                end = (size_t)(colon - p->text); /* ::1:80: the last group was meant as a port */
-        else if (nb_ip_parse(p->text, end, &ip) < 0)
-                return -EINVAL;
-
-        snprintf(replacement, sizeof(replacement), "[%.*s]", (int)end, p->text);
-        correct(p, 0, end, replacement);
-        return -EINVAL;
-}
-
-static bool looks_like_bare_ipv6(const struct rule_parser *p) {
-        const char *colon = memchr(p->text, ':', p->length);
-        struct nb_ip ip;
-
-        if (!colon || !memchr(colon + 1, ':', p->length - (size_t)(colon + 1 - p->text)))
-                return false;
-        if (nb_ip_parse(p->text, p->ip_to, &ip) == 0) /* 192.0.2.1:80:90, or 192.0.2.0/24:80:90 */
-                return false;
-        return strspn(p->text, "0123456789abcdefABCDEF:./%*-") >= p->length;
-}
-
-/** Finds the pieces, without a look at what is in them. */
-static int split(struct rule_parser *p) {
-        size_t next;
-
-        if (p->text[0] == '[') {
-                int r = split_brackets(p);
-
-                if (r < 0)
-                        return r;
-                next = p->ip_to + 1;
-        } else {
-                p->ip_to = strcspn(p->text, "/:");
-                if (looks_like_bare_ipv6(p))
-                        return complain_about_bare_ipv6(p);
-                next = p->ip_to;
-        }
-        if (next < p->length && p->text[next] == '/') {
-                p->bits_from = next + 1;
-                p->bits_to = p->bits_from + strcspn(p->text + p->bits_from, ":");
-                next = p->bits_to;
-        }
-        if (next < p->length)
-                p->ports_from = next + 1;
-        return 0;
-}
-
-/* ---- the address ---- */
-
-static int complain_about_brackets(struct rule_parser *p) {
-        const char *ip_text = p->text + p->ip_from;
-        size_t length = p->ip_to - p->ip_from;
-        const char *slash = memchr(ip_text, '/', length);
-        struct quote q = quote(p, p->ip_from, p->ip_to);
-        char replacement[QUOTE_MAX + 16];
-        struct nb_ip ip;
-
-        if (nb_ip_parse(ip_text, length, &ip) == 0) {
-                policy_complain(p->complaint, 0, "only IPv6 addresses are written in brackets");
-                correct(p, 0, p->ip_to + 1, q.text);
-                return -EINVAL;
-        }
-        if (slash && nb_ip_parse(ip_text, (size_t)(slash - ip_text), &ip) == 0) {
-                policy_complain(p->complaint, (size_t)(slash - p->text), "the prefix length stands behind the bracket");
-                snprintf(replacement, sizeof(replacement), "[%.*s]%.*s", (int)(slash - ip_text), ip_text,
-                         (int)(length - (size_t)(slash - ip_text)), slash);
-                correct(p, 0, p->ip_to + 1, replacement);
-                return -EINVAL;
-        }
-        if (memchr(ip_text, '%', length))
-                return policy_complain(p->complaint, p->ip_from, "\"%s\": a rule names no interface", q.text);
-        return policy_complain(p->complaint, p->ip_from, "\"%s\" is not an IPv6 address", q.text);
-}
-
-static int complain_about_word(struct rule_parser *p) {
-        struct quote q = quote(p, p->ip_from, p->ip_to);
-        const char *word = q.text;
-
-        if (word[0] == '\0')
-                return policy_complain(p->complaint, 0, "the address is missing");
-        if (strcmp(word, "*") == 0 || strcasecmp(word, "any") == 0 || strcasecmp(word, "all") == 0) {
-                policy_complain(p->complaint, 0,
-                                "every address is written 0.0.0.0/0 for IPv4 and [::]/0 for IPv6, not \"%s\"", word);
-                correct(p, 0, p->ip_to, "0.0.0.0/0");
-                return -EINVAL;
-        }
-        if (strcasecmp(word, "public") == 0 || strcasecmp(word, "private") == 0)
-                return policy_complain(
-                        p->complaint, 0,
-                        "groups of addresses such as \"%s\" are not enforced by this version, so they are "
-                        "refused; write addresses or prefixes",
-                        word);
-        if (strspn(word, "0123456789abcdefABCDEFxX.") == strlen(word) && word[0] >= '0' && word[0] <= '9')
-                return policy_complain(p->complaint, 0,
-                                       "\"%s\" is not an IPv4 address: four decimal numbers up to 255, without leading "
-                                       "zeros",
-                                       word);
-        return policy_complain(
-                p->complaint, 0,
-                "\"%s\" is not an address, and names are not enforced by this version, so they are refused", word);
-}
-
-static int parse_ip(struct rule_parser *p, struct nb_ip *ret) {
-        struct nb_ip ip;
-        int r = nb_ip_parse(p->text + p->ip_from, p->ip_to - p->ip_from, &ip);
-
-        if (p->brackets && (r < 0 || ip.family != AF_INET6))
-                return complain_about_brackets(p);
-        if (r < 0)
-                return complain_about_word(p);
-        *ret = ip;
-        return 0;
-}
-
-static int parse_length(struct rule_parser *p, const struct nb_ip *ip, uint8_t *ret) {
-        uint8_t most = ip->family == AF_INET ? 32 : 128;
-        const char *text = p->text + p->bits_from;
-        size_t length = p->bits_to - p->bits_from;
-        uint16_t bits;
-
-        if (p->bits_from == 0) {
-                *ret = most;
-                return 0;
-        }
-        if (nb_port_parse(text, length, &bits) < 0 || bits > most)
-                return policy_complain(p->complaint, p->bits_from,
-                                       "\"%s\" is not a prefix length: a number from 0 to %u, without leading zeros",
-                                       quote(p, p->bits_from, p->bits_to).text, most);
-        *ret = (uint8_t)bits;
-        return 0;
-}
-
-/** `192.0.2.0/24`, or `[2001:db8::]/32`; without a length where it is the address alone. */
-static const char *format_prefix(const struct nb_prefix *prefix, char buffer[static POLICY_RULE_TEXT_MAX]) {
-        bool ipv6 = prefix->ip.family == AF_INET6;
-        char ip[NB_ADDRESS_TEXT_MAX];
-
-        nb_ip_format(&prefix->ip, ip);
-        if (prefix->length == (ipv6 ? 128 : 32))
-                snprintf(buffer, POLICY_RULE_TEXT_MAX, ipv6 ? "[%s]" : "%s", ip);
-        else
-                snprintf(buffer, POLICY_RULE_TEXT_MAX, ipv6 ? "[%s]/%u" : "%s/%u", ip, prefix->length);
-        return buffer;
-}
-
-/** Where the address and its prefix length end. */
-static size_t prefix_end(const struct rule_parser *p) {
-        return p->bits_from > 0 ? p->bits_to : p->ip_to + p->brackets;
-}
-
-static void clear_host_bits(struct nb_prefix *prefix) {
-        for (unsigned i = prefix->length; i < 128; ++i)
-                prefix->ip.bytes[i / 8] &= (uint8_t) ~(0x80u >> (i % 8));
-}
-
-/** Such an address is judged as the IPv4 address in it, so a rule for the IPv6 form never matches. */
-static int check_mapped(struct rule_parser *p, const struct nb_prefix *prefix) {
-        struct nb_prefix ipv4 = *prefix;
-        char text[POLICY_RULE_TEXT_MAX];
-
-        nb_ip_unmap(&ipv4.ip);
-        if (nb_ip_equal(&ipv4.ip, &prefix->ip))
-                return 0;
-
-        policy_complain(p->complaint, 0, "an IPv4-mapped address is judged as IPv4, and is written so%s",
-                        p->bits_from > 0 ? "; a prefix length behind it has no meaning" : "");
-        if (prefix->length < 96)
-                return -EINVAL;
-        ipv4.length = (uint8_t)(prefix->length - 96);
-        clear_host_bits(&ipv4);
-        correct(p, 0, prefix_end(p), format_prefix(&ipv4, text));
-        return -EINVAL;
-}
-
-static int check_host_bits(struct rule_parser *p, const struct nb_prefix *prefix) {
-        struct nb_prefix network = *prefix;
-        char text[POLICY_RULE_TEXT_MAX];
-
-        if (!nb_prefix_has_host_bits(prefix))
-                return 0;
-
-        clear_host_bits(&network);
-        format_prefix(&network, text);
-        policy_complain(p->complaint, p->ip_from, "bits are set behind the first %u: the network is %s", prefix->length,
-                        text);
-        correct(p, 0, prefix_end(p), text);
-        return -EINVAL;
-}
-
-static int parse_prefix(struct rule_parser *p, struct nb_prefix *ret) {
-        struct nb_prefix prefix = { 0 };
-        int r = parse_ip(p, &prefix.ip);
-
-        if (r == 0)
-                r = parse_length(p, &prefix.ip, &prefix.length);
-        if (r == 0)
-                r = check_mapped(p, &prefix);
-        if (r == 0)
-                r = check_host_bits(p, &prefix);
-        if (r == 0)
-                *ret = prefix;
-        return r;
-}
-
 /* ---- the ports ---- */
 
 static int complain_about_port(struct rule_parser *p, size_t from, size_t to) {
-        struct quote q = quote(p, from, to);
+        struct rule_quote q = rule_quote(p, from, to);
 
         if (from == to)
                 return policy_complain(p->complaint, from, "a port is missing");
         if (strcasecmp(q.text, "any") == 0 || strcasecmp(q.text, "all") == 0) {
                 policy_complain(p->complaint, from, "any port is written \"*\"");
-                correct(p, from, to, "*");
+                rule_correct(p, from, to, "*");
                 return -EINVAL;
         }
         return policy_complain(p->complaint, from,
@@ -324,7 +68,7 @@ static int parse_port(struct rule_parser *p, size_t from, size_t to, uint16_t *r
         if (port == 0) {
                 policy_complain(p->complaint, from, "port 0 is no port; \"*\" also grants one that the kernel chooses");
                 if (p->kind != POLICY_RULE_CONNECT)
-                        correct(p, p->ports_from, p->length, "*");
+                        rule_correct(p, p->ports_from, p->length, "*");
                 return -EINVAL;
         }
         *ret = port;
@@ -343,7 +87,7 @@ static int parse_range(struct rule_parser *p, size_t dash, struct nb_port_range 
         if (range.first > range.last) {
                 policy_complain(p->complaint, p->ports_from, "the range runs backwards");
                 snprintf(swapped, sizeof(swapped), "%u-%u", range.last, range.first);
-                correct(p, p->ports_from, p->length, swapped);
+                rule_correct(p, p->ports_from, p->length, swapped);
                 return -EINVAL;
         }
         *ret = range;
@@ -360,7 +104,7 @@ static int parse_ports(struct rule_parser *p, struct nb_port_range *ret) {
 
         if (p->ports_from == 0 || length == 0) {
                 policy_complain(p->complaint, p->length, "the port is missing; \":*\" says any port");
-                correct(p, p->ports_from ? p->ports_from - 1 : p->length, p->length, example_port(p->kind));
+                rule_correct(p, p->ports_from ? p->ports_from - 1 : p->length, p->length, example_port(p->kind));
                 return -EINVAL;
         }
         if (length == 1 && text[0] == '*') {
@@ -376,41 +120,50 @@ static int parse_ports(struct rule_parser *p, struct nb_port_range *ret) {
         return r;
 }
 
+/** A word of `Addresses=` has none: the rule that grants the name says which. */
+static int check_no_ports(struct rule_parser *p) {
+        if (p->ports_from == 0)
+                return 0;
+        policy_complain(p->complaint, p->ports_from - 1,
+                        "no port stands here: Addresses= says which addresses, and the name's rule which ports");
+        return rule_correct(p, p->ports_from - 1, p->length, "");
+}
+
 /* ---- what cannot work ---- */
 
 /** Who connects to 0.0.0.0 or :: reaches loopback, and is judged by the rule for that. */
 static int check_unspecified(struct rule_parser *p, const struct nb_prefix *prefix) {
         struct nb_prefix loopback = *prefix;
-        char text[POLICY_RULE_TEXT_MAX];
+        char text[POLICY_RANGE_TEXT_MAX];
 
         if (!nb_ip_is_unspecified(&prefix->ip) || prefix->length < (prefix->ip.family == AF_INET ? 32 : 128))
                 return 0;
         nb_ip_set_loopback(&loopback.ip);
-        format_prefix(&loopback, text);
-        policy_complain(p->complaint, p->ip_from, "to connect there is to connect to loopback, and is granted as %s",
+        policy_prefix_format(&loopback, text);
+        policy_complain(p->complaint, p->host_from, "to connect there is to connect to loopback, and is granted as %s",
                         text);
-        correct(p, 0, prefix_end(p), text);
-        return -EINVAL;
+        return rule_correct(p, 0, rule_target_end(p), text);
 }
 
 /**
- * A Connect rule of which every address is judged as the IPv4 address inside never grants anything (policy_decide()). A
+ * A grant of which every address is judged as the IPv4 address inside never grants anything (policy_decide()). A
  * wider one does, for the addresses beside them.
  */
 static int check_embedded(struct rule_parser *p, const struct nb_prefix *prefix) {
         struct nb_prefix ipv4 = { .length = 32 };
-        char text[POLICY_RULE_TEXT_MAX];
+        char text[POLICY_RANGE_TEXT_MAX];
 
         if (!nb_prefix_embeds_ipv4(prefix))
                 return 0;
-        if (policy_guard_next(&prefix->ip, NULL)) /* it needs both: the rule that names it and the IPv4 grant */
+        if (policy_guard_next(&prefix->ip, NULL)) /* it needs both: what names it, and what grants the IPv4 address */
                 return 0;
 
         policy_complain(p->complaint, 0,
-                        "such an address carries an IPv4 address and is granted by the rule for that, in a protocol of "
-                        "Family=ip");
+                        "such an address carries an IPv4 address and is granted by the %s for that, in a protocol of "
+                        "Family=ip",
+                        p->range ? "word" : "rule");
         if (prefix->length == 128 && nb_ip_embedded_ipv4(&prefix->ip, &ipv4.ip))
-                correct(p, 0, prefix_end(p), format_prefix(&ipv4, text));
+                rule_correct(p, 0, rule_target_end(p), policy_prefix_format(&ipv4, text));
         return -EINVAL;
 }
 
@@ -429,14 +182,12 @@ static int check_naming(struct rule_parser *p, const struct nb_prefix *prefix) {
         return 0;
 }
 
-static int check_grant(struct rule_parser *p, const struct nb_prefix *prefix) {
+static int check_prefix(struct rule_parser *p, const struct nb_prefix *prefix) {
         const struct policy_guard *guard = policy_guard_no_grant(prefix);
         int r;
 
-        if (p->kind == POLICY_RULE_DENY)
-                return 0;
         if (guard)
-                return policy_complain(p->complaint, p->ip_from, "no rule grants a %s address (%s)", guard->what,
+                return policy_complain(p->complaint, p->host_from, "no rule grants a %s address (%s)", guard->what,
                                        guard->source);
         if (p->kind == POLICY_RULE_LISTEN) /* judged as it stands, and not guarded */
                 return 0;
@@ -448,69 +199,180 @@ static int check_grant(struct rule_parser *p, const struct nb_prefix *prefix) {
         return r;
 }
 
-/* ---- the whole ---- */
-
-static int parse_once(enum policy_rule_kind kind, const char *text, size_t length, struct nb_prefix *ret_prefix,
-                      struct nb_port_range *ret_ports, struct policy_complaint *ret_complaint) {
-        struct rule_parser p = { .kind = kind, .text = text, .length = length, .complaint = ret_complaint };
-        struct nb_prefix prefix;
-        struct nb_port_range ports;
-        int r = split(&p);
-
-        if (r == 0)
-                r = parse_prefix(&p, &prefix);
-        if (r == 0)
-                r = parse_ports(&p, &ports);
-        if (r == 0)
-                r = check_grant(&p, &prefix);
-        if (r < 0)
-                return r;
-
-        *ret_prefix = prefix;
-        *ret_ports = ports;
-        return 0;
+/** A machine's own addresses may be of either group; which, no rule that listens should depend on. */
+static int check_group(struct rule_parser *p, enum policy_group group) {
+        if (p->kind != POLICY_RULE_LISTEN || group == POLICY_GROUP_ANY || group == POLICY_GROUP_LOCAL)
+                return 0;
+        policy_complain(p->complaint, p->host_from,
+                        "\"%s\" is a group of peers; to listen, write an address or prefix of this machine, any, or "
+                        "local",
+                        policy_group_name(group));
+        return -EINVAL;
 }
 
-/** Corrects a correction until it is a rule, and drops it where that leads nowhere. */
-static void settle_correction(enum policy_rule_kind kind, struct policy_complaint *complaint) {
-        struct policy_complaint next;
-        struct nb_prefix prefix;
+static int check_grant(struct rule_parser *p, const struct rule_target *target) {
+        if (p->kind == POLICY_RULE_DENY)
+                return 0;
+        if (target->target == POLICY_TARGET_GROUP)
+                return check_group(p, target->group);
+        return target->target == POLICY_TARGET_PREFIX ? check_prefix(p, &target->prefix) : 0;
+}
+
+/* ---- the whole ---- */
+
+static int parse_once(struct rule_parser *p, struct rule_target *ret_target, struct nb_port_range *ret_ports) {
+        int r = rule_target_parse(p, ret_target);
+
+        if (r == 0)
+                r = p->range ? check_no_ports(p) : parse_ports(p, ret_ports);
+        if (r == 0)
+                r = check_grant(p, ret_target);
+        return r;
+}
+
+/** Corrects a correction until it is right, and drops it where that leads nowhere. */
+static void settle_correction(const struct rule_parser *wrong) {
+        struct policy_complaint *complaint = wrong->complaint, next;
+        struct rule_target target;
         struct nb_port_range ports;
 
         for (unsigned i = 0; i < CORRECTION_ROUNDS && complaint->correct[0] != '\0'; ++i) {
-                size_t length = strlen(complaint->correct);
+                struct rule_parser p = {
+                        .kind = wrong->kind,
+                        .range = wrong->range,
+                        .text = complaint->correct,
+                        .length = strlen(complaint->correct),
+                        .complaint = &next,
+                };
 
-                if (parse_once(kind, complaint->correct, length, &prefix, &ports, &next) == 0)
+                if (parse_once(&p, &target, &ports) == 0)
                         return;
                 memcpy(complaint->correct, next.correct, sizeof(complaint->correct));
         }
         complaint->correct[0] = '\0';
 }
 
-int policy_rule_parse(enum policy_rule_kind kind, const char *text, size_t length, struct nb_prefix *ret_prefix,
-                      struct nb_port_range *ret_ports, struct policy_complaint *ret_complaint) {
-        char copy[sizeof(ret_complaint->correct)]; /* ends in NUL, which the search for delimiters wants */
+/** @param ret_ports  NULL: it is a word of `Addresses=` */
+static int parse(enum policy_rule_kind kind, const char *text, size_t length, struct rule_target *ret_target,
+                 struct nb_port_range *ret_ports, struct policy_complaint *ret_complaint) {
+        char copy[TEXT_MAX + 1]; /* ends in NUL, which the search for delimiters wants */
+        struct rule_parser p = {
+                .kind = kind, .range = !ret_ports, .text = copy, .length = length, .complaint = ret_complaint
+        };
         int r;
 
-        if (length >= sizeof(copy) || memchr(text, '\0', length))
+        if (length > TEXT_MAX || memchr(text, '\0', length))
                 return policy_complain(ret_complaint, 0, "this is not a rule");
         memcpy(copy, text, length);
         copy[length] = '\0';
 
-        r = parse_once(kind, copy, length, ret_prefix, ret_ports, ret_complaint);
+        r = parse_once(&p, ret_target, ret_ports);
         if (r < 0)
-                settle_correction(kind, ret_complaint);
+                settle_correction(&p);
         return r;
 }
 
-const char *policy_rule_format(const struct nb_ip *ip, uint16_t port, char buffer[static POLICY_RULE_TEXT_MAX]) {
-        struct nb_prefix prefix = { .ip = *ip, .length = ip->family == AF_INET ? 32 : 128 };
-        char text[POLICY_RULE_TEXT_MAX];
+int policy_rule_parse(enum policy_rule_kind kind, const char *text, size_t length, struct policy_rule *ret,
+                      struct policy_complaint *ret_complaint) {
+        struct rule_target target;
+        struct nb_port_range ports;
+        char *name = NULL;
+        int r = parse(kind, text, length, &target, &ports, ret_complaint);
 
-        format_prefix(&prefix, text);
-        if (port == 0)
-                snprintf(buffer, POLICY_RULE_TEXT_MAX, "%.70s:*", text);
+        if (r < 0)
+                return r;
+        if (target.target == POLICY_TARGET_NAME) {
+                name = strdup(target.name);
+                if (!name)
+                        return -ENOMEM;
+        }
+
+        ret->kind = kind;
+        ret->target = target.target;
+        ret->ports = ports;
+        if (target.target == POLICY_TARGET_PREFIX)
+                ret->prefix = target.prefix;
+        else if (target.target == POLICY_TARGET_GROUP)
+                ret->group = target.group;
         else
-                snprintf(buffer, POLICY_RULE_TEXT_MAX, "%.70s:%u", text, port);
+                ret->name = (struct policy_name_pattern){ .below = target.below, .text = name };
+        return 0;
+}
+
+int policy_range_parse(const char *text, size_t length, struct policy_range *ret,
+                       struct policy_complaint *ret_complaint) {
+        struct rule_target target;
+        int r = parse(POLICY_RULE_CONNECT, text, length, &target, NULL, ret_complaint);
+
+        if (r < 0)
+                return r;
+        ret->target = target.target;
+        if (target.target == POLICY_TARGET_PREFIX)
+                ret->prefix = target.prefix;
+        else
+                ret->group = target.group;
+        return 0;
+}
+
+/* ---- printing ---- */
+
+const char *policy_prefix_format(const struct nb_prefix *prefix, char buffer[static POLICY_RANGE_TEXT_MAX]) {
+        bool ipv6 = prefix->ip.family == AF_INET6;
+        char ip[NB_ADDRESS_TEXT_MAX];
+
+        nb_ip_format(&prefix->ip, ip);
+        if (prefix->length == (ipv6 ? 128 : 32))
+                snprintf(buffer, POLICY_RANGE_TEXT_MAX, ipv6 ? "[%s]" : "%s", ip);
+        else
+                snprintf(buffer, POLICY_RANGE_TEXT_MAX, ipv6 ? "[%s]/%u" : "%s/%u", ip, prefix->length);
         return buffer;
+}
+
+const char *policy_range_format(const struct policy_range *range, char buffer[static POLICY_RANGE_TEXT_MAX]) {
+        if (range->target == POLICY_TARGET_PREFIX)
+                return policy_prefix_format(&range->prefix, buffer);
+        snprintf(buffer, POLICY_RANGE_TEXT_MAX, "%s", policy_group_name(range->group));
+        return buffer;
+}
+
+static size_t format_target(const struct policy_rule *rule, char buffer[static POLICY_RULE_TEXT_MAX]) {
+        char text[POLICY_RANGE_TEXT_MAX];
+        enum policy_group group;
+        bool group_too;
+
+        switch (rule->target) {
+        case POLICY_TARGET_PREFIX:
+                snprintf(buffer, POLICY_RULE_TEXT_MAX, "%s", policy_prefix_format(&rule->prefix, text));
+                break;
+        case POLICY_TARGET_GROUP:
+                snprintf(buffer, POLICY_RULE_TEXT_MAX, "%s", policy_group_name(rule->group));
+                break;
+        default:
+                group_too =
+                        !rule->name.below && policy_group_parse(rule->name.text, strlen(rule->name.text), &group) == 0;
+                snprintf(buffer, POLICY_RULE_TEXT_MAX, "%s%s%s", rule->name.below ? "*." : "", rule->name.text,
+                         group_too ? "." : "");
+        }
+        return strlen(buffer);
+}
+
+const char *policy_rule_format(const struct policy_rule *rule, char buffer[static POLICY_RULE_TEXT_MAX]) {
+        size_t used = format_target(rule, buffer);
+
+        if (rule->ports.first == 0)
+                snprintf(buffer + used, POLICY_RULE_TEXT_MAX - used, ":*");
+        else if (rule->ports.first == rule->ports.last)
+                snprintf(buffer + used, POLICY_RULE_TEXT_MAX - used, ":%u", rule->ports.first);
+        else
+                snprintf(buffer + used, POLICY_RULE_TEXT_MAX - used, ":%u-%u", rule->ports.first, rule->ports.last);
+        return buffer;
+}
+
+struct policy_rule policy_rule_for_address(enum policy_rule_kind kind, const struct nb_ip *ip, uint16_t port) {
+        return (struct policy_rule){
+                .kind = kind,
+                .target = POLICY_TARGET_PREFIX,
+                .prefix = { .ip = *ip, .length = ip->family == AF_INET ? 32 : 128 },
+                .ports = { port, port > 0 ? port : UINT16_MAX },
+        };
 }

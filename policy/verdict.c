@@ -34,7 +34,31 @@ struct policy_rule_shown policy_rule_shown(const struct policy_rule *rule) {
         return shown;
 }
 
-static const char *verb_name(enum policy_verb verb) {
+struct policy_asked policy_asked_name(const struct policy_host_name *name) {
+        char shown[POLICY_NAME_SHOWN_MAX];
+        struct policy_asked asked;
+
+        nb_escape(name->text, strlen(name->text), shown, sizeof(shown));
+        snprintf(asked.text, sizeof(asked.text), "%s:%u", shown, name->port);
+        return asked;
+}
+
+struct policy_asked policy_asked_address(const struct policy_host_name *name, const struct nb_address *address) {
+        char text[NB_ADDRESS_TEXT_MAX];
+        struct policy_asked asked;
+        size_t used;
+
+        if (!name) {
+                snprintf(asked.text, sizeof(asked.text), "%s", nb_address_format(address, text));
+                return asked;
+        }
+        asked = policy_asked_name(name);
+        used = strlen(asked.text);
+        snprintf(asked.text + used, sizeof(asked.text) - used, " at %s", nb_ip_format(&address->ip, text));
+        return asked;
+}
+
+const char *policy_verb_phrase(enum policy_verb verb) {
         switch (verb) {
         case POLICY_CONNECT:
                 return "connect to";
@@ -64,6 +88,7 @@ enum policy_rule_kind policy_grant_kind(enum policy_verb verb) {
 
 void policy_verdict_allow(struct policy_verdict *verdict, const struct policy_rule *rule) {
         verdict->allowed = true;
+        verdict->impossible = false;
         verdict->rule = rule;
         verdict->remedy[0] = '\0';
         verdict->reason[0] = '\0';
@@ -74,9 +99,10 @@ void policy_verdict_refuse(struct policy_verdict *verdict, enum policy_verb verb
         size_t used;
 
         verdict->allowed = false;
+        verdict->impossible = false;
         verdict->rule = rule;
         verdict->remedy[0] = '\0';
-        snprintf(verdict->reason, sizeof(verdict->reason), "%s %s: ", verb_name(verb), asked);
+        snprintf(verdict->reason, sizeof(verdict->reason), "%s %s: ", policy_verb_phrase(verb), asked);
         used = strlen(verdict->reason);
         if (vsnprintf(verdict->reason + used, sizeof(verdict->reason) - used, format, arguments) < 0)
                 verdict->reason[used] = '\0';

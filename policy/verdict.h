@@ -41,6 +41,22 @@ struct policy_rule_shown {
 
 struct policy_rule_shown policy_rule_shown(const struct policy_rule *rule);
 
+/** "connect to", "listen on" or "accept from". */
+const char *policy_verb_phrase(enum policy_verb verb);
+
+/** How much of a host name a reason shows. */
+#define POLICY_NAME_SHOWN_MAX 160
+
+/** What was asked for, as reasons show it: "192.0.2.1:443", "api.example.com:443" or "api.example.com:443 at 192.0.2.1". */
+struct policy_asked {
+        char text[POLICY_NAME_SHOWN_MAX + sizeof(":65535 at ") + NB_ADDRESS_TEXT_MAX];
+};
+
+struct policy_asked policy_asked_name(const struct policy_host_name *name);
+
+/** @param name  that has the address; NULL: it was asked for itself */
+struct policy_asked policy_asked_address(const struct policy_host_name *name, const struct nb_address *address);
+
 /** What a section has of a family: "Family=ipv4", or "an IPv4 address" of a preopened socket. */
 const char *policy_family_text(const struct policy_protocol *protocol);
 
@@ -54,7 +70,7 @@ enum policy_rule_kind policy_grant_kind(enum policy_verb verb);
 void policy_verdict_allow(struct policy_verdict *verdict, const struct policy_rule *rule);
 
 /**
- * Refused, without a remedy: "connect to ADDRESS: …".
+ * Refused, without a remedy: "connect to ADDRESS: …". That no rule could allow it, the caller says.
  * @param asked   the address as it was given, printable
  * @param rule    that forbids it, or NULL
  * @param format  of what follows, printable

@@ -360,7 +360,7 @@ static const struct bad_text bad_rules[] = {
 
         /* abuse case 19 */
         { "10.0.0.1 x", 0, 9, "the port is missing", NULL },
-        { "10.0.0.1:80 x", 0, 13, "\"x\" is not an address", NULL },
+        { "10.0.0.1:80 x", 0, 14, "the port is missing", "10.0.0.1:80 x:443" },
         { "192.0.2.1:+443", 0, 11, "\"+443\" is not a port", NULL },
         { "192.0.2.1:0", 0, 11, "port 0 is no port", NULL },
         { "192.0.2.1:65536", 0, 11, "\"65536\" is not a port", NULL },
@@ -378,12 +378,12 @@ static const struct bad_text bad_rules[] = {
         { "192.0.2.1:**", 0, 11, "is not a port", NULL },
 
         /* words */
-        { "*:443", 0, 1, "0.0.0.0/0", "0.0.0.0/0:443" },
-        { "any", 0, 1, "0.0.0.0/0", "0.0.0.0/0:443" },
-        { "public:443", 0, 1, "groups of addresses", NULL },
-        { "evil.com:80", 0, 1, "names are not enforced by this version", NULL },
-        { "*.example.com:443", 0, 1, "names are not enforced by this version", NULL },
-        { "localhost:443", 0, 1, "names are not enforced by this version", NULL },
+        { "*:443", 0, 1, "\"*\" is written \"any\"", "any:443" },
+        { "all", 0, 1, "\"all\" is written \"any\"", "any:443" },
+        { "Public:443", 0, 1, "groups are any, public, private and local", "public:443" },
+        { "any", 0, 4, "the port is missing", "any:443" },
+        { "any/0:443", 0, 4, "a group has no prefix length", "any:443" },
+        { "evil.com", 0, 9, "the port is missing", "evil.com:443" },
         { ":80", 0, 1, "the address is missing", NULL },
         { "/8:80", 0, 1, "a rule for Unix sockets never matches: [Protocol web] has Family=ip", NULL },
 

@@ -168,7 +168,7 @@ static const struct {
         { POLICY_LISTEN, "127.0.0.1/8:80", 1, "the network is 127.0.0.0/8", NULL }, /* no single address either */
         { POLICY_LISTEN, "::1:80", 1, "written in brackets", "[::1]:80" },
         { POLICY_LISTEN, "[::ffff:127.0.0.1]:80", 1, "judged as IPv4", "127.0.0.1:80" },
-        { POLICY_LISTEN, "localhost:80", 1, "names are not enforced by this version", NULL },
+        { POLICY_LISTEN, "localhost:80", 1, "is a name, and to listen takes an address", NULL },
         { POLICY_LISTEN, "224.0.0.1:80", 1, "no rule grants a multicast address", NULL },
         { POLICY_CONNECT, "255.255.255.255:80", 1, "no rule grants a broadcast address", NULL },
         { POLICY_CONNECT, "0.0.0.0:80", 1, "to connect there is to connect to loopback", "127.0.0.1:80" },

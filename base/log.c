@@ -88,6 +88,17 @@ static size_t append_line(const struct nb_log *log, enum nb_log_level level, con
         return used;
 }
 
+static void copy_line(struct nb_log_copy *copy, const char *line, size_t length) {
+        size_t left = sizeof(copy->text) - copy->length;
+
+        if (left < 8) /* no room for the shortest cut line */
+                return;
+        if (copy->length > 0)
+                copy->text[copy->length++] = '\n';
+        nb_escape(line, length, copy->text + copy->length, sizeof(copy->text) - copy->length);
+        copy->length += strlen(copy->text + copy->length);
+}
+
 void nb_log(const struct nb_log *log, enum nb_log_level level, const char *format, ...) {
         char text[LOG_TEXT_MAX], buffer[LOG_OUTPUT_MAX];
         int saved = errno;
@@ -108,6 +119,8 @@ void nb_log(const struct nb_log *log, enum nb_log_level level, const char *forma
                 size_t length = strcspn(line, "\n");
 
                 used = append_line(log, level, line, length, buffer, used);
+                if (log->copy && level <= NB_LOG_WARNING)
+                        copy_line(log->copy, line, length);
                 if (line[length] == '\0')
                         break;
                 line += length + 1;

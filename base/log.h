@@ -9,6 +9,7 @@
 #define NB_BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 /** syslog's priorities, as far as they are used. */
 enum nb_log_level {
@@ -19,11 +20,21 @@ enum nb_log_level {
         NB_LOG_DEBUG = 7,
 };
 
+/** How much of what is logged is kept by a copy. */
+#define NB_LOG_COPY_MAX 2048
+
+/** Warnings and errors as they were logged, without prefixes, for who asked for what is being done. All zeros to begin. */
+struct nb_log_copy {
+        char text[NB_LOG_COPY_MAX]; /* printable lines; NUL-terminated; what does not fit is left out */
+        size_t length;
+};
+
 struct nb_log {
         const char *program; /* borrowed */
         enum nb_log_level level;
         int fd;
-        bool journal; /* prefix with the priority instead of the name */
+        bool journal;             /* prefix with the priority instead of the name */
+        struct nb_log_copy *copy; /* borrowed; NULL: none is made */
 };
 
 /** Logs to standard error up to `level`; finds out whether that is the journal. `program` is borrowed. */

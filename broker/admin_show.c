@@ -59,13 +59,14 @@ static json_t *number(uint64_t value) {
 /* ---- status ---- */
 
 static json_t *counts(const struct broker *broker) {
-        const uint32_t *used = broker->account.used;
+        const struct account *account = &broker->account;
 
         return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "half_open", number(broker->n_half_open),
-                         "sessions", number(used[ACCOUNT_SESSIONS]), "protocols", number(used[ACCOUNT_PROTOCOLS]),
-                         "controls", number(used[ACCOUNT_CONTROLS]), "listeners", number(used[ACCOUNT_LISTENERS]),
-                         "connecting", number(used[ACCOUNT_CONNECTS]), "connections", number(used[ACCOUNT_CONNECTIONS]),
-                         "lookups", number(used[ACCOUNT_LOOKUPS]));
+                         "sessions", number(account->used[ACCOUNT_SESSIONS]), "protocols",
+                         number(account->used[ACCOUNT_PROTOCOLS]), "controls", number(account->used[ACCOUNT_CONTROLS]),
+                         "listeners", number(account->used[ACCOUNT_LISTENERS]), "connecting",
+                         number(account->used[ACCOUNT_CONNECTS]), "connections",
+                         number(account->used[ACCOUNT_CONNECTIONS]), "lookups", number(account->used[ACCOUNT_LOOKUPS]));
 }
 
 static json_t *policy_status(const struct broker *broker) {

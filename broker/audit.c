@@ -82,7 +82,7 @@ static void set_rule(json_t *object, const struct policy_rule *rule) {
         set_text(object, "at", place);
 }
 
-static json_t *record_to_json(const struct audit_record *record, uint64_t suppressed) {
+json_t *audit_record_to_json(const struct audit_record *record, uint64_t suppressed) {
         char asked[ASKED_TEXT_MAX];
         json_t *object = json_object();
 
@@ -119,7 +119,7 @@ static void write_to_file(struct audit *audit, const char *line) {
 }
 
 bool audit_wants_allowed(const struct audit *audit) {
-        return audit->log->level >= NB_LOG_INFO;
+        return audit->tap || audit->log->level >= NB_LOG_INFO;
 }
 
 void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record *record) {
@@ -130,6 +130,8 @@ void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record
         NB_CLEANUP_FREE char *line = NULL;
         json_t *object;
 
+        if (audit->tap)
+                audit->tap(audit->tap_data, record);
         /* A file of its own gets every refusal: a quiet log is no reason to miss one. */
         if (audit->log->level < level && (allowed || audit->fd < 0))
                 return;
@@ -138,7 +140,7 @@ void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record
                 return;
         }
 
-        object = record_to_json(record, rate->suppressed);
+        object = audit_record_to_json(record, rate->suppressed);
         line = object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
         json_decref(object);
         if (!line) {

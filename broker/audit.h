@@ -9,6 +9,7 @@
 #ifndef NB_BROKER_AUDIT_H
 #define NB_BROKER_AUDIT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,7 +31,14 @@ struct audit_rate {
         uint64_t suppressed; /* records left out since the last one written */
 };
 
+struct audit_record;
+
+/** Gets every record, of what was allowed too, whether it is written or left out. All borrowed. */
+typedef void (*audit_tap)(void *data, const struct audit_record *record);
+
 struct audit {
+        audit_tap tap; /* NULL: nobody watches */
+        void *tap_data;
         const struct nb_log *log; /* borrowed: where records go without a file, and the level */
         int fd;                   /* owned; -1: to the log */
         struct audit_rate rate;   /* of those who have no tenant yet */
@@ -60,7 +68,10 @@ void audit_deinit(struct audit *audit);
 /** Full buckets. */
 void audit_rate_init(struct audit_rate *rate);
 
-/** Whether records of what was allowed are written at all. */
+/** @return a record as it is written, owned by the caller; NULL without memory */
+json_t *audit_record_to_json(const struct audit_record *record, uint64_t suppressed);
+
+/** Whether anybody wants records of what was allowed. */
 bool audit_wants_allowed(const struct audit *audit);
 
 /** Writes a record, or counts it as left out. @param now_ms  the loop's time */

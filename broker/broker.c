@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "broker/admin.h"
+#include "broker/admin_call.h"
 #include "broker/listener.h"
 #include "broker/privilege.h"
 #include "broker/session.h"
@@ -29,7 +30,7 @@ static void on_terminate(uv_signal_t *handle, int number) {
 
 static void on_hangup(uv_signal_t *handle, int number) {
         (void)number;
-        broker_reload(handle->data);
+        (void)broker_reload(handle->data);
 }
 
 static int start_signal(struct broker *broker, uv_signal_t *handle, int number, uv_signal_cb function) {
@@ -88,6 +89,8 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         audit_init(&broker->audit, &broker->log, audit_fd);
         max_fds = privilege_raise_fd_limit();
         account_init_broker(&broker->account, max_fds);
+        broker->started_ms = admin_now_ms();
+        broker->policy_state.loaded_ms = broker->started_ms;
         broker->half_open_max = half_open_max(max_fds);
 
         r = uv_loop_init(&broker->loop);
@@ -199,12 +202,25 @@ static int load_policy(struct broker *broker, struct policy **ret, struct tenant
         return 0;
 }
 
-void broker_reload(struct broker *broker) {
+static void note_loading(struct policy_state *state, int r) {
+        uint64_t now = admin_now_ms();
+
+        state->failed_ms = r < 0 ? now : 0;
+        state->loaded_ms = r < 0 ? state->loaded_ms : now;
+}
+
+int broker_reload(struct broker *broker) {
         struct tenant_sockets *sockets = NULL;
         struct policy *policy = NULL;
+        int r;
 
         (void)sd_notify(0, "RELOADING=1");
-        if (load_policy(broker, &policy, &sockets) == 0) {
+        broker->policy_state.error = (struct nb_log_copy){ .length = 0 };
+        broker->log.copy = &broker->policy_state.error;
+        r = load_policy(broker, &policy, &sockets);
+        broker->log.copy = NULL;
+        note_loading(&broker->policy_state, r);
+        if (r == 0) {
                 nudge_on(&broker->loop);
                 apply_policy(broker, policy);
                 tenant_sockets_commit(broker, policy, sockets);
@@ -214,4 +230,5 @@ void broker_reload(struct broker *broker) {
                        broker->source.path);
         }
         (void)sd_notify(0, "READY=1");
+        return r;
 }

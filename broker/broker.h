@@ -35,6 +35,13 @@
 
 struct admin;
 
+/** The policy in force, and why there is no newer one. Times are of the wall clock, in ms since 1970. */
+struct policy_state {
+        uint64_t loaded_ms;
+        uint64_t failed_ms;       /* when the last reload failed; 0: it did not */
+        struct nb_log_copy error; /* as it was logged then */
+};
+
 struct broker {
         uv_loop_t loop;
         uv_signal_t signal_term;
@@ -47,6 +54,8 @@ struct broker {
         struct admin *admin; /* the operator's socket */
         struct policy_source source;
         struct policy *policy;
+        struct policy_state policy_state;
+        uint64_t started_ms; /* of the wall clock, since 1970 */
         struct account account;
         struct nb_list tenants;
         struct nb_list sessions;
@@ -81,8 +90,11 @@ void broker_run(struct broker *broker);
 /** Ends everything that is open; broker_run() returns. */
 void broker_stop(struct broker *broker);
 
-/** Loads the policy again and applies it, or logs why not and changes nothing. */
-void broker_reload(struct broker *broker);
+/**
+ * Loads the policy again and applies it, or logs why not, keeps that in `policy_state`, and changes nothing.
+ * @return 0, or -errno of why not
+ */
+int broker_reload(struct broker *broker);
 
 /** Stops the loop when there is no listener and no session left; called by whoever ends one. */
 void broker_stop_if_idle(struct broker *broker);

@@ -29,8 +29,8 @@ static int read_all(int fd, uint8_t *buffer, size_t size, size_t *ret) {
         return -EFBIG;
 }
 
-int nb_file_read(const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_length) {
-        NB_CLEANUP_FD int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+int nb_file_read_at(int folder_fd, const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_length) {
+        NB_CLEANUP_FD int fd = openat(folder_fd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
         NB_CLEANUP_FREE uint8_t *bytes = NULL;
         struct stat st;
         size_t size;
@@ -54,4 +54,8 @@ int nb_file_read(const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_
                 return r;
         *ret_bytes = nb_steal_ptr(bytes);
         return 0;
+}
+
+int nb_file_read(const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_length) {
+        return nb_file_read_at(AT_FDCWD, path, max, ret_bytes, ret_length);
 }

@@ -14,4 +14,10 @@
  */
 int nb_file_read(const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_length);
 
+/**
+ * The same for a path relative to a folder.
+ * @param folder_fd  borrowed; AT_FDCWD for the working directory
+ */
+int nb_file_read_at(int folder_fd, const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_length);
+
 #endif

@@ -28,9 +28,9 @@
 #include "broker/connection_table.h"
 #include "broker/nudge.h"
 #include "broker/own.h"
-#include "broker/policy_source.h"
 #include "broker/watch.h"
 #include "policy/policy.h"
+#include "policy/source.h"
 #include "proto/frame.h"
 
 struct admin;

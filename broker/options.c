@@ -6,8 +6,8 @@
 #include <string.h>
 
 #include "base/address.h"
-#include "broker/policy_source.h"
 #include "config.h"
+#include "policy/source.h"
 
 static int set_log_level(const struct nb_option *option, void *data, const char *value) {
         struct options *options = data;

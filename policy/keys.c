@@ -2,27 +2,27 @@
 #include "policy/keys.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/escape.h"
-#include "policy/preopen.h"
-#include "policy/rule.h"
+#include "policy/grant_keys.h"
+#include "policy/grants.h"
+#include "policy/limit.h"
 #include "policy/suggest.h"
-#include "policy/unix_pattern.h"
-#include "policy/value.h"
-#include "policy/verdict.h"
+#include "policy/tenant_keys.h"
 
-/* How much of a file's name a message quotes. */
-#define FILE_TEXT_MAX 160
+/* How wide the reference is printed. */
+#define COLUMNS 80
+#define INDENT "    "
 
-/** A key of the file. `set` returns 0, -ENOMEM, or -EINVAL with a complaint about the value. */
+/** A key of the file. `set` returns 0, -ENOMEM, or -EINVAL with a complaint about the value or with the parser's error. */
 struct key {
         const char *name;
-        unsigned sections; /* enum parser_section */
+        unsigned sections; /* enum parser_section_kind */
         bool repeatable;
         int (*set)(struct parser *p, const char *value);
+        const char *value;   /* how it is written */
+        const char *initial; /* the default; NULL: none, or that of policy/limit.h */
+        const char *help;    /* sentences */
 };
 
 /** What the file may hold one day: refused by name, so that nobody believes it to be in force. */
@@ -31,339 +31,106 @@ struct later_key {
         const char *what;
 };
 
-static const struct policy_word yes_no[] = {
-        { .text = "yes", .value = true },
-        { .text = "no", .value = false },
-        { 0 },
-};
-
-#define NOT_YET "is not enforced by this version, so it is refused"
-
-static const struct policy_word families[] = {
-        { .text = "ip", .value = POLICY_FAMILY_IP },     { .text = "ipv4", .value = POLICY_FAMILY_IPV4 },
-        { .text = "ipv6", .value = POLICY_FAMILY_IPV6 }, { .text = "unix", .value = POLICY_FAMILY_UNIX },
-        { .text = "quic", .not_yet = NOT_YET },          { 0 },
-};
-
-static const struct policy_word data_paths[] = {
-        { .text = "direct", .value = POLICY_DATA_PATH_DIRECT },
-        { .text = "auto", .not_yet = "comes with a later version, which proves the seal; this one has only direct" },
-        { .text = "relay", .not_yet = "comes with a later version, which has a relay; this one has only direct" },
-        { 0 },
-};
-
-static const struct policy_word socket_types[] = {
-        { .text = "stream", .value = POLICY_SOCKET_STREAM },
-        { .text = "dgram", .value = POLICY_SOCKET_DGRAM },
-        { 0 },
-};
-
 static const struct later_key later_keys[] = {
-        { "Addresses", "groups of addresses that a name may resolve to" },
-        { "ConnectRate", "a quota" },
-        { "Existing", "what a reload does to open connections" },
-        { "Group", "a group's sessions" },
-        { "Include", "other files" },
-        { "MaxConnections", "a quota" },
-        { "MaxSessions", "a quota" },
-        { "Mode", "report mode" },
+        { "MaxStreams", "several streams in a connection" },
         { "Proxy", "a proxy" },
         { "RequireSeal", "the seal" },
-        { "Socket", "a socket for each tenant" },
         { "TLS", "TLS by the broker" },
-        { "Unit", "a unit's sessions" },
 };
 
-/* ---- growing ---- */
-
-static struct policy_rule *add_rule(struct parser *p) {
-        struct policy_protocol *protocol = p->protocol;
-        struct policy_rule *rules = parser_grow(protocol->rules, protocol->n_rules, sizeof(*rules));
-
-        if (!rules)
-                return NULL;
-        protocol->rules = rules;
-        rules[protocol->n_rules] = (struct policy_rule){ .file = p->file, .line = p->line.number };
-        return &rules[protocol->n_rules++];
-}
-
-static struct policy_principal *add_principal(struct parser *p, enum policy_principal_kind kind) {
-        struct policy_tenant *tenant = p->tenant;
-        struct policy_principal *principals =
-                parser_grow(tenant->principals, tenant->n_principals, sizeof(*principals));
-
-        if (!principals)
-                return NULL;
-        tenant->principals = principals;
-        principals[tenant->n_principals] = (struct policy_principal){
-                .kind = kind,
-                .file = p->file,
-                .line = p->line.number,
-                .column = (unsigned)policy_line_value_offset(&p->line) + 1,
-        };
-        return &principals[tenant->n_principals++];
-}
-
-/* ---- values ---- */
-
-/** The next word of a value, which words are separated in by blanks, NUL-terminated. @return false at the end. */
-static bool next_word(const char *value, size_t *from, size_t *to, char word[static POLICY_LINE_MAX + 1]) {
-        *from = *to + strspn(value + *to, " \t");
-        *to = *from + strcspn(value + *from, " \t");
-        if (*to == *from || *to - *from > POLICY_LINE_MAX)
-                return false;
-        memcpy(word, value + *from, *to - *from);
-        word[*to - *from] = '\0';
-        return true;
-}
-
-/** Calls `take` for each word of a value. */
-static int each_word(struct parser *p, const char *value, int (*take)(struct parser *p, const char *word)) {
-        size_t length = strlen(value), from, to = 0;
-        struct policy_complaint complaint;
-        char word[POLICY_LINE_MAX + 1];
-        int r;
-
-        while (next_word(value, &from, &to, word)) {
-                r = take(p, word);
-                if (r == -EINVAL)
-                        break;
-                if (r < 0)
-                        return r;
-        }
-        if (from == to)
-                return 0;
-
-        /* A corrected line must be right as a whole: no correction where a later word is wrong as well. What is taken meanwhile
-         * goes with the policy, which is thrown away. */
-        complaint = p->complaint;
-        policy_complaint_widen(&complaint, value, length, from, to);
-        while (next_word(value, &from, &to, word))
-                if (take(p, word) < 0)
-                        complaint.correct[0] = '\0';
-        p->complaint = complaint;
-        return -EINVAL;
-}
-
-static int set_tenant_name(struct parser *p, const char *value) {
-        const struct policy_tenant *other = policy_find_tenant(p->policy, value);
-        char file[FILE_TEXT_MAX];
-        int r = policy_name_check(value, &p->complaint);
-
-        if (r < 0)
-                return r;
-        if (other) {
-                nb_escape(other->file, strlen(other->file), file, sizeof(file));
-                return policy_complain(&p->complaint, 0, "tenant %s is already defined at %s:%u", value, file,
-                                       other->line);
-        }
-        p->tenant->name = strdup(value);
-        return p->tenant->name ? 0 : -ENOMEM;
-}
-
-static int set_user(struct parser *p, const char *value) {
-        struct policy_principal *user;
-        int r = policy_user_check(value, &p->complaint);
-
-        if (r < 0)
-                return r;
-        user = add_principal(p, POLICY_PRINCIPAL_USER);
-        if (!user)
-                return -ENOMEM;
-        user->text = strdup(value);
-        return user->text ? 0 : -ENOMEM;
-}
-
-static int set_explain_denials(struct parser *p, const char *value) {
-        int word, r = policy_word_parse(value, yes_no, &word, &p->complaint);
-
-        if (r == 0)
-                p->tenant->explain_denials = word;
-        return r;
-}
-
-int keys_parse_family(const char *text, enum policy_family *ret, struct policy_complaint *ret_complaint) {
-        int word, r = policy_word_parse(text, families, &word, ret_complaint);
-
-        if (r == 0)
-                *ret = (enum policy_family)word;
-        return r;
-}
-
-static int set_family(struct parser *p, const char *value) {
-        return keys_parse_family(value, &p->protocol->family, &p->complaint);
-}
-
-static int set_data_path(struct parser *p, const char *value) {
-        int word, r = policy_word_parse(value, data_paths, &word, &p->complaint);
-
-        if (r == 0)
-                p->protocol->data_path = (enum policy_data_path)word;
-        return r;
-}
-
-static int take_socket_type(struct parser *p, const char *word) {
-        int type, r = policy_word_parse(word, socket_types, &type, &p->complaint);
-
-        if (r == 0)
-                p->protocol->socket_types |= (unsigned)type;
-        return r;
-}
-
-static int set_socket_types(struct parser *p, const char *value) {
-        return each_word(p, value, take_socket_type);
-}
-
-static int set_connect_timeout(struct parser *p, const char *value) {
-        return policy_timeout_parse(value, &p->protocol->connect_timeout_ms, &p->complaint);
-}
-
-static int set_socket_mode(struct parser *p, const char *value) {
-        return policy_mode_parse(value, &p->protocol->socket_mode, &p->complaint);
-}
-
-static int set_nonblock(struct parser *p, const char *value) {
-        int word, r = policy_word_parse(value, yes_no, &word, &p->complaint);
-
-        if (r == 0)
-                p->preopen->nonblock = word;
-        return r;
-}
-
-/* ---- rules ---- */
-
-/** Why a rule never matches, and what a protocol would need for it. @return -EINVAL. */
-static int complain_about_family(struct parser *p, const char *rule, const char *hint) {
-        return policy_complain(&p->complaint, 0, "%s never matches: [%s %s] has %s%s", rule,
-                               policy_section_word(p->protocol), p->protocol->name, policy_family_text(p->protocol),
-                               p->preopen ? "" : hint);
-}
-
-/** Whether it was meant as an address, though it may have mistakes. */
-static bool looks_like_ip(const char *word) {
-        struct nb_ip ip;
-
-        return word[0] == '[' || nb_ip_parse(word, strcspn(word, "/:"), &ip) == 0;
-}
-
-/** Fills in what the rule's text says. */
-static int parse_ip_rule(struct parser *p, struct policy_rule *rule, const char *word) {
-        int r;
-
-        if (policy_unix_pattern_is_meant(word))
-                return complain_about_family(p, "a rule for Unix sockets",
-                                             "; it goes into a protocol of its own, with Family=unix");
-        r = policy_rule_parse(rule->kind, word, strlen(word), rule, &p->complaint);
-        if (r < 0 || rule->target != POLICY_TARGET_PREFIX)
-                return r;
-        if (!policy_family_includes(p->protocol->family, rule->prefix.ip.family))
-                return complain_about_family(p, rule->prefix.ip.family == AF_INET ? "an IPv4 rule" : "an IPv6 rule",
-                                             "");
-        return 0;
-}
-
-static int parse_unix_rule(struct parser *p, struct policy_rule *rule, const char *word) {
-        int r;
-
-        if (looks_like_ip(word))
-                return complain_about_family(p, "an IP rule",
-                                             "; it goes into a protocol of Family=ip, and what stands here is a path "
-                                             "like /run/app/*.sock or an abstract name like @app");
-        r = policy_unix_pattern_check(word, strlen(word), &p->complaint);
-        rule->target = POLICY_TARGET_UNIX;
-        if (r == 0)
-                rule->pattern = policy_unix_pattern_of(strchr(rule->text, '=') + 1);
-        return r;
-}
-
-static int take_rule(struct parser *p, enum policy_rule_kind kind, const char *word) {
-        struct policy_rule *rule = add_rule(p); /* a wrong one goes with the policy */
-
-        if (!rule)
-                return -ENOMEM;
-        rule->kind = kind;
-        if (asprintf(&rule->text, "%s=%s", policy_rule_kind_name(kind), word) < 0) {
-                rule->text = NULL;
-                return -ENOMEM;
-        }
-        return p->protocol->family == POLICY_FAMILY_UNIX ? parse_unix_rule(p, rule, word)
-                                                         : parse_ip_rule(p, rule, word);
-}
-
-static int take_connect(struct parser *p, const char *word) {
-        return take_rule(p, POLICY_RULE_CONNECT, word);
-}
-
-static int take_listen(struct parser *p, const char *word) {
-        return take_rule(p, POLICY_RULE_LISTEN, word);
-}
-
-static int take_deny(struct parser *p, const char *word) {
-        return take_rule(p, POLICY_RULE_DENY, word);
-}
-
-static int set_connect(struct parser *p, const char *value) {
-        return each_word(p, value, take_connect);
-}
-
-static int set_listen(struct parser *p, const char *value) {
-        return each_word(p, value, take_listen);
-}
-
-static int set_deny(struct parser *p, const char *value) {
-        return each_word(p, value, take_deny);
-}
-
-/* ---- the address of a preopened socket ---- */
-
-enum policy_family keys_family_of(const struct nb_socket_address *address) {
-        if (address->family == AF_UNIX)
-                return POLICY_FAMILY_UNIX;
-        return address->family == AF_INET ? POLICY_FAMILY_IPV4 : POLICY_FAMILY_IPV6;
-}
-
-/** Its one address is its one grant. */
-static int set_preopen_address(struct parser *p, enum policy_verb verb, const char *value) {
-        enum policy_rule_kind kind = policy_grant_kind(verb);
-        int r;
-
-        if (p->preopen->address.family != AF_UNSPEC)
-                return policy_complain(&p->complaint, 0,
-                                       "a preopened socket listens or connects: write another section for the other");
-        r = policy_preopen_parse(kind, value, &p->preopen->address, &p->complaint);
-        if (r < 0)
-                return r;
-        p->preopen->verb = verb;
-        p->protocol->family = keys_family_of(&p->preopen->address);
-        return take_rule(p, kind, value);
-}
-
-static int set_preopen_connect(struct parser *p, const char *value) {
-        return set_preopen_address(p, POLICY_CONNECT, value);
-}
-
-static int set_preopen_listen(struct parser *p, const char *value) {
-        return set_preopen_address(p, POLICY_LISTEN, value);
-}
-
-/* ---- keys ---- */
+#define LIMIT(limit, name, value, help)                                                                                \
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_##                                                                            \
+                limit] = { name, PARSER_OF_TENANT, false, tenant_set_limit, value, NULL, help }
 
 static const struct key keys[PARSER_N_KEYS] = {
-        [PARSER_KEY_NAME] = { "Name", PARSER_TENANT, false, set_tenant_name },
-        [PARSER_KEY_USER] = { "User", PARSER_TENANT, true, set_user },
-        [PARSER_KEY_EXPLAIN_DENIALS] = { "ExplainDenials", PARSER_TENANT, false, set_explain_denials },
-        [PARSER_KEY_FAMILY] = { "Family", PARSER_PROTOCOL, false, set_family },
-        [PARSER_KEY_DATA_PATH] = { "DataPath", PARSER_GRANTING, false, set_data_path },
-        [PARSER_KEY_SOCKET_TYPES] = { "SocketTypes", PARSER_GRANTING, false, set_socket_types },
-        [PARSER_KEY_SOCKET_MODE] = { "SocketMode", PARSER_GRANTING, false, set_socket_mode },
-        [PARSER_KEY_CONNECT_TIMEOUT] = { "ConnectTimeout", PARSER_GRANTING, false, set_connect_timeout },
-        [PARSER_KEY_NONBLOCK] = { "Nonblock", PARSER_PREOPEN, false, set_nonblock },
-        [PARSER_KEY_CONNECT] = { "Connect", PARSER_PROTOCOL, true, set_connect },
-        [PARSER_KEY_LISTEN] = { "Listen", PARSER_PROTOCOL, true, set_listen },
-        [PARSER_KEY_DENY] = { "Deny", PARSER_GRANTING, true, set_deny },
-        [PARSER_KEY_PREOPEN_CONNECT] = { "Connect", PARSER_PREOPEN, false, set_preopen_connect },
-        [PARSER_KEY_PREOPEN_LISTEN] = { "Listen", PARSER_PREOPEN, false, set_preopen_listen },
+        [PARSER_KEY_NAME] = { "Name", PARSER_TENANT, false, tenant_set_name, "NAME", NULL,
+                              "The tenant's name. Required." },
+        [PARSER_KEY_USER] = { "User", PARSER_TENANT, true, tenant_set_principal, "USER", NULL,
+                              "A user, by name or number, whose processes may open sessions as this tenant." },
+        [PARSER_KEY_GROUP] = { "Group", PARSER_TENANT, true, tenant_set_principal, "GROUP", NULL,
+                               "A group, by name or number, whose members' processes may; supplementary groups "
+                               "count." },
+        [PARSER_KEY_UNIT] = { "Unit", PARSER_TENANT, true, tenant_set_principal, "UNIT", NULL,
+                              "A service or scope of systemd's whose processes may." },
+        [PARSER_KEY_SOCKET] = { "Socket", PARSER_TENANT, false, tenant_set_socket, "PATH", NULL,
+                                "A socket of the tenant's own, which the broker makes: who opens a session by it is "
+                                "this "
+                                "tenant, whatever user it is." },
+        [PARSER_KEY_SOCKET_USER] = { "SocketUser", PARSER_TENANT, false, tenant_set_socket_owner, "USER",
+                                     "the broker's", "Who owns the tenant's socket." },
+        [PARSER_KEY_SOCKET_GROUP] = { "SocketGroup", PARSER_TENANT, false, tenant_set_socket_owner, "GROUP",
+                                      "the broker's", "Which group the tenant's socket has." },
+        [PARSER_KEY_SESSION_SOCKET_MODE] = { "SocketMode", PARSER_TENANT, false, tenant_set_socket_mode, "MODE", "0600",
+                                             "The permissions of the tenant's socket." },
+        [PARSER_KEY_MODE] = { "Mode", PARSER_OF_TENANT, false, tenant_set_mode, "enforce|report", "enforce",
+                              "What a denial comes to: enforce refuses; report records it and does what was asked "
+                              "for." },
+        [PARSER_KEY_EXISTING] = { "Existing", PARSER_OF_TENANT, false, tenant_set_existing, "close|keep", "close",
+                                  "What a reload does with connections that the new policy no longer grants." },
+        [PARSER_KEY_EXPLAIN_DENIALS] = { "ExplainDenials", PARSER_OF_TENANT, false, tenant_set_explain_denials,
+                                         "yes|no", "no",
+                                         "Whether a guest that is refused is told why, with the line that would allow "
+                                         "it." },
+        [PARSER_KEY_RESOLVERS] = { "Resolvers", PARSER_OF_TENANT, false, tenant_set_resolvers, "ADDRESS[:PORT]...",
+                                   "the system's", "The name servers that resolve this tenant's names, at most four." },
+        LIMIT(SESSIONS, "MaxSessions", "N|infinity", "Sessions at a time."),
+        LIMIT(CONTROLS, "MaxControls", "N|infinity", "Controls at a time: what a guest opens to connect or to listen."),
+        LIMIT(LISTENERS, "MaxListeners", "N|infinity", "Listeners at a time."),
+        LIMIT(CONNECTIONS, "MaxConnections", "N|infinity", "Connections at a time that are in the tenant's hands."),
+        LIMIT(CONNECTING, "MaxConnecting", "N|infinity", "Connections being made at a time."),
+        LIMIT(IN_FLIGHT, "MaxInFlight", "N|infinity", "Accepted connections that guests have not taken yet."),
+        LIMIT(LOOKUPS, "MaxLookups", "N|infinity", "Names being resolved at a time."),
+        LIMIT(REQUEST_RATE, "RequestRate", "N/s|infinity", "Requests a second; beyond it they wait."),
+        LIMIT(CONNECT_RATE, "ConnectRate", "N/s|infinity", "Connects a second; beyond it they are refused."),
+        LIMIT(BYTES_IN_FLIGHT, "MaxBytesInFlight", "BYTES|infinity",
+              "Bytes in the kernel's buffers of the tenant's connections; beyond it new ones are refused."),
+        LIMIT(MEMORY, "MaxMemory", "BYTES|infinity", "Bytes of the broker's memory."),
+        [PARSER_KEY_FAMILY] = { "Family", PARSER_PROTOCOL, false, grant_set_family, "ip|ipv4|ipv6|unix", NULL,
+                                "Which addresses the protocol can name. Required." },
+        [PARSER_KEY_DATA_PATH] = { "DataPath", PARSER_GRANTING | PARSER_DEFAULTS, false, grant_set_data_path, "direct",
+                                   NULL,
+                                   "Which descriptor the process that runs the guest receives. Required, here or in "
+                                   "[Defaults]; direct is the word that the process is locked down." },
+        [PARSER_KEY_SOCKET_TYPES] = { "SocketTypes", PARSER_GRANTING, false, grant_set_socket_types, "stream|dgram...",
+                                      "stream", "Which types of socket the guest may open." },
+        [PARSER_KEY_SOCKET_MODE] = { "SocketMode", PARSER_GRANTING, false, grant_set_socket_mode, "MODE", "0666",
+                                     "The permissions of sockets that guests bind to paths." },
+        [PARSER_KEY_CONNECT_TIMEOUT] = { "ConnectTimeout", PARSER_GRANTING | PARSER_DEFAULTS, false,
+                                         grant_set_connect_timeout, "TIME", "30s",
+                                         "How long a connect may take, look-up of the name included." },
+        [PARSER_KEY_NONBLOCK] = { "Nonblock", PARSER_PREOPEN, false, grant_set_nonblock, "yes|no",
+                                  "yes for a listener, no for a connection",
+                                  "Whether the guest finds the descriptor with fdflags.nonblock." },
+        [PARSER_KEY_CONNECT] = { "Connect", PARSER_PROTOCOL, true, grants_defer, "RULE...", NULL,
+                                 "Grants connecting to what the rules match." },
+        [PARSER_KEY_LISTEN] = { "Listen", PARSER_PROTOCOL, true, grants_defer, "RULE...", NULL,
+                                "Grants listening on what the rules match." },
+        [PARSER_KEY_DENY] = { "Deny", PARSER_GRANTING, true, grants_defer, "RULE...", NULL,
+                              "Refuses what the rules match, whatever grants it." },
+        [PARSER_KEY_ADDRESSES] = { "Addresses", PARSER_PROTOCOL, true, grants_defer, "RANGE...", "public",
+                                   "What a granted name may resolve to: prefixes and groups." },
+        [PARSER_KEY_PREOPEN_CONNECT] = { "Connect", PARSER_PREOPEN, false, grants_defer_address, "ADDRESS", NULL,
+                                         "The address that the socket is connected to." },
+        [PARSER_KEY_PREOPEN_LISTEN] = { "Listen", PARSER_PREOPEN, false, grants_defer_address, "ADDRESS", NULL,
+                                        "The address that the socket listens on." },
+        [PARSER_KEY_INCLUDE] = { "Include", PARSER_EVERY, true, parser_include, "FILE", NULL,
+                                 "Reads the lines of FILE, keys without a section, as if they stood here." },
 };
+
+/** Sections as messages and the reference name them. */
+static const struct {
+        enum parser_section_kind kind;
+        const char *header;
+} sections[] = {
+        { PARSER_TENANT, "[Tenant]" },
+        { PARSER_PROTOCOL, "[Protocol NAME]" },
+        { PARSER_PREOPEN, "[Preopen NAME]" },
+        { PARSER_DEFAULTS, "[Defaults]" },
+};
+
+#define N_SECTIONS (sizeof(sections) / sizeof(sections[0]))
+
+/* ---- setting ---- */
 
 static int fail_unknown_key(struct parser *p, const char *name) {
         size_t length = strlen(name), distance = 0;
@@ -373,7 +140,8 @@ static int fail_unknown_key(struct parser *p, const char *name) {
 
         for (size_t i = 0; i < sizeof(later_keys) / sizeof(later_keys[0]); ++i)
                 if (strcasecmp(name, later_keys[i].name) == 0)
-                        return parser_fail_at(p, 0, "%s= (%s) " NOT_YET, later_keys[i].name, later_keys[i].what);
+                        return parser_fail_at(p, 0, "%s= (%s) is not enforced by this version, so it is refused",
+                                              later_keys[i].name, later_keys[i].what);
 
         for (size_t i = 0; i < PARSER_N_KEYS; ++i)
                 best = policy_suggest(name, length, keys[i].name, best, &distance);
@@ -382,63 +150,122 @@ static int fail_unknown_key(struct parser *p, const char *name) {
                 return parser_fail_at(p, 0, "there is no key %s=; netbroker.conf(5) lists them", quote);
 
         policy_complain(&complaint, 0, "there is no key %s=; did you mean %s=?", quote, best);
-        policy_complaint_splice(&complaint, p->line.text, p->line.length, 0, length, best);
-        return parser_fail(p, &p->line, &complaint);
+        policy_complaint_splice(&complaint, p->place.line.text, p->place.line.length, 0, length, best);
+        return parser_fail(p, &p->place, &complaint);
 }
 
 /** The key of that name in a section. @return NULL if there is none. */
-static const struct key *find_key(const char *name, enum parser_section section) {
+static const struct key *find_key(const char *name, enum parser_section_kind section) {
         for (size_t i = 0; i < PARSER_N_KEYS; ++i)
                 if ((keys[i].sections & section) && strcmp(name, keys[i].name) == 0)
                         return &keys[i];
         return NULL;
 }
 
-static const char *sections_text(unsigned sections) {
-        switch (sections) {
-        case PARSER_TENANT:
-                return "[Tenant]";
-        case PARSER_PROTOCOL:
-                return "[Protocol NAME]";
-        case PARSER_PREOPEN:
-                return "[Preopen NAME]";
-        default:
-                return "[Protocol NAME] or [Preopen NAME]";
+/** "[Protocol NAME] or [Preopen NAME]". In a tenant's file [Defaults] is not among them. */
+static void list_sections(unsigned kinds, char *text, size_t size) {
+        size_t used = 0;
+
+        text[0] = '\0';
+        for (size_t i = 0; i < N_SECTIONS; ++i) {
+                if (!(sections[i].kind & kinds) || used >= size)
+                        continue;
+                used += (size_t)snprintf(text + used, size - used, "%s%s", used > 0 ? " or " : "", sections[i].header);
         }
 }
 
 static int fail_misplaced_key(struct parser *p, const char *name) {
-        unsigned sections = 0;
+        char list[PARSER_QUOTE_MAX * 2];
+        unsigned kinds = 0;
 
         for (size_t i = 0; i < PARSER_N_KEYS; ++i)
                 if (strcmp(name, keys[i].name) == 0)
-                        sections |= keys[i].sections;
-        if (sections == 0)
+                        kinds |= keys[i].sections;
+        if (kinds == 0)
                 return fail_unknown_key(p, name);
-        if (strcmp(name, keys[PARSER_KEY_FAMILY].name) == 0 && p->section == PARSER_PREOPEN)
+        if (strcmp(name, keys[PARSER_KEY_FAMILY].name) == 0 && p->section->kind == PARSER_PREOPEN)
                 return parser_fail_at(p, 0, "a preopened socket has no Family=: its address tells it");
-        return parser_fail_at(p, 0, "%s= belongs in a %s section", name, sections_text(sections));
+        list_sections(p->policy ? kinds & ~(unsigned)PARSER_DEFAULTS : kinds, list, sizeof(list));
+        return parser_fail_at(p, 0, "%s= belongs in a %s section", name, list);
+}
+
+/** Whether the section has a key already that it can have once. A later fragment may set it again. */
+static int check_once(struct parser *p, const struct key *key) {
+        const struct parser_place *before = &p->section->set_in[key - keys];
+
+        if (key->repeatable || !before->source || before->source->fragment != p->place.source->fragment)
+                return 0;
+        return parser_fail_at(p, 0, "%s= is set already, in %s", key->name, parser_place_text(&p->place, before).text);
 }
 
 int keys_assign(struct parser *p, const char *name, const char *value) {
-        const struct key *key = find_key(name, p->section);
-        size_t offset = policy_line_value_offset(&p->line);
-        unsigned *set_in;
+        const struct key *key = find_key(name, p->section->kind);
+        size_t offset = policy_line_value_offset(&p->place.line);
         int r;
 
         if (!key)
                 return fail_misplaced_key(p, name);
-        set_in = &p->set_in[key - keys];
-        if (*set_in > 0 && !key->repeatable)
-                return parser_fail_at(p, 0, "%s= is set already, in line %u", key->name, *set_in);
+        r = check_once(p, key);
+        if (r < 0)
+                return r;
         if (value[0] == '\0')
                 return parser_fail_at(p, offset, "%s= has no value", key->name);
 
+        p->key = (enum parser_key)(key - keys);
         r = key->set(p, value);
+        if (p->result < 0) /* in a file that this line includes */
+                return p->result;
         if (r == -ENOMEM)
                 return parser_fail_memory(p);
         if (r < 0)
                 return parser_fail_part(p, &p->complaint, offset, offset + strlen(value));
-        *set_in = p->line.number;
+        p->section->set_in[key - keys] = p->place;
         return 0;
+}
+
+/* ---- the reference ---- */
+
+/** Prints words, wrapped and indented. */
+static void print_wrapped(FILE *out, const char *text) {
+        size_t column = 0;
+
+        while (*text) {
+                size_t length = strcspn(text, " ");
+
+                if (column > 0 && column + 1 + length > COLUMNS) {
+                        fputc('\n', out);
+                        column = 0;
+                }
+                column += (size_t)fprintf(out, "%s%.*s", column > 0 ? " " : INDENT, (int)length, text);
+                text += length + (text[length] == ' ');
+        }
+        fputc('\n', out);
+}
+
+static void print_default(FILE *out, size_t i) {
+        char text[POLICY_LIMIT_TEXT_MAX];
+        const char *initial = keys[i].initial;
+
+        if (i >= PARSER_KEY_LIMIT && i <= PARSER_KEY_LIMIT_LAST) {
+                enum policy_limit limit = (enum policy_limit)(i - PARSER_KEY_LIMIT);
+
+                initial = policy_limit_format(limit, policy_limit_kind(limit)->initial, text);
+        }
+        if (initial)
+                fprintf(out, INDENT "Default: %s.\n", initial);
+        if (keys[i].repeatable)
+                fprintf(out, INDENT "May be repeated.\n");
+}
+
+void policy_keys_print(FILE *out) {
+        for (size_t s = 0; s < N_SECTIONS; ++s) {
+                fprintf(out, "%s%s\n", s > 0 ? "\n" : "", sections[s].header);
+                for (size_t i = 0; i < PARSER_N_KEYS; ++i) {
+                        if (!(keys[i].sections & sections[s].kind))
+                                continue;
+                        fprintf(out, "%s=%s\n", keys[i].name, keys[i].value);
+                        print_wrapped(out, keys[i].help);
+                        print_default(out, i);
+                }
+        }
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The keys of all sections: their values, and what they set.
+ * The keys of all sections, in one table: what sets them, how their values are written, their defaults and what they are for. The
+ * parser, `netbrokerctl keys` and the check of netbroker.conf(5) by `./dev lint` follow from it.
  */
 #ifndef NB_POLICY_KEYS_H
 #define NB_POLICY_KEYS_H
+
+#include <stdio.h>
 
 #include "policy/parser.h"
 
@@ -13,10 +16,10 @@
  */
 int keys_assign(struct parser *p, const char *name, const char *value);
 
-/** Parses a value of Family=. @return 0, or -EINVAL. */
-int keys_parse_family(const char *text, enum policy_family *ret, struct policy_complaint *ret_complaint);
-
-/** The family of the protocol that one address makes. */
-enum policy_family keys_family_of(const struct nb_socket_address *address);
+/**
+ * Prints the reference of all keys, a section after the other: a header, and for each key a line `Key=VALUE` in the first column and
+ * indented lines below it, at most 80 columns wide.
+ */
+void policy_keys_print(FILE *out);
 
 #endif

@@ -7,32 +7,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-int parser_fail(struct parser *p, const struct policy_line *line, const struct policy_complaint *complaint) {
+#include "base/escape.h"
+
+int parser_fail(struct parser *p, const struct parser_place *place, const struct policy_complaint *complaint) {
+        const struct parser_source *source = place ? place->source : &p->sources[0];
         struct policy_error *error = p->error;
 
-        *error = (struct policy_error){ .file = p->caller_file };
+        *error = (struct policy_error){ 0 };
+        snprintf(error->file, sizeof(error->file), "%s", source->name);
         snprintf(error->message, sizeof(error->message), "%s", complaint->message);
         policy_printable(complaint->correct, strlen(complaint->correct), error->correct, sizeof(error->correct));
-        if (line) {
-                error->line = line->number;
+        if (place) {
+                error->line = place->line.number;
                 error->column = (unsigned)complaint->offset + 1;
-                policy_printable(line->text, line->length, error->source, sizeof(error->source));
+                policy_printable(place->line.text, place->line.length, error->source, sizeof(error->source));
         }
         p->result = -EINVAL;
         return -EINVAL;
 }
 
-/* The line of that number; 0 is none. */
-static struct policy_line line_at(const struct parser *p, unsigned number) {
-        struct policy_line line = { 0 };
-
-        while (line.number < number && policy_line_next(p->text, p->length, &line))
-                ;
-        return line;
-}
-
-int parser_fail_whole(struct parser *p, unsigned number, const char *correct, const char *format, ...) {
-        struct policy_line line = line_at(p, number);
+int parser_fail_whole(struct parser *p, const struct parser_place *place, const char *correct, const char *format,
+                      ...) {
         struct policy_complaint complaint;
         va_list arguments;
 
@@ -40,7 +35,7 @@ int parser_fail_whole(struct parser *p, unsigned number, const char *correct, co
         (void)policy_complain_v(&complaint, 0, format, arguments);
         va_end(arguments);
         snprintf(complaint.correct, sizeof(complaint.correct), "%s", correct);
-        parser_fail(p, number > 0 ? &line : NULL, &complaint);
+        parser_fail(p, place, &complaint);
         p->error->column = 0;
         return -EINVAL;
 }
@@ -52,29 +47,103 @@ int parser_fail_at(struct parser *p, size_t offset, const char *format, ...) {
         va_start(arguments, format);
         (void)policy_complain_v(&complaint, offset, format, arguments);
         va_end(arguments);
-        return parser_fail(p, &p->line, &complaint);
+        return parser_fail(p, &p->place, &complaint);
 }
 
 int parser_fail_part(struct parser *p, struct policy_complaint *complaint, size_t from, size_t to) {
-        policy_complaint_widen(complaint, p->line.text, p->line.length, from, to);
-        return parser_fail(p, &p->line, complaint);
+        policy_complaint_widen(complaint, p->place.line.text, p->place.line.length, from, to);
+        return parser_fail(p, &p->place, complaint);
 }
 
-int parser_fail_value(struct parser *p, unsigned number, const char *format, ...) {
-        struct policy_line line = line_at(p, number);
+int parser_fail_value(struct parser *p, enum parser_key key, const char *format, ...) {
+        const struct parser_place *place = &p->section->set_in[key];
         struct policy_complaint complaint;
         va_list arguments;
 
         va_start(arguments, format);
         (void)policy_complain_v(&complaint, 0, format, arguments);
         va_end(arguments);
-        complaint.offset = policy_line_value_offset(&line);
-        return parser_fail(p, &line, &complaint);
+        complaint.offset = policy_line_value_offset(&place->line);
+        return parser_fail(p, place, &complaint);
 }
 
 int parser_fail_memory(struct parser *p) {
         p->result = -ENOMEM;
         return -ENOMEM;
+}
+
+bool parser_is_set(const struct parser *p, enum parser_key key) {
+        return p->section->set_in[key].source != NULL;
+}
+
+void parser_select(struct parser *p, struct parser_section *section) {
+        p->section = section;
+        p->preopen = NULL;
+        if (section->kind == PARSER_PROTOCOL)
+                p->protocol = &p->tenant->protocols[section->index];
+        if (section->kind != PARSER_PREOPEN)
+                return;
+        p->preopen = &p->tenant->preopens[section->index];
+        p->protocol = &p->preopen->protocol;
+}
+
+struct parser_place_text parser_place_text(const struct parser_place *from, const struct parser_place *place) {
+        char file[POLICY_ERROR_FILE_MAX];
+        struct parser_place_text text;
+
+        if (place->source == from->source) {
+                snprintf(text.text, sizeof(text.text), "line %u", place->line.number);
+                return text;
+        }
+        nb_escape(place->source->name, strlen(place->source->name), file, sizeof(file));
+        snprintf(text.text, sizeof(text.text), "%s:%u", file, place->line.number);
+        return text;
+}
+
+struct policy_position parser_position(const struct parser *p) {
+        return (struct policy_position){
+                .file = p->place.source->name,
+                .line = p->place.line.number,
+                .column = (unsigned)policy_line_value_offset(&p->place.line) + 1,
+        };
+}
+
+/** The next word of a value, NUL-terminated. @return false at the end. */
+static bool next_word(const char *value, size_t *from, size_t *to, char word[static POLICY_LINE_MAX + 1]) {
+        *from = *to + strspn(value + *to, " \t");
+        *to = *from + strcspn(value + *from, " \t");
+        if (*to == *from || *to - *from > POLICY_LINE_MAX)
+                return false;
+        memcpy(word, value + *from, *to - *from);
+        word[*to - *from] = '\0';
+        return true;
+}
+
+int parser_each_word(struct parser *p, const char *value, int (*take)(struct parser *p, const char *word)) {
+        size_t length = strlen(value), from, to = 0;
+        struct policy_complaint complaint;
+        char word[POLICY_LINE_MAX + 1];
+        int r;
+
+        while (next_word(value, &from, &to, word)) {
+                r = take(p, word);
+                if (r == -EINVAL)
+                        break;
+                if (r < 0)
+                        return r;
+        }
+        if (from == to)
+                return 0;
+
+        /* A corrected line must be right as a whole: no correction where a later word is wrong as well. What is taken meanwhile
+         * goes with the policy, which is thrown away. */
+        complaint = p->complaint;
+        policy_complaint_widen(&complaint, value, length, from, to);
+        while (next_word(value, &from, &to, word))
+                if (take(p, word) < 0)
+                        complaint.correct[0] = '\0';
+        p->complaint = complaint;
+        return -EINVAL;
 }
 
 void *parser_grow(void *array, size_t n, size_t size) {

@@ -50,6 +50,8 @@ struct policy *policy_free(struct policy *policy) {
                 tenant_deinit(&policy->tenants[i]);
         for (size_t i = 0; i < policy->n_files; ++i)
                 free(policy->files[i]);
+        policy_table_deinit(&policy->names);
+        policy_table_deinit(&policy->sockets);
         free(policy->tenants);
         free(policy->files);
         free(policy);
@@ -57,10 +59,9 @@ struct policy *policy_free(struct policy *policy) {
 }
 
 const struct policy_tenant *policy_find_tenant(const struct policy *policy, const char *name) {
-        for (size_t i = 0; i < policy->n_tenants; ++i)
-                if (policy->tenants[i].name && strcmp(policy->tenants[i].name, name) == 0)
-                        return &policy->tenants[i];
-        return NULL;
+        size_t index;
+
+        return policy_table_find(&policy->names, name, &index) ? &policy->tenants[index] : NULL;
 }
 
 const struct policy_protocol *policy_find_protocol(const struct policy_tenant *tenant, const char *name) {

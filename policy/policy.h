@@ -17,6 +17,7 @@
 
 #include "base/socket_address.h"
 #include "policy/host_name.h"
+#include "policy/table.h"
 
 /** The most name servers of one tenant (`Resolvers=`). */
 #define POLICY_RESOLVERS_MAX 4
@@ -26,6 +27,27 @@
 
 /** Protocols and preopened sockets of a tenant travel as descriptors of one Welcome: together there are no more than NB_CHANNEL_FDS_MAX. */
 #define POLICY_PROTOCOLS_MAX 64
+
+/** The most files of one tenant: its own, drop-ins, and what they include, each time that it is included. */
+#define POLICY_FILES_MAX 64
+
+/** How deep an included file may include others. */
+#define POLICY_INCLUDE_DEPTH_MAX 4
+
+/** The most bytes of all files of one tenant together. 100,000 rules are a few megabytes; what is larger is not a policy. */
+#define POLICY_TEXT_MAX (16u * 1024 * 1024)
+
+/** How long a connect may take, without `ConnectTimeout=`. */
+#define POLICY_CONNECT_TIMEOUT_DEFAULT_MS 30000
+
+/** The mode of a tenant's own socket, without `SocketMode=`. */
+#define POLICY_SESSION_SOCKET_MODE_DEFAULT 0600
+
+/** No user and no group: (uid_t) -1. */
+#define POLICY_NOBODY UINT32_MAX
+
+/** Enough for the name of a file in an error; longer ones are cut. */
+#define POLICY_ERROR_FILE_MAX 256
 
 /** The mode of the sockets that are bound to paths, without `SocketMode=`; systemd.socket(5)'s. */
 #define POLICY_SOCKET_MODE_DEFAULT 0666
@@ -203,14 +225,25 @@ struct policy_principal {
         uint32_t id;     /* uid or gid, set by the broker */
 };
 
+/** Where a value stands. */
+struct policy_position {
+        const char *file; /* borrowed from the policy */
+        unsigned line;
+        unsigned column; /* from 1 */
+};
+
 /** A tenant's own socket, by which sessions are its own (`Socket=` in [Tenant]). */
 struct policy_session_socket {
         char *path;    /* NULL: none */
         char *user;    /* SocketUser=, NULL: the broker's */
         char *group;   /* SocketGroup=, NULL: the broker's */
+        uint32_t uid;  /* of `user`, and POLICY_NOBODY without one; set by the broker */
+        uint32_t gid;  /* of `group`, likewise */
         uint32_t mode; /* SocketMode=, default 0600 */
         const char *file;
         unsigned line;
+        struct policy_position user_at;
+        struct policy_position group_at;
 };
 
 struct policy_tenant {
@@ -236,24 +269,33 @@ struct policy_tenant {
 struct policy {
         struct policy_tenant *tenants;
         size_t n_tenants;
-        char **files; /* names, owned; rules and sections point into it */
+        struct policy_table names;   /* of tenants, to their place in `tenants` */
+        struct policy_table sockets; /* their Socket= paths, likewise */
+        char **files;                /* names, owned; rules and sections point into it */
         size_t n_files;
 };
 
 /** Why a text is not a policy. */
 struct policy_error {
-        const char *file; /* borrowed from the caller of policy_add_file() */
-        unsigned line;    /* from 1; 0 when it is about the file as a whole */
-        unsigned column;  /* from 1; 0 when it is about the line as a whole */
+        char file[POLICY_ERROR_FILE_MAX];
+        unsigned line;   /* from 1; 0 when it is about the file as a whole */
+        unsigned column; /* from 1; 0 when it is about the line as a whole */
         char message[512];
         char source[256];  /* the line as it stands, made safe to print; may be empty */
         char correct[256]; /* the line as it should be; empty where there is no telling */
 };
 
-/** What may be assumed where a file is silent. */
+/** What may be assumed where a file is silent. All zeros are the built-in defaults. */
 struct policy_defaults {
         enum policy_data_path data_path; /* UNSET: DataPath= must be written */
         bool unlimited;                  /* no limits beside those that are written: for a broker of one guest */
+        bool explain_denials;
+        enum policy_mode mode;
+        enum policy_existing existing;
+        uint64_t limits[POLICY_N_LIMITS]; /* 0: what policy/limit.h says, or none with `unlimited` */
+        uint64_t connect_timeout_ms;      /* 0: POLICY_CONNECT_TIMEOUT_DEFAULT_MS */
+        struct nb_address resolvers[POLICY_RESOLVERS_MAX];
+        size_t n_resolvers;
 };
 
 /** A file of a tenant: its own, or a drop-in, or what it includes. */
@@ -277,8 +319,7 @@ typedef int (*policy_include_function)(void *data, const char *from, const char 
 /** How files are loaded. */
 struct policy_loader {
         struct policy_defaults defaults;
-        const struct policy_fragment *defaults_file; /* a file with a [Defaults] section; NULL: none */
-        policy_include_function include;             /* NULL: Include= is an error */
+        policy_include_function include; /* NULL: Include= is an error */
         void *include_data;
 };
 
@@ -311,6 +352,16 @@ struct policy *policy_free(struct policy *policy);
  */
 int policy_add_file(struct policy *policy, const char *file, const char *text, size_t length,
                     const struct policy_defaults *defaults, struct policy_error *error);
+
+/**
+ * Parses a file of defaults, which has one section, [Defaults].
+ * @param fragment  borrowed
+ * @param loader    borrowed; its defaults are those that the file overrides
+ * @param error     filled in on -EINVAL
+ * @return 0; -EINVAL when the text is none; -ENOMEM.
+ */
+int policy_parse_defaults(const struct policy_fragment *fragment, const struct policy_loader *loader,
+                          struct policy_defaults *ret, struct policy_error *error);
 
 /**
  * Parses one tenant: its file, and drop-ins that add to it and override it, in the order in which they count.

@@ -2,18 +2,16 @@
 #include "policy/section.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#include "policy/keys.h"
+#include "policy/grants.h"
 #include "policy/preopen.h"
 #include "policy/suggest.h"
 #include "policy/value.h"
 #include "policy/verdict.h"
 
-#define CONNECT_TIMEOUT_DEFAULT_MS 30000
-
-static const char *const section_words[] = { "Tenant", "Protocol", "Preopen" };
+static const char *const section_words[] = { "Tenant", "Protocol", "Preopen", "Defaults" };
 
 /* ---- the end of a section ---- */
 
@@ -33,7 +31,7 @@ static int finish_grants(struct parser *p) {
 
         if (protocol->data_path == POLICY_DATA_PATH_UNSET)
                 return parser_fail_whole(
-                        p, protocol->line, "DataPath=direct",
+                        p, &p->section->header, "DataPath=direct",
                         "[%s %s] needs DataPath=: the program that runs the guest gets the sockets themselves, "
                         "which it must be locked down for (netbroker.conf(5))",
                         policy_section_word(protocol), protocol->name);
@@ -41,12 +39,12 @@ static int finish_grants(struct parser *p) {
                 protocol->socket_types = POLICY_SOCKET_STREAM;
         if (protocol->family == POLICY_FAMILY_UNIX && (protocol->socket_types & POLICY_SOCKET_DGRAM))
                 return parser_fail_value(
-                        p, p->set_in[PARSER_KEY_SOCKET_TYPES],
+                        p, PARSER_KEY_SOCKET_TYPES,
                         "datagrams between Unix sockets come with the relay, which this version does not "
                         "have: write stream");
-        if (p->set_in[PARSER_KEY_SOCKET_MODE] > 0 && !listens_on_path(protocol))
+        if (parser_is_set(p, PARSER_KEY_SOCKET_MODE) && !listens_on_path(protocol))
                 return parser_fail_value(
-                        p, p->set_in[PARSER_KEY_SOCKET_MODE],
+                        p, PARSER_KEY_SOCKET_MODE,
                         "SocketMode= is for the sockets that a guest binds to paths, and [%s %s] has no "
                         "Listen= for a path",
                         policy_section_word(protocol), protocol->name);
@@ -54,21 +52,28 @@ static int finish_grants(struct parser *p) {
 }
 
 static int finish_protocol(struct parser *p) {
-        if (p->set_in[PARSER_KEY_FAMILY] == 0)
-                return parser_fail_whole(p, p->protocol->line, "Family=ip",
+        int r;
+
+        if (!parser_is_set(p, PARSER_KEY_FAMILY))
+                return parser_fail_whole(p, &p->section->header, "Family=ip",
                                          "[Protocol %s] needs Family=: ip, ipv4, ipv6 or unix", p->protocol->name);
-        return finish_grants(p);
+        if (parser_is_set(p, PARSER_KEY_ADDRESSES) && p->protocol->family == POLICY_FAMILY_UNIX)
+                return parser_fail_value(p, PARSER_KEY_ADDRESSES,
+                                         "Addresses= says what names of hosts may resolve to, and [Protocol %s] has "
+                                         "Family=unix",
+                                         p->protocol->name);
+        r = grants_take(p);
+        return r < 0 ? r : finish_grants(p);
 }
 
 static int finish_preopen_type(struct parser *p) {
-        unsigned line = p->set_in[PARSER_KEY_SOCKET_TYPES];
-
         if (p->protocol->socket_types == (POLICY_SOCKET_STREAM | POLICY_SOCKET_DGRAM))
-                return parser_fail_value(p, line, "a preopened socket has one type: stream or dgram");
+                return parser_fail_value(p, PARSER_KEY_SOCKET_TYPES,
+                                         "a preopened socket has one type: stream or dgram");
         p->preopen->type = (enum policy_socket_type)p->protocol->socket_types;
         if (p->preopen->type == POLICY_SOCKET_DGRAM && p->preopen->verb == POLICY_LISTEN)
                 return parser_fail_value(
-                        p, line,
+                        p, PARSER_KEY_SOCKET_TYPES,
                         "datagram sockets only connect: servers of datagrams come with the relay, which this "
                         "version does not have");
         return 0;
@@ -76,12 +81,14 @@ static int finish_preopen_type(struct parser *p) {
 
 /** A Deny rule beside it could forbid it, and some IPv6 addresses take more than one rule. */
 static int check_preopen_is_granted(struct parser *p) {
-        unsigned line =
-                p->set_in[p->preopen->verb == POLICY_LISTEN ? PARSER_KEY_PREOPEN_LISTEN : PARSER_KEY_PREOPEN_CONNECT];
+        bool listens = p->preopen->verb == POLICY_LISTEN;
         struct policy_verdict verdict;
 
         policy_decide(p->protocol, p->preopen->verb, &p->preopen->address, &verdict);
-        return verdict.allowed ? 0 : parser_fail_value(p, line, "this socket is never granted: %s", verdict.reason);
+        if (verdict.allowed)
+                return 0;
+        return parser_fail_value(p, listens ? PARSER_KEY_PREOPEN_LISTEN : PARSER_KEY_PREOPEN_CONNECT,
+                                 "this socket is never granted: %s", verdict.reason);
 }
 
 static int check_preopen_collisions(struct parser *p) {
@@ -89,25 +96,34 @@ static int check_preopen_collisions(struct parser *p) {
 
         if (p->preopen->verb != POLICY_LISTEN)
                 return 0;
-        for (const struct policy_preopen *other = tenant->preopens; other < p->preopen; ++other)
-                if (other->verb == POLICY_LISTEN && policy_preopen_collides(&other->address, &p->preopen->address))
-                        return parser_fail_value(p, p->set_in[PARSER_KEY_PREOPEN_LISTEN],
-                                                 "[Preopen %s], in line %u, listens there already",
-                                                 other->protocol.name, other->protocol.line);
+        for (const struct parser_section *other = p->sections; other < p->section; ++other) {
+                const struct policy_preopen *preopen = &tenant->preopens[other->index];
+
+                if (other->kind != PARSER_PREOPEN || preopen->verb != POLICY_LISTEN ||
+                    !policy_preopen_collides(&preopen->address, &p->preopen->address))
+                        continue;
+                return parser_fail_value(
+                        p, PARSER_KEY_PREOPEN_LISTEN, "[Preopen %s], in %s, listens there already",
+                        preopen->protocol.name,
+                        parser_place_text(&p->section->set_in[PARSER_KEY_PREOPEN_LISTEN], &other->header).text);
+        }
         return 0;
 }
 
 static int finish_preopen(struct parser *p) {
         int r;
 
-        if (p->preopen->address.family == AF_UNSPEC)
-                return parser_fail_whole(p, p->protocol->line, "Listen=127.0.0.1:8080",
+        if (!parser_is_set(p, PARSER_KEY_PREOPEN_LISTEN) && !parser_is_set(p, PARSER_KEY_PREOPEN_CONNECT))
+                return parser_fail_whole(p, &p->section->header, "Listen=127.0.0.1:8080",
                                          "[Preopen %s] needs Listen= or Connect=, with one address", p->protocol->name);
-        if (p->preopen->verb == POLICY_LISTEN && p->set_in[PARSER_KEY_CONNECT_TIMEOUT] > 0)
-                return parser_fail_value(p, p->set_in[PARSER_KEY_CONNECT_TIMEOUT],
+        r = grants_take(p);
+        if (r < 0)
+                return r;
+        if (p->preopen->verb == POLICY_LISTEN && parser_is_set(p, PARSER_KEY_CONNECT_TIMEOUT))
+                return parser_fail_value(p, PARSER_KEY_CONNECT_TIMEOUT,
                                          "ConnectTimeout= is for Connect=, and [Preopen %s] listens",
                                          p->protocol->name);
-        if (p->set_in[PARSER_KEY_NONBLOCK] == 0)
+        if (!parser_is_set(p, PARSER_KEY_NONBLOCK))
                 p->preopen->nonblock = p->preopen->verb == POLICY_LISTEN;
         r = finish_grants(p);
         if (r == 0)
@@ -117,64 +133,178 @@ static int finish_preopen(struct parser *p) {
         return r < 0 ? r : check_preopen_collisions(p);
 }
 
-int section_finish(struct parser *p) {
-        if (p->section == PARSER_PROTOCOL)
-                return finish_protocol(p);
-        if (p->section == PARSER_PREOPEN)
-                return finish_preopen(p);
-        if (p->section == PARSER_TENANT && !p->tenant->name)
-                return parser_fail_whole(p, p->tenant->line, "Name=acme", "[Tenant] needs Name=");
+/** A key about the tenant's socket, without that socket. */
+static int check_socket_keys(struct parser *p) {
+        static const enum parser_key keys[] = { PARSER_KEY_SOCKET_USER, PARSER_KEY_SOCKET_GROUP,
+                                                PARSER_KEY_SESSION_SOCKET_MODE };
+
+        if (parser_is_set(p, PARSER_KEY_SOCKET))
+                return 0;
+        for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); ++i)
+                if (parser_is_set(p, keys[i]))
+                        return parser_fail_value(p, keys[i],
+                                                 "this is about the tenant's own socket, and [Tenant] has no Socket=");
         return 0;
+}
+
+/** By its own socket a session is one tenant's, and no other's. */
+static int claim_socket(struct parser *p) {
+        const struct policy_tenant *other;
+        const char *path = p->tenant->socket.path;
+        size_t index;
+
+        if (!path)
+                return 0;
+        if (policy_table_find(&p->policy->sockets, path, &index)) {
+                other = &p->policy->tenants[index];
+                return parser_fail_value(p, PARSER_KEY_SOCKET, "tenant %s has this socket already, at %s", other->name,
+                                         policy_place(other->socket.file, other->socket.line).text);
+        }
+        if (policy_table_add(&p->policy->sockets, path, (size_t)(p->tenant - p->policy->tenants)) < 0)
+                return parser_fail_memory(p);
+        return 0;
+}
+
+static int finish_tenant(struct parser *p) {
+        int r;
+
+        if (!p->tenant->name)
+                return parser_fail_whole(p, &p->section->header, "Name=acme", "[Tenant] needs Name=");
+        r = check_socket_keys(p);
+        return r < 0 ? r : claim_socket(p);
+}
+
+int section_finish(struct parser *p, struct parser_section *section) {
+        parser_select(p, section);
+        switch (section->kind) {
+        case PARSER_PROTOCOL:
+                return finish_protocol(p);
+        case PARSER_PREOPEN:
+                return finish_preopen(p);
+        case PARSER_TENANT:
+                return finish_tenant(p);
+        default:
+                return 0;
+        }
 }
 
 /* ---- the beginning of a section ---- */
 
-/** What a section begins with. */
-static struct policy_protocol new_protocol(const struct parser *p) {
-        return (struct policy_protocol){
-                .data_path = p->defaults->data_path,
-                .connect_timeout_ms = CONNECT_TIMEOUT_DEFAULT_MS,
-                .socket_mode = POLICY_SOCKET_MODE_DEFAULT,
-                .file = p->file,
-                .line = p->line.number,
+/** Adds the section whose header is the current line, and makes it the current one. */
+static int add_section(struct parser *p, enum parser_section_kind kind, size_t index) {
+        struct parser_section *sections = parser_grow(p->sections, p->n_sections, sizeof(*sections));
+
+        if (!sections)
+                return parser_fail_memory(p);
+        p->sections = sections;
+        sections[p->n_sections] = (struct parser_section){
+                .kind = kind,
+                .index = index,
+                .fragment = p->place.source->fragment,
+                .header = p->place,
         };
-}
-
-static struct policy_protocol *add_protocol(struct parser *p) {
-        struct policy_tenant *tenant = p->tenant;
-        struct policy_protocol *protocols = parser_grow(tenant->protocols, tenant->n_protocols, sizeof(*protocols));
-
-        if (!protocols)
-                return NULL;
-        tenant->protocols = protocols;
-        protocols[tenant->n_protocols] = new_protocol(p);
-        return &protocols[tenant->n_protocols++];
-}
-
-static struct policy_preopen *add_preopen(struct parser *p) {
-        struct policy_tenant *tenant = p->tenant;
-        struct policy_preopen *preopens = parser_grow(tenant->preopens, tenant->n_preopens, sizeof(*preopens));
-
-        if (!preopens)
-                return NULL;
-        tenant->preopens = preopens;
-        preopens[tenant->n_preopens] = (struct policy_preopen){ .protocol = new_protocol(p) };
-        preopens[tenant->n_preopens].protocol.preopen = true;
-        return &preopens[tenant->n_preopens++];
-}
-
-static int enter_tenant(struct parser *p) {
-        if (p->tenant->line > 0)
-                return parser_fail_at(p, 0, "a second [Tenant], after line %u: a file holds one tenant",
-                                      p->tenant->line);
-        p->tenant->line = p->line.number;
-        p->section = PARSER_TENANT;
+        parser_select(p, &sections[p->n_sections++]);
         return 0;
 }
 
-/** Whether a protocol or preopened socket may have this name, which stands `from` bytes into the current line. */
-static int check_new_name(struct parser *p, const char *name, size_t from) {
-        const struct policy_protocol *other = policy_find_protocol(p->tenant, name);
+/** Goes on with a section that a drop-in names again. */
+static int continue_section(struct parser *p, struct parser_section *section) {
+        section->fragment = p->place.source->fragment;
+        parser_select(p, section);
+        return 0;
+}
+
+/** The section of a kind that has no name. @return NULL if there is none yet. */
+static struct parser_section *find_section(const struct parser *p, enum parser_section_kind kind) {
+        for (size_t i = 0; i < p->n_sections; ++i)
+                if (p->sections[i].kind == kind)
+                        return &p->sections[i];
+        return NULL;
+}
+
+/** The name of a protocol or preopened socket. @return NULL for another section. */
+static const char *section_name(const struct parser *p, const struct parser_section *section) {
+        if (section->kind == PARSER_PROTOCOL)
+                return p->tenant->protocols[section->index].name;
+        if (section->kind == PARSER_PREOPEN)
+                return p->tenant->preopens[section->index].protocol.name;
+        return NULL;
+}
+
+static struct parser_section *find_named_section(const struct parser *p, const char *name) {
+        for (size_t i = 0; i < p->n_sections; ++i) {
+                const char *other = section_name(p, &p->sections[i]);
+
+                if (other && strcmp(other, name) == 0)
+                        return &p->sections[i];
+        }
+        return NULL;
+}
+
+/** [Tenant] or [Defaults]. */
+static int enter_unnamed(struct parser *p, enum parser_section_kind kind) {
+        struct parser_section *section = find_section(p, kind);
+        const char *word = kind == PARSER_TENANT ? "Tenant" : "Defaults";
+
+        if (section && section->fragment == p->place.source->fragment)
+                return parser_fail_at(p, 0, "a second [%s], after %s: a file holds one%s", word,
+                                      parser_place_text(&p->place, &section->header).text,
+                                      kind == PARSER_TENANT ? " tenant" : "");
+        if (section)
+                return continue_section(p, section);
+        if (kind == PARSER_TENANT) {
+                p->tenant->file = p->place.source->name;
+                p->tenant->line = p->place.line.number;
+        }
+        return add_section(p, kind, 0);
+}
+
+/** What a section begins with. @param name  owned from here on */
+static struct policy_protocol new_protocol(const struct parser *p, char *name) {
+        const struct policy_defaults *defaults = &p->loader->defaults;
+
+        return (struct policy_protocol){
+                .name = name,
+                .data_path = defaults->data_path,
+                .connect_timeout_ms = defaults->connect_timeout_ms > 0 ? defaults->connect_timeout_ms
+                                                                       : POLICY_CONNECT_TIMEOUT_DEFAULT_MS,
+                .socket_mode = POLICY_SOCKET_MODE_DEFAULT,
+                .file = p->place.source->name,
+                .line = p->place.line.number,
+        };
+}
+
+/** @param name  owned from here on, also on failure */
+static int add_protocol(struct parser *p, char *name) {
+        struct policy_tenant *tenant = p->tenant;
+        struct policy_protocol *protocols = parser_grow(tenant->protocols, tenant->n_protocols, sizeof(*protocols));
+
+        if (!protocols) {
+                free(name);
+                return parser_fail_memory(p);
+        }
+        tenant->protocols = protocols;
+        protocols[tenant->n_protocols] = new_protocol(p, name);
+        return add_section(p, PARSER_PROTOCOL, tenant->n_protocols++);
+}
+
+/** @param name  owned from here on, also on failure */
+static int add_preopen(struct parser *p, char *name) {
+        struct policy_tenant *tenant = p->tenant;
+        struct policy_preopen *preopens = parser_grow(tenant->preopens, tenant->n_preopens, sizeof(*preopens));
+
+        if (!preopens) {
+                free(name);
+                return parser_fail_memory(p);
+        }
+        tenant->preopens = preopens;
+        preopens[tenant->n_preopens] = (struct policy_preopen){ .protocol = new_protocol(p, name) };
+        preopens[tenant->n_preopens].protocol.preopen = true;
+        return add_section(p, PARSER_PREOPEN, tenant->n_preopens++);
+}
+
+/** Whether a protocol or preopened socket can have this name, which stands `from` bytes into the current line. */
+static int check_section_name(struct parser *p, const char *name, size_t from) {
         struct policy_complaint complaint;
 
         if (name[0] == '\0')
@@ -182,95 +312,31 @@ static int check_new_name(struct parser *p, const char *name, size_t from) {
                         p, from, "the section has no name; the guest finds it by that: [Protocol web], [Preopen http]");
         if (policy_name_check(name, &complaint) < 0)
                 return parser_fail_part(p, &complaint, from, from + strlen(name));
-        if (other)
-                return parser_fail_at(p, from, "[%s %s] stands already in line %u", policy_section_word(other), name,
-                                      other->line);
+        return 0;
+}
+
+/** [Protocol NAME] or [Preopen NAME]. @param name  in the current line, `from` bytes into it; copied */
+static int enter_named(struct parser *p, enum parser_section_kind kind, const char *name, size_t from) {
+        struct parser_section *section;
+        char *copy;
+        int r = check_section_name(p, name, from);
+
+        if (r < 0)
+                return r;
+        section = find_named_section(p, name);
+        if (section && (section->fragment == p->place.source->fragment || section->kind != kind))
+                return parser_fail_at(p, from, "[%s %s] stands already in %s",
+                                      section->kind == PARSER_PROTOCOL ? "Protocol" : "Preopen", name,
+                                      parser_place_text(&p->place, &section->header).text);
+        if (section)
+                return continue_section(p, section);
         if (p->tenant->n_protocols + p->tenant->n_preopens == POLICY_PROTOCOLS_MAX)
                 return parser_fail_at(p, 0, "a tenant has at most %d protocols and preopened sockets",
                                       POLICY_PROTOCOLS_MAX);
-        return 0;
-}
-
-/**
- * The value that a key gets further down in the section that begins in the current line. What a rule can be depends on the
- * family, which may stand behind it.
- * @return whether there is one.
- */
-static bool look_ahead(const struct parser *p, const char *name, char value[static POLICY_LINE_MAX + 1]) {
-        struct policy_line line = p->line;
-        size_t name_length = strlen(name);
-
-        while (policy_line_next(p->text, p->length, &line) && (line.length == 0 || line.text[0] != '[')) {
-                size_t from = policy_line_value_offset(&line), to = line.length, behind = name_length;
-
-                if (line.length < name_length || memcmp(line.text, name, name_length) != 0)
-                        continue;
-                while (behind < line.length && policy_is_blank(line.text[behind]))
-                        ++behind;
-                if (behind == line.length || line.text[behind] != '=')
-                        continue;
-                while (to > from && policy_is_blank(line.text[to - 1]))
-                        --to;
-                if (to - from > POLICY_LINE_MAX)
-                        return false;
-                memcpy(value, line.text + from, to - from);
-                value[to - from] = '\0';
-                return true;
-        }
-        return false;
-}
-
-/** Learns the family of the rules in this section. A wrong value is complained about where it stands. */
-static void look_ahead_for_family(struct parser *p) {
-        char value[POLICY_LINE_MAX + 1];
-        struct policy_complaint ignored;
-
-        if (look_ahead(p, "Family", value))
-                (void)keys_parse_family(value, &p->protocol->family, &ignored);
-}
-
-static void look_ahead_for_address(struct parser *p) {
-        struct nb_socket_address address;
-        char value[POLICY_LINE_MAX + 1];
-
-        if (!look_ahead(p, "Listen", value) && !look_ahead(p, "Connect", value))
-                return;
-        if (nb_socket_address_parse(value, strlen(value), &address) == 0)
-                p->protocol->family = keys_family_of(&address);
-}
-
-/** @param name  in the current line, `from` bytes into it; copied */
-static int enter_protocol(struct parser *p, const char *name, size_t from) {
-        int r = check_new_name(p, name, from);
-
-        if (r < 0)
-                return r;
-        p->protocol = add_protocol(p);
-        if (!p->protocol)
+        copy = strdup(name);
+        if (!copy)
                 return parser_fail_memory(p);
-        p->protocol->name = strdup(name);
-        if (!p->protocol->name)
-                return parser_fail_memory(p);
-        p->section = PARSER_PROTOCOL;
-        look_ahead_for_family(p);
-        return 0;
-}
-
-static int enter_preopen(struct parser *p, const char *name, size_t from) {
-        int r = check_new_name(p, name, from);
-
-        if (r < 0)
-                return r;
-        p->preopen = add_preopen(p);
-        if (!p->preopen)
-                return parser_fail_memory(p);
-        p->protocol = &p->preopen->protocol;
-        p->protocol->name = strdup(name);
-        if (!p->protocol->name)
-                return parser_fail_memory(p);
-        p->section = PARSER_PREOPEN;
-        look_ahead_for_address(p);
-        return 0;
+        return kind == PARSER_PROTOCOL ? add_protocol(p, copy) : add_preopen(p, copy);
 }
 
 static int fail_unknown_section(struct parser *p, const char *word) {
@@ -285,30 +351,53 @@ static int fail_unknown_section(struct parser *p, const char *word) {
         policy_complain(&complaint, 1,
                         "there is no section \"%s\"; there are [Tenant], [Protocol NAME] and [Preopen NAME]", quote);
         if (best)
-                policy_complaint_splice(&complaint, p->line.text, p->line.length, 1, 1 + strlen(word), best);
-        return parser_fail(p, &p->line, &complaint);
+                policy_complaint_splice(&complaint, p->place.line.text, p->place.line.length, 1, 1 + strlen(word),
+                                        best);
+        return parser_fail(p, &p->place, &complaint);
+}
+
+/** Defaults hold for all tenants, and a tenant's file for one. */
+static int check_kind_of_file(struct parser *p, enum parser_section_kind kind) {
+        if (kind == PARSER_DEFAULTS && p->policy)
+                return parser_fail_at(p, 0,
+                                      "[Defaults] stands in a file of its own, for all tenants: netbrokerd --defaults "
+                                      "FILE");
+        if (kind != PARSER_DEFAULTS && !p->policy)
+                return parser_fail_at(p, 0, "a file of defaults has one section, [Defaults]");
+        return 0;
+}
+
+static enum parser_section_kind kind_of(const char *word) {
+        if (strcmp(word, "Tenant") == 0)
+                return PARSER_TENANT;
+        if (strcmp(word, "Protocol") == 0)
+                return PARSER_PROTOCOL;
+        if (strcmp(word, "Preopen") == 0)
+                return PARSER_PREOPEN;
+        return strcmp(word, "Defaults") == 0 ? PARSER_DEFAULTS : PARSER_NONE;
 }
 
 /** `[WORD]` or `[WORD NAME]`, with nothing behind. */
 static int split_header(struct parser *p, char word[static POLICY_LINE_MAX + 1], char name[static POLICY_LINE_MAX + 1],
                         size_t *ret_name_offset) {
-        const char *text = p->line.text;
-        const char *close = memchr(text, ']', p->line.length);
+        const char *text = p->place.line.text;
+        const char *close = memchr(text, ']', p->place.line.length);
         struct policy_complaint complaint;
         size_t end = close ? (size_t)(close - text) : 0;
         size_t word_to = 1, from;
 
         if (!close) {
-                policy_complain(&complaint, p->line.length, "the bracket is never closed");
-                policy_complaint_splice(&complaint, text, p->line.length, p->line.length, p->line.length, "]");
-                return parser_fail(p, &p->line, &complaint);
+                policy_complain(&complaint, p->place.line.length, "the bracket is never closed");
+                policy_complaint_splice(&complaint, text, p->place.line.length, p->place.line.length,
+                                        p->place.line.length, "]");
+                return parser_fail(p, &p->place, &complaint);
         }
-        for (size_t i = end + 1; i < p->line.length; ++i) {
+        for (size_t i = end + 1; i < p->place.line.length; ++i) {
                 if (policy_is_blank(text[i]))
                         continue;
                 policy_complain(&complaint, i, "nothing stands behind the bracket");
-                policy_complaint_splice(&complaint, text, p->line.length, end + 1, p->line.length, "");
-                return parser_fail(p, &p->line, &complaint);
+                policy_complaint_splice(&complaint, text, p->place.line.length, end + 1, p->place.line.length, "");
+                return parser_fail(p, &p->place, &complaint);
         }
 
         while (word_to < end && !policy_is_blank(text[word_to]))
@@ -328,25 +417,22 @@ static int split_header(struct parser *p, char word[static POLICY_LINE_MAX + 1],
 
 int section_enter(struct parser *p) {
         char word[POLICY_LINE_MAX + 1], name[POLICY_LINE_MAX + 1];
+        enum parser_section_kind kind;
         size_t name_offset = 0;
-        int r = section_finish(p);
+        int r = split_header(p, word, name, &name_offset);
 
-        if (r == 0)
-                r = split_header(p, word, name, &name_offset);
         if (r < 0)
                 return r;
-
-        p->section = PARSER_NONE;
-        p->protocol = NULL;
-        p->preopen = NULL;
-        memset(p->set_in, 0, sizeof(p->set_in));
-        if (strcmp(word, "Protocol") == 0)
-                return enter_protocol(p, name, name_offset);
-        if (strcmp(word, "Preopen") == 0)
-                return enter_preopen(p, name, name_offset);
-        if (strcmp(word, "Tenant") != 0)
+        kind = kind_of(word);
+        if (kind == PARSER_NONE)
                 return fail_unknown_section(p, word);
+        r = check_kind_of_file(p, kind);
+        if (r < 0)
+                return r;
+        if (kind & PARSER_GRANTING)
+                return enter_named(p, kind, name, name_offset);
         if (name[0] != '\0')
-                return parser_fail_at(p, name_offset, "[Tenant] takes no name here; write Name= below it");
-        return enter_tenant(p);
+                return parser_fail_at(p, name_offset, "[%s] takes no name here%s", word,
+                                      kind == PARSER_TENANT ? "; write Name= below it" : "");
+        return enter_unnamed(p, kind);
 }

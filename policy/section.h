@@ -8,12 +8,12 @@
 #include "policy/parser.h"
 
 /**
- * Ends the section before, and begins the one whose header is the current line.
+ * Begins the section whose header is the current line, or goes on with it where an earlier fragment began it.
  * @return 0; -EINVAL with the error filled in; -ENOMEM.
  */
 int section_enter(struct parser *p);
 
-/** Ends the last section. @return 0, or -EINVAL with the error filled in. */
-int section_finish(struct parser *p);
+/** Takes the section's rules and checks it as a whole, behind the last fragment. @return as section_enter(). */
+int section_finish(struct parser *p, struct parser_section *section);
 
 #endif

@@ -3,7 +3,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "policy/guard.h"
 #include "policy/suggest.h"
+#include "policy/unix_pattern.h"
 #include "policy/value.h"
 
 /* How much of a wrong value a message quotes. */
@@ -124,32 +126,142 @@ int policy_name_check(const char *text, struct policy_complaint *ret_complaint) 
         return 0;
 }
 
-/** A number as the kernel counts users: 4294967295 is no user but (uid_t) -1. */
-static int check_uid(const char *text, size_t digits, struct policy_complaint *ret_complaint) {
+/** A number as the kernel counts users and groups: 4294967295 is none but (uid_t) -1. */
+static int check_id(const char *text, size_t digits, const char *what, struct policy_complaint *ret_complaint) {
         uint64_t number = 0;
 
         for (size_t i = 0; i < digits && i < 11; ++i)
                 number = number * 10 + (uint64_t)(text[i] - '0');
         if (number >= UINT32_MAX || (text[0] == '0' && digits > 1))
-                return policy_complain(ret_complaint, 0,
-                                       "a user's number is from 0 to 4294967294, without leading zeros");
+                return policy_complain(ret_complaint, 0, "a %s's number is from 0 to 4294967294, without leading zeros",
+                                       what);
         return 0;
 }
 
-int policy_user_check(const char *text, struct policy_complaint *ret_complaint) {
+/** @param what  "user" or "group" @param key  "User" or "Group" */
+static int check_account(const char *text, const char *what, const char *key, struct policy_complaint *ret_complaint) {
         size_t digits = strspn(text, DIGITS);
         size_t good = strspn(text, NAME_CHARACTERS "@$+\\");
 
         if (text[0] == '\0')
-                return policy_complain(ret_complaint, 0, "the user is missing");
+                return policy_complain(ret_complaint, 0, "the %s is missing", what);
         if (text[digits] == '\0')
-                return check_uid(text, digits, ret_complaint);
+                return check_id(text, digits, what, ret_complaint);
         if (text[good] == ' ' || text[good] == '\t' || text[good] == ',')
-                return policy_complain(ret_complaint, good, "one user a line; write User= again for the next");
+                return policy_complain(ret_complaint, good, "one %s a line; write %s= again for the next", what, key);
         if (text[good] != '\0' || text[0] == '-')
-                return policy_complain(ret_complaint, text[0] == '-' ? 0 : good, "this is not in a user's name");
+                return policy_complain(ret_complaint, text[0] == '-' ? 0 : good, "this is not in a %s's name", what);
         if (good > POLICY_USER_MAX)
                 return policy_complain(ret_complaint, POLICY_USER_MAX, "the name is longer than %d bytes",
                                        POLICY_USER_MAX);
+        return 0;
+}
+
+int policy_user_check(const char *text, struct policy_complaint *ret_complaint) {
+        return check_account(text, "user", "User", ret_complaint);
+}
+
+int policy_group_check(const char *text, struct policy_complaint *ret_complaint) {
+        return check_account(text, "group", "Group", ret_complaint);
+}
+
+static bool ends_in(const char *text, size_t length, const char *end) {
+        size_t n = strlen(end);
+
+        return length > n && memcmp(text + length - n, end, n) == 0;
+}
+
+int policy_unit_check(const char *text, struct policy_complaint *ret_complaint) {
+        size_t length = strlen(text), good = strspn(text, NAME_CHARACTERS ":@\\");
+
+        if (text[good] == ' ' || text[good] == '\t' || text[good] == ',')
+                return policy_complain(ret_complaint, good, "one unit a line; write Unit= again for the next");
+        if (good < length)
+                return policy_complain(ret_complaint, good, "this is not in a unit's name (systemd.unit(5))");
+        if (length > POLICY_USER_MAX)
+                return policy_complain(ret_complaint, POLICY_USER_MAX, "the name is longer than %d bytes",
+                                       POLICY_USER_MAX);
+        if (ends_in(text, length, ".service") || ends_in(text, length, ".scope"))
+                return 0;
+        policy_complain(ret_complaint, 0, "the unit of a process is a service or a scope, such as acme.service");
+        if (!strchr(text, '.'))
+                policy_complaint_splice(ret_complaint, text, length, length, length, ".service");
+        return -EINVAL;
+}
+
+int policy_socket_path_check(const char *text, struct policy_complaint *ret_complaint) {
+        size_t length = strlen(text), star = strcspn(text, "*");
+
+        if (text[0] != '/')
+                return policy_complain(ret_complaint, 0,
+                                       "a tenant's socket is a path from the root, such as "
+                                       "/run/netbroker/acme.sock");
+        if (star < length)
+                return policy_complain(ret_complaint, star, "a socket has one path, without \"*\"");
+        return policy_unix_pattern_check(text, length, ret_complaint);
+}
+
+int policy_yes_no_parse(const char *text, bool *ret, struct policy_complaint *ret_complaint) {
+        static const struct policy_word words[] = {
+                { .text = "yes", .value = true },
+                { .text = "no", .value = false },
+                { 0 },
+        };
+        int word, r = policy_word_parse(text, words, &word, ret_complaint);
+
+        if (r == 0)
+                *ret = word;
+        return r;
+}
+
+/* ---- name servers ---- */
+
+/** IPv6 without brackets. */
+static int complain_about_bare_resolver(const char *text, struct policy_complaint *ret_complaint) {
+        char replacement[NB_ADDRESS_TEXT_MAX + 2];
+
+        policy_complain(ret_complaint, 0, "an IPv6 address is written in brackets");
+        snprintf(replacement, sizeof(replacement), "[%.*s]", NB_ADDRESS_TEXT_MAX - 1, text);
+        policy_complaint_splice(ret_complaint, text, strlen(text), 0, strlen(text), replacement);
+        return -EINVAL;
+}
+
+/** An address with or without a port. */
+static int parse_server(const char *text, struct nb_address *ret, struct policy_complaint *ret_complaint) {
+        size_t length = strlen(text);
+        char quote[QUOTE_MAX];
+
+        *ret = (struct nb_address){ .port = POLICY_RESOLVER_PORT };
+        if (nb_ip_parse(text, length, &ret->ip) == 0)
+                return ret->ip.family == AF_INET ? 0 : complain_about_bare_resolver(text, ret_complaint);
+        if (length > 2 && text[0] == '[' && text[length - 1] == ']' &&
+            nb_ip_parse(text + 1, length - 2, &ret->ip) == 0 && ret->ip.family == AF_INET6)
+                return 0;
+        if (nb_address_parse(text, length, ret) == 0)
+                return 0;
+        policy_printable(text, length, quote, sizeof(quote));
+        return policy_complain(ret_complaint, 0,
+                               "\"%s\" is not the address of a name server, such as 192.0.2.53 or [2001:db8::53]:5353",
+                               quote);
+}
+
+int policy_resolver_parse(const char *text, struct nb_address *ret, struct policy_complaint *ret_complaint) {
+        struct nb_address address;
+        struct nb_prefix single;
+        struct nb_ip ipv4;
+        int r = parse_server(text, &address, ret_complaint);
+
+        if (r < 0)
+                return r;
+        if (address.port == 0)
+                return policy_complain(ret_complaint, 0, "port 0 is no port");
+        ipv4 = address.ip;
+        nb_ip_unmap(&ipv4);
+        if (!nb_ip_equal(&ipv4, &address.ip))
+                return policy_complain(ret_complaint, 0, "an IPv4-mapped address is written as IPv4");
+        single = (struct nb_prefix){ .ip = address.ip, .length = address.ip.family == AF_INET ? 32 : 128 };
+        if (nb_ip_is_unspecified(&address.ip) || policy_guard_no_grant(&single))
+                return policy_complain(ret_complaint, 0, "this is not the address of one name server");
+        *ret = address;
         return 0;
 }

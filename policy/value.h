@@ -8,12 +8,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "policy/error.h"
 
 /** The longest name of a tenant or protocol, in bytes. */
 #define POLICY_NAME_MAX 63
 
-/** The longest name of a user, in bytes (LOGIN_NAME_MAX less its NUL). */
+/** The longest name of a user, a group or a unit, in bytes (LOGIN_NAME_MAX less its NUL; systemd's UNIT_NAME_MAX is the same). */
 #define POLICY_USER_MAX 255
 
 /** One word that a key takes. */
@@ -38,5 +39,24 @@ int policy_name_check(const char *text, struct policy_complaint *ret_complaint);
 
 /** Checks a user's name or number, as far as that goes without asking the system. @return 0, or -EINVAL. */
 int policy_user_check(const char *text, struct policy_complaint *ret_complaint);
+
+/** The same for a group. @return 0, or -EINVAL. */
+int policy_group_check(const char *text, struct policy_complaint *ret_complaint);
+
+/** Checks the name of a unit of systemd's that has processes: a service or a scope. @return 0, or -EINVAL. */
+int policy_unit_check(const char *text, struct policy_complaint *ret_complaint);
+
+/** Checks the path of a tenant's own socket. @return 0, or -EINVAL. */
+int policy_socket_path_check(const char *text, struct policy_complaint *ret_complaint);
+
+/** Parses `yes` or `no`. @return 0, or -EINVAL. */
+int policy_yes_no_parse(const char *text, bool *ret, struct policy_complaint *ret_complaint);
+
+/**
+ * Parses the address of a name server: `192.0.2.53`, `192.0.2.53:5353`, `[2001:db8::53]` or `[2001:db8::53]:5353`. Without a port it is
+ * POLICY_RESOLVER_PORT.
+ * @return 0, or -EINVAL.
+ */
+int policy_resolver_parse(const char *text, struct nb_address *ret, struct policy_complaint *ret_complaint);
 
 #endif

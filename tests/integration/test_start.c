@@ -189,7 +189,7 @@ END_TEST
 
 START_TEST(a_folder_is_one_policy) {
         NB_CLEANUP_FREE char *good = NULL, *refused = NULL;
-        char drop_in[HARNESS_PATH_MAX + 16];
+        char orphan[HARNESS_PATH_MAX + 16];
         struct daemon daemon;
 
         init(&daemon);
@@ -199,10 +199,10 @@ START_TEST(a_folder_is_one_policy) {
         ck_assert_int_eq(check_policy(&daemon, &good), 0);
         ck_assert_ptr_nonnull(strstr(good, "2 tenants"));
 
-        (void)snprintf(drop_in, sizeof(drop_in), "%s/second.conf.d", daemon.policy_path);
-        ck_assert_int_eq(mkdir(drop_in, 0700), 0);
+        (void)snprintf(orphan, sizeof(orphan), "%s/third.conf.d", daemon.policy_path);
+        ck_assert_int_eq(mkdir(orphan, 0700), 0);
         ck_assert_int_eq(check_policy(&daemon, &refused), EX_CONFIG);
-        ck_assert_ptr_nonnull(strstr(refused, "drop-ins are not supported"));
+        ck_assert_ptr_nonnull(strstr(refused, "drop-ins of a tenant that is not there"));
         daemon_deinit(&daemon);
 }
 END_TEST

@@ -238,7 +238,8 @@ static const struct bad_text bad_texts[] = {
         { HEAD "[Protocol web]\n", 6, 11, "stands already in line 3", NULL },
         { TENANT "[Protocol web]\nDataPath=direct\n", 3, 0, "needs Family=", "Family=ip" },
         { TENANT "[Protocol web]\nFamily=ip\n", 3, 0, "needs DataPath=", "DataPath=direct" },
-        { TENANT "[Protocol web]\nFamily=ip\n[Protocol db]\nx\n", 3, 0, "needs DataPath=", "DataPath=direct" },
+        { TENANT "[Protocol web]\nFamily=ip\n[Protocol db]\n", 3, 0, "needs DataPath=", "DataPath=direct" },
+        { TENANT "[Protocol web]\nFamily=ip\n[Protocol db]\nx\n", 6, 1, "nor Key=value", NULL }, /* lines first */
 
         /* lines that inih would change */
         { "[Tenant]\n Name=acme\n", 2, 1, "indented", "Name=acme" },
@@ -269,16 +270,10 @@ static const struct bad_text bad_texts[] = {
         { HEAD "Bananas=3\n", 6, 1, "there is no key Bananas=", NULL },
         { HEAD "TLS=client\n", 6, 1, "not enforced by this version", NULL },
         { HEAD "Proxy=socks5://proxy.internal:1080\n", 6, 1, "not enforced by this version", NULL },
-        { HEAD "Addresses=public\n", 6, 1, "not enforced by this version", NULL },
-        { TENANT "Mode=report\n", 3, 1, "not enforced by this version", NULL },
-        { TENANT "MaxSessions=200\n", 3, 1, "not enforced by this version", NULL },
-        { TENANT "MaxConnections=1\n", 3, 1, "not enforced by this version", NULL },
-        { TENANT "ConnectRate=500/s\n", 3, 1, "not enforced by this version", NULL },
-        { TENANT "Existing=close\n", 3, 1, "not enforced by this version", NULL },
-        { TENANT "Socket=/run/x\n", 3, 1, "not enforced by this version", NULL },
-        { TENANT "Group=x\n", 3, 1, "not enforced by this version", NULL },
-        { TENANT "unit=x\n", 3, 1, "not enforced by this version", NULL },
-        { TENANT "Include=x\n", 3, 1, "not enforced by this version", NULL },
+        { HEAD "RequireSeal=yes\n", 6, 1, "not enforced by this version", NULL },
+        { TENANT "MaxStreams=1\n", 3, 1, "not enforced by this version", NULL },
+        { TENANT "unit=x.service\n", 3, 1, "did you mean Unit=?", "Unit=x.service" },
+        { TENANT "Include=x\n", 3, 9, "no other files can be read here", NULL },
         { TENANT "Connect=192.0.2.1:80\n", 3, 1, "belongs in a [Protocol NAME] or [Preopen NAME] section", NULL },
         { HEAD "User=x\n", 6, 1, "belongs in a [Tenant] section", NULL },
         { HEAD "Family=ip\n", 6, 1, "set already, in line 4", NULL },
@@ -476,7 +471,7 @@ START_TEST(abuse_13_rules_beside_ipv4_inside_ipv6) {
 END_TEST
 
 START_TEST(a_file_too_large) {
-        size_t length = 1024 * 1024 + 1;
+        size_t length = POLICY_TEXT_MAX + 1;
         char *text = malloc(length);
         struct bad_text bad = { NULL, 0, 0, "larger than", NULL };
 

@@ -188,8 +188,8 @@ static const struct bad_text bad_texts[] = {
           "a rule for Unix sockets never matches: [Protocol a] has Family=ipv4; it goes into a protocol of its own, "
           "with Family=unix",
           NULL },
-        { POLICY_TENANT "[Protocol a]\nDeny=@a\n[Protocol b]\nFamily=unix\n", 4, 6,
-          "a rule for Unix sockets never matches: [Protocol a] has Family=ip;", NULL },
+        { POLICY_TENANT "[Protocol a]\nDeny=@a\n[Protocol b]\nFamily=unix\n", 3, 0,
+          "[Protocol a] needs Family=", "Family=ip" },
         { POLICY_TENANT "[Protocol a]\nFamily=unixx\nDeny=/run/a\n", 4, 8, "is not ip, ipv4, ipv6 or unix",
           "Family=unix" },
         { POLICY_HEAD "Connect=/run/a\n", 6, 9, "[Protocol web] has Family=ip;", NULL },
@@ -216,7 +216,7 @@ static const struct bad_text bad_texts[] = {
         { UNIX_HEAD "Listen=/run/a\nSocketMode=rw-rw-rw-\n", 7, 12, "three or four octal digits", NULL },
         { UNIX_HEAD "SocketMode=0660 0600\n", 6, 12, "three or four octal digits", NULL },
         { UNIX_HEAD "Listen=/run/a\nSocketMode=0660\nSocketMode=0660\n", 8, 1, "set already, in line 7", NULL },
-        { POLICY_TENANT "SocketMode=0660\n", 3, 1, "belongs in a [Protocol NAME] or [Preopen NAME] section", NULL },
+        { POLICY_TENANT "SocketMode=0660\n", 3, 12, "[Tenant] has no Socket=", NULL },
         { POLICY_HEAD "SocketTypes=\n", 6, 13, "has no value", NULL },
 };
 

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/tenant_keys.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "policy/limit.h"
+#include "policy/value.h"
+#include "policy/verdict.h"
+
+static const struct policy_word modes[] = {
+        { .text = "enforce", .value = POLICY_MODE_ENFORCE },
+        { .text = "report", .value = POLICY_MODE_REPORT },
+        { 0 },
+};
+
+static const struct policy_word existings[] = {
+        { .text = "close", .value = POLICY_EXISTING_CLOSE },
+        { .text = "keep", .value = POLICY_EXISTING_KEEP },
+        { 0 },
+};
+
+/** Puts a copy in the place of a text that is there. */
+static int replace_text(char **text, const char *value) {
+        char *copy = strdup(value);
+
+        if (!copy)
+                return -ENOMEM;
+        free(*text);
+        *text = copy;
+        return 0;
+}
+
+int tenant_set_name(struct parser *p, const char *value) {
+        const struct policy_tenant *other = policy_find_tenant(p->policy, value);
+        int r = policy_name_check(value, &p->complaint);
+
+        if (r < 0)
+                return r;
+        if (other == p->tenant)
+                return 0;
+        if (p->tenant->name)
+                return policy_complain(&p->complaint, 0, "this is the tenant %s, and a drop-in cannot rename it",
+                                       p->tenant->name);
+        if (other)
+                return policy_complain(&p->complaint, 0, "tenant %s is already defined at %s", value,
+                                       policy_place(other->file, other->line).text);
+        p->tenant->name = strdup(value);
+        return p->tenant->name
+                       ? policy_table_add(&p->policy->names, p->tenant->name, (size_t)(p->tenant - p->policy->tenants))
+                       : -ENOMEM;
+}
+
+/* ---- whose sessions ---- */
+
+static int check_principal(enum policy_principal_kind kind, const char *value, struct policy_complaint *complaint) {
+        switch (kind) {
+        case POLICY_PRINCIPAL_USER:
+                return policy_user_check(value, complaint);
+        case POLICY_PRINCIPAL_GROUP:
+                return policy_group_check(value, complaint);
+        default:
+                return policy_unit_check(value, complaint);
+        }
+}
+
+static enum policy_principal_kind principal_kind(enum parser_key key) {
+        if (key == PARSER_KEY_USER)
+                return POLICY_PRINCIPAL_USER;
+        return key == PARSER_KEY_GROUP ? POLICY_PRINCIPAL_GROUP : POLICY_PRINCIPAL_UNIT;
+}
+
+int tenant_set_principal(struct parser *p, const char *value) {
+        enum policy_principal_kind kind = principal_kind(p->key);
+        struct policy_position position = parser_position(p);
+        struct policy_tenant *tenant = p->tenant;
+        struct policy_principal *principals;
+        char *text;
+        int r = check_principal(kind, value, &p->complaint);
+
+        if (r < 0)
+                return r;
+        principals = parser_grow(tenant->principals, tenant->n_principals, sizeof(*principals));
+        if (!principals)
+                return -ENOMEM;
+        tenant->principals = principals;
+        text = strdup(value);
+        if (!text)
+                return -ENOMEM;
+        principals[tenant->n_principals++] = (struct policy_principal){
+                .kind = kind,
+                .text = text,
+                .file = position.file,
+                .line = position.line,
+                .column = position.column,
+                .id = POLICY_NOBODY,
+        };
+        return 0;
+}
+
+/* ---- the tenant's own socket ---- */
+
+int tenant_set_socket(struct parser *p, const char *value) {
+        struct policy_session_socket *socket = &p->tenant->socket;
+        struct policy_position position = parser_position(p);
+        int r = policy_socket_path_check(value, &p->complaint);
+
+        if (r < 0)
+                return r;
+        r = replace_text(&socket->path, value);
+        socket->file = position.file;
+        socket->line = position.line;
+        return r;
+}
+
+int tenant_set_socket_owner(struct parser *p, const char *value) {
+        struct policy_session_socket *socket = &p->tenant->socket;
+        bool group = p->key == PARSER_KEY_SOCKET_GROUP;
+        int r = group ? policy_group_check(value, &p->complaint) : policy_user_check(value, &p->complaint);
+
+        if (r < 0)
+                return r;
+        *(group ? &socket->group_at : &socket->user_at) = parser_position(p);
+        return replace_text(group ? &socket->group : &socket->user, value);
+}
+
+int tenant_set_socket_mode(struct parser *p, const char *value) {
+        return policy_mode_parse(value, &p->tenant->socket.mode, &p->complaint);
+}
+
+/* ---- what holds for all of a tenant's ---- */
+
+int tenant_set_mode(struct parser *p, const char *value) {
+        int word, r = policy_word_parse(value, modes, &word, &p->complaint);
+
+        if (r == 0)
+                p->tenant->mode = (enum policy_mode)word;
+        return r;
+}
+
+int tenant_set_existing(struct parser *p, const char *value) {
+        int word, r = policy_word_parse(value, existings, &word, &p->complaint);
+
+        if (r == 0)
+                p->tenant->existing = (enum policy_existing)word;
+        return r;
+}
+
+int tenant_set_explain_denials(struct parser *p, const char *value) {
+        return policy_yes_no_parse(value, &p->tenant->explain_denials, &p->complaint);
+}
+
+static int take_resolver(struct parser *p, const char *word) {
+        struct policy_tenant *tenant = p->tenant;
+        int r;
+
+        if (tenant->n_resolvers == POLICY_RESOLVERS_MAX)
+                return policy_complain(&p->complaint, 0, "a tenant has at most %d name servers", POLICY_RESOLVERS_MAX);
+        r = policy_resolver_parse(word, &tenant->resolvers[tenant->n_resolvers], &p->complaint);
+        if (r == 0)
+                ++tenant->n_resolvers;
+        return r;
+}
+
+int tenant_set_resolvers(struct parser *p, const char *value) {
+        p->tenant->n_resolvers = 0;
+        return parser_each_word(p, value, take_resolver);
+}
+
+int tenant_set_limit(struct parser *p, const char *value) {
+        enum policy_limit limit = (enum policy_limit)(p->key - PARSER_KEY_LIMIT);
+
+        return policy_limit_parse(limit, value, &p->tenant->limits[limit], &p->complaint);
+}

@@ -62,7 +62,7 @@ struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received
         acceptor->control = control;
         acceptor->pending_fd = -1;
         acceptor->sent = acceptor->credit = acceptor->acknowledged = received;
-        r = watch_start(&acceptor->watch, &control->endpoint.session->broker->watches, fd, 0, ready);
+        r = watch_start(&acceptor->watch, &control->grant->tenant->throttle.sockets, fd, 0, ready);
         if (r < 0) {
                 errno = -r;
                 return NULL;

@@ -2,23 +2,32 @@
 #include "broker/account.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stddef.h>
 
-/* One tenant's, chosen so that a host process with 1,000 guests of ten controls each fits several times. */
-static const uint32_t tenant_limits[N_ACCOUNT_KINDS] = {
-        [ACCOUNT_SESSIONS] = 4096,     [ACCOUNT_PROTOCOLS] = 16384, [ACCOUNT_CONTROLS] = 65536,
-        [ACCOUNT_CONNECTS] = 4096,     [ACCOUNT_IN_FLIGHT] = 4096,  [ACCOUNT_LISTENERS] = 65536,
-        [ACCOUNT_CONNECTIONS] = 65536, [ACCOUNT_LOOKUPS] = 256,
+#include "broker/connection.h"
+#include "broker/control.h"
+#include "broker/session.h"
+
+/*
+ * What the broker keeps for one of each, in bytes, with its texts, timers and the allocator's share: more than it takes, so that a limit
+ * on memory holds. The kernel's memory for a descriptor is not in it; the numbers of things bound that.
+ */
+static const uint64_t prices[N_ACCOUNT_KINDS] = {
+        [ACCOUNT_SESSIONS] = 1024, [ACCOUNT_PROTOCOLS] = 256, [ACCOUNT_CONTROLS] = 1024,
+        [ACCOUNT_CONNECTS] = 4096, /* with its look-up's and dialer's addresses and timers */
+        [ACCOUNT_IN_FLIGHT] = 0,   [ACCOUNT_LISTENERS] = 512, [ACCOUNT_CONNECTIONS] = 1024,
+        [ACCOUNT_LOOKUPS] = 2048,
 };
 
-/* Where the process may have few descriptors, half of what all may have is left to the other tenants. */
+_Static_assert(sizeof(struct session) <= 512, "the price of a session is too low");
+_Static_assert(sizeof(struct control) <= 896, "the price of a control is too low");
+_Static_assert(sizeof(struct connection) <= 512, "the price of a connection is too low");
+
 void account_init_tenant(struct account *account, struct account *parent) {
         *account = (struct account){ .parent = parent };
-        for (int kind = 0; kind < N_ACCOUNT_KINDS; ++kind) {
-                uint32_t half = parent->limit[kind] / 2;
-
-                account->limit[kind] = tenant_limits[kind] < half ? tenant_limits[kind] : half;
-        }
+        for (enum account_kind kind = 0; kind < N_ACCOUNT_KINDS; ++kind)
+                account_set_limit(account, kind, ACCOUNT_UNLIMITED);
 }
 
 /*
@@ -28,7 +37,7 @@ void account_init_tenant(struct account *account, struct account *parent) {
  * pushed within credit.
  */
 void account_init_broker(struct account *account, uint64_t max_fds) {
-        uint32_t eighth = (uint32_t)((max_fds > UINT32_MAX ? UINT32_MAX : max_fds) / 8);
+        uint64_t eighth = (max_fds > UINT32_MAX ? UINT32_MAX : max_fds) / 8;
 
         *account = (struct account){
                 .limit = {
@@ -38,8 +47,9 @@ void account_init_broker(struct account *account, uint64_t max_fds) {
                         [ACCOUNT_CONNECTS] = eighth,
                         [ACCOUNT_IN_FLIGHT] = eighth,
                         [ACCOUNT_LISTENERS] = 2 * eighth,
-                        [ACCOUNT_CONNECTIONS] = UINT32_MAX,
+                        [ACCOUNT_CONNECTIONS] = ACCOUNT_UNLIMITED,
                         [ACCOUNT_LOOKUPS] = 2 * eighth,
+                        [ACCOUNT_MEMORY] = ACCOUNT_UNLIMITED,
                 },
         };
 }
@@ -49,19 +59,61 @@ void account_deinit(struct account *account) {
                 assert(account->used[kind] == 0);
 }
 
-bool account_charge(struct account *account, enum account_kind kind) {
-        for (struct account *a = account; a; a = a->parent) {
-                if (a->used[kind] >= a->limit[kind])
-                        return false;
-        }
-        for (struct account *a = account; a; a = a->parent)
-                a->used[kind]++;
-        return true;
+void account_set_limit(struct account *account, enum account_kind kind, uint64_t limit) {
+        uint64_t most = account->parent ? account->parent->limit[kind] : ACCOUNT_UNLIMITED;
+
+        if (most != ACCOUNT_UNLIMITED)
+                most /= 2;
+        account->limit[kind] = limit < most ? limit : most;
 }
 
-void account_release(struct account *account, enum account_kind kind, uint32_t n) {
+static bool has_room(const struct account *account, enum account_kind kind, uint64_t n) {
+        /* A limit may have been lowered below what is used. */
+        return account->used[kind] <= account->limit[kind] && n <= account->limit[kind] - account->used[kind];
+}
+
+static void add(struct account *account, enum account_kind kind, uint64_t n) {
+        for (struct account *a = account; a; a = a->parent)
+                a->used[kind] += n;
+}
+
+static void subtract(struct account *account, enum account_kind kind, uint64_t n) {
         for (struct account *a = account; a; a = a->parent) {
                 assert(a->used[kind] >= n);
                 a->used[kind] -= n;
         }
+}
+
+int account_claim(struct account *account, enum account_kind kind) {
+        for (const struct account *a = account; a; a = a->parent) {
+                if (!has_room(a, kind, 1))
+                        return a == account ? -EMFILE : -ENFILE;
+                if (!has_room(a, ACCOUNT_MEMORY, prices[kind]))
+                        return -ENOBUFS;
+        }
+        add(account, kind, 1);
+        add(account, ACCOUNT_MEMORY, prices[kind]);
+        return 0;
+}
+
+bool account_charge(struct account *account, enum account_kind kind) {
+        return account_claim(account, kind) == 0;
+}
+
+void account_release(struct account *account, enum account_kind kind, uint64_t n) {
+        subtract(account, kind, n);
+        subtract(account, ACCOUNT_MEMORY, n * prices[kind]);
+}
+
+int account_charge_bytes(struct account *account, uint64_t n) {
+        for (const struct account *a = account; a; a = a->parent) {
+                if (!has_room(a, ACCOUNT_MEMORY, n))
+                        return -ENOBUFS;
+        }
+        add(account, ACCOUNT_MEMORY, n);
+        return 0;
+}
+
+void account_release_bytes(struct account *account, uint64_t n) {
+        subtract(account, ACCOUNT_MEMORY, n);
 }

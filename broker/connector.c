@@ -11,6 +11,7 @@
 #include "broker/deadline.h"
 #include "broker/session.h"
 #include "broker/socket.h"
+#include "broker/tenant.h"
 
 /*
  * How long until a full backlog is asked again: twice as long each time, so that a tenant with as many such connects as it may have
@@ -109,11 +110,11 @@ static void retry(void *data) {
 
 /* Waits for the kernel's answer, or for the time to ask again. */
 static int wait_for_answer(struct connector *connector) {
-        struct broker *broker = connector->control->endpoint.session->broker;
+        struct tenant *tenant = connector->control->grant->tenant;
 
         if (connector->address.family == AF_UNIX)
                 return retry_later(connector);
-        return watch_start(&connector->watch, &broker->watches, connector->fd, EPOLLOUT, ready);
+        return watch_start(&connector->watch, &tenant->throttle.sockets, connector->fd, EPOLLOUT, ready);
 }
 
 static int dial(int fd, const struct nb_socket_address *address, const struct own *own) {

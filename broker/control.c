@@ -46,8 +46,10 @@ static struct account *account_of(const struct control *control) {
         return &control->grant->tenant->account;
 }
 
-/* The one setter of the state; a connect under way is charged for as long as it lasts. */
+/* The one setter of the state; a connect under way is charged for as long as it lasts, and so is listening. */
 static void set_state(struct control *control, enum control_state state) {
+        if (control->state == CONTROL_LISTENING && state != CONTROL_LISTENING)
+                account_release(account_of(control), ACCOUNT_LISTENERS, 1);
         if (control->state == CONTROL_CONNECTING && state != CONTROL_CONNECTING)
                 account_release(account_of(control), ACCOUNT_CONNECTS, 1);
         control->state = state;
@@ -56,6 +58,10 @@ static void set_state(struct control *control, enum control_state state) {
 /* For decisions and records. */
 static struct asker asker_of(const struct control *control) {
         return (struct asker){ .session = session_of(control), .grant = control->grant, .type = control->type };
+}
+
+static struct tenant *tenant_of(const struct control *control) {
+        return control->grant->tenant;
 }
 
 static int refuse_recorded(struct control *control, const char *verb, const char *asked, enum nb_wasi_errno error,
@@ -104,14 +110,15 @@ static void cleanup_control(struct control **control) {
 
 /* A control that has no channel yet, bound if its address asks for that. */
 static int new_unpublished(const struct control_options *options, struct control **ret) {
-        struct account *account = &options->grant->tenant->account;
+        struct tenant *tenant = options->grant->tenant;
         NB_CLEANUP(cleanup_control) struct control *control = NULL;
+        int r = quota_claim(tenant, ACCOUNT_CONTROLS);
 
-        if (!account_charge(account, ACCOUNT_CONTROLS))
-                return -EMFILE;
+        if (r < 0)
+                return r;
         control = calloc(1, sizeof(*control));
         if (!control) {
-                account_release(account, ACCOUNT_CONTROLS, 1);
+                account_release(&tenant->account, ACCOUNT_CONTROLS, 1);
                 return -ENOMEM;
         }
         control->grant = options->grant;
@@ -243,16 +250,32 @@ static int dial(struct control *control, const struct nb_socket_address *address
         return 0;
 }
 
+/* Takes what a connect costs, or says why it cannot be had: the errno for the guest is in the answer. */
+static int claim_connect(struct control *control, const char **ret_reason) {
+        int r = quota_take_connect(tenant_of(control));
+
+        if (r < 0) {
+                *ret_reason = "ConnectRate= allows no more connects at the moment";
+                return r;
+        }
+        r = quota_claim(tenant_of(control), ACCOUNT_CONNECTS);
+        if (r < 0)
+                *ret_reason = r == -ENOBUFS ? "the tenant has as much memory as it may have"
+                                            : "as many connections are being made as may be";
+        return r;
+}
+
 static int start_connecting(struct control *control, const struct nb_socket_address *address) {
         NB_CLEANUP_CHANNEL_FD int connected_fd = -1;
+        const char *reason = NULL;
         int r;
 
-        r = connection_check_room(control->grant->tenant);
+        r = connection_check_room(tenant_of(control));
         if (r < 0)
                 return refuse_errno_of(control, "connect", address, r);
-        if (!account_charge(account_of(control), ACCOUNT_CONNECTS))
-                return refuse_recorded(control, "connect", NULL, NB_WASI_EAGAIN,
-                                       "as many connections are being made as may be");
+        r = claim_connect(control, &reason);
+        if (r < 0)
+                return refuse_recorded(control, "connect", NULL, nb_wasi_errno_from_host(-r), reason);
         set_state(control, CONTROL_CONNECTING);
         r = dial(control, address, &connected_fd);
         if (r == 0 && connected_fd < 0)
@@ -337,7 +360,8 @@ static int bind_now(struct control *control) {
         return 0;
 }
 
-static int start_listening(struct control *control, const Nb__Listen *listen_request) {
+/* The listener is charged. */
+static int make_acceptor(struct control *control, const Nb__Listen *listen_request) {
         NB_CLEANUP_FD int fd = -1;
         int r = bind_now(control);
 
@@ -350,8 +374,19 @@ static int start_listening(struct control *control, const Nb__Listen *listen_req
         if (!control->acceptor)
                 return -errno;
         (void)nb_steal_fd(&fd);
-        set_state(control, CONTROL_LISTENING);
         return 0;
+}
+
+static int start_listening(struct control *control, const Nb__Listen *listen_request) {
+        int r = quota_claim(tenant_of(control), ACCOUNT_LISTENERS);
+
+        if (r < 0)
+                return r;
+        set_state(control, CONTROL_LISTENING);
+        r = make_acceptor(control, listen_request);
+        if (r < 0)
+                set_state(control, CONTROL_IDLE);
+        return r;
 }
 
 /* The answer goes out before any connection does. */

@@ -9,6 +9,9 @@
 #include "broker/session.h"
 #include "broker/tenant.h"
 
+/* A name with its port. */
+#define NAME_TEXT_MAX (POLICY_HOST_NAME_MAX + 8)
+
 static const char *verb_name(enum policy_verb verb) {
         switch (verb) {
         case POLICY_CONNECT:
@@ -62,18 +65,62 @@ static enum metrics_verdict apply_mode(const struct grant *grant, struct policy_
         return METRICS_REPORTED;
 }
 
+/* What no rule reaches, whatever the policy has said. */
+static void refuse_own(const struct grant *grant, enum policy_verb verb, const struct nb_socket_address *address,
+                       struct policy_verdict *verdict) {
+        const char *what = own_find(&grant->tenant->broker->own, verb, address);
+        char text[NB_SOCKET_ADDRESS_TEXT_MAX];
+
+        if (!what)
+                return;
+        *verdict = (struct policy_verdict){ .allowed = false, .impossible = true };
+        (void)snprintf(verdict->reason, sizeof(verdict->reason), "%s %s: no rule reaches %s of netbrokerd",
+                       verb_name(verb), nb_socket_address_format(address, text), what);
+}
+
 static enum metrics_verdict judge(const struct grant *grant, enum policy_verb verb,
                                   const struct nb_socket_address *address, struct policy_verdict *ret) {
         if (grant->policy)
                 policy_decide(grant->policy, verb, address, ret);
         else
                 refuse_without_policy(grant, ret);
+        refuse_own(grant, verb, address, ret);
+        return apply_mode(grant, ret);
+}
+
+static enum metrics_verdict judge_name(const struct grant *grant, const struct policy_host_name *name,
+                                       struct policy_verdict *ret) {
+        if (grant->policy)
+                policy_decide_name(grant->policy, name, ret);
+        else
+                refuse_without_policy(grant, ret);
+        return apply_mode(grant, ret);
+}
+
+static enum metrics_verdict judge_resolved(const struct grant *grant, const struct policy_host_name *name,
+                                           const struct nb_address *address, struct policy_verdict *ret) {
+        struct nb_socket_address socket_address = { .family = address->ip.family, .ip = *address };
+
+        if (grant->policy)
+                policy_decide_resolved(grant->policy, name, address, ret);
+        else
+                refuse_without_policy(grant, ret);
+        refuse_own(grant, POLICY_CONNECT, &socket_address, ret);
         return apply_mode(grant, ret);
 }
 
 void decide_again(const struct grant *grant, enum policy_verb verb, const struct nb_socket_address *address,
                   struct policy_verdict *ret) {
         (void)judge(grant, verb, address, ret);
+}
+
+void decide_name_again(const struct grant *grant, const struct policy_host_name *name, struct policy_verdict *ret) {
+        (void)judge_name(grant, name, ret);
+}
+
+void decide_resolved_again(const struct grant *grant, const struct policy_host_name *name,
+                           const struct nb_address *address, struct policy_verdict *ret) {
+        (void)judge_resolved(grant, name, address, ret);
 }
 
 /* ---- the funnel ---- */
@@ -133,6 +180,39 @@ void decide(const struct asker *asker, enum policy_verb verb, const struct nb_so
                 return;
         record.address = nb_socket_address_format(address, text);
         note_seen(asker, verb, verdict, text);
+        record_verdict(asker, &record, verdict, ret);
+}
+
+static const char *format_name(const struct policy_host_name *name, char buffer[static NAME_TEXT_MAX]) {
+        (void)snprintf(buffer, NAME_TEXT_MAX, "%s:%u", name->text, name->port);
+        return buffer;
+}
+
+void decide_name(const struct asker *asker, const struct policy_host_name *name, const char *asked,
+                 struct policy_verdict *ret) {
+        struct audit_record record = record_of(asker, verb_name(POLICY_CONNECT), asked);
+        enum metrics_verdict verdict = judge_name(asker->grant, name, ret);
+        char text[NAME_TEXT_MAX];
+
+        count(asker, POLICY_CONNECT, verdict);
+        if (!is_read(asker, verdict))
+                return;
+        record.name = format_name(name, text);
+        note_seen(asker, POLICY_CONNECT, verdict, text);
+        record_verdict(asker, &record, verdict, ret);
+}
+
+void decide_resolved(const struct asker *asker, const struct policy_host_name *name, const struct nb_address *address,
+                     struct policy_verdict *ret) {
+        struct audit_record record = record_of(asker, verb_name(POLICY_CONNECT), NULL);
+        enum metrics_verdict verdict = judge_resolved(asker->grant, name, address, ret);
+        char name_text[NAME_TEXT_MAX], text[NB_ADDRESS_TEXT_MAX];
+
+        count(asker, POLICY_CONNECT, verdict);
+        if (!is_read(asker, verdict))
+                return;
+        record.name = format_name(name, name_text);
+        record.resolved = nb_address_format(address, text);
         record_verdict(asker, &record, verdict, ret);
 }
 

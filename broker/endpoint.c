@@ -113,6 +113,11 @@ static void ready(struct watch *watch, uint32_t events) {
         handle_frame(endpoint, (size_t)n);
 }
 
+/* Half-open sessions have no tenant whose turn it could be. */
+static struct watch_set *watches_of(struct session *session) {
+        return session->tenant ? &session->tenant->throttle.channels : &session->broker->watches;
+}
+
 int endpoint_start(struct endpoint *endpoint, struct session *session, const struct endpoint_ops *ops, int fd) {
         int r;
 
@@ -126,7 +131,7 @@ int endpoint_start(struct endpoint *endpoint, struct session *session, const str
         endpoint->fd = -1;
         nb_channel_refuse_fds(fd);
         nb_list_init(&endpoint->link);
-        r = watch_start(&endpoint->watch, &session->broker->watches, fd, EPOLLIN, ready);
+        r = watch_start(&endpoint->watch, watches_of(session), fd, EPOLLIN, ready);
         if (r < 0)
                 return r;
         endpoint->fd = fd;

@@ -62,9 +62,10 @@ static const struct endpoint_ops protocol_ops = {
 /* A protocol that has no channel yet. */
 static int new_unpublished(struct grant *grant, struct protocol **ret) {
         struct protocol *protocol;
+        int r = quota_claim(grant->tenant, ACCOUNT_PROTOCOLS);
 
-        if (!account_charge(&grant->tenant->account, ACCOUNT_PROTOCOLS))
-                return -EMFILE;
+        if (r < 0)
+                return r;
         protocol = calloc(1, sizeof(*protocol));
         if (!protocol) {
                 account_release(&grant->tenant->account, ACCOUNT_PROTOCOLS, 1);

@@ -238,6 +238,36 @@ static int refuse_hello(struct session *session, const Nb__Hello *hello, enum nb
         return 1;
 }
 
+/* Why there can be no session more. */
+static const char *why_no_session(int error) {
+        switch (error) {
+        case EMFILE:
+                return "the tenant has as many sessions as it may have";
+        case ENFILE:
+                return "all tenants together have as many sessions as they may have";
+        case ENOBUFS:
+                return "the tenant has as much memory as it may have";
+        default:
+                return strerror(error);
+        }
+}
+
+/* The session has its tenant's turns from now on. */
+static int join_tenant(struct session *session, struct tenant *tenant) {
+        int r = quota_claim(tenant, ACCOUNT_SESSIONS);
+
+        if (r < 0)
+                return r;
+        r = watch_move(&session->endpoint.watch, &tenant->throttle.channels);
+        if (r < 0) {
+                account_release(&tenant->account, ACCOUNT_SESSIONS, 1);
+                return r;
+        }
+        tenant->n_sessions++;
+        session->tenant = tenant;
+        return 0;
+}
+
 static int open_session(struct session *session, const Nb__Hello *hello, const struct policy_tenant *policy) {
         struct tenant *tenant = tenant_get(session->broker, policy);
         int r;
@@ -245,16 +275,15 @@ static int open_session(struct session *session, const Nb__Hello *hello, const s
         session->label = tenant ? strdup(hello->label) : NULL;
         if (!session->label)
                 return refuse_hello(session, hello, NB_WASI_ENOMEM, "out of memory");
-        if (!account_charge(&tenant->account, ACCOUNT_SESSIONS))
-                return refuse_hello(session, hello, NB_WASI_EMFILE, "the tenant has as many sessions as it may have");
-        tenant->n_sessions++;
-        session->tenant = tenant;
+        r = join_tenant(session, tenant);
+        if (r < 0)
+                return refuse_hello(session, hello, nb_wasi_errno_from_host(-r), why_no_session(-r));
         leave_half_open(session);
         nb_list_append(&session->broker->sessions, &session->link);
 
         r = welcome_send(session);
         if (r < 0)
-                return refuse_hello(session, hello, nb_wasi_errno_from_host(-r), strerror(-r));
+                return refuse_hello(session, hello, nb_wasi_errno_from_host(-r), why_no_session(-r));
         audit_hello(session, hello, "allowed", "session opened");
         return 0;
 }

@@ -31,9 +31,11 @@ struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *pol
         nb_list_init(&tenant->link);
         audit_rate_init(&tenant->audit_rate);
         account_init_tenant(&tenant->account, &broker->account);
+        quota_init(tenant);
         tenant->seen = seen_new();
         tenant->name = strdup(policy->name);
-        if (!tenant->name || connection_files_init(&tenant->shelves) < 0)
+        if (!tenant->name || connection_files_init(&tenant->shelves) < 0 ||
+            throttle_start(&tenant->throttle, tenant) < 0)
                 return tenant_free(tenant);
         nb_list_append(&broker->tenants, &tenant->link);
         return tenant;
@@ -59,6 +61,7 @@ struct tenant *tenant_free(struct tenant *tenant) {
         tenant->resolver = resolver_free(tenant->resolver);
         connection_files_deinit(&tenant->shelves);
         nb_list_foreach_safe(link, &tenant->grants)(void) grant_free(nb_container_of(link, struct grant, link));
+        throttle_stop(&tenant->throttle);
         account_deinit(&tenant->account);
         tenant->seen = seen_free(tenant->seen);
         nb_list_remove(&tenant->link);
@@ -99,6 +102,8 @@ static const struct policy_protocol *find_policy(const struct tenant *tenant, co
 
 void tenant_apply_policy(struct tenant *tenant, const struct policy *policy) {
         tenant->policy = policy ? policy_find_tenant(policy, tenant->name) : NULL;
+        quota_apply_policy(tenant);
+        throttle_apply_policy(&tenant->throttle);
         nb_list_foreach_safe(link, &tenant->grants) {
                 struct grant *grant = nb_container_of(link, struct grant, link);
 

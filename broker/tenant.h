@@ -16,6 +16,8 @@
 #include "broker/account.h"
 #include "broker/audit.h"
 #include "broker/metrics.h"
+#include "broker/quota.h"
+#include "broker/throttle.h"
 #include "policy/policy.h"
 
 struct broker;
@@ -40,6 +42,8 @@ struct tenant {
         struct nb_list connections; /* in its hands (broker/connection.h) */
         struct nb_list shelves;     /* by which it is known which of them it still has (broker/connection_files.h) */
         struct account account;
+        struct quota quota;
+        struct throttle throttle;
         struct metrics metrics;
         struct resolver *resolver; /* NULL until the first name */
         struct seen *seen;         /* may be NULL */

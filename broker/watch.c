@@ -7,39 +7,74 @@
 #include "base/cleanup.h"
 #include "broker/nudge.h"
 
-static void dispatch(uv_poll_t *poll, int status, int uv_events) {
-        struct watch_set *set = poll->data;
+unsigned watch_set_collect(struct watch_set *set, unsigned most) {
+        int n;
 
-        (void)status;
-        (void)uv_events;
         do
-                set->n_batch = epoll_wait(set->epoll_fd, set->batch, WATCH_BATCH, 0);
-        while (set->n_batch < 0 && errno == EINTR);
+                n = epoll_wait(set->epoll_fd, set->batch, (int)(most < WATCH_BATCH ? most : WATCH_BATCH), 0);
+        while (n < 0 && errno == EINTR);
+        set->n_batch = n > 0 ? (unsigned)n : 0;
+        return set->n_batch;
+}
 
-        nudge_on(poll->loop);
-        for (int i = 0; i < set->n_batch; ++i) {
+void watch_set_dispatch(struct watch_set *set) {
+        bool stopped = false;
+
+        set->stopped = &stopped;
+        for (unsigned i = 0; i < set->n_batch; ++i) {
                 struct watch *watch = set->batch[i].data.ptr;
 
                 if (watch)
                         watch->function(watch, set->batch[i].events);
+                if (stopped)
+                        return;
         }
         set->n_batch = 0;
+        set->stopped = NULL;
+}
+
+static void loop_ready(uv_poll_t *poll, int status, int uv_events) {
+        struct watch_set *set = poll->data;
+
+        (void)status;
+        (void)uv_events;
+        (void)watch_set_collect(set, WATCH_BATCH);
+        nudge_on(poll->loop);
+        watch_set_dispatch(set);
+}
+
+/* @return the descriptor, or -errno; the set is one that is not started in any case */
+static int prepare(struct watch_set *set) {
+        int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+
+        *set = (struct watch_set){ .epoll_fd = -1 };
+        return epoll_fd < 0 ? -errno : epoll_fd;
 }
 
 int watch_set_start(struct watch_set *set, uv_loop_t *loop) {
-        NB_CLEANUP_FD int epoll_fd = -1;
+        NB_CLEANUP_FD int epoll_fd = prepare(set);
         int r;
 
-        set->epoll_fd = -1;
-        set->n_batch = 0;
-        epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (epoll_fd < 0)
-                return -errno;
+                return epoll_fd;
         r = uv_poll_init(loop, &set->poll, epoll_fd);
         if (r < 0)
                 return r;
         set->poll.data = set;
-        r = uv_poll_start(&set->poll, UV_READABLE, dispatch);
+        r = uv_poll_start(&set->poll, UV_READABLE, loop_ready);
+        if (r < 0)
+                return r;
+        set->epoll_fd = nb_steal_fd(&epoll_fd);
+        return 0;
+}
+
+int watch_set_start_within(struct watch_set *set, struct watch_set *parent, watch_function ready) {
+        NB_CLEANUP_FD int epoll_fd = prepare(set);
+        int r;
+
+        if (epoll_fd < 0)
+                return epoll_fd;
+        r = watch_start(&set->outer, parent, epoll_fd, EPOLLIN, ready);
         if (r < 0)
                 return r;
         set->epoll_fd = nb_steal_fd(&epoll_fd);
@@ -49,7 +84,12 @@ int watch_set_start(struct watch_set *set, uv_loop_t *loop) {
 void watch_set_stop(struct watch_set *set) {
         if (set->epoll_fd < 0)
                 return;
-        uv_close((uv_handle_t *)&set->poll, NULL);
+        if (set->stopped)
+                *set->stopped = true;
+        if (set->outer.set)
+                watch_end_before_close(&set->outer);
+        else
+                uv_close((uv_handle_t *)&set->poll, NULL);
         set->epoll_fd = nb_fd_close(set->epoll_fd);
 }
 
@@ -73,10 +113,20 @@ int watch_change(struct watch *watch, uint32_t events) {
         return 0;
 }
 
+int watch_move(struct watch *watch, struct watch_set *set) {
+        struct epoll_event event = { .events = watch->events, .data.ptr = watch };
+
+        if (epoll_ctl(set->epoll_fd, EPOLL_CTL_ADD, watch->fd, &event) < 0)
+                return -errno;
+        watch_end(watch);
+        watch->set = set;
+        return 0;
+}
+
 void watch_end_before_close(struct watch *watch) {
         if (!watch->set)
                 return;
-        for (int i = 0; i < watch->set->n_batch; ++i) {
+        for (unsigned i = 0; i < watch->set->n_batch; ++i) {
                 if (watch->set->batch[i].data.ptr == watch)
                         watch->set->batch[i].data.ptr = NULL;
         }

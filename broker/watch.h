@@ -7,30 +7,23 @@
  * is a single uv_poll_t to libuv's loop: one system call to start, none to stop (closing the last descriptor of a
  * socket ends its registration), and memory that is free at once. Timers and signals are libuv's.
  *
- * Events are level-triggered. A watch may be ended from any callback, its own included.
+ * Sets can be nested: what many of one owner's descriptors do is then one watch among those of others (broker/throttle.h).
+ *
+ * Events are level-triggered. A watch may be ended from any callback, its own included; so may a nested set.
  */
 #ifndef NB_BROKER_WATCH_H
 #define NB_BROKER_WATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <uv.h>
 
 struct watch;
+struct watch_set;
 
 /** @param events  EPOLLIN, EPOLLOUT, EPOLLHUP, EPOLLERR as epoll_wait() reported them */
 typedef void (*watch_function)(struct watch *watch, uint32_t events);
-
-/** How many events are taken from the kernel at once. */
-#define WATCH_BATCH 64
-
-/** All the watches of one loop. */
-struct watch_set {
-        uv_poll_t poll;
-        int epoll_fd; /* -1 when not started */
-        struct epoll_event batch[WATCH_BATCH];
-        int n_batch; /* events of the current batch; those of ended watches are cleared */
-};
 
 struct watch {
         struct watch_set *set; /* NULL: not watching */
@@ -39,11 +32,40 @@ struct watch {
         uint32_t events;
 };
 
+/** How many events are taken from the kernel at once. */
+#define WATCH_BATCH 16
+
+/** All the watches of one loop, or of one owner on it. */
+struct watch_set {
+        int epoll_fd; /* owned; -1 when not started */
+        struct epoll_event batch[WATCH_BATCH];
+        unsigned n_batch;   /* events of the current batch; those of ended watches are cleared */
+        bool *stopped;      /* of the one that dispatches it at the moment; NULL: nobody does */
+        uv_poll_t poll;     /* of the loop's */
+        struct watch outer; /* of a nested one */
+};
+
 /** Starts the set on `loop`. @return 0 or -errno. */
 int watch_set_start(struct watch_set *set, uv_loop_t *loop);
 
-/** Stops the set; its memory may go when the loop has run once more. All watches must have ended. */
+/**
+ * Starts a set within another.
+ * @param ready  called with `set->outer` when there is something to collect
+ * @return 0 or -errno
+ */
+int watch_set_start_within(struct watch_set *set, struct watch_set *parent, watch_function ready);
+
+/**
+ * Stops the set. The memory of a loop's may go when the loop has run once more, that of a nested one at once. All watches must have
+ * ended.
+ */
 void watch_set_stop(struct watch_set *set);
+
+/** Takes up to `most` events from the kernel, for watch_set_dispatch(). @return how many there are */
+unsigned watch_set_collect(struct watch_set *set, unsigned most);
+
+/** Calls the functions of what was collected. They may stop the set. */
+void watch_set_dispatch(struct watch_set *set);
 
 /**
  * Starts watching.
@@ -55,6 +77,9 @@ int watch_start(struct watch *watch, struct watch_set *set, int fd, uint32_t eve
 
 /** Changes what is watched for. A failure (no memory) is returned as -errno, with the old events in force. */
 int watch_change(struct watch *watch, uint32_t events);
+
+/** Has another set watch it, for the same. @return 0, or -errno: it is watched as before */
+int watch_move(struct watch *watch, struct watch_set *set);
 
 /** Ends a watch whose descriptor the caller closes right away, so that the kernel forgets it. Harmless when not watching. */
 void watch_end_before_close(struct watch *watch);

@@ -137,6 +137,7 @@ void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record
                 return;
         if (!allowed && !take_token(dropped ? &rate->dropped : &rate->denied, now_ms)) {
                 rate->suppressed++;
+                audit->n_dropped++;
                 return;
         }
 
@@ -145,6 +146,7 @@ void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record
         json_decref(object);
         if (!line) {
                 rate->suppressed++;
+                audit->n_dropped++;
                 return;
         }
         rate->suppressed = 0;

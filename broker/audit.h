@@ -42,6 +42,7 @@ struct audit {
         const struct nb_log *log; /* borrowed: where records go without a file, and the level */
         int fd;                   /* owned; -1: to the log */
         struct audit_rate rate;   /* of those who have no tenant yet */
+        uint64_t n_dropped;       /* records left out, of all tenants */
 };
 
 /** One record. Text pointers may be NULL: the member is left out. */

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "broker/admin.h"
 #include "broker/admin_call.h"
+#include "broker/exporter.h"
 #include "broker/listener.h"
 #include "broker/privilege.h"
 #include "broker/session.h"
@@ -45,6 +46,8 @@ static int start_signal(struct broker *broker, uv_signal_t *handle, int number, 
 static int start_handles(struct broker *broker) {
         int r = nudge_start(&broker->nudge, &broker->loop);
 
+        if (r == 0)
+                r = loop_lag_start(&broker->loop_lag, &broker->loop);
         if (r == 0)
                 r = watch_set_start(&broker->watches, &broker->loop);
         if (r == 0)
@@ -207,6 +210,7 @@ static void note_loading(struct policy_state *state, int r) {
 
         state->failed_ms = r < 0 ? now : 0;
         state->loaded_ms = r < 0 ? state->loaded_ms : now;
+        state->n_failed += r < 0;
 }
 
 int broker_reload(struct broker *broker) {

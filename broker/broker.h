@@ -26,6 +26,7 @@
 #include "broker/account.h"
 #include "broker/audit.h"
 #include "broker/connection_table.h"
+#include "broker/loop_lag.h"
 #include "broker/nudge.h"
 #include "broker/own.h"
 #include "broker/watch.h"
@@ -34,11 +35,13 @@
 #include "proto/frame.h"
 
 struct admin;
+struct exporter;
 
 /** The policy in force, and why there is no newer one. Times are of the wall clock, in ms since 1970. */
 struct policy_state {
         uint64_t loaded_ms;
         uint64_t failed_ms;       /* when the last reload failed; 0: it did not */
+        uint64_t n_failed;        /* reloads */
         struct nb_log_copy error; /* as it was logged then */
 };
 
@@ -49,9 +52,11 @@ struct broker {
         uv_signal_t signal_hup;
         struct nudge nudge;
         struct watch_set watches;
+        struct loop_lag loop_lag;
         struct nb_log log;
         struct audit audit;
-        struct admin *admin; /* the operator's socket */
+        struct admin *admin;       /* the operator's socket */
+        struct exporter *exporter; /* of metrics; NULL: none */
         struct policy_source source;
         struct policy *policy;
         struct policy_state policy_state;

@@ -119,17 +119,6 @@ static int find_unit(int fd, struct identity *identity) {
         return identity->unit ? 0 : -ENOMEM;
 }
 
-bool identity_knows_units(void) {
-        NB_CLEANUP_FD int pidfd = -1;
-        int pair[2];
-
-        if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-                return false;
-        pidfd = open_pidfd(pair[0]);
-        nb_fds_close(pair, 2);
-        return pidfd >= 0;
-}
-
 /* ---- user and groups ---- */
 
 static int find_credentials(int fd, struct identity *identity) {

@@ -54,9 +54,6 @@ void identity_deinit(struct identity *identity);
 /** Whether the tenant admits it. */
 bool identity_fits(const struct identity *identity, const struct policy_tenant *tenant);
 
-/** Whether the kernel can pin the process of a peer (Linux 6.5): without that no `Unit=` admits anyone. */
-bool identity_knows_units(void);
-
 /**
  * The unit in the text of /proc/PID/cgroup: in its path in the unified hierarchy, the first component that is no slice. What a service
  * makes below its own group is still the service, and a user's units are all of `user@UID.service`.

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "broker/admin.h"
 #include "broker/broker.h"
+#include "broker/exporter.h"
 #include "broker/listener.h"
 #include "broker/options.h"
 #include "broker/privilege.h"
@@ -95,6 +96,35 @@ static int take_admin_path(struct broker *broker, const char *path) {
         return r;
 }
 
+static const char *why_no_metrics(int r) {
+        switch (-r) {
+        case EADDRINUSE:
+                return "another process serves it";
+        case EEXIST:
+                return "another file is there";
+        case EADDRNOTAVAIL:
+                return "others could reach that address; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH";
+        case EINVAL:
+                return "that is no address; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH with an absolute path";
+        default:
+                return strerror(-r);
+        }
+}
+
+static int take_metrics(struct broker *broker, const char *text) {
+        struct nb_socket_address address;
+        int r;
+
+        if (!text)
+                return 0;
+        r = exporter_parse(text, &address);
+        if (r == 0)
+                r = exporter_new(broker, &address, &broker->exporter);
+        if (r < 0)
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot serve metrics at %s: %s", text, why_no_metrics(r));
+        return r;
+}
+
 /* A broker of one session makes none: they are for others, whom the system's broker serves. */
 static int take_tenants_sockets(struct broker *broker, const struct options *options, unsigned *n_sources) {
         struct tenant_sockets *sockets = NULL;
@@ -128,6 +158,9 @@ static int take_sources(struct broker *broker, const struct options *options) {
         int r;
 
         r = take_admin_path(broker, options->admin_socket);
+        if (r < 0)
+                return r;
+        r = take_metrics(broker, options->metrics);
         if (r < 0)
                 return r;
         r = take_activated_sockets(broker, &n_sources);

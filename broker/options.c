@@ -87,6 +87,13 @@ static const struct nb_option table[] = {
                 .offset = offsetof(struct options, audit),
         },
         {
+                .name = "metrics",
+                .argument = "ADDRESS",
+                .help = "Serve metrics for Prometheus at unix:PATH, 127.0.0.1:PORT or [::1]:PORT.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, metrics),
+        },
+        {
                 .name = "user",
                 .argument = "NAME",
                 .help = "Become the user NAME after start, keeping CAP_NET_BIND_SERVICE only.",

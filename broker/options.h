@@ -13,11 +13,12 @@
 
 struct options {
         const char *policy;
-        const char *socket_path; /* NULL: none is made */
-        int session_fd;          /* -1: none is inherited */
-        const char *user;        /* NULL: stay who we are */
+        const char *socket_path;  /* NULL: none is made */
+        int session_fd;           /* -1: none is inherited */
+        const char *metrics;      /* where to serve them; NULL: nowhere */
+        const char *user;         /* NULL: stay who we are */
         const char *admin_socket; /* NULL: none is made */
-        const char *audit;       /* a file; NULL: to the log */
+        const char *audit;        /* a file; NULL: to the log */
         enum policy_data_path data_path;
         enum nb_log_level log_level;
         bool check;

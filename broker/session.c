@@ -95,6 +95,8 @@ void session_drop(struct session *session, const char *where, const char *what) 
         (void)snprintf(reason, sizeof(reason), "%s on a %s channel, from pid %d of user %u", what, where,
                        (int)session->identity.pid, (unsigned)session->identity.uid);
         audit_write(&broker->audit, uv_now(&broker->loop), &record);
+        if (session->tenant)
+                session->tenant->metrics.violations++;
         session_end(session);
 }
 

@@ -8,7 +8,6 @@
 #include "base/cleanup.h"
 #include "broker/broker.h"
 #include "broker/listener.h"
-#include "broker/principal.h"
 #include "broker/unix_path.h"
 
 struct tenant_sockets {
@@ -20,40 +19,19 @@ static void cleanup_sockets(struct tenant_sockets **sockets) {
         *sockets = tenant_sockets_abandon(*sockets);
 }
 
-/* ---- whose it is ---- */
-
 static int refuse(const struct broker *broker, const struct policy_session_socket *socket, const char *why) {
         nb_log(&broker->log, NB_LOG_ERROR, "%s:%u: error: cannot make Socket=%s: %s", socket->file, socket->line,
                socket->path, why);
         return -EINVAL;
 }
 
-static int refuse_owner(const struct broker *broker, const struct policy_session_socket *socket, const char *key,
-                        const char *value, int r) {
-        nb_log(&broker->log, NB_LOG_ERROR,
-               "%s:%u: error: cannot make Socket=%s: there is no %s '%s' (%s); write a name that getent(1) knows, or a "
-               "number",
-               socket->file, socket->line, socket->path, key, value, r == -ENOENT ? "not found" : strerror(-r));
-        return -EINVAL;
-}
-
-static int find_owner(const struct broker *broker, const struct policy_tenant *tenant, struct listener_owner *ret) {
+/* POLICY_NOBODY is what chown(2) takes for "as it is". */
+static struct listener_owner owner_of(const struct policy_tenant *tenant) {
         const struct policy_session_socket *socket = &tenant->socket;
-        struct listener_owner owner = {
-                .tenant = tenant->name, .uid = (uid_t)-1, .gid = (gid_t)-1, .mode = (mode_t)socket->mode
-        };
-        int r = 0;
 
-        if (socket->user)
-                r = principal_find_user(socket->user, &owner.uid);
-        if (r < 0)
-                return refuse_owner(broker, socket, "SocketUser", socket->user, r);
-        if (socket->group)
-                r = principal_find_group(socket->group, &owner.gid);
-        if (r < 0)
-                return refuse_owner(broker, socket, "SocketGroup", socket->group, r);
-        *ret = owner;
-        return 0;
+        return (struct listener_owner){
+                .tenant = tenant->name, .uid = socket->uid, .gid = socket->gid, .mode = (mode_t)socket->mode
+        };
 }
 
 /* ---- making one ---- */
@@ -70,9 +48,8 @@ static const char *why_not(int r) {
                 return "the broker may not write in its folder; make it the broker's, or let systemd make the socket "
                        "(ListenSequentialPacket=)";
         case EPERM:
-                return "only root gives a socket to another user or group; restart netbrokerd, or let systemd make the "
-                       "socket "
-                       "(ListenSequentialPacket=)";
+                return "only root gives a socket to another user or group; restart netbrokerd, or let systemd make "
+                       "the socket (ListenSequentialPacket=)";
         case EROFS:
                 return "its folder cannot be written to; in the unit, name it by ReadWritePaths=";
         case ELOOP:
@@ -115,19 +92,17 @@ static int prepare_one(struct broker *broker, const struct policy *policy, const
                        struct listener **ret) {
         const struct policy_session_socket *socket = &tenant->socket;
         const struct listener *served = listener_find(broker, socket->path);
-        struct listener_owner owner;
+        struct listener_owner owner = owner_of(tenant);
         int r;
 
         *ret = NULL;
         if (is_taken_twice(policy, tenant))
                 return refuse(broker, socket, "another tenant has it; give each a path of its own");
-        r = find_owner(broker, tenant, &owner);
-        if (r < 0 || (served && (!listener_is_ours(served) || listener_is_of(served, &owner))))
-                return r;
+        if (served && (!listener_is_ours(served) || listener_is_of(served, &owner)))
+                return 0;
         if (served && listener_is_general(served))
                 return refuse(broker, socket, "it is the general one (--socket); choose another path");
-        if (!served)
-                r = check_path(broker, socket);
+        r = served ? 0 : check_path(broker, socket);
         return r < 0 ? r : make(broker, socket, &owner, ret);
 }
 

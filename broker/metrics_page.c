@@ -1,0 +1,295 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/metrics_page.h"
+
+#include <stdio.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "broker/broker.h"
+#include "broker/tenant.h"
+#include "config.h"
+#include "policy/limit.h"
+
+/* ---- the broker's ---- */
+
+struct broker_family {
+        const char *name, *type, *help;
+        void (*write)(const struct broker *broker, struct exposition *exposition);
+};
+
+static void write_build(const struct broker *broker, struct exposition *exposition) {
+        const struct exposition_label labels[] = { { "version", PACKAGE_VERSION }, { NULL, NULL } };
+
+        (void)broker;
+        exposition_number(exposition, labels, 1);
+}
+
+static void write_started(const struct broker *broker, struct exposition *exposition) {
+        exposition_seconds(exposition, NULL, (double)broker->started_ms / 1e3);
+}
+
+static void write_policy_loaded(const struct broker *broker, struct exposition *exposition) {
+        exposition_seconds(exposition, NULL, (double)broker->policy_state.loaded_ms / 1e3);
+}
+
+static void write_reload_failures(const struct broker *broker, struct exposition *exposition) {
+        exposition_number(exposition, NULL, broker->policy_state.n_failed);
+}
+
+static void write_reload_failing(const struct broker *broker, struct exposition *exposition) {
+        exposition_number(exposition, NULL, broker->policy_state.failed_ms > broker->policy_state.loaded_ms);
+}
+
+static void write_tenants(const struct broker *broker, struct exposition *exposition) {
+        exposition_number(exposition, NULL, broker->policy->n_tenants);
+}
+
+static void write_half_open(const struct broker *broker, struct exposition *exposition) {
+        exposition_number(exposition, NULL, broker->n_half_open);
+}
+
+static void write_half_open_limit(const struct broker *broker, struct exposition *exposition) {
+        exposition_number(exposition, NULL, broker->half_open_max);
+}
+
+static void write_loop(const struct broker *broker, struct exposition *exposition) {
+        exposition_histogram(exposition, NULL, &broker->loop_lag.turns);
+}
+
+static void write_cpu(const struct broker *broker, struct exposition *exposition) {
+        struct timespec used = { 0 };
+
+        (void)broker;
+        (void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+        exposition_seconds(exposition, NULL, (double)used.tv_sec + (double)used.tv_nsec / 1e9);
+}
+
+/* To read the folder would take longer than all the rest, with as many descriptors as a broker has. */
+static void write_descriptors(const struct broker *broker, struct exposition *exposition) {
+        struct stat st;
+
+        (void)broker;
+        if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0)
+                exposition_number(exposition, NULL, (uint64_t)st.st_size);
+}
+
+static void write_descriptors_limit(const struct broker *broker, struct exposition *exposition) {
+        struct rlimit limit;
+
+        (void)broker;
+        if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
+                exposition_number(exposition, NULL, limit.rlim_cur);
+}
+
+/* The second number of /proc/self/statm, in pages (proc(5)). */
+static void write_memory(const struct broker *broker, struct exposition *exposition) {
+        FILE *file = fopen("/proc/self/statm", "re");
+        unsigned long total, resident;
+
+        (void)broker;
+        if (!file)
+                return;
+        if (fscanf(file, "%lu %lu", &total, &resident) == 2)
+                exposition_number(exposition, NULL, (uint64_t)resident * (uint64_t)sysconf(_SC_PAGESIZE));
+        (void)fclose(file);
+}
+
+static void write_audit(const struct broker *broker, struct exposition *exposition) {
+        exposition_number(exposition, NULL, broker->audit.n_dropped);
+}
+
+static const struct broker_family broker_families[] = {
+        { "netbroker_build_info", "gauge", "1, with the version of netbrokerd.", write_build },
+        { "netbroker_start_time_seconds", "gauge", "When netbrokerd started, since 1970.", write_started },
+        { "netbroker_policy_loaded_time_seconds", "gauge", "When the policy in force was loaded, since 1970.",
+          write_policy_loaded },
+        { "netbroker_policy_reload_failures_total", "counter",
+          "Reloads that failed; the policy before stayed in force.", write_reload_failures },
+        { "netbroker_policy_reload_failing", "gauge", "1 when the last reload failed, 0 otherwise.",
+          write_reload_failing },
+        { "netbroker_policy_tenants", "gauge", "Tenants of the policy in force.", write_tenants },
+        { "netbroker_half_open_sessions", "gauge", "Sessions that have not said whose they are.", write_half_open },
+        { "netbroker_half_open_sessions_limit", "gauge",
+          "How many sessions may be half-open; more push out the oldest.", write_half_open_limit },
+        { "netbroker_loop_turn_seconds", "histogram",
+          "How long the loop works before it looks again what is ready, which is the longest that anything waited.",
+          write_loop },
+        { "netbroker_cpu_seconds_total", "counter", "Processor time of netbrokerd.", write_cpu },
+        { "netbroker_descriptors", "gauge", "Open descriptors of netbrokerd; missing before Linux 6.2.",
+          write_descriptors },
+        { "netbroker_descriptors_limit", "gauge", "How many descriptors netbrokerd may have.",
+          write_descriptors_limit },
+        { "netbroker_memory_bytes", "gauge", "Resident memory of netbrokerd.", write_memory },
+        { "netbroker_audit_dropped_total", "counter", "Audit records left out because there were too many.",
+          write_audit },
+};
+
+/* ---- tenants' ---- */
+
+struct tenant_family {
+        const char *name, *type, *help;
+        void (*write)(const struct tenant *tenant, struct exposition *exposition);
+};
+
+static struct exposition_label label_of(const struct tenant *tenant) {
+        return (struct exposition_label){ "tenant", tenant->name };
+}
+
+/* A sample of a family that is told apart by one more label. */
+static void write_part(const struct tenant *tenant, struct exposition *exposition, const char *label, const char *value,
+                       uint64_t n) {
+        const struct exposition_label labels[] = { label_of(tenant), { label, value }, { NULL, NULL } };
+
+        exposition_number(exposition, labels, n);
+}
+
+static void write_whole(const struct tenant *tenant, struct exposition *exposition, uint64_t n) {
+        const struct exposition_label labels[] = { label_of(tenant), { NULL, NULL } };
+
+        exposition_number(exposition, labels, n);
+}
+
+static const char *const verbs[] = {
+        [POLICY_CONNECT] = "connect",
+        [POLICY_LISTEN] = "listen",
+        [POLICY_ACCEPT] = "accept",
+};
+
+static const char *const verdicts[METRICS_N_VERDICTS] = {
+        [METRICS_ALLOWED] = "allowed",
+        [METRICS_DENIED] = "denied",
+        [METRICS_REPORTED] = "reported",
+};
+
+static void write_decisions(const struct tenant *tenant, struct exposition *exposition) {
+        for (int verb = 0; verb <= POLICY_ACCEPT; ++verb) {
+                for (int verdict = 0; verdict < METRICS_N_VERDICTS; ++verdict) {
+                        const struct exposition_label labels[] = { label_of(tenant),
+                                                                   { "verb", verbs[verb] },
+                                                                   { "verdict", verdicts[verdict] },
+                                                                   { NULL, NULL } };
+
+                        exposition_number(exposition, labels, tenant->metrics.decisions[verb][verdict]);
+                }
+        }
+}
+
+static void write_connects(const struct tenant *tenant, struct exposition *exposition) {
+        write_part(tenant, exposition, "result", "done", tenant->metrics.connects_done);
+        write_part(tenant, exposition, "result", "failed", tenant->metrics.connects_failed);
+}
+
+static void write_connect_times(const struct tenant *tenant, struct exposition *exposition) {
+        const struct exposition_label labels[] = { label_of(tenant), { NULL, NULL } };
+
+        exposition_histogram(exposition, labels, &tenant->metrics.connect);
+}
+
+static const char *const dns_results[METRICS_N_DNS] = {
+        [METRICS_DNS_HIT] = "cached",    [METRICS_DNS_FOUND] = "found",       [METRICS_DNS_NONE] = "none",
+        [METRICS_DNS_FAILED] = "failed", [METRICS_DNS_TIMED_OUT] = "timeout", [METRICS_DNS_REFUSED] = "refused",
+};
+
+static void write_dns(const struct tenant *tenant, struct exposition *exposition) {
+        for (int result = 0; result < METRICS_N_DNS; ++result)
+                write_part(tenant, exposition, "result", dns_results[result], tenant->metrics.dns[result]);
+}
+
+static void write_dns_times(const struct tenant *tenant, struct exposition *exposition) {
+        const struct exposition_label labels[] = { label_of(tenant), { NULL, NULL } };
+
+        exposition_histogram(exposition, labels, &tenant->metrics.dns_latency);
+}
+
+static const char *const kinds[N_ACCOUNT_KINDS] = {
+        [ACCOUNT_SESSIONS] = "sessions",       [ACCOUNT_PROTOCOLS] = "protocols", [ACCOUNT_CONTROLS] = "controls",
+        [ACCOUNT_CONNECTS] = "connecting",     [ACCOUNT_IN_FLIGHT] = "in_flight", [ACCOUNT_LISTENERS] = "listeners",
+        [ACCOUNT_CONNECTIONS] = "connections", [ACCOUNT_LOOKUPS] = "lookups",
+};
+
+/* Memory is told in a family of its own, for its unit is another. */
+static bool is_counted(int kind) {
+        return kinds[kind] != NULL;
+}
+
+static void write_objects(const struct tenant *tenant, struct exposition *exposition) {
+        for (int kind = 0; kind < N_ACCOUNT_KINDS; ++kind) {
+                if (is_counted(kind))
+                        write_part(tenant, exposition, "kind", kinds[kind], tenant->account.used[kind]);
+        }
+}
+
+static void write_limit(const struct exposition_label *labels, struct exposition *exposition, uint64_t limit) {
+        if (limit >= UINT32_MAX)
+                exposition_infinity(exposition, labels);
+        else
+                exposition_number(exposition, labels, limit);
+}
+
+static void write_objects_limits(const struct tenant *tenant, struct exposition *exposition) {
+        for (int kind = 0; kind < N_ACCOUNT_KINDS; ++kind) {
+                const struct exposition_label labels[] = { label_of(tenant), { "kind", kinds[kind] }, { NULL, NULL } };
+
+                if (is_counted(kind))
+                        write_limit(labels, exposition, tenant->account.limit[kind]);
+        }
+}
+
+static void write_quota_denials(const struct tenant *tenant, struct exposition *exposition) {
+        for (int limit = 0; limit < POLICY_N_LIMITS; ++limit)
+                write_part(tenant, exposition, "limit", policy_limit_kind((enum policy_limit)limit)->key,
+                           tenant->metrics.quota_denied[limit]);
+}
+
+static void write_requests(const struct tenant *tenant, struct exposition *exposition) {
+        write_whole(tenant, exposition, tenant->metrics.requests);
+}
+
+static void write_throttled(const struct tenant *tenant, struct exposition *exposition) {
+        write_whole(tenant, exposition, tenant->metrics.throttled);
+}
+
+static void write_violations(const struct tenant *tenant, struct exposition *exposition) {
+        write_whole(tenant, exposition, tenant->metrics.violations);
+}
+
+static const struct tenant_family tenant_families[] = {
+        { "netbroker_decisions_total", "counter", "Decisions by the policy, by verb and verdict.", write_decisions },
+        { "netbroker_connects_total", "counter", "Connects that were granted, by what came of them.", write_connects },
+        { "netbroker_connect_duration_seconds", "histogram",
+          "From the request of a connect that was granted to its answer, look-up included.", write_connect_times },
+        { "netbroker_dns_lookups_total", "counter", "Names looked up, by what came of it.", write_dns },
+        { "netbroker_dns_duration_seconds", "histogram", "How long questions took that went to a name server.",
+          write_dns_times },
+        { "netbroker_objects", "gauge", "What the tenant holds, by kind.", write_objects },
+        { "netbroker_objects_limit", "gauge", "How much of it the tenant may hold.", write_objects_limits },
+        { "netbroker_quota_denials_total", "counter", "What was refused for a limit, by the key of the policy.",
+          write_quota_denials },
+        { "netbroker_requests_total", "counter", "Requests of the tenant's sessions.", write_requests },
+        { "netbroker_throttled_total", "counter", "Times that the tenant's requests had to wait for RequestRate=.",
+          write_throttled },
+        { "netbroker_violations_total", "counter", "Sessions dropped because they broke the rules of the protocol.",
+          write_violations },
+};
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void write_tenant_family(const struct broker *broker, const struct tenant_family *family,
+                                struct exposition *exposition) {
+        exposition_family(exposition, family->name, family->type, family->help);
+        nb_list_foreach_safe(link, &broker->tenants)
+                family->write(nb_container_of(link, struct tenant, link), exposition);
+}
+
+void metrics_page_write(const struct broker *broker, struct exposition *exposition) {
+        for (size_t i = 0; i < COUNT(broker_families); ++i) {
+                const struct broker_family *family = &broker_families[i];
+
+                exposition_family(exposition, family->name, family->type, family->help);
+                family->write(broker, exposition);
+        }
+        for (size_t i = 0; i < COUNT(tenant_families); ++i)
+                write_tenant_family(broker, &tenant_families[i], exposition);
+}

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "policy/index.h"
 #include "tests/support/random.h"
 
 /* How many damaged files the parser is given. */
@@ -162,6 +163,7 @@ static void reverse_rules(struct policy_protocol *protocol) {
                 protocol->rules[i] = protocol->rules[protocol->n_rules - 1 - i];
                 protocol->rules[protocol->n_rules - 1 - i] = rule;
         }
+        ck_assert_int_eq(policy_index_build(protocol), 0);
 }
 
 static void expect_any_order(struct policy_protocol *protocol, const struct question *question, bool allowed) {

@@ -46,12 +46,19 @@ static struct account *account_of(const struct control *control) {
         return &control->grant->tenant->account;
 }
 
+static void stop_connecting(struct control *control) {
+        account_release(account_of(control), ACCOUNT_CONNECTS, 1);
+        metrics_observe(&control->grant->tenant->metrics.connect, (uv_hrtime() - control->connecting_since_ns) / 1000);
+}
+
 /* The one setter of the state; a connect under way is charged for as long as it lasts, and so is listening. */
 static void set_state(struct control *control, enum control_state state) {
         if (control->state == CONTROL_LISTENING && state != CONTROL_LISTENING)
                 account_release(account_of(control), ACCOUNT_LISTENERS, 1);
         if (control->state == CONTROL_CONNECTING && state != CONTROL_CONNECTING)
-                account_release(account_of(control), ACCOUNT_CONNECTS, 1);
+                stop_connecting(control);
+        if (control->state != CONTROL_CONNECTING && state == CONTROL_CONNECTING)
+                control->connecting_since_ns = uv_hrtime();
         control->state = state;
 }
 
@@ -159,6 +166,11 @@ const char *control_local_text(const struct control *control, char buffer[static
 
 /* ---- Connect ---- */
 
+static void note_connected(struct control *control) {
+        control->has_connected = true;
+        tenant_of(control)->metrics.connects_done++;
+}
+
 /* Sends the socket; the entry that it has in the account goes again if it could not be sent. */
 static int hand_out(struct control *control, const Nb__Reply *reply, int fd, const struct nb_socket_address *peer) {
         struct connection_facts facts = {
@@ -175,7 +187,7 @@ static int hand_out(struct control *control, const Nb__Reply *reply, int fd, con
                 return refuse_errno_of(control, "connect", peer, r);
         r = endpoint_reply(&control->endpoint, reply, fd);
         if (r == 0)
-                control->has_connected = true;
+                note_connected(control);
         else
                 connection_forget(connection, fd);
         return r == -ETOOMANYREFS ? endpoint_refuse(&control->endpoint, NB_WASI_ENFILE, NULL) : r;
@@ -206,9 +218,15 @@ void control_connected(struct control *control, int fd_consumed, const struct nb
         end_if_failed(control, answer_connected(control, fd, peer));
 }
 
+/* What was granted and charged has come to nothing. */
+static int answer_failed(struct control *control, const struct nb_socket_address *peer, int r) {
+        tenant_of(control)->metrics.connects_failed++;
+        return refuse_errno_of(control, "connect", peer, r);
+}
+
 void control_connect_failed(struct control *control, int error, const struct nb_socket_address *peer) {
         set_state(control, CONTROL_IDLE);
-        end_if_failed(control, refuse_errno_of(control, "connect", peer, -error));
+        end_if_failed(control, answer_failed(control, peer, -error));
 }
 
 /* The bound socket if it has not been used yet, or another one that is bound to the same address. */
@@ -281,8 +299,7 @@ static int start_connecting(struct control *control, const struct nb_socket_addr
         if (r == 0 && connected_fd < 0)
                 return 0;
         set_state(control, CONTROL_IDLE);
-        return r < 0 ? refuse_errno_of(control, "connect", address, r)
-                     : answer_connected(control, connected_fd, address);
+        return r < 0 ? answer_failed(control, address, r) : answer_connected(control, connected_fd, address);
 }
 
 /* Reads an address to connect to: one spelling for IPv4, and no unnamed socket, which nobody can connect to. */

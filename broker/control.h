@@ -45,6 +45,7 @@ struct control {
         struct endpoint endpoint;
         struct grant *grant; /* borrowed from the tenant */
         enum control_state state;
+        uint64_t connecting_since_ns; /* of uv_hrtime(), while connecting */
         enum policy_socket_type type;
         uint64_t rights_base;
         struct nb_socket_address bind; /* as asked; with the port that the kernel chose once there is a socket */

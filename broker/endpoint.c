@@ -82,6 +82,8 @@ static void handle_frame(struct endpoint *endpoint, size_t length) {
                 endpoint_violation(endpoint, "a request before the last answer was read");
                 return;
         }
+        if (endpoint->session->tenant)
+                endpoint->session->tenant->metrics.requests++;
         r = endpoint->ops->request(endpoint, request);
         if (r >= 0)
                 return;

@@ -222,7 +222,7 @@ static void write_objects(const struct tenant *tenant, struct exposition *exposi
 }
 
 static void write_limit(const struct exposition_label *labels, struct exposition *exposition, uint64_t limit) {
-        if (limit >= UINT32_MAX)
+        if (limit == ACCOUNT_UNLIMITED)
                 exposition_infinity(exposition, labels);
         else
                 exposition_number(exposition, labels, limit);
@@ -235,6 +235,16 @@ static void write_objects_limits(const struct tenant *tenant, struct exposition 
                 if (is_counted(kind))
                         write_limit(labels, exposition, tenant->account.limit[kind]);
         }
+}
+
+static void write_tenant_memory(const struct tenant *tenant, struct exposition *exposition) {
+        write_whole(tenant, exposition, tenant->account.used[ACCOUNT_MEMORY]);
+}
+
+static void write_tenant_memory_limit(const struct tenant *tenant, struct exposition *exposition) {
+        const struct exposition_label labels[] = { label_of(tenant), { NULL, NULL } };
+
+        write_limit(labels, exposition, tenant->account.limit[ACCOUNT_MEMORY]);
 }
 
 static void write_quota_denials(const struct tenant *tenant, struct exposition *exposition) {
@@ -265,6 +275,9 @@ static const struct tenant_family tenant_families[] = {
           write_dns_times },
         { "netbroker_objects", "gauge", "What the tenant holds, by kind.", write_objects },
         { "netbroker_objects_limit", "gauge", "How much of it the tenant may hold.", write_objects_limits },
+        { "netbroker_tenant_memory_bytes", "gauge", "The broker's memory for what the tenant holds.",
+          write_tenant_memory },
+        { "netbroker_tenant_memory_limit_bytes", "gauge", "How much memory that may be.", write_tenant_memory_limit },
         { "netbroker_quota_denials_total", "counter", "What was refused for a limit, by the key of the policy.",
           write_quota_denials },
         { "netbroker_requests_total", "counter", "Requests of the tenant's sessions.", write_requests },

@@ -145,6 +145,7 @@ static int push(struct acceptor *acceptor, int fd, const struct nb_socket_addres
                 .verb = POLICY_ACCEPT,
                 .type = acceptor->control->type,
                 .peer = peer,
+                .bind = &acceptor->control->bind,
         };
         struct connection *connection;
         int r = connection_register(&facts, fd, &connection);

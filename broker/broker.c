@@ -11,7 +11,9 @@
 #include "base/cleanup.h"
 #include "broker/admin.h"
 #include "broker/admin_call.h"
+#include "broker/connection_watch.h"
 #include "broker/exporter.h"
+#include "broker/helper_client.h"
 #include "broker/listener.h"
 #include "broker/privilege.h"
 #include "broker/session.h"
@@ -106,6 +108,10 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         }
         broker->admin = admin_new(broker);
         r = broker->admin ? start_handles(broker) : -ENOMEM;
+        if (r == 0) {
+                broker->connection_watch = connection_watch_new(broker);
+                r = broker->connection_watch ? 0 : -ENOMEM;
+        }
         if (r < 0) {
                 (void)broker_free(broker);
                 errno = -r;
@@ -141,6 +147,8 @@ struct broker *broker_free(struct broker *broker) {
         end_sessions(&broker->half_open);
         end_sessions(&broker->sessions);
         free_tenants(broker);
+        broker->connection_watch = connection_watch_free(broker->connection_watch);
+        broker->helper = helper_client_free(broker->helper);
         connection_table_deinit(&broker->connections);
         account_deinit(&broker->account);
         watch_set_stop(&broker->watches);

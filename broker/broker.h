@@ -35,7 +35,9 @@
 #include "proto/frame.h"
 
 struct admin;
+struct connection_watch;
 struct exporter;
+struct helper_client;
 
 /** The policy in force, and why there is no newer one. Times are of the wall clock, in ms since 1970. */
 struct policy_state {
@@ -70,6 +72,8 @@ struct broker {
         struct nb_list listeners;
         struct own own;                      /* sockets that no tenant reaches */
         struct connection_table connections; /* in all tenants' hands */
+        struct connection_watch *connection_watch;
+        struct helper_client *helper; /* NULL: there is none */
         uint64_t last_session_id;
         uint64_t last_connection_id;
         bool stopping;

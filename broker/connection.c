@@ -8,13 +8,21 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/sock_diag.h"
 #include "broker/broker.h"
 #include "broker/connection_files.h"
+#include "broker/connection_watch.h"
+#include "broker/decision.h"
+#include "broker/helper_client.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 
 static struct connection_table *table_of(const struct connection *connection) {
         return &connection->tenant->broker->connections;
+}
+
+static struct connection_watch *watch_of(const struct connection *connection) {
+        return connection->tenant->broker->connection_watch;
 }
 
 /* Frees one that is, or is not yet, registered: what it has taken is given back. */
@@ -23,10 +31,13 @@ static struct connection *connection_free(struct connection *connection) {
                 return NULL;
         if (connection->shelf) {
                 nb_list_remove(&connection->on_shelf);
-                connection_files_remove(&connection->tenant->shelves, connection->shelf);
+                connection_files_remove(&connection->tenant->holding.shelves, connection->shelf);
         }
         if (connection->in_table)
                 connection_table_remove(table_of(connection), connection);
+        if (connection->id != 0)
+                connection_watch_remove(watch_of(connection), connection);
+        nb_list_remove(&connection->in_revocation);
         nb_list_remove(&connection->link);
         account_release(&connection->tenant->account, ACCOUNT_CONNECTIONS, 1);
         free(connection->name);
@@ -93,7 +104,7 @@ static int publish(struct connection *connection, int fd) {
         if (r < 0)
                 return r;
         connection->in_table = true;
-        r = connection_files_add(&tenant->shelves, fd, connection->cookie, &connection->shelf);
+        r = connection_files_add(&tenant->holding.shelves, fd, connection->cookie, &connection->shelf);
         if (r < 0)
                 return r;
         nb_list_append(&connection->shelf->connections, &connection->on_shelf);
@@ -101,10 +112,34 @@ static int publish(struct connection *connection, int fd) {
         return 0;
 }
 
-int connection_check_room(struct tenant *tenant) {
-        const struct account *account = &tenant->account;
+static bool is_full(const struct tenant *tenant) {
+        return tenant->account.used[ACCOUNT_CONNECTIONS] >= tenant->account.limit[ACCOUNT_CONNECTIONS];
+}
 
-        return account->used[ACCOUNT_CONNECTIONS] < account->limit[ACCOUNT_CONNECTIONS] ? 0 : -EMFILE;
+int connection_check_room(struct tenant *tenant) {
+        if (is_full(tenant))
+                connection_watch_make_room(tenant->broker->connection_watch, tenant);
+        if (is_full(tenant))
+                return -EMFILE;
+        if (tenant->policy && tenant->holding.bytes > tenant->policy->limits[POLICY_LIMIT_BYTES_IN_FLIGHT])
+                return -ENOBUFS;
+        return 0;
+}
+
+static void init(struct connection *connection, const struct connection_facts *facts) {
+        nb_list_init(&connection->link);
+        nb_list_init(&connection->on_shelf);
+        nb_list_init(&connection->in_closing);
+        nb_list_init(&connection->in_revocation);
+        connection->tenant = facts->grant->tenant;
+        connection->grant = facts->grant;
+        connection->session_id = facts->session->id;
+        connection->since_ms = wall_clock_ms();
+        connection->verb = facts->verb;
+        connection->type = facts->type;
+        connection->peer = *facts->peer;
+        if (facts->bind)
+                connection->bind = *facts->bind;
 }
 
 int connection_register(const struct connection_facts *facts, int fd, struct connection **ret) {
@@ -122,28 +157,21 @@ int connection_register(const struct connection_facts *facts, int fd, struct con
                 account_release(&tenant->account, ACCOUNT_CONNECTIONS, 1);
                 return -ENOMEM;
         }
-        nb_list_init(&connection->link);
-        nb_list_init(&connection->on_shelf);
-        connection->tenant = tenant;
-        connection->grant = facts->grant;
-        connection->session_id = session->id;
-        connection->since_ms = wall_clock_ms();
-        connection->verb = facts->verb;
-        connection->type = facts->type;
-        connection->peer = *facts->peer;
+        init(connection, facts);
         r = fill_in(connection, facts, fd);
         if (r == 0)
                 r = publish(connection, fd);
         if (r < 0)
                 return r;
         connection->id = ++session->broker->last_connection_id;
+        connection_watch_add(watch_of(connection), connection);
         *ret = nb_steal_ptr(connection);
         return 0;
 }
 
 void connection_forget(struct connection *connection, int fd) {
         nb_list_remove(&connection->on_shelf);
-        connection_files_withdraw(&connection->tenant->shelves, connection->shelf, fd);
+        connection_files_withdraw(&connection->tenant->holding.shelves, connection->shelf, fd);
         connection->shelf = NULL;
         connection_end(connection);
 }
@@ -180,11 +208,89 @@ struct connection *connection_find(struct broker *broker, uint64_t id) {
         return NULL;
 }
 
-void connection_judge_all(struct tenant *tenant) {
-        (void)tenant;
+/* ---- a new policy ---- */
+
+static bool address_is_granted(const struct connection *connection, enum policy_verb verb,
+                               const struct nb_socket_address *address) {
+        struct policy_verdict verdict;
+
+        decide_again(connection->grant, verb, address, &verdict);
+        return verdict.allowed;
 }
 
+/* By name and address, as it was when it was made. */
+static bool name_is_granted(const struct connection *connection) {
+        struct policy_host_name name;
+        struct policy_verdict verdict;
+
+        if (policy_host_name_parse(connection->name, strlen(connection->name), &name) < 0)
+                return false;
+        policy_decide_name(connection->grant->policy, &name, &verdict);
+        if (verdict.allowed)
+                policy_decide_resolved(connection->grant->policy, &name, &connection->peer.ip, &verdict);
+        return verdict.allowed;
+}
+
+static bool is_granted(const struct connection *connection) {
+        const struct policy_protocol *policy = connection->grant->policy;
+
+        if (!policy || !(policy->socket_types & connection->type))
+                return false;
+        if (connection->bind.family != 0 && !address_is_granted(connection, POLICY_LISTEN, &connection->bind))
+                return false;
+        return connection->name ? name_is_granted(connection)
+                                : address_is_granted(connection, connection->verb, &connection->peer);
+}
+
+static void revoke_and_count(struct connection *connection, unsigned *n_revoked, unsigned *n_left) {
+        if (connection_revoke(connection) == 0)
+                ++*n_revoked;
+        else
+                ++*n_left;
+}
+
+static void report_revoked(const struct tenant *tenant, unsigned n_revoked, unsigned n_left) {
+        const struct nb_log *log = &tenant->broker->log;
+
+        if (n_revoked > 0)
+                nb_log(log, NB_LOG_NOTICE, "tenant %s: %u connections that the policy no longer grants are shut down",
+                       tenant->name, n_revoked);
+        if (n_left > 0)
+                nb_log(log, NB_LOG_WARNING,
+                       "tenant %s: %u connections that the policy no longer grants live on, for %s", tenant->name,
+                       n_left,
+                       tenant->broker->helper ? "they are Unix sockets, which cannot be shut down from outside"
+                                              : "there is no netbroker-helper to shut them down; give --helper PATH");
+}
+
+void connection_judge_all(struct tenant *tenant) {
+        unsigned n_revoked = 0, n_left = 0;
+
+        if (tenant_keeps_existing(tenant))
+                return;
+        nb_list_foreach_safe(link, &tenant->connections) {
+                struct connection *connection = nb_container_of(link, struct connection, link);
+
+                if (!connection->revoked && !is_granted(connection))
+                        revoke_and_count(connection, &n_revoked, &n_left);
+        }
+        report_revoked(tenant, n_revoked, n_left);
+}
+
+/* ---- revocation ---- */
+
 int connection_revoke(struct connection *connection) {
-        (void)connection;
-        return -EOPNOTSUPP;
+        struct helper_client *helper = connection->tenant->broker->helper;
+
+        if (!helper || connection->peer.family == AF_UNIX)
+                return -EOPNOTSUPP;
+        connection_watch_revoked(watch_of(connection), connection);
+        helper_client_destroy(helper, connection);
+        return 0;
+}
+
+void connection_found_alive(struct connection *connection, const struct nb_sock_diag_id *id) {
+        connection->local = nb_socket_address_of_ip(&id->local);
+        connection->peer = nb_socket_address_of_ip(&id->peer);
+        helper_client_destroy(connection->tenant->broker->helper, connection);
 }

@@ -22,6 +22,7 @@
 struct broker;
 struct connection_shelf;
 struct grant;
+struct nb_sock_diag_id;
 struct session;
 struct tenant;
 
@@ -37,14 +38,23 @@ struct connection {
         enum policy_verb verb; /* POLICY_CONNECT or POLICY_ACCEPT */
         enum policy_socket_type type;
         struct nb_socket_address local, peer;
-        char *name;  /* that was asked for, `api.example.com:443`; NULL for an address */
-        char *label; /* of the session */
+        struct nb_socket_address
+                bind; /* of its control, as it was judged; family 0 for an open one, of which nothing was */
+        char *name;   /* that was asked for, `api.example.com:443`; NULL for an address */
+        char *label;  /* of the session */
 
         /* For broker/connection*.c only. */
         struct connection *next_in_bucket; /* broker/connection_table.h */
         bool in_table;
         struct nb_list on_shelf;
         struct connection_shelf *shelf; /* broker/connection_files.h */
+        bool held;                      /* broker/connection_watch.h: its file was found by the sweep that goes on */
+        bool revoked;                   /* is to stay dead */
+        struct nb_list in_closing;
+        uint64_t closed_in_dump;
+        uint64_t seen_in_dump;
+        struct nb_list in_revocation; /* broker/helper_client.h */
+        uint64_t revocation_serial;
 };
 
 /** What is known of a connection at its beginning. All borrowed. */
@@ -54,13 +64,15 @@ struct connection_facts {
         enum policy_verb verb;
         enum policy_socket_type type;
         const struct nb_socket_address *peer;
-        const char *name; /* NULL for an address */
+        const struct nb_socket_address *bind; /* of its control; NULL for an open one */
+        const char *name;                     /* NULL for an address */
 };
 
 /**
  * Registers a connection that is about to be handed out, and charges ACCOUNT_CONNECTIONS.
  * @param fd  borrowed
- * @return 0; -EMFILE when the tenant has as many as it may have; -ENOMEM
+ * @return 0; -EMFILE when the tenant has as many as it may have (MaxConnections=); -ENOBUFS when the buffers of those that it has take more than
+ *         they may (MaxBytesInFlight=); -ENOMEM or another -errno of the system
  */
 int connection_register(const struct connection_facts *facts, int fd, struct connection **ret);
 
@@ -82,9 +94,13 @@ void connection_judge_all(struct tenant *tenant);
 
 /**
  * Shuts a connection down in the holder's hands.
- * @return 0 when the helper was asked; -EOPNOTSUPP without a helper, or for a Unix socket, which nothing can shut down from outside
+ * @return 0 when the helper was asked, or will be when it is there; -EOPNOTSUPP without a helper, or for a Unix socket, which nothing can shut
+ *         down from outside
  */
 int connection_revoke(struct connection *connection);
+
+/** Revokes one that was revoked, and that its holder has brought back to life. @param id  where it is now */
+void connection_found_alive(struct connection *connection, const struct nb_sock_diag_id *id);
 
 /** @return the connection of that id, or NULL. */
 struct connection *connection_find(struct broker *broker, uint64_t id);

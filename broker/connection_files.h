@@ -27,6 +27,7 @@ struct connection_shelf {
         struct nb_list link;        /* in its tenant */
         struct nb_list connections; /* on it */
         uint32_t n;
+        uint64_t sweep; /* the last one that has looked at it (broker/connection_watch.h) */
         int epoll_fd;
 };
 

@@ -179,6 +179,7 @@ static int hand_out(struct control *control, const Nb__Reply *reply, int fd, con
                 .verb = POLICY_CONNECT,
                 .type = control->type,
                 .peer = peer,
+                .bind = control->bind_is_open ? NULL : &control->bind,
         };
         struct connection *connection;
         int r = connection_register(&facts, fd, &connection);

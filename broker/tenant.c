@@ -27,14 +27,14 @@ struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *pol
         tenant->policy = policy;
         nb_list_init(&tenant->grants);
         nb_list_init(&tenant->connections);
-        nb_list_init(&tenant->shelves);
+        nb_list_init(&tenant->holding.shelves);
         nb_list_init(&tenant->link);
         audit_rate_init(&tenant->audit_rate);
         account_init_tenant(&tenant->account, &broker->account);
         quota_init(tenant);
         tenant->seen = seen_new();
         tenant->name = strdup(policy->name);
-        if (!tenant->name || connection_files_init(&tenant->shelves) < 0 ||
+        if (!tenant->name || connection_files_init(&tenant->holding.shelves) < 0 ||
             throttle_start(&tenant->throttle, tenant) < 0)
                 return tenant_free(tenant);
         nb_list_append(&broker->tenants, &tenant->link);
@@ -59,7 +59,7 @@ struct tenant *tenant_free(struct tenant *tenant) {
         assert(tenant->n_sessions == 0);
         connection_forget_all(tenant);
         tenant->resolver = resolver_free(tenant->resolver);
-        connection_files_deinit(&tenant->shelves);
+        connection_files_deinit(&tenant->holding.shelves);
         nb_list_foreach_safe(link, &tenant->grants)(void) grant_free(nb_container_of(link, struct grant, link));
         throttle_stop(&tenant->throttle);
         account_deinit(&tenant->account);
@@ -111,4 +111,8 @@ void tenant_apply_policy(struct tenant *tenant, const struct policy *policy) {
         }
         if (tenant->resolver)
                 resolver_policy_changed(tenant->resolver);
+}
+
+bool tenant_keeps_existing(const struct tenant *tenant) {
+        return tenant->policy && tenant->policy->existing == POLICY_EXISTING_KEEP;
 }

@@ -15,6 +15,7 @@
 #include "base/list.h"
 #include "broker/account.h"
 #include "broker/audit.h"
+#include "broker/connection_watch.h"
 #include "broker/metrics.h"
 #include "broker/quota.h"
 #include "broker/throttle.h"
@@ -40,7 +41,7 @@ struct tenant {
         const struct policy_tenant *policy; /* NULL: the policy no longer has it */
         struct nb_list grants;
         struct nb_list connections; /* in its hands (broker/connection.h) */
-        struct nb_list shelves;     /* by which it is known which of them it still has (broker/connection_files.h) */
+        struct tenant_holding holding; /* what is known of these together */
         struct account account;
         struct quota quota;
         struct throttle throttle;
@@ -65,5 +66,8 @@ struct grant *tenant_get_grant(struct tenant *tenant, const struct policy_protoc
 
 /** Points the tenant and its grants at another policy. */
 void tenant_apply_policy(struct tenant *tenant, const struct policy *policy);
+
+/** Whether a reload leaves alone what the tenant has and is no longer granted (`Existing=keep`). */
+bool tenant_keeps_existing(const struct tenant *tenant);
 
 #endif

@@ -7,11 +7,8 @@
 
 #include "base/cleanup.h"
 #include "broker/broker.h"
-#include "broker/control.h"
 #include "broker/deadline.h"
-#include "broker/session.h"
 #include "broker/socket.h"
-#include "broker/tenant.h"
 
 /*
  * How long until a full backlog is asked again: twice as long each time, so that a tenant with as many such connects as it may have
@@ -21,7 +18,10 @@
 #define RETRY_LAST_MS 640
 
 struct connector {
-        struct control *control;
+        struct broker *broker;
+        struct watch_set *watches;
+        connector_function function;
+        void *data;
         struct watch watch; /* not of a Unix socket, of which there is nothing to watch */
         int fd;
         struct nb_socket_address address;
@@ -34,10 +34,6 @@ static void cleanup_connector(struct connector **connector) {
         (void)connector_free(*connector);
 }
 
-static const struct own *own_of(const struct control *control) {
-        return &control->endpoint.session->broker->own;
-}
-
 static int pending_error(int fd) {
         socklen_t length = sizeof(int);
         int error = 0;
@@ -47,21 +43,15 @@ static int pending_error(int fd) {
         return error;
 }
 
-/* Ends the connector before the control is told, for the control may start another or end itself. */
+/* The connector is gone afterwards. */
 static void finish(struct connector *connector, int error) {
-        struct control *control = connector->control;
-        struct nb_socket_address address = connector->address;
-        NB_CLEANUP_FD int fd = -1;
+        int fd = -1;
 
         if (error == 0) {
                 watch_end(&connector->watch);
                 fd = nb_steal_fd(&connector->fd);
         }
-        control->connector = connector_free(connector);
-        if (error == 0)
-                control_connected(control, nb_steal_fd(&fd), &address);
-        else
-                control_connect_failed(control, error, &address);
+        connector->function(connector->data, error, fd);
 }
 
 static void ready(struct watch *watch, uint32_t events) {
@@ -76,7 +66,7 @@ static void timed_out(void *data) {
 }
 
 static struct deadline *start_timer(const struct connector *connector, uint64_t ms, deadline_function function) {
-        return deadline_new(&connector->control->endpoint.session->broker->loop, ms, function, (void *)connector);
+        return deadline_new(&connector->broker->loop, ms, function, (void *)connector);
 }
 
 /* Whether a connect is to be asked for again: only Unix sockets say this of a full backlog. */
@@ -97,7 +87,7 @@ static int retry_later(struct connector *connector) {
 
 static void retry(void *data) {
         struct connector *connector = data;
-        int r = socket_connect(connector->fd, &connector->address, own_of(connector->control));
+        int r = socket_connect(connector->fd, &connector->address, &connector->broker->own);
 
         connector->retry = deadline_free(connector->retry);
         if (is_full(&connector->address, r)) {
@@ -110,11 +100,9 @@ static void retry(void *data) {
 
 /* Waits for the kernel's answer, or for the time to ask again. */
 static int wait_for_answer(struct connector *connector) {
-        struct tenant *tenant = connector->control->grant->tenant;
-
         if (connector->address.family == AF_UNIX)
                 return retry_later(connector);
-        return watch_start(&connector->watch, &tenant->throttle.sockets, connector->fd, EPOLLOUT, ready);
+        return watch_start(&connector->watch, connector->watches, connector->fd, EPOLLOUT, ready);
 }
 
 static int dial(int fd, const struct nb_socket_address *address, const struct own *own) {
@@ -127,29 +115,34 @@ static int dial(int fd, const struct nb_socket_address *address, const struct ow
         return r == -EISCONN ? 0 : r;
 }
 
-int connector_start(struct control *control, int fd_consumed, const struct nb_socket_address *address,
-                    uint64_t timeout_ms, int *ret_fd, struct connector **ret_connector) {
+int connector_start(const struct connector_options *options, int fd_consumed, int *ret_fd,
+                    struct connector **ret_connector) {
         NB_CLEANUP(cleanup_connector) struct connector *connector = NULL;
         NB_CLEANUP_FD int fd = fd_consumed;
-        int r = dial(fd, address, own_of(control));
+        int r = dial(fd, options->address, &options->broker->own);
 
         if (r == 0) {
                 *ret_fd = nb_steal_fd(&fd);
                 return 0;
         }
-        if (r != -EALREADY && !is_full(address, r))
+        if (r != -EALREADY && !is_full(options->address, r))
                 return r;
 
         connector = calloc(1, sizeof(*connector));
         if (!connector)
                 return -ENOMEM;
-        connector->control = control;
-        connector->address = *address;
+        connector->broker = options->broker;
+        connector->watches = options->watches;
+        connector->function = options->function;
+        connector->data = options->data;
+        connector->address = *options->address;
         connector->fd = nb_steal_fd(&fd);
         connector->retry_ms = RETRY_FIRST_MS;
-        connector->deadline = start_timer(connector, timeout_ms, timed_out);
-        if (!connector->deadline)
-                return -ENOMEM;
+        if (options->timeout_ms > 0) {
+                connector->deadline = start_timer(connector, options->timeout_ms, timed_out);
+                if (!connector->deadline)
+                        return -ENOMEM;
+        }
         r = wait_for_answer(connector);
         if (r < 0)
                 return r;

@@ -15,6 +15,7 @@
 #include "broker/connector.h"
 #include "broker/datagram.h"
 #include "broker/decision.h"
+#include "broker/name_connect.h"
 #include "broker/refusal.h"
 #include "broker/session.h"
 #include "broker/socket.h"
@@ -91,6 +92,7 @@ static void control_endpoint_stop(struct endpoint *endpoint) {
         /* First, while nobody can take the socket for a stale one and put another in its place. */
         control->file = unix_file_free(control->file);
         control->connector = connector_free(control->connector);
+        control->naming = name_connect_free(control->naming);
         control->socket_fd = nb_fd_close(control->socket_fd);
         if (control->acceptor)
                 acceptor_stop(control->acceptor);
@@ -172,14 +174,15 @@ static void note_connected(struct control *control) {
 }
 
 /* Sends the socket; the entry that it has in the account goes again if it could not be sent. */
-static int hand_out(struct control *control, const Nb__Reply *reply, int fd, const struct nb_socket_address *peer) {
+static int hand_out(struct control *control, const Nb__Reply *reply, int fd, const struct nb_socket_address *peer,
+                    const char *name) {
         struct connection_facts facts = {
                 .session = session_of(control),
                 .grant = control->grant,
                 .verb = POLICY_CONNECT,
                 .type = control->type,
                 .peer = peer,
-                .bind = control->bind_is_open ? NULL : &control->bind,
+                .name = name,
         };
         struct connection *connection;
         int r = connection_register(&facts, fd, &connection);
@@ -194,7 +197,8 @@ static int hand_out(struct control *control, const Nb__Reply *reply, int fd, con
         return r == -ETOOMANYREFS ? endpoint_refuse(&control->endpoint, NB_WASI_ENFILE, NULL) : r;
 }
 
-static int answer_connected(struct control *control, int fd, const struct nb_socket_address *peer) {
+/* @param name  that was asked for, with its port; NULL for an address */
+static int answer_connected(struct control *control, int fd, const struct nb_socket_address *peer, const char *name) {
         char text[NB_SOCKET_ADDRESS_TEXT_MAX], local[NB_SOCKET_ADDRESS_TEXT_MAX];
         Nb__Connected connected = NB__CONNECTED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
@@ -203,31 +207,28 @@ static int answer_connected(struct control *control, int fd, const struct nb_soc
         connected.local = (char *)control_local_text(control, local);
         reply.body_case = NB__REPLY__BODY_CONNECTED;
         reply.connected = &connected;
-        return hand_out(control, &reply, fd, peer);
+        return hand_out(control, &reply, fd, peer, name);
 }
 
-/* From the connector there is no request whose handler could return this. */
+/* From the loop there is no request whose handler could return this. */
 static void end_if_failed(struct control *control, int r) {
         if (r < 0)
                 endpoint_end(&control->endpoint);
 }
 
-void control_connected(struct control *control, int fd_consumed, const struct nb_socket_address *peer) {
+static int answer_dialled(struct control *control, int r, int fd_consumed, const struct nb_socket_address *peer) {
         NB_CLEANUP_CHANNEL_FD int fd = fd_consumed;
 
-        set_state(control, CONTROL_IDLE);
-        end_if_failed(control, answer_connected(control, fd, peer));
+        return r < 0 ? refuse_errno_of(control, "connect", peer, r) : answer_connected(control, fd, peer, NULL);
 }
 
-/* What was granted and charged has come to nothing. */
-static int answer_failed(struct control *control, const struct nb_socket_address *peer, int r) {
-        tenant_of(control)->metrics.connects_failed++;
-        return refuse_errno_of(control, "connect", peer, r);
-}
+static void dialled(void *data, int error, int fd) {
+        struct control *control = data;
+        struct nb_socket_address peer = *connector_address(control->connector);
 
-void control_connect_failed(struct control *control, int error, const struct nb_socket_address *peer) {
+        control->connector = connector_free(control->connector);
         set_state(control, CONTROL_IDLE);
-        end_if_failed(control, answer_failed(control, peer, -error));
+        end_if_failed(control, answer_dialled(control, -error, fd, &peer));
 }
 
 /* The bound socket if it has not been used yet, or another one that is bound to the same address. */
@@ -252,14 +253,21 @@ static bool bind_reaches(const struct control *control, sa_family_t family) {
 
 /* Dials with a new socket, or the bound one. As connector_start(). */
 static int dial(struct control *control, const struct nb_socket_address *address, int *ret_fd) {
+        const struct connector_options options = {
+                .broker = session_of(control)->broker,
+                .watches = &control->grant->tenant->throttle.sockets,
+                .address = address,
+                .timeout_ms = control->grant->policy->connect_timeout_ms,
+                .function = dialled,
+                .data = control,
+        };
         NB_CLEANUP_FD int connected_fd = -1;
         int fd = socket_for(control, address->family);
         int r;
 
         if (fd < 0)
                 return fd;
-        r = connector_start(control, fd, address, control->grant->policy->connect_timeout_ms, &connected_fd,
-                            &control->connector);
+        r = connector_start(&options, fd, &connected_fd, &control->connector);
         /* There is no handshake: such a socket is connected at once. */
         if (r == 0 && control->type == POLICY_SOCKET_DGRAM)
                 r = datagram_take_from(connected_fd, &address->ip);
@@ -284,23 +292,38 @@ static int claim_connect(struct control *control, const char **ret_reason) {
         return r;
 }
 
-static int start_connecting(struct control *control, const struct nb_socket_address *address) {
-        NB_CLEANUP_CHANNEL_FD int connected_fd = -1;
+/*
+ * Begins to connect, if there is room for it.
+ * @param address     for the record, borrowed
+ * @param ret_answer  what the request came to, if not
+ */
+static bool begin_connecting(struct control *control, const struct nb_socket_address *address, int *ret_answer) {
         const char *reason = NULL;
-        int r;
+        int r = connection_check_room(tenant_of(control));
 
-        r = connection_check_room(tenant_of(control));
-        if (r < 0)
-                return refuse_errno_of(control, "connect", address, r);
+        if (r < 0) {
+                *ret_answer = refuse_errno_of(control, "connect", address, r);
+                return false;
+        }
         r = claim_connect(control, &reason);
-        if (r < 0)
-                return refuse_recorded(control, "connect", NULL, nb_wasi_errno_from_host(-r), reason);
+        if (r < 0) {
+                *ret_answer = refuse_recorded(control, "connect", NULL, nb_wasi_errno_from_host(-r), reason);
+                return false;
+        }
         set_state(control, CONTROL_CONNECTING);
-        r = dial(control, address, &connected_fd);
-        if (r == 0 && connected_fd < 0)
+        return true;
+}
+
+static int start_connecting(struct control *control, const struct nb_socket_address *address) {
+        int fd = -1, r;
+
+        if (!begin_connecting(control, address, &r))
+                return r;
+        r = dial(control, address, &fd);
+        if (r == 0 && fd < 0)
                 return 0;
         set_state(control, CONTROL_IDLE);
-        return r < 0 ? answer_failed(control, address, r) : answer_connected(control, connected_fd, address);
+        return answer_dialled(control, r, fd, address);
 }
 
 /* Reads an address to connect to: one spelling for IPv4, and no unnamed socket, which nobody can connect to. */
@@ -317,14 +340,80 @@ static int parse_peer(const char *text, struct nb_socket_address *ret) {
         return 0;
 }
 
-/* What is no address may be a name, which policy refuses. */
-static int refuse_no_address(struct control *control, const char *text) {
-        struct policy_host_name name;
+/* ---- Connect to a name ---- */
 
-        if (policy_host_name_parse(text, strlen(text), &name) == 0)
-                return refuse_recorded(control, "connect", text, NB_WASI_EACCES,
-                                       "no rule of this version grants a host name: connect to an address");
-        return refuse_recorded(control, "connect", text, NB_WASI_EINVAL, "neither an address nor a host name");
+static int answer_named(struct control *control, int r, const struct name_result *result) {
+        NB_CLEANUP_CHANNEL_FD int fd = result->fd;
+        enum nb_wasi_errno error = nb_wasi_errno_from_host(-r);
+
+        if (r == 0)
+                return answer_connected(control, fd, &result->peer, result->name);
+        if (result->peer.family != 0)
+                return refuse_errno_of(control, "connect", &result->peer, r);
+        if (result->limited)
+                return refuse_recorded(control, "connect", result->name, error, result->reason);
+        return endpoint_refuse(&control->endpoint, error, result->reason);
+}
+
+static void named(void *data, int r, const struct name_result *result) {
+        struct control *control = data;
+
+        control->naming = name_connect_free(control->naming);
+        set_state(control, CONTROL_IDLE);
+        end_if_failed(control, answer_named(control, r, result));
+}
+
+static int make_socket(void *data, sa_family_t family) {
+        return socket_for(data, family);
+}
+
+/* Which addresses of a name the control's socket can reach; as bind_reaches(). @return whether there can be any */
+static bool find_family(const struct control *control, enum policy_family *ret) {
+        bool ipv4 = family_fits(control->grant, AF_INET) && bind_reaches(control, AF_INET);
+        bool ipv6 = family_fits(control->grant, AF_INET6) && bind_reaches(control, AF_INET6);
+
+        *ret = ipv4 && ipv6 ? POLICY_FAMILY_IP : ipv4 ? POLICY_FAMILY_IPV4 : POLICY_FAMILY_IPV6;
+        return ipv4 || ipv6;
+}
+
+static int start_naming(struct control *control, const struct policy_host_name *name, enum policy_family family) {
+        const struct name_options options = {
+                .asker = asker_of(control),
+                .name = name,
+                .family = family,
+                .timeout_ms = control->grant->policy->connect_timeout_ms,
+                .make_socket = make_socket,
+                .function = named,
+                .data = control,
+        };
+        struct name_result result;
+        int r;
+
+        if (!begin_connecting(control, &control->bind, &r))
+                return r;
+        r = name_connect_start(&options, &result, &control->naming);
+        if (control->naming)
+                return 0;
+        set_state(control, CONTROL_IDLE);
+        return answer_named(control, r, &result);
+}
+
+/* What is no address may be a name. */
+static int request_connect_name(struct control *control, const char *text) {
+        struct asker asker = asker_of(control);
+        struct policy_host_name name;
+        struct policy_verdict verdict;
+        enum policy_family family;
+
+        if (policy_host_name_parse(text, strlen(text), &name) < 0)
+                return refuse_recorded(control, "connect", text, NB_WASI_EINVAL, "neither an address nor a host name");
+        if (!find_family(control, &family))
+                return refuse_recorded(control, "connect", text, NB_WASI_EAFNOSUPPORT,
+                                       "the control has no family that names lead to");
+        decide_name(&asker, &name, text, &verdict);
+        if (!verdict.allowed)
+                return endpoint_refuse(&control->endpoint, NB_WASI_EACCES, verdict.reason);
+        return start_naming(control, &name, family);
 }
 
 static int request_connect(struct control *control, const Nb__Connect *connect) {
@@ -339,7 +428,7 @@ static int request_connect(struct control *control, const Nb__Connect *connect) 
         if (!(control->rights_base & NB_RIGHT_SOCK_CONNECT))
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_ENOTCAPABLE, REFUSAL_NO_RIGHT);
         if (parse_peer(connect->address, &address) < 0)
-                return refuse_no_address(control, connect->address);
+                return request_connect_name(control, connect->address);
         if (!family_fits(control->grant, address.family) || !bind_reaches(control, address.family))
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_EAFNOSUPPORT,
                                        "the family of the address is not the control's");
@@ -478,6 +567,8 @@ static bool is_still_granted(const struct control *control) {
         if (!control->grant->policy || !(control->grant->policy->socket_types & control->type))
                 return false;
         if (control->connector && !is_granted(control, POLICY_CONNECT, connector_address(control->connector)))
+                return false;
+        if (control->naming && !name_connect_is_granted(control->naming))
                 return false;
         if (control->destination.family != 0 && !is_granted(control, POLICY_CONNECT, &control->destination))
                 return false;

@@ -33,6 +33,7 @@
 struct acceptor;
 struct connector;
 struct grant;
+struct name_connect;
 struct unix_file;
 
 enum control_state {
@@ -55,7 +56,8 @@ struct control {
         int socket_fd;                        /* bound and not yet used; -1 if none */
         struct unix_file *file;               /* that a bind has made */
         struct acceptor *acceptor;            /* while listening */
-        struct connector *connector;          /* while connecting */
+        struct connector *connector;          /* while connecting to an address */
+        struct name_connect *naming;          /* while connecting to a name */
 };
 
 /** What a control is to be. */
@@ -80,11 +82,5 @@ int control_new(struct session *session, const struct control_options *options, 
  * @return `buffer`, which is empty where the socket tells it, or has no name
  */
 const char *control_local_text(const struct control *control, char buffer[static NB_SOCKET_ADDRESS_TEXT_MAX]);
-
-/** For the connector: it has a connection. @param fd consumed */
-void control_connected(struct control *control, int fd, const struct nb_socket_address *peer);
-
-/** For the connector: it has failed. @param error a positive errno */
-void control_connect_failed(struct control *control, int error, const struct nb_socket_address *peer);
 
 #endif

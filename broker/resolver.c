@@ -196,7 +196,7 @@ static bool ask(struct asking *asking) {
         const struct resolver *resolver = asking->resolver;
         const struct question_options options = {
                 .loop = &resolver->tenant->broker->loop,
-                .watches = &resolver->tenant->broker->watches,
+                .watches = &resolver->tenant->throttle.sockets,
                 .name = asking->name,
                 .ipv4 = asking->ipv4,
                 .ipv6 = asking->ipv6,
@@ -226,10 +226,20 @@ static void learn(struct known *known, const struct dns_answer *answer, sa_famil
 /* Without memory it is asked again next time. */
 static void keep(struct asking *asking, const struct dns_answer *answer, sa_family_t family) {
         struct resolver *resolver = asking->resolver;
+        struct account *account = &resolver->tenant->account;
+        size_t cost = resolver_cache_cost(strlen(asking->name)), before = resolver->cache.bytes;
 
-        if (answer)
-                (void)resolver_cache_put(&resolver->cache, asking->name, family, answer,
-                                         uv_now(&resolver->tenant->broker->loop));
+        if (!answer || account_charge_bytes(account, cost) < 0)
+                return;
+        (void)resolver_cache_put(&resolver->cache, asking->name, family, answer,
+                                 uv_now(&resolver->tenant->broker->loop));
+        /* The name may have been there, or have taken another's place. */
+        account_release_bytes(account, before + cost - resolver->cache.bytes);
+}
+
+static void forget(struct resolver *resolver) {
+        account_release_bytes(&resolver->tenant->account, resolver->cache.bytes);
+        resolver_cache_clear(&resolver->cache);
 }
 
 static void count(const struct asking *asking, const struct known *known) {
@@ -310,14 +320,15 @@ static struct asking *find_asking(struct resolver *resolver, const char *name, b
 }
 
 static int new_asking(struct resolver *resolver, const char *name, bool ipv4, bool ipv6, struct asking **ret) {
-        struct account *account = &resolver->tenant->account;
+        struct tenant *tenant = resolver->tenant;
         struct asking *asking;
+        int r = quota_claim(tenant, ACCOUNT_LOOKUPS);
 
-        if (!account_charge(account, ACCOUNT_LOOKUPS))
-                return -EAGAIN;
+        if (r < 0)
+                return r;
         asking = calloc(1, sizeof(*asking));
         if (!asking) {
-                account_release(account, ACCOUNT_LOOKUPS, 1);
+                account_release(&tenant->account, ACCOUNT_LOOKUPS, 1);
                 return -ENOMEM;
         }
         asking->resolver = resolver;
@@ -437,7 +448,7 @@ struct resolver *resolver_free(struct resolver *resolver) {
                 return NULL;
         cancel_all(resolver);
         nb_list_foreach_safe(link, &resolver->askings)(void) asking_free(nb_container_of(link, struct asking, link));
-        resolver_cache_clear(&resolver->cache);
+        forget(resolver);
         free(resolver);
         return NULL;
 }
@@ -469,7 +480,7 @@ void resolver_policy_changed(struct resolver *resolver) {
         if (!policy || has_servers(resolver, policy))
                 return;
         set_servers(resolver, policy);
-        resolver_cache_clear(&resolver->cache);
+        forget(resolver);
         nb_list_foreach_safe(link, &resolver->askings) ask_again(nb_container_of(link, struct asking, link));
 }
 

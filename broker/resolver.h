@@ -64,7 +64,7 @@ void resolver_policy_changed(struct resolver *resolver);
  * @param timeout_ms  the deadline
  * @param ret_answer  filled in if the answer is in the cache
  * @param ret_lookup  otherwise; owned by the caller until the function was called
- * @return 1 with an answer; 0 with a look-up; -EAGAIN when as many are under way as may be; -ENOMEM
+ * @return 1 with an answer; 0 with a look-up; -EAGAIN when as many are under way as may be; -ENOBUFS or -ENOMEM for want of memory
  */
 int resolver_lookup(struct resolver *resolver, const char *name, enum policy_family family, uint64_t timeout_ms,
                     lookup_function function, void *data, struct resolver_answer *ret_answer,

@@ -182,6 +182,7 @@ static int hand_out(struct control *control, const Nb__Reply *reply, int fd, con
                 .verb = POLICY_CONNECT,
                 .type = control->type,
                 .peer = peer,
+                .bind = control->bind_is_open ? NULL : &control->bind,
                 .name = name,
         };
         struct connection *connection;
@@ -216,10 +217,16 @@ static void end_if_failed(struct control *control, int r) {
                 endpoint_end(&control->endpoint);
 }
 
+/* What was granted and charged has come to nothing. */
+static int answer_failed(struct control *control, const struct nb_socket_address *peer, int r) {
+        tenant_of(control)->metrics.connects_failed++;
+        return refuse_errno_of(control, "connect", peer, r);
+}
+
 static int answer_dialled(struct control *control, int r, int fd_consumed, const struct nb_socket_address *peer) {
         NB_CLEANUP_CHANNEL_FD int fd = fd_consumed;
 
-        return r < 0 ? refuse_errno_of(control, "connect", peer, r) : answer_connected(control, fd, peer, NULL);
+        return r < 0 ? answer_failed(control, peer, r) : answer_connected(control, fd, peer, NULL);
 }
 
 static void dialled(void *data, int error, int fd) {
@@ -349,7 +356,8 @@ static int answer_named(struct control *control, int r, const struct name_result
         if (r == 0)
                 return answer_connected(control, fd, &result->peer, result->name);
         if (result->peer.family != 0)
-                return refuse_errno_of(control, "connect", &result->peer, r);
+                return answer_failed(control, &result->peer, r);
+        tenant_of(control)->metrics.connects_failed++;
         if (result->limited)
                 return refuse_recorded(control, "connect", result->name, error, result->reason);
         return endpoint_refuse(&control->endpoint, error, result->reason);

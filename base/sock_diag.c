@@ -149,12 +149,18 @@ static uint64_t sum_memory(const struct rtattr *attribute) {
         return (uint64_t)values[SK_MEMINFO_RMEM_ALLOC] + values[SK_MEMINFO_WMEM_QUEUED] + values[SK_MEMINFO_BACKLOG];
 }
 
+/* NLMSG_NEXT() and RTA_NEXT() by way of void, for what stands there is aligned. */
+static const void *step(const void *from, unsigned size, unsigned *length) {
+        *length -= size < *length ? size : *length;
+        return (const uint8_t *)from + size;
+}
+
 static uint64_t find_memory(const struct nlmsghdr *header) {
         const struct inet_diag_msg *message = NLMSG_DATA(header);
-        struct rtattr *attribute = (struct rtattr *)(void *)((uint8_t *)message + NLMSG_ALIGN(sizeof(*message)));
+        const struct rtattr *attribute = (const void *)((const uint8_t *)message + NLMSG_ALIGN(sizeof(*message)));
         unsigned length = header->nlmsg_len - (unsigned)NLMSG_SPACE(sizeof(*message));
 
-        for (; RTA_OK(attribute, length); attribute = RTA_NEXT(attribute, length)) {
+        for (; RTA_OK(attribute, length); attribute = step(attribute, RTA_ALIGN(attribute->rta_len), &length)) {
                 if (attribute->rta_type == INET_DIAG_SKMEMINFO)
                         return sum_memory(attribute);
         }
@@ -223,12 +229,13 @@ int nb_sock_diag_read_dump(int fd, const struct nb_sock_diag_query *query, nb_so
                 uint8_t bytes[DUMP_SIZE];
         } buffer;
         struct nb_sock_diag_socket socket;
-        int length = receive(fd, &buffer, sizeof(buffer));
+        int r = receive(fd, &buffer, sizeof(buffer));
+        unsigned length = (unsigned)r;
 
-        if (length < 0)
-                return length;
-        for (const struct nlmsghdr *header = &buffer.header; NLMSG_OK(header, (unsigned)length);
-             header = NLMSG_NEXT(header, length)) {
+        if (r < 0)
+                return r;
+        for (const struct nlmsghdr *header = &buffer.header; NLMSG_OK(header, length);
+             header = step(header, NLMSG_ALIGN(header->nlmsg_len), &length)) {
                 if (header->nlmsg_type == NLMSG_DONE)
                         return 1;
                 if (header->nlmsg_type == NLMSG_ERROR)

@@ -17,6 +17,8 @@ static const char *path_rule(int error) {
         switch (error) {
         case ELOOP:
                 return "a component of the path is a symbolic link";
+        case EREMOTEIO:
+                return "the path leads to a socket of netbrokerd's own, which no rule reaches";
         case ENAMETOOLONG:
                 return "the last component of the path is too long to be bound by way of /proc/self/fd";
         default:
@@ -45,5 +47,5 @@ int refuse_errno(struct endpoint *endpoint, const struct asker *asker, const cha
 
         if (rule || is_operators_matter(-r))
                 decision_record_failure(asker, verb, address, rule ? rule : strerror(-r));
-        return endpoint_refuse(endpoint, nb_wasi_errno_from_host(-r), rule);
+        return endpoint_refuse(endpoint, nb_wasi_errno_from_host(r == -EREMOTEIO ? EACCES : -r), rule);
 }

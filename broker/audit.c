@@ -2,47 +2,46 @@
 #include "broker/audit.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <time.h>
 
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "broker/deadline.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 
 /* A person reads refusals; a hundred at once show a pattern, and ten a second its course. */
-#define BURST 100.0
-#define PER_SECOND 10.0
+#define BURST 100
+#define PER_SECOND 10
+
+/* When a count is told that no record has told. */
+#define TAIL_MS 1000
+
+/* How often the log is told of a sink that takes nothing. */
+#define COMPLAIN_AGAIN_MS 60000
 
 #define ASKED_TEXT_MAX 1024
 
-void audit_init(struct audit *audit, const struct nb_log *log, int fd) {
-        *audit = (struct audit){ .log = log, .fd = fd };
-        audit_rate_init(&audit->rate);
+void audit_init(struct audit *audit, const struct nb_log *log, struct audit_sink *sink, uv_loop_t *loop) {
+        *audit = (struct audit){ .log = log, .sink = sink, .loop = loop };
+        audit_rate_init(&audit->rate, audit, NULL);
 }
 
 void audit_deinit(struct audit *audit) {
-        audit->fd = nb_fd_close(audit->fd);
+        audit_rate_deinit(&audit->rate);
+        audit->sink = audit_sink_free(audit->sink);
 }
 
-void audit_rate_init(struct audit_rate *rate) {
-        *rate = (struct audit_rate){ .denied.tokens = BURST, .dropped.tokens = BURST };
-}
+void audit_reopen(struct audit *audit) {
+        int r = audit_sink_reopen(audit->sink);
 
-static bool take_token(struct audit_bucket *bucket, uint64_t now_ms) {
-        uint64_t elapsed = now_ms > bucket->refilled_ms ? now_ms - bucket->refilled_ms : 0;
-
-        bucket->tokens += (double)elapsed / 1000.0 * PER_SECOND;
-        if (bucket->tokens > BURST)
-                bucket->tokens = BURST;
-        bucket->refilled_ms = now_ms;
-        if (bucket->tokens < 1.0)
-                return false;
-        bucket->tokens -= 1.0;
-        return true;
+        if (r < 0)
+                nb_log(audit->log, NB_LOG_ERROR, "cannot open %s again for the audit: %s; the file before stays in use",
+                       audit_sink_name(audit->sink), strerror(-r));
 }
 
 static void set_text(json_t *object, const char *key, const char *text) {
@@ -107,51 +106,136 @@ json_t *audit_record_to_json(const struct audit_record *record, uint64_t suppres
         return object;
 }
 
-/* One write a record, so that lines of several writers do not mix. A full disk must not stop the broker. */
-static void write_to_file(struct audit *audit, const char *line) {
-        struct iovec iov[] = {
-                { .iov_base = (void *)line, .iov_len = strlen(line) },
-                { .iov_base = (void *)"\n", .iov_len = 1 },
-        };
-
-        if (writev(audit->fd, iov, 2) < 0)
-                nb_log(audit->log, NB_LOG_WARNING, "cannot write an audit record: %s", strerror(errno));
+bool audit_wants_allowed(const struct audit *audit) {
+        return audit->tap || audit->allowed || audit->log->level >= NB_LOG_INFO;
 }
 
-bool audit_wants_allowed(const struct audit *audit) {
-        return audit->tap || audit->log->level >= NB_LOG_INFO;
+/* ---- what was lost ---- */
+
+static void lose(struct audit *audit, int error) {
+        audit->n_lost++;
+        if (uv_now(audit->loop) < audit->complain_ms)
+                return;
+        nb_log(audit->log, NB_LOG_WARNING, "audit records are being lost, %" PRIu64 " so far: cannot write to %s: %s",
+               audit->n_lost, audit_sink_name(audit->sink), strerror(error));
+        audit->complain_ms = uv_now(audit->loop) + COMPLAIN_AGAIN_MS;
+}
+
+static void set_count(json_t *object, const char *key, uint64_t n) {
+        if (n > 0)
+                (void)json_object_set_new(object, key, json_integer((json_int_t)n));
+}
+
+/* @param object  consumed; NULL: there was no memory for it @return whether it was written */
+static bool write_object(struct audit *audit, enum nb_log_level level, json_t *object) {
+        NB_CLEANUP_FREE char *line = NULL;
+        int r = -ENOMEM;
+
+        if (object)
+                set_count(object, "lost", audit->n_lost - audit->n_lost_told);
+        line = object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
+        if (line)
+                r = audit_sink_write(audit->sink, level, object, line);
+        json_decref(object);
+        if (r < 0) {
+                lose(audit, -r);
+                return false;
+        }
+        audit->n_lost_told = audit->n_lost;
+        audit->n_written++;
+        return true;
+}
+
+/* ---- what is left out ---- */
+
+void audit_rate_init(struct audit_rate *rate, struct audit *audit, const char *tenant) {
+        *rate = (struct audit_rate){ .audit = audit, .tenant = tenant };
+        rate_init(&rate->denied, PER_SECOND, BURST, 0);
+        rate_init(&rate->dropped, PER_SECOND, BURST, 0);
+}
+
+static json_t *count_to_json(const struct audit_rate *rate) {
+        json_t *object = json_object();
+
+        if (!object)
+                return NULL;
+        set_time(object);
+        set_text(object, "tenant", rate->tenant);
+        set_text(object, "verb", "audit");
+        set_text(object, "verdict", "suppressed");
+        set_count(object, "suppressed", rate->suppressed);
+        set_text(object, "reason", "there were more records than the audit takes of one tenant");
+        return object;
+}
+
+static void write_count(struct audit_rate *rate) {
+        if (audit_sink_wants(rate->audit->sink, NB_LOG_NOTICE) &&
+            write_object(rate->audit, NB_LOG_NOTICE, count_to_json(rate)))
+                rate->suppressed = 0;
+}
+
+static void wait_for_tail(struct audit_rate *rate);
+
+static void tail(void *data) {
+        struct audit_rate *rate = data;
+
+        rate->tail = deadline_free(rate->tail);
+        if (rate->suppressed > 0 && rate_take(&rate->denied, uv_now(rate->audit->loop)))
+                write_count(rate);
+        if (rate->suppressed > 0)
+                wait_for_tail(rate);
+}
+
+/* Without memory for the timer the count waits for the tenant's next record. */
+static void wait_for_tail(struct audit_rate *rate) {
+        if (!rate->tail)
+                rate->tail = deadline_new(rate->audit->loop, TAIL_MS, tail, rate);
+}
+
+static void leave_out(struct audit_rate *rate) {
+        rate->suppressed++;
+        rate->audit->n_suppressed++;
+        wait_for_tail(rate);
+}
+
+void audit_rate_deinit(struct audit_rate *rate) {
+        if (!rate->audit)
+                return;
+        rate->tail = deadline_free(rate->tail);
+        if (rate->suppressed > 0)
+                write_count(rate);
+        rate->audit = NULL;
+}
+
+/* ---- the record ---- */
+
+static struct audit_rate *rate_of(struct audit *audit, const struct audit_record *record) {
+        bool has_tenant = record->session && record->session->tenant;
+
+        return has_tenant ? &record->session->tenant->audit_rate : &audit->rate;
+}
+
+/* Whether the tenant may have one more of these. Who wants to see what is allowed wants to see all. */
+static bool take_token(struct audit_rate *rate, const struct audit_record *record, uint64_t now_ms) {
+        if (strcmp(record->verdict, "allowed") == 0)
+                return true;
+        return rate_take(strcmp(record->verdict, "dropped") == 0 ? &rate->dropped : &rate->denied, now_ms);
 }
 
 void audit_write(struct audit *audit, uint64_t now_ms, const struct audit_record *record) {
-        bool allowed = strcmp(record->verdict, "allowed") == 0, dropped = strcmp(record->verdict, "dropped") == 0;
-        enum nb_log_level level = allowed ? NB_LOG_INFO : NB_LOG_NOTICE;
-        bool has_tenant = record->session && record->session->tenant;
-        struct audit_rate *rate = has_tenant ? &record->session->tenant->audit_rate : &audit->rate;
-        NB_CLEANUP_FREE char *line = NULL;
-        json_t *object;
+        bool allowed = strcmp(record->verdict, "allowed") == 0;
+        enum nb_log_level level = allowed && !audit->allowed ? NB_LOG_INFO : NB_LOG_NOTICE;
+        struct audit_rate *rate = rate_of(audit, record);
 
         if (audit->tap)
                 audit->tap(audit->tap_data, record);
-        /* A file of its own gets every refusal: a quiet log is no reason to miss one. */
-        if (audit->log->level < level && (allowed || audit->fd < 0))
+        /* The log's level is for what is allowed wherever that goes; a sink of its own gets every refusal, however quiet the log is. */
+        if ((allowed && audit->log->level < level) || !audit_sink_wants(audit->sink, level))
                 return;
-        if (!allowed && !take_token(dropped ? &rate->dropped : &rate->denied, now_ms)) {
-                rate->suppressed++;
-                audit->n_dropped++;
-                return;
-        }
-
-        object = audit_record_to_json(record, rate->suppressed);
-        line = object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
-        json_decref(object);
-        if (!line) {
-                rate->suppressed++;
-                audit->n_dropped++;
+        if (!take_token(rate, record, now_ms)) {
+                leave_out(rate);
                 return;
         }
-        rate->suppressed = 0;
-        if (audit->fd >= 0)
-                write_to_file(audit, line);
-        else
-                nb_log_verbatim(audit->log, level, "audit: ", line);
+        if (write_object(audit, level, audit_record_to_json(record, rate->suppressed)))
+                rate->suppressed = 0;
 }

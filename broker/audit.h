@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit: one JSON line a decision, for the operator.
+ * The audit: one JSON line a decision, for the operator. netbrokerd(8) has the table of its members.
  *
- * Names and addresses in it come from strangers: they are escaped, and so is all that is not printable ASCII. Refusals are
- * rate-limited for each tenant, so that a flood of one's fills no disk and hides no other's; what was left out is counted in
- * the next record. Allowed decisions are written at log level "info" only; refusals have no level in a file of their own.
+ * Names and addresses in it come from strangers: they are escaped, and so is all that is not printable ASCII. What is not allowed is
+ * rate-limited for each tenant, so that a flood of one's fills no disk and hides no other's. What was left out is counted in
+ * the tenant's next record, or, when the flood is over, in one that a timer writes:
+ *
+ *      quiet ──a record is left out──► counting ──a record is written, with the count──► quiet
+ *                                          └──a second──► the count is written, if the rate allows; otherwise it waits another
+ *
+ * What the sink cannot take at once is lost, never waited for, and counted as well (broker/audit_sink.h).
  */
 #ifndef NB_BROKER_AUDIT_H
 #define NB_BROKER_AUDIT_H
@@ -13,22 +18,24 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <uv.h>
 
 #include "base/log.h"
+#include "broker/audit_sink.h"
+#include "broker/rate.h"
 #include "policy/policy.h"
 
+struct deadline;
 struct session;
-
-struct audit_bucket {
-        double tokens;
-        uint64_t refilled_ms; /* when they were last counted, on the loop's clock */
-};
 
 /** How many records of one tenant may still be written. Dropped sessions count apart: a flood of denials must not hide them. */
 struct audit_rate {
-        struct audit_bucket denied;
-        struct audit_bucket dropped;
-        uint64_t suppressed; /* records left out since the last one written */
+        struct audit *audit; /* borrowed; NULL: not started */
+        const char *tenant;  /* borrowed; NULL: of those who have none yet */
+        struct rate denied;
+        struct rate dropped;
+        uint64_t suppressed;   /* records left out since the last one written */
+        struct deadline *tail; /* while there are some */
 };
 
 struct audit_record;
@@ -39,10 +46,16 @@ typedef void (*audit_tap)(void *data, const struct audit_record *record);
 struct audit {
         audit_tap tap; /* NULL: nobody watches */
         void *tap_data;
-        const struct nb_log *log; /* borrowed: where records go without a file, and the level */
-        int fd;                   /* owned; -1: to the log */
+        uv_loop_t *loop;          /* borrowed */
+        const struct nb_log *log; /* borrowed: its level, and for what becomes of the sink */
+        struct audit_sink *sink;  /* owned */
+        bool allowed;             /* records of what was allowed are wanted */
         struct audit_rate rate;   /* of those who have no tenant yet */
-        uint64_t n_dropped;       /* records left out, of all tenants */
+        uint64_t n_written;       /* records */
+        uint64_t n_suppressed;    /* left out by a rate */
+        uint64_t n_lost;          /* that the sink did not take */
+        uint64_t n_lost_told;     /* of these, how many a record or the log has told of */
+        uint64_t complain_ms;     /* of the loop's clock: the log says nothing of the sink before */
 };
 
 /** One record. Text pointers may be NULL: the member is left out. */
@@ -62,12 +75,23 @@ struct audit_record {
         const char *remedy; /* the line that would allow it */
 };
 
-/** @param fd  consumed; -1: records go to the log */
-void audit_init(struct audit *audit, const struct nb_log *log, int fd);
+/**
+ * @param sink  consumed
+ * @param loop  borrowed; the clock, and for timers
+ */
+void audit_init(struct audit *audit, const struct nb_log *log, struct audit_sink *sink, uv_loop_t *loop);
+
+/** Writes what is still to be told; before the loop is closed. */
 void audit_deinit(struct audit *audit);
 
-/** Full buckets. */
-void audit_rate_init(struct audit_rate *rate);
+/** Opens the file again by its name, for who rotates it, or logs why not and goes on with the one before. */
+void audit_reopen(struct audit *audit);
+
+/** Full buckets. @param tenant  its name; borrowed, NULL for those who have none */
+void audit_rate_init(struct audit_rate *rate, struct audit *audit, const char *tenant);
+
+/** Writes what is still to be told. Takes one that was not started. */
+void audit_rate_deinit(struct audit_rate *rate);
 
 /** @return a record as it is written, owned by the caller; NULL without memory */
 json_t *audit_record_to_json(const struct audit_record *record, uint64_t suppressed);

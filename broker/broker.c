@@ -36,6 +36,13 @@ static void on_hangup(uv_signal_t *handle, int number) {
         (void)broker_reload(handle->data);
 }
 
+static void on_rotated(uv_signal_t *handle, int number) {
+        struct broker *broker = handle->data;
+
+        (void)number;
+        audit_reopen(&broker->audit);
+}
+
 static int start_signal(struct broker *broker, uv_signal_t *handle, int number, uv_signal_cb function) {
         int r = uv_signal_init(&broker->loop, handle);
 
@@ -58,6 +65,8 @@ static int start_handles(struct broker *broker) {
                 r = start_signal(broker, &broker->signal_int, SIGINT, on_terminate);
         if (r == 0)
                 r = start_signal(broker, &broker->signal_hup, SIGHUP, on_hangup);
+        if (r == 0)
+                r = start_signal(broker, &broker->signal_usr1, SIGUSR1, on_rotated);
         return r;
 }
 
@@ -71,14 +80,17 @@ static uint32_t half_open_max(unsigned long max_fds) {
 }
 
 struct broker *broker_new(const struct nb_log *log, const struct policy_source *source, struct policy *policy,
-                          int audit_fd) {
+                          struct audit_sink *sink) {
         struct broker *broker = calloc(1, sizeof(*broker));
         unsigned long max_fds;
         int r;
 
-        if (!broker) {
+        if (broker && !sink)
+                sink = audit_sink_new_log(&broker->log);
+        if (!sink || !broker) {
+                (void)audit_sink_free(sink);
                 (void)policy_free(policy);
-                nb_fd_close(audit_fd);
+                free(broker);
                 errno = ENOMEM;
                 return NULL;
         }
@@ -91,7 +103,7 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         nb_list_init(&broker->half_open);
         nb_list_init(&broker->listeners);
         own_init(&broker->own);
-        audit_init(&broker->audit, &broker->log, audit_fd);
+        audit_init(&broker->audit, &broker->log, sink, &broker->loop);
         max_fds = privilege_raise_fd_limit();
         account_init_broker(&broker->account, max_fds);
         broker->started_ms = admin_now_ms();
@@ -147,6 +159,7 @@ struct broker *broker_free(struct broker *broker) {
         end_sessions(&broker->half_open);
         end_sessions(&broker->sessions);
         free_tenants(broker);
+        audit_deinit(&broker->audit);
         broker->connection_watch = connection_watch_free(broker->connection_watch);
         broker->helper = helper_client_free(broker->helper);
         connection_table_deinit(&broker->connections);
@@ -159,7 +172,6 @@ struct broker *broker_free(struct broker *broker) {
         r = uv_loop_close(&broker->loop);
         assert(r == 0);
         (void)r;
-        audit_deinit(&broker->audit);
         (void)policy_free(broker->policy);
         free(broker);
         return NULL;

@@ -52,6 +52,7 @@ struct broker {
         uv_signal_t signal_term;
         uv_signal_t signal_int;
         uv_signal_t signal_hup;
+        uv_signal_t signal_usr1;
         struct nudge nudge;
         struct watch_set watches;
         struct loop_lag loop_lag;
@@ -85,10 +86,11 @@ struct broker {
 /**
  * Makes a broker with a policy.
  * @param policy  consumed
+ * @param sink    where the audit goes; consumed, NULL: to the log
  * @return owned by the caller, or NULL without memory or descriptors (errno is set)
  */
 struct broker *broker_new(const struct nb_log *log, const struct policy_source *source, struct policy *policy,
-                          int audit_fd);
+                          struct audit_sink *sink);
 
 /** Ends every object and frees the broker. Takes NULL. @return NULL */
 struct broker *broker_free(struct broker *broker);

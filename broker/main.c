@@ -29,17 +29,16 @@ static void cleanup_policy(struct policy **policy) {
         *policy = policy_free(*policy);
 }
 
-static int open_audit(const struct nb_log *log, const char *path, int *ret_fd) {
-        int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640);
+static void cleanup_sink(struct audit_sink **sink) {
+        *sink = audit_sink_free(*sink);
+}
 
-        if (fd < 0) {
-                int error = errno;
+static int open_audit(const struct nb_log *log, const char *name, struct audit_sink **ret) {
+        int r = audit_sink_open(name, ret);
 
-                nb_log(log, NB_LOG_ERROR, "cannot open the audit file %s: %s", path, strerror(error));
-                return -error;
-        }
-        *ret_fd = fd;
-        return 0;
+        if (r < 0)
+                nb_log(log, NB_LOG_ERROR, "cannot open %s for the audit: %s", name, strerror(-r));
+        return r;
 }
 
 static void free_names(char ***names) {
@@ -218,10 +217,10 @@ static int print_valid(const struct options *options, const struct policy *polic
 int main(int argc, char **argv) {
         NB_CLEANUP(cleanup_broker) struct broker *broker = NULL;
         NB_CLEANUP(cleanup_policy) struct policy *policy = NULL;
+        NB_CLEANUP(cleanup_sink) struct audit_sink *sink = NULL;
         struct nb_operands operands;
         struct options options;
         struct policy_source source;
-        int audit_fd = -1;
         struct nb_log log;
         int r;
 
@@ -240,13 +239,14 @@ int main(int argc, char **argv) {
                 return EX_CONFIG;
         if (options.check)
                 return print_valid(&options, policy);
-        if (options.audit && open_audit(&log, options.audit, &audit_fd) < 0)
+        if (options.audit && open_audit(&log, options.audit, &sink) < 0)
                 return EX_CANTCREAT;
 
-        broker = broker_new(&log, &source, nb_steal_ptr(policy), audit_fd);
+        broker = broker_new(&log, &source, nb_steal_ptr(policy), nb_steal_ptr(sink));
         if (!broker) {
                 nb_log(&log, NB_LOG_ERROR, "cannot start: %s", strerror(errno));
                 return EX_OSERR;
         }
+        broker->audit.allowed = options.audit_allowed;
         return serve(broker, &options);
 }

@@ -97,7 +97,7 @@ static void write_memory(const struct broker *broker, struct exposition *exposit
 }
 
 static void write_audit(const struct broker *broker, struct exposition *exposition) {
-        exposition_number(exposition, NULL, broker->audit.n_dropped);
+        exposition_number(exposition, NULL, broker->audit.n_suppressed + broker->audit.n_lost);
 }
 
 static const struct broker_family broker_families[] = {

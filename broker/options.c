@@ -81,10 +81,17 @@ static const struct nb_option table[] = {
         },
         {
                 .name = "audit",
-                .argument = "FILE",
-                .help = "Append audit records to FILE, one JSON object a line, instead of writing them to the log.",
+                .argument = "FILE|journal|stdout",
+                .help = "Append audit records to FILE, one JSON object a line, or send them to the journal with a field "
+                        "for each member, or write them to standard output. Without it they go to the log.",
                 .set = nb_option_set_text,
                 .offset = offsetof(struct options, audit),
+        },
+        {
+                .name = "audit-allowed",
+                .help = "Record what is allowed, too, and not only what is not.",
+                .set = nb_option_set_flag,
+                .offset = offsetof(struct options, audit_allowed),
         },
         {
                 .name = "metrics",

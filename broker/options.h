@@ -22,6 +22,7 @@ struct options {
         enum policy_data_path data_path;
         enum nb_log_level log_level;
         bool check;
+        bool audit_allowed; /* records of what was allowed, too */
 };
 
 /** The defaults, before parsing. */

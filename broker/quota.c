@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "broker/broker.h"
 #include "broker/tenant.h"
+#include "policy/limit.h"
 
 #define TELL_AGAIN_MS 60000
 
@@ -21,21 +21,7 @@ static const struct {
         { POLICY_LIMIT_LOOKUPS, ACCOUNT_LOOKUPS },     { POLICY_LIMIT_MEMORY, ACCOUNT_MEMORY },
 };
 
-static const char *const keys[POLICY_N_LIMITS] = {
-        [POLICY_LIMIT_SESSIONS] = "MaxSessions",     [POLICY_LIMIT_CONTROLS] = "MaxControls",
-        [POLICY_LIMIT_LISTENERS] = "MaxListeners",   [POLICY_LIMIT_CONNECTIONS] = "MaxConnections",
-        [POLICY_LIMIT_CONNECTING] = "MaxConnecting", [POLICY_LIMIT_IN_FLIGHT] = "MaxInFlight",
-        [POLICY_LIMIT_LOOKUPS] = "MaxLookups",       [POLICY_LIMIT_REQUEST_RATE] = "RequestRate",
-        [POLICY_LIMIT_CONNECT_RATE] = "ConnectRate", [POLICY_LIMIT_BYTES_IN_FLIGHT] = "MaxBytesInFlight",
-        [POLICY_LIMIT_MEMORY] = "MaxMemory",
-};
-
 #define N_ACCOUNTS (sizeof(accounts) / sizeof(accounts[0]))
-
-/* @return the policy's limit; one that it does not say is none */
-static uint64_t limit_in(const struct policy_tenant *policy, enum policy_limit limit) {
-        return policy->limits[limit] > 0 ? policy->limits[limit] : POLICY_UNLIMITED;
-}
 
 static uint64_t now_ms(const struct tenant *tenant) {
         return uv_now(&tenant->broker->loop);
@@ -66,7 +52,7 @@ void quota_init(struct tenant *tenant) {
 
 /* A second's worth at once: who connects to many at its start is not late. */
 static void apply_connect_rate(struct tenant *tenant) {
-        uint64_t rate = limit_in(tenant->policy, POLICY_LIMIT_CONNECT_RATE);
+        uint64_t rate = tenant->policy->limits[POLICY_LIMIT_CONNECT_RATE];
 
         rate_change(&tenant->quota.connects, rate, rate, now_ms(tenant));
 }
@@ -75,14 +61,14 @@ void quota_apply_policy(struct tenant *tenant) {
         if (!tenant->policy)
                 return;
         for (size_t i = 0; i < N_ACCOUNTS; ++i)
-                account_set_limit(&tenant->account, accounts[i].kind, limit_in(tenant->policy, accounts[i].limit));
+                account_set_limit(&tenant->account, accounts[i].kind, tenant->policy->limits[accounts[i].limit]);
         apply_connect_rate(tenant);
 }
 
 /* Whose limit it is that was met, and what mends it. */
 static void tell_first(const struct tenant *tenant, enum policy_limit limit, bool of_all, const char *value) {
         const struct nb_log *log = &tenant->broker->log;
-        const char *key = keys[limit];
+        const char *key = policy_limit_kind(limit)->key;
         enum account_kind kind = quota_account_kind(limit);
 
         if (of_all)
@@ -91,7 +77,7 @@ static void tell_first(const struct tenant *tenant, enum policy_limit limit, boo
                        "raise LimitNOFILE= of its unit",
                        tenant->name, key);
         else if (kind < N_ACCOUNT_KINDS && tenant->policy &&
-                 tenant->account.limit[kind] < limit_in(tenant->policy, limit))
+                 tenant->account.limit[kind] < tenant->policy->limits[limit])
                 nb_log(log, NB_LOG_WARNING,
                        "tenant %s is denied what %s= counts: it has half of what netbrokerd can bear for all tenants; "
                        "raise LimitNOFILE= of its unit",
@@ -102,14 +88,14 @@ static void tell_first(const struct tenant *tenant, enum policy_limit limit, boo
 }
 
 static void tell(const struct tenant *tenant, enum policy_limit limit, bool of_all, uint64_t n) {
-        char value[24];
+        char value[POLICY_LIMIT_TEXT_MAX];
 
-        (void)snprintf(value, sizeof(value), "%" PRIu64, tenant->policy ? tenant->policy->limits[limit] : 0);
+        (void)policy_limit_format(limit, tenant->policy ? tenant->policy->limits[limit] : POLICY_UNLIMITED, value);
         tell_first(tenant, limit, of_all, value);
         if (n > 1)
                 nb_log(&tenant->broker->log, NB_LOG_NOTICE,
                        "tenant %s: %" PRIu64 " denials of what %s= counts since that was last told", tenant->name, n,
-                       keys[limit]);
+                       policy_limit_kind(limit)->key);
 }
 
 static void deny(struct tenant *tenant, enum policy_limit limit, bool of_all) {

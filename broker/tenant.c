@@ -29,7 +29,6 @@ struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *pol
         nb_list_init(&tenant->connections);
         nb_list_init(&tenant->holding.shelves);
         nb_list_init(&tenant->link);
-        audit_rate_init(&tenant->audit_rate);
         account_init_tenant(&tenant->account, &broker->account);
         quota_init(tenant);
         tenant->seen = seen_new();
@@ -37,6 +36,7 @@ struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *pol
         if (!tenant->name || connection_files_init(&tenant->holding.shelves) < 0 ||
             throttle_start(&tenant->throttle, tenant) < 0)
                 return tenant_free(tenant);
+        audit_rate_init(&tenant->audit_rate, &broker->audit, tenant->name);
         nb_list_append(&broker->tenants, &tenant->link);
         return tenant;
 }
@@ -62,6 +62,7 @@ struct tenant *tenant_free(struct tenant *tenant) {
         connection_files_deinit(&tenant->holding.shelves);
         nb_list_foreach_safe(link, &tenant->grants)(void) grant_free(nb_container_of(link, struct grant, link));
         throttle_stop(&tenant->throttle);
+        audit_rate_deinit(&tenant->audit_rate);
         account_deinit(&tenant->account);
         tenant->seen = seen_free(tenant->seen);
         nb_list_remove(&tenant->link);

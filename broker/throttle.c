@@ -67,8 +67,7 @@ static void sockets_ready(struct watch *watch, uint32_t events) {
 static uint64_t policy_rate(const struct throttle *throttle) {
         const struct policy_tenant *policy = throttle->tenant->policy;
 
-        return policy && policy->limits[POLICY_LIMIT_REQUEST_RATE] > 0 ? policy->limits[POLICY_LIMIT_REQUEST_RATE]
-                                                                       : RATE_UNLIMITED;
+        return policy ? policy->limits[POLICY_LIMIT_REQUEST_RATE] : RATE_UNLIMITED;
 }
 
 int throttle_start(struct throttle *throttle, struct tenant *tenant) {

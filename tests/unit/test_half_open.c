@@ -65,7 +65,7 @@ static void world_start(struct world *world) {
         nb_log_init(&world->log, "test", NB_LOG_NOTICE);
         world->source = (struct policy_source){ .path = "none" };
         ck_assert_int_eq(pipe2(world->audit_pipe, O_CLOEXEC | O_NONBLOCK), 0);
-        world->broker = broker_new(&world->log, &world->source, policy, world->audit_pipe[1]);
+        world->broker = broker_new(&world->log, &world->source, policy, audit_sink_new_fd(world->audit_pipe[1]));
         ck_assert_ptr_nonnull(world->broker);
 }
 

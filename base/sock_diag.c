@@ -193,7 +193,10 @@ static bool get_socket(const struct nlmsghdr *header, uint8_t protocol, struct n
 static int error_of(const struct nlmsghdr *header) {
         const struct nlmsgerr *error = NLMSG_DATA(header);
 
-        return header->nlmsg_len < NLMSG_LENGTH(sizeof(*error)) ? -EBADMSG : error->error;
+        if (header->nlmsg_len < NLMSG_LENGTH(sizeof(*error)))
+                return -EBADMSG;
+        /* Something has these addresses, and it has another cookie. */
+        return error->error == -ESTALE ? -ENOENT : error->error;
 }
 
 /* @return the length of what the kernel says; -errno */

@@ -279,6 +279,11 @@ int acceptor_set_credit(struct acceptor *acceptor, uint64_t total) {
         return update_watch(acceptor);
 }
 
+void acceptor_policy_changed(struct acceptor *acceptor) {
+        if (acceptor->pending_fd >= 0 && !peer_is_allowed(acceptor, &acceptor->pending_peer))
+                acceptor->pending_fd = nb_fd_close(acceptor->pending_fd);
+}
+
 int acceptor_set_backlog(struct acceptor *acceptor, int backlog) {
         return listen(acceptor->fd, backlog) < 0 ? -errno : 0;
 }

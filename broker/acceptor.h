@@ -36,6 +36,9 @@ struct acceptor *acceptor_free(struct acceptor *acceptor);
  */
 int acceptor_set_credit(struct acceptor *acceptor, uint64_t total);
 
+/** Judges a peer that was accepted and is not pushed yet by a new policy. */
+void acceptor_policy_changed(struct acceptor *acceptor);
+
 /** Changes how many peers may wait. @return 0 or -errno of listen(2) */
 int acceptor_set_backlog(struct acceptor *acceptor, int backlog);
 

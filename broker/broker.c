@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "broker/admin.h"
 #include "broker/admin_call.h"
+#include "broker/connection.h"
 #include "broker/connection_watch.h"
 #include "broker/exporter.h"
 #include "broker/helper_client.h"
@@ -204,6 +205,9 @@ static void apply_policy(struct broker *broker, struct policy *policy) {
                 tenant_apply_policy(nb_container_of(link, struct tenant, link), policy);
         nb_list_foreach_safe(session_link, &broker->sessions)
                 session_policy_changed(nb_container_of(session_link, struct session, link));
+        nb_list_foreach_safe(holder_link, &broker->tenants)
+                connection_judge_all(nb_container_of(holder_link, struct tenant, link));
+        connection_watch_policy_changed(broker->connection_watch);
         nb_list_foreach_safe(tenant_link, &broker->tenants)
                 tenant_release_if_unused(nb_container_of(tenant_link, struct tenant, link));
         (void)policy_free(old);

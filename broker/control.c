@@ -238,6 +238,13 @@ static void dialled(void *data, int error, int fd) {
         end_if_failed(control, answer_dialled(control, -error, fd, &peer));
 }
 
+static bool is_granted(const struct control *control, enum policy_verb verb, const struct nb_socket_address *address) {
+        struct policy_verdict verdict;
+
+        decide_again(control->grant, verb, address, &verdict);
+        return verdict.allowed;
+}
+
 /* The bound socket if it has not been used yet, or another one that is bound to the same address. */
 static int socket_for(struct control *control, sa_family_t family) {
         struct nb_socket_address bind = control->bind;
@@ -246,6 +253,9 @@ static int socket_for(struct control *control, sa_family_t family) {
                 return socket_new(family, control->type);
         if (control->socket_fd >= 0)
                 return nb_steal_fd(&control->socket_fd);
+        /* A reload with Existing=keep leaves the control alone, but binds nothing new. */
+        if (!is_granted(control, POLICY_LISTEN, &bind))
+                return -EACCES;
         /* The path of the one before is in the way, though its socket is used up. */
         control->file = unix_file_free(control->file);
         return bound_new(control->grant, control->type, &bind, &control->file);
@@ -563,13 +573,6 @@ static int control_request(struct endpoint *endpoint, const Nb__Request *request
         }
 }
 
-static bool is_granted(const struct control *control, enum policy_verb verb, const struct nb_socket_address *address) {
-        struct policy_verdict verdict;
-
-        decide_again(control->grant, verb, address, &verdict);
-        return verdict.allowed;
-}
-
 /* Whether what the control does at the moment, or is there for, is still granted. */
 static bool is_still_granted(const struct control *control) {
         if (!control->grant->policy || !(control->grant->policy->socket_types & control->type))
@@ -587,6 +590,10 @@ static bool is_still_granted(const struct control *control) {
 static void control_policy_changed(struct endpoint *endpoint) {
         struct control *control = nb_container_of(endpoint, struct control, endpoint);
 
-        if (!is_still_granted(control))
-                endpoint_end(endpoint);
+        if (is_still_granted(control)) {
+                if (control->acceptor)
+                        acceptor_policy_changed(control->acceptor);
+                return;
+        }
+        endpoint_end(endpoint);
 }

@@ -20,6 +20,7 @@
 struct helper_client {
         struct broker *broker;
         struct sockaddr_un address;
+        struct own_socket *own; /* no tenant reaches it */
         struct watch watch;
         int fd;                 /* -1: not connected */
         struct nb_list waiting; /* connections that the helper is to be asked for */
@@ -229,6 +230,12 @@ struct helper_client *helper_client_new(struct broker *broker, const char *path)
         client->fd = -1;
         client->address.sun_family = AF_UNIX;
         memcpy(client->address.sun_path, path, length);
+        client->own = own_add_path(&broker->own, "the socket of netbroker-helper", path);
+        if (!client->own) {
+                free(client);
+                errno = ENOMEM;
+                return NULL;
+        }
         nb_list_init(&client->waiting);
         nb_list_init(&client->asked);
         return client;
@@ -241,6 +248,7 @@ struct helper_client *helper_client_free(struct helper_client *client) {
         watch_end_before_close(&client->watch);
         client->fd = nb_fd_close(client->fd);
         client->retry = deadline_free(client->retry);
+        client->own = own_free(client->own);
         free(client);
         return NULL;
 }

@@ -15,6 +15,7 @@
 #include "broker/admin.h"
 #include "broker/broker.h"
 #include "broker/exporter.h"
+#include "broker/helper_client.h"
 #include "broker/listener.h"
 #include "broker/options.h"
 #include "broker/privilege.h"
@@ -187,10 +188,21 @@ static int take_sources(struct broker *broker, const struct options *options) {
         return -EINVAL;
 }
 
+/* It is asked when there is something to ask: then the broker is who it will be. */
+static int take_helper(struct broker *broker, const char *path) {
+        if (!path)
+                return 0;
+        broker->helper = helper_client_new(broker, path);
+        if (broker->helper)
+                return 0;
+        nb_log(&broker->log, NB_LOG_ERROR, "cannot use netbroker-helper at %s: %s", path, strerror(errno));
+        return -errno;
+}
+
 static int serve(struct broker *broker, const struct options *options) {
         int r;
 
-        if (take_sources(broker, options) < 0)
+        if (take_sources(broker, options) < 0 || take_helper(broker, options->helper) < 0)
                 return EX_UNAVAILABLE;
         r = privilege_drop(options->user);
         if (r < 0) {

@@ -101,6 +101,15 @@ static const struct nb_option table[] = {
                 .offset = offsetof(struct options, metrics),
         },
         {
+                .name = "helper",
+                .argument = "PATH",
+                .help = "Have the netbroker-helper that serves PATH shut down what the policy no longer grants, and "
+                        "what "
+                        "netbrokerctl revokes, in the hands of its holders.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, helper),
+        },
+        {
                 .name = "user",
                 .argument = "NAME",
                 .help = "Become the user NAME after start, keeping CAP_NET_BIND_SERVICE only.",

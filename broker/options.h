@@ -19,6 +19,7 @@ struct options {
         const char *user;         /* NULL: stay who we are */
         const char *admin_socket; /* NULL: none is made */
         const char *audit;        /* a file; NULL: to the log */
+        const char *helper;       /* where netbroker-helper(8) serves; NULL: there is none */
         enum policy_data_path data_path;
         enum nb_log_level log_level;
         bool check;

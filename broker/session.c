@@ -325,6 +325,8 @@ static void judge_endpoints(struct session *session) {
 void session_policy_changed(struct session *session) {
         if (!session->tenant || nb_list_is_empty(&session->endpoints))
                 return;
+        if (tenant_keeps_existing(session->tenant))
+                return;
         if (session->tenant->policy && identity_fits(&session->identity, session->tenant->policy)) {
                 judge_endpoints(session);
                 return;

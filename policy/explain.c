@@ -233,12 +233,14 @@ const char *policy_explanation_question(const struct policy_explanation *explana
 
 static void write_verdict(const struct policy_explanation *explanation, FILE *out) {
         const struct policy_verdict *verdict = &explanation->verdict;
+        char remedy[4 * sizeof(verdict->remedy)];
 
         fprintf(out, "%s\n", verdict->allowed ? "allowed" : "denied");
         if (!verdict->allowed)
                 fprintf(out, "    %s\n", verdict->reason);
         if (verdict->remedy[0] != '\0')
-                fprintf(out, "    to allow it, write: %s\n", verdict->remedy);
+                fprintf(out, "    to allow it, write: %s\n",
+                        nb_escape(verdict->remedy, strlen(verdict->remedy), remedy, sizeof(remedy)));
         if (!verdict->allowed && explanation->mode == POLICY_MODE_REPORT)
                 fprintf(out, "    Mode=report: it is recorded, and %s\n",
                         verdict->impossible ? "refused all the same, for no rule could allow it" : "done");

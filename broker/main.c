@@ -246,7 +246,12 @@ int main(int argc, char **argv) {
                 return r > 0 ? EX_OK : EX_USAGE;
         nb_log_init(&log, "netbrokerd", options.log_level);
 
-        source = (struct policy_source){ .path = options.policy, .defaults = { .data_path = options.data_path } };
+        source = (struct policy_source){
+                .path = options.policy,
+                .defaults_path = options.defaults,
+                /* Who inherits its session serves one guest, whose parent bounds it. */
+                .defaults = { .data_path = options.data_path, .unlimited = options.session_fd >= 0 },
+        };
         if (policy_source_load(&source, &log, &policy) < 0)
                 return EX_CONFIG;
         if (options.check)

@@ -48,6 +48,13 @@ static const struct nb_option table[] = {
                 .offset = offsetof(struct options, policy),
         },
         {
+                .name = "defaults",
+                .argument = "FILE",
+                .help = "Read the defaults of all tenants from FILE, which has a [Defaults] section.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, defaults),
+        },
+        {
                 .name = "socket",
                 .argument = "PATH",
                 .help = "Make a socket at PATH and serve sessions on it. Not needed under systemd, whose sockets "

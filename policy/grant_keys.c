@@ -2,31 +2,10 @@
 #include "policy/grant_keys.h"
 
 #include "policy/value.h"
-
-static const struct policy_word families[] = {
-        { .text = "ip", .value = POLICY_FAMILY_IP },
-        { .text = "ipv4", .value = POLICY_FAMILY_IPV4 },
-        { .text = "ipv6", .value = POLICY_FAMILY_IPV6 },
-        { .text = "unix", .value = POLICY_FAMILY_UNIX },
-        { .text = "quic", .not_yet = "is not enforced by this version, so it is refused" },
-        { 0 },
-};
-
-static const struct policy_word data_paths[] = {
-        { .text = "direct", .value = POLICY_DATA_PATH_DIRECT },
-        { .text = "auto", .not_yet = "comes with a later version, which proves the seal; this one has only direct" },
-        { .text = "relay", .not_yet = "comes with a later version, which has a relay; this one has only direct" },
-        { 0 },
-};
-
-static const struct policy_word socket_types[] = {
-        { .text = "stream", .value = POLICY_SOCKET_STREAM },
-        { .text = "dgram", .value = POLICY_SOCKET_DGRAM },
-        { 0 },
-};
+#include "policy/words.h"
 
 int grant_set_family(struct parser *p, const char *value) {
-        int word, r = policy_word_parse(value, families, &word, &p->complaint);
+        int word, r = policy_word_parse(value, policy_words_family, &word, &p->complaint);
 
         if (r == 0)
                 p->protocol->family = (enum policy_family)word;
@@ -34,7 +13,7 @@ int grant_set_family(struct parser *p, const char *value) {
 }
 
 int grant_set_data_path(struct parser *p, const char *value) {
-        int word, r = policy_word_parse(value, data_paths, &word, &p->complaint);
+        int word, r = policy_word_parse(value, policy_words_data_path, &word, &p->complaint);
 
         if (r == 0)
                 p->protocol->data_path = (enum policy_data_path)word;
@@ -42,7 +21,7 @@ int grant_set_data_path(struct parser *p, const char *value) {
 }
 
 static int take_socket_type(struct parser *p, const char *word) {
-        int type, r = policy_word_parse(word, socket_types, &type, &p->complaint);
+        int type, r = policy_word_parse(word, policy_words_socket_type, &type, &p->complaint);
 
         if (r == 0)
                 p->protocol->socket_types |= (unsigned)type;

@@ -91,7 +91,7 @@ struct parser_place_text parser_place_text(const struct parser_place *from, cons
         char file[POLICY_ERROR_FILE_MAX];
         struct parser_place_text text;
 
-        if (place->source == from->source) {
+        if (strcmp(place->source->name, from->source->name) == 0) {
                 snprintf(text.text, sizeof(text.text), "line %u", place->line.number);
                 return text;
         }

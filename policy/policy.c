@@ -87,3 +87,13 @@ bool policy_family_includes(enum policy_family family, sa_family_t address_famil
         }
         return false;
 }
+
+bool policy_listens_on_path(const struct policy_protocol *protocol) {
+        for (size_t i = 0; i < protocol->n_rules; ++i) {
+                const struct policy_rule *rule = &protocol->rules[i];
+
+                if (rule->kind == POLICY_RULE_LISTEN && rule->target == POLICY_TARGET_UNIX && !rule->pattern.abstract)
+                        return true;
+        }
+        return false;
+}

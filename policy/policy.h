@@ -336,6 +336,9 @@ struct policy_verdict {
 /** Whether a protocol of that family can name addresses of AF_INET, AF_INET6 or AF_UNIX. */
 bool policy_family_includes(enum policy_family family, sa_family_t address_family);
 
+/** Whether the protocol grants binding to a path, which is what SocketMode= is about. */
+bool policy_listens_on_path(const struct policy_protocol *protocol);
+
 /** @return an empty policy owned by the caller, or NULL without memory. */
 struct policy *policy_new(void);
 

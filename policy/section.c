@@ -15,16 +15,6 @@ static const char *const section_words[] = { "Tenant", "Protocol", "Preopen", "D
 
 /* ---- the end of a section ---- */
 
-/** What a mode needs to be of any use. */
-static bool listens_on_path(const struct policy_protocol *protocol) {
-        if (protocol->family != POLICY_FAMILY_UNIX)
-                return false;
-        for (size_t i = 0; i < protocol->n_rules; ++i)
-                if (protocol->rules[i].kind == POLICY_RULE_LISTEN && !protocol->rules[i].pattern.abstract)
-                        return true;
-        return false;
-}
-
 /** What protocols and preopened sockets have in common. */
 static int finish_grants(struct parser *p) {
         struct policy_protocol *protocol = p->protocol;
@@ -42,7 +32,7 @@ static int finish_grants(struct parser *p) {
                         p, PARSER_KEY_SOCKET_TYPES,
                         "datagrams between Unix sockets come with the relay, which this version does not "
                         "have: write stream");
-        if (parser_is_set(p, PARSER_KEY_SOCKET_MODE) && !listens_on_path(protocol))
+        if (parser_is_set(p, PARSER_KEY_SOCKET_MODE) && !policy_listens_on_path(protocol))
                 return parser_fail_value(
                         p, PARSER_KEY_SOCKET_MODE,
                         "SocketMode= is for the sockets that a guest binds to paths, and [%s %s] has no "

@@ -17,6 +17,7 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "base/file.h"
+#include "policy/warn.h"
 
 /* Since Linux 6.5; not every C library knows it. */
 #ifndef SO_PEERPIDFD
@@ -94,7 +95,9 @@ void policy_source_report_deinit(struct policy_source_report *report) {
         report->n_warnings = 0;
 }
 
-static void warn(struct policy_source_report *report, const char *text) {
+/** Keeps a warning. @param data  the report */
+static void keep_warning(void *data, const char *text) {
+        struct policy_source_report *report = data;
         char *copy = report->n_warnings < POLICY_SOURCE_WARNINGS_MAX ? strdup(text) : NULL;
 
         if (copy)
@@ -445,8 +448,9 @@ int policy_source_read(const struct policy_source *source, struct policy_source_
         if (policy->n_tenants == 0) {
                 snprintf(text, sizeof(text), "the policy %s has no tenant: nobody can open a session",
                          show(source->path).text);
-                warn(report, text);
+                keep_warning(report, text);
         }
+        policy_warn(policy, source->defaults.unlimited, keep_warning, report);
         *ret = nb_steal_ptr(policy);
         return 0;
 }

@@ -8,18 +8,7 @@
 #include "policy/limit.h"
 #include "policy/value.h"
 #include "policy/verdict.h"
-
-static const struct policy_word modes[] = {
-        { .text = "enforce", .value = POLICY_MODE_ENFORCE },
-        { .text = "report", .value = POLICY_MODE_REPORT },
-        { 0 },
-};
-
-static const struct policy_word existings[] = {
-        { .text = "close", .value = POLICY_EXISTING_CLOSE },
-        { .text = "keep", .value = POLICY_EXISTING_KEEP },
-        { 0 },
-};
+#include "policy/words.h"
 
 /** Puts a copy in the place of a text that is there. */
 static int replace_text(char **text, const char *value) {
@@ -132,7 +121,7 @@ int tenant_set_socket_mode(struct parser *p, const char *value) {
 /* ---- what holds for all of a tenant's ---- */
 
 int tenant_set_mode(struct parser *p, const char *value) {
-        int word, r = policy_word_parse(value, modes, &word, &p->complaint);
+        int word, r = policy_word_parse(value, policy_words_mode, &word, &p->complaint);
 
         if (r == 0)
                 p->tenant->mode = (enum policy_mode)word;
@@ -140,7 +129,7 @@ int tenant_set_mode(struct parser *p, const char *value) {
 }
 
 int tenant_set_existing(struct parser *p, const char *value) {
-        int word, r = policy_word_parse(value, existings, &word, &p->complaint);
+        int word, r = policy_word_parse(value, policy_words_existing, &word, &p->complaint);
 
         if (r == 0)
                 p->tenant->existing = (enum policy_existing)word;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -7,6 +8,7 @@
 #include "policy/suggest.h"
 #include "policy/unix_pattern.h"
 #include "policy/value.h"
+#include "policy/words.h"
 
 /* How much of a wrong value a message quotes. */
 #define QUOTE_MAX 64
@@ -96,6 +98,15 @@ int policy_timeout_parse(const char *text, uint64_t *ret, struct policy_complain
         if (digits > 0 && digits <= 3 && text[0] != '0' && text[digits] == '\0' && number <= TIMEOUT_MAX_MS / 1000)
                 policy_complaint_splice(ret_complaint, text, digits, digits, digits, "s");
         return -EINVAL;
+}
+
+const char *policy_timeout_format(uint64_t ms, char buffer[static POLICY_TIMEOUT_TEXT_MAX]) {
+        size_t unit = sizeof(time_units) / sizeof(time_units[0]) - 1;
+
+        while (unit > 0 && ms % time_units[unit].ms != 0)
+                --unit;
+        snprintf(buffer, POLICY_TIMEOUT_TEXT_MAX, "%" PRIu64 "%s", ms / time_units[unit].ms, time_units[unit].text);
+        return buffer;
 }
 
 int policy_mode_parse(const char *text, uint32_t *ret, struct policy_complaint *ret_complaint) {
@@ -202,12 +213,7 @@ int policy_socket_path_check(const char *text, struct policy_complaint *ret_comp
 }
 
 int policy_yes_no_parse(const char *text, bool *ret, struct policy_complaint *ret_complaint) {
-        static const struct policy_word words[] = {
-                { .text = "yes", .value = true },
-                { .text = "no", .value = false },
-                { 0 },
-        };
-        int word, r = policy_word_parse(text, words, &word, ret_complaint);
+        int word, r = policy_word_parse(text, policy_words_yes_no, &word, ret_complaint);
 
         if (r == 0)
                 *ret = word;
@@ -264,4 +270,14 @@ int policy_resolver_parse(const char *text, struct nb_address *ret, struct polic
                 return policy_complain(ret_complaint, 0, "this is not the address of one name server");
         *ret = address;
         return 0;
+}
+
+const char *policy_resolver_format(const struct nb_address *address, char buffer[static NB_ADDRESS_TEXT_MAX]) {
+        char ip[NB_ADDRESS_TEXT_MAX];
+
+        if (address->port != POLICY_RESOLVER_PORT)
+                return nb_address_format(address, buffer);
+        nb_ip_format(&address->ip, ip);
+        snprintf(buffer, NB_ADDRESS_TEXT_MAX, address->ip.family == AF_INET ? "%s" : "[%.60s]", ip);
+        return buffer;
 }

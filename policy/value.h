@@ -31,6 +31,12 @@ int policy_word_parse(const char *text, const struct policy_word *words, int *re
 /** Parses `500ms`, `30s` or `2min`, from 1 ms to 10 min. @return 0 and milliseconds, or -EINVAL. */
 int policy_timeout_parse(const char *text, uint64_t *ret, struct policy_complaint *ret_complaint);
 
+/** Enough for every time that policy_timeout_format() prints, with its NUL. */
+#define POLICY_TIMEOUT_TEXT_MAX 24
+
+/** Prints what policy_timeout_parse() reads, in the largest unit that is exact. @return `buffer`. */
+const char *policy_timeout_format(uint64_t ms, char buffer[static POLICY_TIMEOUT_TEXT_MAX]);
+
 /** Parses a file's mode, three or four octal digits up to 0777. @return 0, or -EINVAL. */
 int policy_mode_parse(const char *text, uint32_t *ret, struct policy_complaint *ret_complaint);
 
@@ -58,5 +64,8 @@ int policy_yes_no_parse(const char *text, bool *ret, struct policy_complaint *re
  * @return 0, or -EINVAL.
  */
 int policy_resolver_parse(const char *text, struct nb_address *ret, struct policy_complaint *ret_complaint);
+
+/** Prints what policy_resolver_parse() reads, without a port that is the default. @return `buffer`. */
+const char *policy_resolver_format(const struct nb_address *address, char buffer[static NB_ADDRESS_TEXT_MAX]);
 
 #endif

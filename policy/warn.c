@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/warn.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "policy/group.h"
+#include "policy/verdict.h"
+
+/* How many pairs of a grant and a Deny rule are compared in all: some hundredths of a second. */
+#define PAIRS_MAX 10000000
+
+/* The longest warning: two rules and two places. */
+#define TEXT_MAX 640
+
+struct look {
+        policy_warn_function warn;
+        void *data;
+        size_t pairs_left;
+};
+
+__attribute__((format(printf, 4, 5))) static void say(struct look *look, const char *file, unsigned line,
+                                                      const char *format, ...) {
+        char text[TEXT_MAX], what[TEXT_MAX - POLICY_FILE_SHOWN_MAX - 32];
+        va_list arguments;
+
+        va_start(arguments, format);
+        (void)vsnprintf(what, sizeof(what), format, arguments);
+        va_end(arguments);
+        (void)snprintf(text, sizeof(text), "%s: warning: %s", policy_place(file, line).text, what);
+        look->warn(look->data, text);
+}
+
+/* ---- what a Deny rule covers ---- */
+
+/** Whether every address of a prefix is in a group. */
+static bool group_covers(enum policy_group group, const struct nb_prefix *prefix) {
+        const struct nb_prefix *prefixes = NULL;
+        size_t n = policy_group_prefixes(group, &prefixes);
+
+        for (size_t i = 0; i < n; ++i)
+                if (nb_prefix_covers(&prefixes[i], prefix))
+                        return true;
+        return false;
+}
+
+/** Whether every name of `inner` is one of `outer`. */
+static bool name_covers(const struct policy_name_pattern *outer, const struct policy_name_pattern *inner) {
+        size_t outer_length = strlen(outer->text), inner_length = strlen(inner->text);
+
+        if (!outer->below)
+                return !inner->below && strcmp(outer->text, inner->text) == 0;
+        if (inner->below && strcmp(outer->text, inner->text) == 0)
+                return true;
+        return inner_length > outer_length + 1 && inner->text[inner_length - outer_length - 1] == '.' &&
+               strcmp(inner->text + inner_length - outer_length, outer->text) == 0;
+}
+
+static bool target_covers(const struct policy_rule *deny, const struct policy_rule *grant) {
+        if (deny->target == POLICY_TARGET_GROUP && deny->group == POLICY_GROUP_ANY)
+                return true;
+        if (deny->target == POLICY_TARGET_GROUP && grant->target == POLICY_TARGET_PREFIX)
+                return group_covers(deny->group, &grant->prefix);
+        if (deny->target != grant->target)
+                return false;
+        switch (deny->target) {
+        case POLICY_TARGET_PREFIX:
+                return nb_prefix_covers(&deny->prefix, &grant->prefix);
+        case POLICY_TARGET_GROUP:
+                return deny->group == grant->group;
+        case POLICY_TARGET_NAME:
+                return name_covers(&deny->name, &grant->name);
+        default:
+                return false;
+        }
+}
+
+static bool covers(const struct policy_rule *deny, const struct policy_rule *grant) {
+        if (deny->target == POLICY_TARGET_UNIX)
+                return deny->pattern.abstract == grant->pattern.abstract &&
+                       strcmp(deny->pattern.text, grant->pattern.text) == 0;
+        return deny->ports.first <= grant->ports.first && deny->ports.last >= grant->ports.last &&
+               target_covers(deny, grant);
+}
+
+/** @return the first Deny rule that leaves nothing of a grant, or NULL. */
+static const struct policy_rule *find_cover(struct look *look, const struct policy_protocol *protocol,
+                                            const struct policy_rule *grant) {
+        for (size_t i = 0; i < protocol->n_rules && look->pairs_left > 0; ++i, --look->pairs_left) {
+                const struct policy_rule *rule = &protocol->rules[i];
+
+                if (rule->kind == POLICY_RULE_DENY && covers(rule, grant))
+                        return rule;
+        }
+        return NULL;
+}
+
+/* ---- what is looked at ---- */
+
+static bool has_deny(const struct policy_protocol *protocol) {
+        for (size_t i = 0; i < protocol->n_rules; ++i)
+                if (protocol->rules[i].kind == POLICY_RULE_DENY)
+                        return true;
+        return false;
+}
+
+static void look_at_grants(struct look *look, const struct policy_protocol *protocol) {
+        if (!has_deny(protocol))
+                return;
+        for (size_t i = 0; i < protocol->n_rules; ++i) {
+                const struct policy_rule *grant = &protocol->rules[i], *cover;
+
+                if (grant->kind == POLICY_RULE_DENY)
+                        continue;
+                cover = find_cover(look, protocol, grant);
+                if (cover)
+                        say(look, grant->file, grant->line, "%s grants nothing: %s (%s) covers it",
+                            policy_rule_shown(grant).text, policy_rule_shown(cover).text,
+                            policy_place(cover->file, cover->line).text);
+        }
+}
+
+static bool grants_name(const struct policy_protocol *protocol) {
+        for (size_t i = 0; i < protocol->n_rules; ++i)
+                if (protocol->rules[i].kind == POLICY_RULE_CONNECT && protocol->rules[i].target == POLICY_TARGET_NAME)
+                        return true;
+        return false;
+}
+
+static void look_at_protocol(struct look *look, const struct policy_protocol *protocol) {
+        look_at_grants(look, protocol);
+        if (protocol->n_addresses > 0 && !grants_name(protocol))
+                say(look, protocol->addresses[0].file, protocol->addresses[0].line,
+                    "Addresses= says what names may resolve to, and no Connect= of [Protocol %s] grants a name",
+                    protocol->name);
+}
+
+void policy_warn(const struct policy *policy, bool private, policy_warn_function warn, void *data) {
+        struct look look = { .warn = warn, .data = data, .pairs_left = PAIRS_MAX };
+
+        for (size_t t = 0; t < policy->n_tenants; ++t) {
+                const struct policy_tenant *tenant = &policy->tenants[t];
+
+                if (!private && tenant->n_principals == 0 && !tenant->socket.path)
+                        say(&look, tenant->file, tenant->line,
+                            "nobody can open a session as tenant %s: it has no User=, Group=, Unit= or Socket=",
+                            tenant->name);
+                for (size_t i = 0; i < tenant->n_protocols; ++i)
+                        look_at_protocol(&look, &tenant->protocols[i]);
+        }
+}

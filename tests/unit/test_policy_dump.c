@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* policy_format_tenant(): what it prints is a policy again, and the same one. */
+#include <check.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "policy/limit.h"
+#include "policy/rule.h"
+#include "tests/support/random.h"
+#include "tests/support/runner.h"
+#include "tests/unit/policy_text.h"
+
+/* How many random tenants are printed and read again. */
+#define ROUNDS 2000
+
+static char *format(const struct policy *policy) {
+        char *text = policy_format_tenant(&policy->tenants[0]);
+
+        ck_assert_ptr_nonnull(text);
+        return text;
+}
+
+START_TEST(everything_is_written_out) {
+        static const char text[] = "[Protocol web]\n"
+                                   "Addresses=public 10.20.0.0/16\n"
+                                   "Connect=API.Example.com.:443 *.example.com:80-90 10.0.0.0/8:*\n"
+                                   "Deny=private:1-65535 127.0.0.0/8:443\n"
+                                   "DataPath=direct\n"
+                                   "Family=ip\n"
+                                   "ConnectTimeout=60s\n"
+                                   "[Preopen app]\n"
+                                   "Listen=/run/app.sock\n"
+                                   "DataPath=direct\n"
+                                   "[Tenant]\n"
+                                   "MaxMemory=65536K\n"
+                                   "User=acme\n"
+                                   "Resolvers=192.0.2.53:53 [2001:db8::53]:54\n"
+                                   "Name=acme\n"
+                                   "Group=7\n"
+                                   "Socket=/run/acme.sock\n"
+                                   "SocketGroup=acme\n"
+                                   "[Protocol db]\n"
+                                   "Family=unix\n"
+                                   "DataPath=direct\n"
+                                   "SocketTypes=stream\n"
+                                   "Connect=/run/db/*.sock @x*\n";
+        struct policy *policy = policy_of(text);
+        NB_CLEANUP_FREE char *printed = format(policy);
+
+        ck_assert_str_eq(printed, "[Tenant]\n"
+                                  "Name=acme\n"
+                                  "User=acme\n"
+                                  "Group=7\n"
+                                  "Socket=/run/acme.sock\n"
+                                  "SocketGroup=acme\n"
+                                  "SocketMode=0600\n"
+                                  "Mode=enforce\n"
+                                  "Existing=close\n"
+                                  "ExplainDenials=no\n"
+                                  "Resolvers=192.0.2.53 [2001:db8::53]:54\n"
+                                  "MaxSessions=4096\n"
+                                  "MaxControls=65536\n"
+                                  "MaxListeners=65536\n"
+                                  "MaxConnections=65536\n"
+                                  "MaxConnecting=4096\n"
+                                  "MaxInFlight=4096\n"
+                                  "MaxLookups=256\n"
+                                  "RequestRate=10000/s\n"
+                                  "ConnectRate=infinity\n"
+                                  "MaxBytesInFlight=infinity\n"
+                                  "MaxMemory=64M\n"
+                                  "\n"
+                                  "[Protocol web]\n"
+                                  "Family=ip\n"
+                                  "SocketTypes=stream\n"
+                                  "DataPath=direct\n"
+                                  "ConnectTimeout=1min\n"
+                                  "Connect=api.example.com:443\n"
+                                  "Connect=*.example.com:80-90\n"
+                                  "Connect=10.0.0.0/8:*\n"
+                                  "Deny=private:1-65535\n"
+                                  "Deny=127.0.0.0/8:443\n"
+                                  "Addresses=public\n"
+                                  "Addresses=10.20.0.0/16\n"
+                                  "\n"
+                                  "[Protocol db]\n"
+                                  "Family=unix\n"
+                                  "SocketTypes=stream\n"
+                                  "DataPath=direct\n"
+                                  "ConnectTimeout=30s\n"
+                                  "Connect=/run/db/*.sock\n"
+                                  "Connect=@x*\n"
+                                  "\n"
+                                  "[Preopen app]\n"
+                                  "Nonblock=yes\n"
+                                  "SocketTypes=stream\n"
+                                  "DataPath=direct\n"
+                                  "SocketMode=0666\n"
+                                  "Listen=/run/app.sock\n");
+        policy_free(policy);
+}
+END_TEST
+
+/* A name of another script may become longer than a line; then it stays as it was written. */
+START_TEST(a_name_that_grows) {
+        char text[512] = POLICY_HEAD "Connect=";
+        struct policy *policy, *again;
+
+        for (int i = 0; i < 25; ++i)
+                strncat(text, "\xc3\xbc.", sizeof(text) - strlen(text) - 1);
+        strncat(text, "de:443\n", sizeof(text) - strlen(text) - 1);
+        policy = policy_of(text);
+        NB_CLEANUP_FREE char *printed = format(policy);
+
+        again = policy_of(printed);
+        ck_assert_uint_gt(strlen(policy->tenants[0].protocols[0].rules[0].name.text), 198);
+        ck_assert_str_eq(again->tenants[0].protocols[0].rules[0].name.text,
+                         policy->tenants[0].protocols[0].rules[0].name.text);
+        policy_free(again);
+        policy_free(policy);
+}
+END_TEST
+
+/* ---- at random ---- */
+
+static const char *const targets[] = { "10.0.0.0/8",
+                                       "10.1.2.3",
+                                       "[2001:db8::]/32",
+                                       "[::1]",
+                                       "any",
+                                       "public",
+                                       "private",
+                                       "local",
+                                       "api.example.com",
+                                       "a",
+                                       "*.example.com",
+                                       "B\xc3\xbc"
+                                       "cher.example",
+                                       "xn--bcher-kva.de" };
+static const char *const addresses[] = { "10.0.0.0/8", "10.1.2.3", "[2001:db8::]/32", "any", "public", "local" };
+static const char *const local_addresses[] = { "10.0.0.0/8", "0.0.0.0", "[::1]", "any", "local" };
+static const char *const ports[] = { "*", "443", "80-90", "1-65535" };
+static const char *const patterns[] = { "/run/a", "/run/*/b*.sock", "@x", "@*", "/run/\xc3\xbc" };
+static const char *const times[] = { "1ms", "999ms", "1000ms", "90s", "120s", "10min" };
+static const char *const bytes[] = { "1", "1023", "1024", "1536K", "3G", "infinity" };
+static const char *const words[] = { "acme", "1000", "a.b_c-d@e$", "DOM\\user" };
+
+static bool coin(uint64_t *state) {
+        return next_random(state) % 2;
+}
+
+static void write_rules(FILE *out, uint64_t *state, bool names) {
+        static const char *const kinds[] = { "Connect", "Deny" };
+
+        for (uint64_t i = next_random(state) % 6; i > 0; --i) {
+                fprintf(out, "%s=%s:%s", PICK(state, kinds), PICK(state, targets), PICK(state, ports));
+                fprintf(out, " %s:%s\n", PICK(state, targets), PICK(state, ports));
+        }
+        for (uint64_t i = next_random(state) % 3; i > 0; --i)
+                fprintf(out, "Listen=%s:%s\n", PICK(state, local_addresses), PICK(state, ports));
+        for (uint64_t i = next_random(state) % 3; i > 0 && names; --i)
+                fprintf(out, "Addresses=%s %s\n", PICK(state, addresses), PICK(state, addresses));
+}
+
+static void write_protocol(FILE *out, uint64_t *state, unsigned number) {
+        static const char *const types[] = { "stream", "dgram", "stream dgram" };
+        bool is_unix = next_random(state) % 3 == 0;
+
+        fprintf(out, "[Protocol p%u]\nDataPath=direct\nFamily=%s\n", number, is_unix ? "unix" : "ip");
+        if (coin(state))
+                fprintf(out, "ConnectTimeout=%s\n", PICK(state, times));
+        if (!is_unix && coin(state))
+                fprintf(out, "SocketTypes=%s\n", PICK(state, types));
+        if (is_unix)
+                fprintf(out, "Listen=/run/q\nSocketMode=0%03o\nConnect=%s %s\nDeny=%s\n",
+                        (unsigned)(next_random(state) % 01000), PICK(state, patterns), PICK(state, patterns),
+                        PICK(state, patterns));
+        else
+                write_rules(out, state, true);
+}
+
+static void write_preopen(FILE *out, uint64_t *state, unsigned number) {
+        fprintf(out, "[Preopen s%u]\nDataPath=direct\n", number);
+        if (coin(state))
+                fprintf(out, "Nonblock=%s\n", coin(state) ? "yes" : "no");
+        if (coin(state))
+                fprintf(out, "Listen=127.0.0.1:%u\nDeny=10.0.0.0/8:*\n", 1000 + number);
+        else
+                fprintf(out, "Connect=8.8.8.8:53\nSocketTypes=%s\nConnectTimeout=%s\n",
+                        coin(state) ? "dgram" : "stream", PICK(state, times));
+}
+
+static void write_tenant(FILE *out, uint64_t *state) {
+        fputs("[Tenant]\nName=acme\n", out);
+        for (uint64_t i = next_random(state) % 3; i > 0; --i)
+                fprintf(out, "User=%s\nGroup=%s\nUnit=a%u.service\n", PICK(state, words), PICK(state, words),
+                        (unsigned)i);
+        if (coin(state))
+                fprintf(out, "Socket=/run/acme.sock\nSocketUser=%s\nSocketMode=0640\n", PICK(state, words));
+        fprintf(out, "Mode=%s\nExisting=%s\nExplainDenials=%s\n", coin(state) ? "report" : "enforce",
+                coin(state) ? "keep" : "close", coin(state) ? "yes" : "no");
+        if (coin(state))
+                fprintf(out, "Resolvers=192.0.2.%u [2001:db8::%u]:%u\n", (unsigned)(next_random(state) % 256),
+                        (unsigned)(next_random(state) % 100), (unsigned)(next_random(state) % 65535 + 1));
+        fprintf(out, "MaxSessions=%u\nConnectRate=%u/s\nMaxMemory=%s\n", (unsigned)(next_random(state) % 1000 + 1),
+                (unsigned)(next_random(state) % 1000 + 1), PICK(state, bytes));
+}
+
+static char *random_tenant(uint64_t *state) {
+        char *text;
+        size_t length;
+        FILE *out = open_memstream(&text, &length);
+        uint64_t n;
+
+        ck_assert_ptr_nonnull(out);
+        write_tenant(out, state);
+        n = next_random(state) % 4;
+        for (unsigned i = 0; i < n; ++i)
+                if (coin(state))
+                        write_protocol(out, state, i);
+                else
+                        write_preopen(out, state, i);
+        ck_assert_int_eq(fclose(out), 0);
+        return text;
+}
+
+static void expect_same_rule(const struct policy_rule *a, const struct policy_rule *b, const char *text) {
+        char a_text[POLICY_RULE_TEXT_MAX], b_text[POLICY_RULE_TEXT_MAX];
+
+        ck_assert_msg(a->kind == b->kind && a->target == b->target, "%s", text);
+        if (a->target == POLICY_TARGET_UNIX)
+                ck_assert_msg(strcmp(a->text, b->text) == 0, "%s", text);
+        else
+                ck_assert_str_eq(policy_rule_format(a, a_text), policy_rule_format(b, b_text));
+}
+
+static void expect_same_protocol(const struct policy_protocol *a, const struct policy_protocol *b, const char *text) {
+        ck_assert_str_eq(a->name, b->name);
+        ck_assert_msg(a->family == b->family && a->data_path == b->data_path && a->socket_types == b->socket_types &&
+                              a->preopen == b->preopen && a->n_rules == b->n_rules && a->n_addresses == b->n_addresses,
+                      "%s", text);
+        ck_assert_uint_eq(a->connect_timeout_ms, b->connect_timeout_ms);
+        ck_assert_uint_eq(a->socket_mode, b->socket_mode);
+        for (size_t i = 0; i < a->n_rules; ++i)
+                expect_same_rule(&a->rules[i], &b->rules[i], text);
+        for (size_t i = 0; i < a->n_addresses; ++i)
+                ck_assert_msg(a->addresses[i].target == b->addresses[i].target, "%s", text);
+}
+
+static void expect_same_tenant(const struct policy_tenant *a, const struct policy_tenant *b, const char *text) {
+        ck_assert_str_eq(a->name, b->name);
+        ck_assert_msg(a->mode == b->mode && a->existing == b->existing && a->explain_denials == b->explain_denials,
+                      "%s", text);
+        ck_assert_mem_eq(a->limits, b->limits, sizeof(a->limits));
+        ck_assert_uint_eq(a->n_resolvers, b->n_resolvers);
+        for (size_t i = 0; i < a->n_resolvers; ++i)
+                ck_assert(nb_address_equal(&a->resolvers[i], &b->resolvers[i]));
+        ck_assert_uint_eq(a->n_principals, b->n_principals);
+        for (size_t i = 0; i < a->n_principals; ++i)
+                ck_assert_str_eq(a->principals[i].text, b->principals[i].text);
+        ck_assert_pstr_eq(a->socket.path, b->socket.path);
+        ck_assert_pstr_eq(a->socket.user, b->socket.user);
+        ck_assert_uint_eq(a->socket.mode, b->socket.mode);
+        ck_assert_uint_eq(a->n_protocols, b->n_protocols);
+        for (size_t i = 0; i < a->n_protocols; ++i)
+                expect_same_protocol(&a->protocols[i], &b->protocols[i], text);
+        ck_assert_uint_eq(a->n_preopens, b->n_preopens);
+        for (size_t i = 0; i < a->n_preopens; ++i) {
+                expect_same_protocol(&a->preopens[i].protocol, &b->preopens[i].protocol, text);
+                ck_assert_msg(a->preopens[i].verb == b->preopens[i].verb &&
+                                      a->preopens[i].nonblock == b->preopens[i].nonblock &&
+                                      a->preopens[i].type == b->preopens[i].type &&
+                                      nb_socket_address_equal(&a->preopens[i].address, &b->preopens[i].address),
+                              "%s", text);
+        }
+}
+
+START_TEST(what_is_printed_is_the_same_policy) {
+        uint64_t state = 0xd0b;
+
+        for (int i = 0; i < ROUNDS; ++i) {
+                NB_CLEANUP_FREE char *text = random_tenant(&state);
+                struct policy *policy = policy_of(text);
+                NB_CLEANUP_FREE char *printed = format(policy);
+                struct policy *again = policy_of(printed);
+                NB_CLEANUP_FREE char *twice = format(again);
+
+                expect_same_tenant(&policy->tenants[0], &again->tenants[0], printed);
+                ck_assert_str_eq(printed, twice);
+                policy_free(policy);
+                policy_free(again);
+        }
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("policy, dump");
+        TCase *tcase = tcase_create("dump");
+
+        tcase_add_test(tcase, everything_is_written_out);
+        tcase_add_test(tcase, a_name_that_grows);
+        tcase_add_test(tcase, what_is_printed_is_the_same_policy);
+        suite_add_tcase(suite, tcase);
+        return run_suite(suite);
+}

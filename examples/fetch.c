@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * fetch PROTOCOL http://ADDRESS:PORT/PATH: prints the body of a page.
+ * fetch PROTOCOL http://HOST[:PORT]/PATH: prints the body of a page. HOST is a name, or an address, IPv6 in brackets.
  *
  * A guest in C: it finds the protocol that the host gave it under a name, makes a control on any port, connects, and from then on
  * has a file descriptor like any other. HTTP/1.0 (RFC 1945), so that the end of the stream is the end of the body.
@@ -17,14 +17,15 @@
 #include <wasi/networking.h>
 
 #define HEAD_MAX 8192
-#define ADDRESS_MAX 64
+#define HOST_MAX 253
+#define ADDRESS_MAX (HOST_MAX + sizeof("[]:65535"))
 #define REQUEST_MAX 2048
 
-/* Where to go, taken from a URL. Both point into it. */
+/* Where to go, taken from a URL. */
 struct target {
-        const char *address; /* "192.0.2.1:80" or "[2001:db8::1]:80" */
+        char address[ADDRESS_MAX]; /* "api.example.com:80", "192.0.2.1:80" or "[2001:db8::1]:80" */
         size_t address_length;
-        const char *path;
+        const char *path; /* points into the URL */
 };
 
 /* The head of an answer, and what was read of its body together with it. */
@@ -35,22 +36,30 @@ struct head {
 };
 
 static int usage(void) {
-        fputs("usage: fetch PROTOCOL http://ADDRESS:PORT/PATH\n", stderr);
+        fputs("usage: fetch PROTOCOL http://HOST[:PORT]/PATH\n", stderr);
         return 2;
 }
 
 static bool parse_url(const char *url, struct target *ret) {
         static const char scheme[] = "http://";
-        const char *path;
+        const char *path, *port;
+        int n;
 
         if (strncmp(url, scheme, strlen(scheme)) != 0)
                 return false;
         url += strlen(scheme);
         path = strchr(url, '/');
-        if (!path || path == url || path - url > ADDRESS_MAX || strpbrk(url, " \r\n"))
+        if (!path || path == url || (size_t)(path - url) >= ADDRESS_MAX || strpbrk(url, " \r\n"))
                 return false;
 
-        *ret = (struct target){ .address = url, .address_length = (size_t)(path - url), .path = path };
+        port = memrchr(url, ':', (size_t)(path - url));
+        if (port && memchr(port, ']', (size_t)(path - port))) /* a colon of the address */
+                port = NULL;
+        n = snprintf(ret->address, sizeof(ret->address), "%.*s%s", (int)(path - url), url, port ? "" : ":80");
+        if (n < 0 || (size_t)n >= sizeof(ret->address))
+                return false;
+        ret->address_length = (size_t)n;
+        ret->path = path;
         return true;
 }
 
@@ -61,15 +70,24 @@ static int fail(const char *step, const struct target *target, __wasi_errno_t er
         return -1;
 }
 
+static __wasi_errno_t open_any(__wasi_fd_t protocol, const char *any, __wasi_fd_t *ret) {
+        return __wasi_networking_open(protocol, any, strlen(any), __WASI_FILETYPE_SOCKET_STREAM,
+                                      WASI_NETWORKING_RIGHTS_CLIENT,
+                                      WASI_NETWORKING_RIGHTS_CONNECTION | WASI_NETWORKING_RIGHTS_STREAM, 0, ret);
+}
+
+/* A control on any IPv6 address connects to IPv4 as well, where the protocol has both families. */
+static __wasi_errno_t open_control(__wasi_fd_t protocol, __wasi_fd_t *ret) {
+        __wasi_errno_t error = open_any(protocol, "[::]:0", ret);
+
+        return error == __WASI_ERRNO_AFNOSUPPORT ? open_any(protocol, "0.0.0.0:0", ret) : error;
+}
+
 /* @return a stream to the target, or -1 with a message. */
 static int dial(__wasi_fd_t protocol, const struct target *target) {
-        const char *any = target->address[0] == '[' ? "[::]:0" : "0.0.0.0:0";
         __wasi_fd_t control, connection, stream;
-        __wasi_errno_t error;
+        __wasi_errno_t error = open_control(protocol, &control);
 
-        error = __wasi_networking_open(protocol, any, strlen(any), __WASI_FILETYPE_SOCKET_STREAM,
-                                       WASI_NETWORKING_RIGHTS_CLIENT,
-                                       WASI_NETWORKING_RIGHTS_CONNECTION | WASI_NETWORKING_RIGHTS_STREAM, 0, &control);
         if (error != __WASI_ERRNO_SUCCESS)
                 return fail("open a socket for", target, error);
 

@@ -125,8 +125,6 @@ static const struct policy_guard *find_unnamed(const struct question *q, const s
 static bool lacks_cover(const struct question *q, const struct nb_ip *form) {
         struct cover cover;
 
-        if (q->verb == POLICY_LISTEN)
-                return true;
         if (find_unnamed(q, form))
                 return true;
         cover = find_cover(q, form, NULL);
@@ -159,7 +157,7 @@ static void set_remedy(struct question *q) {
                 separator = " ";
         }
         for (const struct nb_ip *form = q->forms; form <= last_form(q); ++form) {
-                if (!lacks_cover(q, form))
+                if (n_used_forms(q) > 1 && !lacks_cover(q, form)) /* of one form it is known */
                         continue;
                 used = strlen(remedy);
                 snprintf(remedy + used, size - used, "%s%s", separator, format_cover(q, form, text));

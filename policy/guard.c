@@ -41,6 +41,10 @@ static const struct policy_guard guards[] = {
           .source = "RFC 8215" },
         { V6(64, 0x01, 0x00), .what = "discard-only", .source = "RFC 6666" },
         { V6(64, 0x01, 0x00, 0, 0, 0, 0, 0, 1), .what = "a dummy prefix", .source = "RFC 9780" },
+        { V6(23, 0x20, 0x01),
+          .except = { .ip = { .family = AF_INET6, .bytes = { 0x20, 0x01 } },
+                      .length = 32 }, /* Teredo: judged as IPv4 */
+          .what = "IETF protocol assignments", .source = "RFC 2928" },
         { V6(48, 0x20, 0x01, 0x00, 0x02), .what = "benchmarking", .source = "RFC 5180" },
         { V6(28, 0x20, 0x01, 0x00, 0x10), .what = "the former ORCHID", .source = "RFC 4843" },
         { V6(32, 0x20, 0x01, 0x0d, 0xb8), .what = "documentation", .source = "RFC 3849" },
@@ -71,9 +75,22 @@ const struct policy_guard *policy_guard_at(size_t index) {
         return &guards[index];
 }
 
+/** Most ranges are none of an address's by the first byte, and every connect asks for all of them. */
+static bool may_hold(const struct nb_prefix *range, const struct nb_ip *ip) {
+        unsigned mask = range->length < 8 ? 0xff00u >> range->length : 0xff;
+
+        return range->ip.family == ip->family && ((range->ip.bytes[0] ^ ip->bytes[0]) & mask) == 0;
+}
+
+static bool holds(const struct policy_guard *guard, const struct nb_ip *ip) {
+        if (!nb_prefix_contains(&guard->range, ip))
+                return false;
+        return guard->except.length == 0 || !nb_prefix_contains(&guard->except, ip);
+}
+
 const struct policy_guard *policy_guard_next(const struct nb_ip *ip, const struct policy_guard *after) {
         for (size_t i = after ? (size_t)(after - guards) + 1 : 0; i < N_GUARDS; ++i)
-                if (nb_prefix_contains(&guards[i].range, ip))
+                if (may_hold(&guards[i].range, ip) && holds(&guards[i], ip))
                         return &guards[i];
         return NULL;
 }

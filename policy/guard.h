@@ -21,10 +21,11 @@
 
 struct policy_guard {
         struct nb_prefix range;
-        uint8_t naming_length; /* how long the prefix of a rule that names it is at least */
-        bool no_grant;         /* no rule can grant it: it is not one peer (multicast, broadcast) */
-        const char *what;      /* "loopback" */
-        const char *source;    /* "RFC 1122 section 3.2.1.3" */
+        struct nb_prefix except; /* a part of the range that is not meant; of length 0: none */
+        uint8_t naming_length;   /* how long the prefix of a rule that names it is at least */
+        bool no_grant;           /* no rule can grant it: it is not one peer (multicast, broadcast) */
+        const char *what;        /* "loopback" */
+        const char *source;      /* "RFC 1122 section 3.2.1.3" */
 };
 
 /** How many ranges there are. */
@@ -34,7 +35,7 @@ size_t policy_guard_count(void);
 const struct policy_guard *policy_guard_at(size_t index);
 
 /**
- * The ranges that hold `ip`, one a call.
+ * The ranges that hold `ip`, but for what they except, one a call.
  * @param after  what the call before returned; NULL to begin
  * @return the next, or NULL when there are no more.
  */

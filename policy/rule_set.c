@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "policy/group.h"
@@ -63,21 +64,48 @@ static size_t count_prefixes(const struct rule_set_member *members, size_t n, sa
         return count;
 }
 
-static int make_prefixes(const struct rule_set_member *members, size_t n, sa_family_t family, struct rule_set *set) {
-        struct radix *tree = &set->prefixes[family_index(family)].tree;
-        size_t count = count_prefixes(members, n, family);
-        NB_CLEANUP_FREE struct port_entry *room = calloc(count + 1, sizeof(*room));
-        struct collection entries = { .v = room };
+/** A prefix, and whose it is. */
+struct owned_prefix {
+        const struct nb_prefix *prefix;
+        const struct rule_set_member *member;
+};
 
-        if (!room || radix_init(count, tree) < 0)
-                return -ENOMEM;
+/** As the tree is walked. */
+static int compare_prefixes(const void *a, const void *b) {
+        const struct nb_prefix *x = ((const struct owned_prefix *)a)->prefix;
+        const struct nb_prefix *y = ((const struct owned_prefix *)b)->prefix;
+        int difference = memcmp(x->ip.bytes, y->ip.bytes, sizeof(x->ip.bytes));
+
+        return difference != 0 ? difference : (int)x->length - (int)y->length;
+}
+
+/** The prefixes of a family, in ascending order. @param ret  has room for all */
+static void sort_prefixes(const struct rule_set_member *members, size_t n, sa_family_t family,
+                          struct owned_prefix *ret) {
+        size_t count = 0;
+
         for (size_t i = 0; i < n; ++i) {
                 struct prefixes prefixes = prefixes_of(&members[i]);
 
                 for (size_t j = 0; j < prefixes.n; ++j)
                         if (prefixes.v[j].ip.family == family)
-                                collect(&entries, radix_add(tree, &prefixes.v[j]), &members[i]);
+                                ret[count++] = (struct owned_prefix){ &prefixes.v[j], &members[i] };
         }
+        qsort(ret, count, sizeof(*ret), compare_prefixes);
+}
+
+static int make_prefixes(const struct rule_set_member *members, size_t n, sa_family_t family, struct rule_set *set) {
+        struct radix *tree = &set->prefixes[family_index(family)].tree;
+        size_t count = count_prefixes(members, n, family);
+        NB_CLEANUP_FREE struct owned_prefix *sorted = calloc(count + 1, sizeof(*sorted));
+        NB_CLEANUP_FREE struct port_entry *room = calloc(count + 1, sizeof(*room));
+        struct collection entries = { .v = room };
+
+        if (!sorted || !room || radix_init(count, tree) < 0)
+                return -ENOMEM;
+        sort_prefixes(members, n, family, sorted);
+        for (size_t i = 0; i < count; ++i)
+                collect(&entries, radix_add(tree, sorted[i].prefix), sorted[i].member);
         return port_map_init(entries.v, entries.n, tree->n_nodes, &set->prefixes[family_index(family)].ports);
 }
 
@@ -157,12 +185,12 @@ uint32_t rule_set_find(const struct rule_set *set, const struct nb_ip *ip, uint1
                        const struct nb_prefix *within) {
         const struct radix *tree = &set->prefixes[family_index(ip->family)].tree;
         const struct port_map *ports = &set->prefixes[family_index(ip->family)].ports;
-        uint32_t node = RADIX_NONE, found = RULE_SET_NONE, beside;
-        unsigned length;
+        struct radix_walk walk = radix_walk_begin(tree, ip);
+        uint32_t found = RULE_SET_NONE, beside;
 
-        while ((node = radix_next(tree, ip, node, &length)) != RADIX_NONE)
-                if (!within || length >= within->length)
-                        found = smaller(found, port_map_find(ports, node, port));
+        while (radix_walk_next(tree, &walk))
+                if (!within || walk.length >= within->length)
+                        found = smaller(found, port_map_find(ports, walk.node, port));
         if (within) /* `public` has no prefix, and nothing that a scope is asked for */
                 return found;
         beside = port_map_find(&set->beside, BESIDE_PUBLIC, port);
@@ -171,12 +199,12 @@ uint32_t rule_set_find(const struct rule_set *set, const struct nb_ip *ip, uint1
 
 uint32_t rule_set_find_exactly(const struct rule_set *set, const struct nb_prefix *prefix, uint16_t port) {
         const struct radix *tree = &set->prefixes[family_index(prefix->ip.family)].tree;
-        uint32_t node = RADIX_NONE;
-        unsigned length;
+        const struct port_map *ports = &set->prefixes[family_index(prefix->ip.family)].ports;
+        struct radix_walk walk = radix_walk_begin(tree, &prefix->ip);
 
-        while ((node = radix_next(tree, &prefix->ip, node, &length)) != RADIX_NONE)
-                if (length == prefix->length)
-                        return port_map_find(&set->prefixes[family_index(prefix->ip.family)].ports, node, port);
+        while (radix_walk_next(tree, &walk))
+                if (walk.length == prefix->length)
+                        return port_map_find(ports, walk.node, port);
         return RULE_SET_NONE;
 }
 

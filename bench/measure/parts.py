@@ -28,6 +28,10 @@ POLL = "a guest's poll_oneoff"
 POLL_SOCKETS = 1000
 POLL_READY = (0, 10, POLL_SOCKETS)
 POLL_BOUND = 5  # "a few times"; the most is where each ready stream is asked how much there is to read
+RULES = (10, 100, 1000, 10000, 100000)
+DECISION_BOUND = 2  # us
+LOAD_BOUND = 1000  # ms
+LOAD_ROUNDS = 20
 MEMORY_FROM, MEMORY_TO = 100, 1000
 
 
@@ -380,4 +384,57 @@ def _parse_strace(path):
     return calls
 
 
-PARTS = {"a": connects, "b": accepts, "c": streams, "d": memories, "e": scale, "p": polls, "s": syscalls}
+def policies(bench):
+    """(y) decisions of a policy by themselves, and its loading."""
+    for kind in ("prefixes", "names"):
+        with Processes(bench) as processes:
+            yield _decisions(bench, processes, kind)
+        with Processes(bench) as processes:
+            yield _loads(bench, processes, kind)
+
+
+def _decisions(bench, processes, kind):
+    table = Table("y", f"a decision among rules for {kind}", "us", _rules("allowed", RULES[0]))
+    core = cores()[0]
+    programs = {
+        _rules(answer, count): processes.program(core, "policy", kind, count, answer)
+        for answer in ("allowed", "denied")
+        for count in RULES
+    }
+    results = take_turns(
+        {name: timed(program, bench.seconds, microseconds) for name, program in programs.items()}, bench.rounds
+    )
+    table.add(results)
+    for answer in ("allowed", "denied"):
+        name = _rules(answer, RULES[-1])
+        table.goal(f"{name}: at most", results[name], DECISION_BOUND, unit=" us")
+    return table
+
+
+def _loads(bench, processes, kind):
+    table = Table("y", f"parse and index rules for {kind}", "ms")
+    core = cores()[0]
+    programs = {_rules("loaded", count): processes.program(core, "policy", kind, count, "load") for count in RULES}
+    results = take_turns(
+        {name: lambda program=program: program.ask("0 1") / 1e6 for name, program in programs.items()},
+        min(bench.rounds, LOAD_ROUNDS),
+    )
+    table.add(results)
+    table.goal(f"{_rules('loaded', RULES[-1])}: at most", results[_rules("loaded", RULES[-1])], LOAD_BOUND, unit=" ms")
+    return table
+
+
+def _rules(answer, count):
+    return f"{answer}, {count} rules"
+
+
+PARTS = {
+    "a": connects,
+    "b": accepts,
+    "c": streams,
+    "d": memories,
+    "e": scale,
+    "p": polls,
+    "s": syscalls,
+    "y": policies,
+}

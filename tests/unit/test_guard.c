@@ -62,6 +62,10 @@ static const struct {
         { "[2001:db8::1]:80", false, "Connect=[2001:db8::1]:80" },
         { "[3fff:fff::1]:80", false, "Connect=[3fff:fff::1]:80" },
         { "[2001:2::1]:80", false, "Connect=[2001:2::1]:80" },
+        { "[2001:1::1]:80", false, "Connect=[2001:1::1]:80" },
+        { "[2001:1ff::1]:80", false, "Connect=[2001:1ff::1]:80" },
+        { "[2001:200::1]:80", true, NULL },
+        { "[2001:0:1:2:3:4:f7f7:f7f7]:80", true, NULL }, /* Teredo for 8.8.8.8, beside the assignments */
         { "[5f00::1]:80", false, "Connect=[5f00::1]:80" },
         { "[ff02::1]:80", false, NULL },
 

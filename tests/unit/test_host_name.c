@@ -30,6 +30,17 @@ static const struct {
         { "0xg:80", "0xg", 80 },
         { "127.0.0.1x:80", "127.0.0.1x", 80 },
         { "a:80", "a", 80 },
+        { "b\xc3\xbc"
+          "cher.example:80",
+          "xn--bcher-kva.example", 80 },
+        { "B\xc3\xbc"
+          "CHER.Example.:80",
+          "xn--bcher-kva.example", 80 }, /* ASCII letters lose their case, whatever is beside them */
+        { "fa\xc3\x9f.example:80", "xn--fa-hia.example", 80 }, /* non-transitional */
+        { "_sip.b\xc3\xbc"
+          "cher:80",
+          "_sip.xn--bcher-kva", 80 },
+        { "\xe4\xbe\x8b.\xe6\xb5\x8b\xe8\xaf\x95:80", "xn--fsq.xn--0zwm56d", 80 },
         { "a--b.example:80", "a--b.example", 80 },
         { LABEL_63 ":80", LABEL_63, 80 },
         { NAME_192 LABEL_61 ":80", NAME_192 LABEL_61, 80 },
@@ -89,6 +100,28 @@ static const char *const no_names[] = {
         "1.2.3.4.5:80",
         "a.1:80",
         "127.0.0.1.:80",
+        /* Other scripts, in a spelling that would have to be mapped, or none at all. */
+        "B\xc3\x9c"
+        "CHER:80",
+        "bu\xcc\x88"
+        "cher:80",
+        "\xef\xbd\x85vil.com:80",
+        "evil\xe3\x80\x82"
+        "com:80",
+        "a\xc2\xad"
+        "b:80",
+        "\xe2\x80\x8d:80",
+        "\xd7\x90"
+        "b:80",
+        "a\xc2\xb7"
+        "b:80",
+        "\xe2\x9d\xa4.ws:80",
+        "-\xc3\xbc:80",
+        "\xc3\xbc-:80",
+        "b\xfc"
+        "cher:80",
+        "b\xc3:80",
+        "\xed\xa0\x80:80",
         LABEL_63 "x:80",
         NAME_192 LABEL_61 "x:80",
 };

@@ -752,6 +752,8 @@ static bool oracle_guard_passes(const struct policy_protocol *protocol, enum pol
 
                 if (!oracle_covers(&guard->range, ip))
                         continue;
+                if (guard->except.length > 0 && oracle_covers(&guard->except, ip))
+                        continue;
                 if (guard->no_grant)
                         return false;
                 if (verb == POLICY_CONNECT &&

@@ -41,7 +41,7 @@ void account_init_tenant(struct account *account, struct account *parent) {
  */
 void account_init_broker(struct account *account, uint64_t max_fds) {
         uint64_t eighth = (max_fds > UINT32_MAX ? UINT32_MAX : max_fds) / 8;
-        uint64_t lookups = eighth / 4 < LOOKUPS_MAX ? eighth / 4 : LOOKUPS_MAX;
+        uint64_t lookups = eighth < LOOKUPS_MAX ? eighth : LOOKUPS_MAX;
 
         *account = (struct account){
                 .limit = {

@@ -12,6 +12,8 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 
+#define PIECE_MAX 16384
+
 static int reserve(struct admin_call *call, size_t more) {
         size_t needed = call->out_length + more, allocated = call->out_allocated;
         char *out;
@@ -59,6 +61,14 @@ int admin_take(struct admin_call *call, const json_t *request, const char *forma
         r = json_vunpack_ex((json_t *)request, &error, JSON_STRICT, format, arguments);
         va_end(arguments);
         return r == 0 ? 0 : admin_fail(call, -EINVAL, "not a request of this verb: %s", error.text);
+}
+
+/* Cut behind a line, so that no character is cut in two. */
+size_t admin_piece_length(const char *text) {
+        size_t length = strnlen(text, PIECE_MAX);
+        const char *newline = length == PIECE_MAX ? memrchr(text, '\n', length) : NULL;
+
+        return newline ? (size_t)(newline - text) + 1 : length;
 }
 
 json_t *admin_text(const char *text) {

@@ -62,6 +62,9 @@ int admin_fail(struct admin_call *call, int r, const char *format, ...) __attrib
  */
 int admin_take(struct admin_call *call, const json_t *request, const char *format, ...);
 
+/** How much of a long text the next line of an answer takes: whole lines of it, as long as these are not longer. */
+size_t admin_piece_length(const char *text);
+
 /** A text as JSON; what is not UTF-8, such as a file's name, is escaped. @param text  NULL is null */
 json_t *admin_text(const char *text);
 

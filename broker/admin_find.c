@@ -33,6 +33,22 @@ struct session *admin_find_session(const struct broker *broker, uint64_t id) {
         return NULL;
 }
 
+const char *admin_level_name(enum nb_log_level level) {
+        switch (level) {
+        case NB_LOG_ERROR:
+                return "error";
+        case NB_LOG_WARNING:
+                return "warning";
+        case NB_LOG_NOTICE:
+                return "notice";
+        case NB_LOG_INFO:
+                return "info";
+        case NB_LOG_DEBUG:
+                return "debug";
+        }
+        return "unknown";
+}
+
 int admin_fail_no_tenant(struct admin_call *call, const char *name) {
         char shown[128];
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The operator's verbs that look: status, tenants, sessions, connections.
+ * The operator's verbs that look: status, tenants, sessions, connections, quota, metrics.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -9,12 +9,17 @@
 #include "broker/admin.h"
 #include "broker/admin_batch.h"
 #include "broker/admin_find.h"
+#include "broker/admin_warnings.h"
 #include "broker/admin_verbs.h"
 #include "broker/broker.h"
 #include "broker/connection.h"
+#include "broker/exposition.h"
+#include "broker/metrics_page.h"
+#include "broker/quota.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "config.h"
+#include "policy/limit.h"
 
 /* Where a long answer stands, and what it is about. */
 struct cursor {
@@ -69,21 +74,44 @@ static json_t *counts(const struct broker *broker) {
                          number(account->used[ACCOUNT_CONNECTIONS]), "lookups", number(account->used[ACCOUNT_LOOKUPS]));
 }
 
+static json_t *last_error(const struct policy_state *state) {
+        if (state->failed_ms == 0)
+                return json_null();
+        return json_pack("{s:o, s:o}", "time", admin_time(state->failed_ms), "message", admin_text(state->error.text));
+}
+
 static json_t *policy_status(const struct broker *broker) {
-        return json_pack("{s:o, s:o}", "path", admin_text(broker->source.path), "tenants",
-                         number(broker->policy->n_tenants));
+        return json_pack("{s:o, s:o, s:o, s:o}", "path", admin_text(broker->source.path), "tenants",
+                         number(broker->policy->n_tenants), "loaded", admin_time(broker->policy_state.loaded_ms),
+                         "last_error", last_error(&broker->policy_state));
+}
+
+static uint64_t count_resolvers(const struct broker *broker) {
+        uint64_t n = 0;
+
+        nb_list_foreach_safe(link, &broker->tenants) n += nb_container_of(link, struct tenant, link)->resolver != NULL;
+        return n;
 }
 
 int admin_status(struct admin_call *call, const json_t *request) {
         const struct broker *broker = call->broker;
         const char *verb;
+        json_t *status;
         int r = admin_take(call, request, "{s:s}", "verb", &verb);
 
         if (r < 0)
                 return r;
-        return admin_say(call, json_pack("{s:s, s:i, s:o, s:o, s:i}", "version", PACKAGE_VERSION, "pid", (int)getpid(),
-                                         "policy", policy_status(broker), "counts", counts(broker), "admin_clients",
-                                         (int)broker->admin->n_clients));
+        status = json_pack("{s:s, s:i, s:o, s:I, s:o}", "version", PACKAGE_VERSION, "pid", (int)getpid(), "started",
+                           admin_time(broker->started_ms), "uptime_s",
+                           (json_int_t)((admin_now_ms() - broker->started_ms) / 1000), "policy", policy_status(broker));
+        if (!status)
+                return -ENOMEM;
+        (void)json_object_set_new(status, "log_level", json_string(admin_level_name(broker->log.level)));
+        (void)json_object_set_new(status, "resolvers", number(count_resolvers(broker)));
+        (void)json_object_set_new(status, "counts", counts(broker));
+        (void)json_object_set_new(status, "admin_clients", number(broker->admin->n_clients));
+        (void)json_object_set_new(status, "warnings", admin_warnings(broker));
+        return admin_say(call, status);
 }
 
 /* ---- tenants ---- */
@@ -171,12 +199,19 @@ static uint64_t count_endpoints(const struct session *session, const char *kind)
 }
 
 static json_t *session_to_json(const struct session *session) {
-        return json_pack("{s:o, s:o, s:o, s:b, s:o, s:o, s:o, s:o}", "session", number(session->id), "tenant",
-                         admin_text(session->tenant->name), "label", admin_text(session->label), "inherited",
-                         (int)session->identity.inherited, "uid", number(session->identity.uid), "pid",
-                         number((uint64_t)session->identity.pid), "protocols",
-                         number(count_endpoints(session, "protocol")), "controls",
-                         number(count_endpoints(session, "control")));
+        const struct identity *identity = &session->identity;
+        json_t *object = json_pack("{s:o, s:o, s:o, s:b, s:o, s:o}", "session", number(session->id), "tenant",
+                                   admin_text(session->tenant->name), "label", admin_text(session->label), "inherited",
+                                   (int)identity->inherited, "uid", number(identity->uid), "pid",
+                                   number((uint64_t)identity->pid));
+
+        if (!object)
+                return NULL;
+        (void)json_object_set_new(object, "unit", admin_text(identity->unit));
+        (void)json_object_set_new(object, "socket", admin_text(identity->socket));
+        set_number(object, "protocols", count_endpoints(session, "protocol"));
+        set_number(object, "controls", count_endpoints(session, "control"));
+        return object;
 }
 
 static int next_sessions(struct admin_call *call) {
@@ -265,4 +300,96 @@ int admin_connections(struct admin_call *call, const json_t *request) {
         if (session < 0)
                 return admin_fail(call, -EINVAL, "a session's number counts from 1");
         return begin_list(call, tenant, (uint64_t)session, next_connections);
+}
+
+/* ---- quota ---- */
+
+static json_t *limit_to_json(uint64_t limit) {
+        return limit == POLICY_UNLIMITED ? json_null() : number(limit);
+}
+
+/* What is used of rates and of bytes in flight changes with every moment: null. */
+static json_t *quota_to_json(const struct policy_tenant *policy, const struct tenant *tenant, enum policy_limit limit) {
+        enum account_kind kind = quota_account_kind(limit);
+        bool counted = kind != N_ACCOUNT_KINDS;
+        uint64_t in_force = counted && tenant ? tenant->account.limit[kind] : policy->limits[limit];
+
+        return json_pack("{s:o, s:s, s:o, s:o, s:o}", "tenant", admin_text(policy->name), "quota",
+                         policy_limit_kind(limit)->key, "used",
+                         counted ? number(tenant ? tenant->account.used[kind] : 0) : json_null(), "limit",
+                         limit_to_json(in_force), "denied", number(tenant ? tenant->metrics.quota_denied[limit] : 0));
+}
+
+static int say_quotas(struct admin_call *call, const struct policy_tenant *policy) {
+        const struct tenant *tenant = admin_find_tenant(call->broker, policy->name);
+
+        for (int limit = 0; limit < POLICY_N_LIMITS; ++limit) {
+                if (admin_say(call, quota_to_json(policy, tenant, (enum policy_limit)limit)) < 0)
+                        return -ENOMEM;
+        }
+        return 0;
+}
+
+static int next_quotas(struct admin_call *call) {
+        const struct policy *policy = call->broker->policy;
+        struct cursor *cursor = call->state;
+
+        for (size_t n = 0; n < ADMIN_SLICE && cursor->index < policy->n_tenants; n += POLICY_N_LIMITS) {
+                const struct policy_tenant *tenant = &policy->tenants[cursor->index++];
+
+                if (cursor->tenant && strcmp(cursor->tenant, tenant->name) != 0)
+                        continue;
+                if (say_quotas(call, tenant) < 0)
+                        return -ENOMEM;
+        }
+        return cursor->index < policy->n_tenants ? ADMIN_MORE : ADMIN_END;
+}
+
+int admin_quota(struct admin_call *call, const json_t *request) {
+        const char *verb, *tenant = NULL;
+        int r = admin_take(call, request, "{s:s, s?s}", "verb", &verb, "tenant", &tenant);
+
+        return r < 0 ? r : begin_list(call, tenant, 0, next_quotas);
+}
+
+/* ---- metrics ---- */
+
+struct page {
+        struct exposition exposition;
+        size_t offset; /* of what has not been told yet */
+};
+
+static void page_free(void *data) {
+        struct page *page = data;
+
+        exposition_deinit(&page->exposition);
+        free(page);
+}
+
+static int next_metrics(struct admin_call *call) {
+        struct page *page = call->state;
+        const char *text = page->exposition.text + page->offset;
+        size_t length = admin_piece_length(text);
+
+        page->offset += length;
+        if (length == 0)
+                return ADMIN_END;
+        return admin_say(call, json_pack("{s:s%}", "text", text, length)) < 0 ? -ENOMEM : ADMIN_MORE;
+}
+
+int admin_metrics(struct admin_call *call, const json_t *request) {
+        struct page *page;
+        const char *verb;
+        int r = admin_take(call, request, "{s:s}", "verb", &verb);
+
+        if (r < 0)
+                return r;
+        page = calloc(1, sizeof(*page));
+        if (!page)
+                return -ENOMEM;
+        call->state = page;
+        call->free_state = page_free;
+        call->next = next_metrics;
+        metrics_page_write(call->broker, &page->exposition);
+        return page->exposition.failed || !page->exposition.text ? -ENOMEM : ADMIN_MORE;
 }

@@ -13,8 +13,19 @@ static const struct {
         const char *name;
         int (*begin)(struct admin_call *call, const json_t *request);
 } verbs[] = {
-        { "connections", admin_connections }, { "log-level", admin_log_level }, { "sessions", admin_sessions },
-        { "status", admin_status },           { "tenants", admin_tenants },
+        { "connections", admin_connections },
+        { "dump", admin_dump },
+        { "explain", admin_explain },
+        { "log-level", admin_log_level },
+        { "metrics", admin_metrics },
+        { "quota", admin_quota },
+        { "reload", admin_reload },
+        { "revoke", admin_revoke },
+        { "sessions", admin_sessions },
+        { "status", admin_status },
+        { "suggest", admin_suggest },
+        { "tenants", admin_tenants },
+        { "watch", admin_watch },
 };
 
 /* Every request leaves a record, also one that only looks: who has looked is worth knowing when someone should not have. */

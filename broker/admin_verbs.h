@@ -24,7 +24,22 @@ int admin_tenants(struct admin_call *call, const json_t *request);
 int admin_sessions(struct admin_call *call, const json_t *request);
 int admin_connections(struct admin_call *call, const json_t *request);
 
+int admin_quota(struct admin_call *call, const json_t *request);
+int admin_metrics(struct admin_call *call, const json_t *request);
+
+/* broker/admin_explain.c: */
+int admin_explain(struct admin_call *call, const json_t *request);
+
+/* broker/admin_policy.c: */
+int admin_reload(struct admin_call *call, const json_t *request);
+int admin_dump(struct admin_call *call, const json_t *request);
+int admin_suggest(struct admin_call *call, const json_t *request);
+
 /* broker/admin_change.c: */
 int admin_log_level(struct admin_call *call, const json_t *request);
+int admin_revoke(struct admin_call *call, const json_t *request);
+
+/* broker/admin_watch.c: */
+int admin_watch(struct admin_call *call, const json_t *request);
 
 #endif

@@ -202,6 +202,17 @@ void decide_name(const struct asker *asker, const struct policy_host_name *name,
         record_verdict(asker, &record, verdict, ret);
 }
 
+/* Where a name led to, for `Addresses=`: of interest where it is refused. */
+static void note_led_to(const struct asker *asker, enum metrics_verdict verdict, const char *name,
+                        const char *address) {
+        char text[NAME_TEXT_MAX + NB_ADDRESS_TEXT_MAX + 8];
+
+        if (verdict == METRICS_ALLOWED)
+                return;
+        (void)snprintf(text, sizeof(text), "%s => %s", name, address);
+        note_seen(asker, POLICY_CONNECT, verdict, text);
+}
+
 void decide_resolved(const struct asker *asker, const struct policy_host_name *name, const struct nb_address *address,
                      struct policy_verdict *ret) {
         struct audit_record record = record_of(asker, verb_name(POLICY_CONNECT), NULL);
@@ -213,6 +224,7 @@ void decide_resolved(const struct asker *asker, const struct policy_host_name *n
                 return;
         record.name = format_name(name, name_text);
         record.resolved = nb_address_format(address, text);
+        note_led_to(asker, verdict, name_text, text);
         record_verdict(asker, &record, verdict, ret);
 }
 

@@ -16,8 +16,8 @@
 /** More different things of one tenant are not kept. */
 #define SEEN_MAX 1024
 
-/** Longer targets are not kept, in bytes: the longest name with its port, and the longest path, are shorter. */
-#define SEEN_TARGET_MAX 260
+/** Longer targets are not kept, in bytes: the longest name with its port, an arrow and an address is shorter. */
+#define SEEN_TARGET_MAX 340
 
 struct seen;
 
@@ -25,7 +25,7 @@ struct seen;
 struct seen_entry {
         const char *protocol;
         enum policy_verb verb;
-        const char *target; /* an address or name with its port, as rules write it */
+        const char *target; /* an address or name with its port, as rules write it; or "NAME => ADDRESS" where it led */
         uint64_t n;         /* how often */
         uint64_t n_denied;  /* of these, how often it was denied, or reported */
 };

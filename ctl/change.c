@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commands that change something in a running netbrokerd: log-level.
+ * The commands that change something in a running netbrokerd: reload, revoke, log-level.
  */
 #include <stdio.h>
+#include <string.h>
 
+#include "base/escape.h"
 #include "ctl/command.h"
 #include "ctl/list.h"
+#include "ctl/number.h"
 
 int ctl_log_level(const struct ctl *ctl) {
         const char *level = ctl->n_operands == 1 ? ctl->operands[0] : NULL;
@@ -17,7 +20,74 @@ int ctl_log_level(const struct ctl *ctl) {
         if (ctl->options->json)
                 list_print_json(answer);
         else
-                puts(json_string_value(json_object_get(answer, "level")));
+                list_print_text(json_string_value(json_object_get(answer, "level")));
+        json_decref(answer);
+        return CTL_OK;
+}
+
+int ctl_reload(const struct ctl *ctl) {
+        json_t *answer = NULL;
+        char shown[1024];
+        const char *path;
+        int r = list_ask_one(ctl, json_pack("{s:s}", "verb", "reload"), &answer);
+
+        if (r != CTL_OK)
+                return r;
+        path = json_string_value(json_object_get(answer, "path"));
+        if (ctl->options->json)
+                list_print_json(answer);
+        else
+                printf("reloaded %s, tenants: %lld\n", path ? nb_escape(path, strlen(path), shown, sizeof(shown)) : "-",
+                       (long long)json_integer_value(json_object_get(answer, "tenants")));
+        json_decref(answer);
+        return CTL_OK;
+}
+
+/* ---- revoke ---- */
+
+static int revoke_request(const struct ctl *ctl, json_t **ret) {
+        const char *kind = ctl->operands[0];
+        bool is_protocol = strcmp(kind, "protocol") == 0;
+        uint64_t id;
+
+        if (!is_protocol && strcmp(kind, "session") != 0 && strcmp(kind, "connection") != 0)
+                return ctl_misused(ctl, "'%s' cannot be revoked: a session, a connection or a protocol can", kind);
+        if (ctl->n_operands != (is_protocol ? 3 : 2))
+                return ctl_misused(ctl, "usage: netbrokerctl revoke session ID | connection ID | protocol TENANT NAME");
+        if (is_protocol) {
+                *ret = json_pack("{s:s, s:s, s:s, s:s}", "verb", "revoke", "kind", kind, "tenant", ctl->operands[1],
+                                 "protocol", ctl->operands[2]);
+                return CTL_OK;
+        }
+        if (number_parse(ctl->operands[1], &id) < 0)
+                return ctl_misused(ctl, "'%s' is no number of a %s", ctl->operands[1], kind);
+        *ret = json_pack("{s:s, s:s, s:I}", "verb", "revoke", "kind", kind, "id", (json_int_t)id);
+        return CTL_OK;
+}
+
+static void print_revoked(const char *kind, const json_t *answer) {
+        long long sessions = (long long)json_integer_value(json_object_get(answer, "sessions"));
+        long long connections = (long long)json_integer_value(json_object_get(answer, "connections"));
+        long long kept = (long long)json_integer_value(json_object_get(answer, "kept"));
+
+        printf("revoked the %s; sessions concerned: %lld, connections shut down: %lld\n", kind, sessions, connections);
+        if (kept > 0)
+                printf("connections that live on, for nothing can shut them down from outside: %lld\n", kept);
+}
+
+int ctl_revoke(const struct ctl *ctl) {
+        json_t *request = NULL, *answer = NULL;
+        int r = revoke_request(ctl, &request);
+
+        if (r != CTL_OK)
+                return r;
+        r = list_ask_one(ctl, request, &answer);
+        if (r != CTL_OK)
+                return r;
+        if (ctl->options->json)
+                list_print_json(answer);
+        else
+                print_revoked(ctl->operands[0], answer);
         json_decref(answer);
         return CTL_OK;
 }

@@ -57,8 +57,30 @@ int ctl_tenants(const struct ctl *ctl);
 int ctl_sessions(const struct ctl *ctl);
 int ctl_connections(const struct ctl *ctl);
 
+int ctl_quota(const struct ctl *ctl);
+int ctl_metrics(const struct ctl *ctl);
+
+/* ctl/policy_file.c: */
+int ctl_check(const struct ctl *ctl);
+int ctl_keys(const struct ctl *ctl);
+int ctl_dump(const struct ctl *ctl);
+
+/* ctl/explain.c: */
+int ctl_explain(const struct ctl *ctl);
+
+/* ctl/test.c: */
+int ctl_test(const struct ctl *ctl);
+
 /* ctl/change.c: */
 int ctl_log_level(const struct ctl *ctl);
+int ctl_reload(const struct ctl *ctl);
+int ctl_revoke(const struct ctl *ctl);
+
+/* ctl/watch.c: */
+int ctl_watch(const struct ctl *ctl);
+
+/* ctl/suggest.c: */
+int ctl_suggest(const struct ctl *ctl);
 
 /* ctl/help.c: */
 int ctl_help(const struct ctl *ctl);

@@ -12,6 +12,7 @@ static const struct {
         const char *text;
 } option_texts[] = {
         { OPTION_POLICY, "[--policy FILE|DIR [--defaults FILE]]" },
+        { OPTION_DEFAULTS, "[--defaults FILE]" },
         { OPTION_RESOLVE, "[--resolve]" },
         { OPTION_TENANT, "[--tenant NAME]" },
         { OPTION_SESSION, "[--session ID]" },

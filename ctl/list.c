@@ -4,8 +4,10 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
+#include "base/escape.h"
 #include "ctl/client.h"
 
 #define INDENTED (JSON_INDENT(2) | JSON_ENSURE_ASCII)
@@ -74,4 +76,10 @@ void list_print_json(const json_t *object) {
         NB_CLEANUP_FREE char *text = json_dumps(object, INDENTED);
 
         puts(text ? text : "null");
+}
+
+void list_print_text(const char *text) {
+        char shown[1024];
+
+        puts(text ? nb_escape(text, strlen(text), shown, sizeof(shown)) : "-");
 }

@@ -25,4 +25,7 @@ int list_ask_one(const struct ctl *ctl, json_t *request, json_t **ret);
 /** Prints an object as JSON, indented. */
 void list_print_json(const json_t *object);
 
+/** Prints a line of text that a stranger may have chosen, made safe; NULL is "-". */
+void list_print_text(const char *text);
+
 #endif

@@ -63,7 +63,7 @@ static int run(const struct ctl *ctl) {
 
         if (other)
                 return ctl_misused(ctl, "it has no option --%s", other);
-        if (ctl->options->defaults && !ctl->options->policy && strcmp(command->name, "check") != 0)
+        if (ctl->options->defaults && !ctl->options->policy && !(command->options & OPTION_DEFAULTS))
                 return ctl_misused(ctl, "--defaults goes with --policy");
         if (ctl->n_operands < command->min_operands || ctl->n_operands > command->max_operands)
                 return ctl_misused(ctl, "usage: netbrokerctl %s%s%s", command->name, *command->operands ? " " : "",

@@ -23,7 +23,8 @@ static const struct nb_option table[] = {
         {
                 .name = "defaults",
                 .argument = "FILE",
-                .help = "With --policy: take what tenants do not say from the [Defaults] in FILE, as netbrokerd does.",
+                .help = "check, and with --policy: take what tenants do not say from the [Defaults] in FILE, as "
+                        "netbrokerd does.",
                 .set = nb_option_set_text,
                 .offset = offsetof(struct options, defaults),
         },
@@ -104,10 +105,14 @@ const char *options_find_other(const struct options *options, unsigned allowed) 
                 unsigned bit;
                 const char *name;
         } all[] = {
-                { options->policy, OPTION_POLICY, "policy" },    { options->defaults, OPTION_POLICY, "defaults" },
-                { options->resolve, OPTION_RESOLVE, "resolve" }, { options->tenant, OPTION_TENANT, "tenant" },
-                { options->session, OPTION_SESSION, "session" }, { options->protocol, OPTION_PROTOCOL, "protocol" },
-                { options->verb, OPTION_VERB, "verb" },          { options->verdict, OPTION_VERDICT, "verdict" },
+                { options->policy, OPTION_POLICY, "policy" },
+                { options->defaults, OPTION_POLICY | OPTION_DEFAULTS, "defaults" },
+                { options->resolve, OPTION_RESOLVE, "resolve" },
+                { options->tenant, OPTION_TENANT, "tenant" },
+                { options->session, OPTION_SESSION, "session" },
+                { options->protocol, OPTION_PROTOCOL, "protocol" },
+                { options->verb, OPTION_VERB, "verb" },
+                { options->verdict, OPTION_VERDICT, "verdict" },
                 { options->audit, OPTION_AUDIT, "audit" },
         };
 

@@ -35,7 +35,7 @@ extern const struct nb_option_table options_table;
 
 /** An option, as a bit. --admin-socket and --json are everyone's. */
 enum option_bit {
-        OPTION_POLICY = 0x1, /* with --defaults */
+        OPTION_POLICY = 0x1,
         OPTION_RESOLVE = 0x2,
         OPTION_TENANT = 0x4,
         OPTION_SESSION = 0x8,
@@ -43,6 +43,7 @@ enum option_bit {
         OPTION_VERB = 0x20,
         OPTION_VERDICT = 0x40,
         OPTION_AUDIT = 0x80,
+        OPTION_DEFAULTS = 0x100, /* without OPTION_POLICY; with it, it is implied */
 };
 
 /** @return the name of an option that was given and is none of `allowed`, without dashes; NULL if there is none. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commands that show what a running netbrokerd has: status, tenants, sessions, connections.
+ * The commands that show what a running netbrokerd has: status, tenants, sessions, connections, quota, metrics.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/escape.h"
+#include "ctl/client.h"
 #include "ctl/command.h"
 #include "ctl/list.h"
 #include "ctl/number.h"
@@ -65,6 +66,39 @@ int ctl_connections(const struct ctl *ctl) {
                 (void)json_object_set_new(request, "session", json_integer((json_int_t)session));
         }
         return list_ask(ctl, request, connection_columns, ELEMENTS(connection_columns));
+}
+
+/* ---- quota ---- */
+
+static const struct table_column quota_columns[] = {
+        { .title = "TENANT", .key = "tenant", .may_be_cut = true }, { .title = "LIMIT", .key = "quota" },
+        { .title = "USED", .key = "used", .right = true },          { .title = "OF", .key = "limit", .right = true },
+        { .title = "DENIED", .key = "denied", .right = true },
+};
+
+int ctl_quota(const struct ctl *ctl) {
+        const char *tenant = ctl->n_operands == 1 ? ctl->operands[0] : NULL;
+
+        return list_ask(ctl, json_pack("{s:s, s:s*}", "verb", "quota", "tenant", tenant), quota_columns,
+                        ELEMENTS(quota_columns));
+}
+
+/* ---- metrics ---- */
+
+/* The page comes in pieces; its text was made of printable ASCII, and is checked all the same. */
+static int print_piece(void *data, const json_t *line) {
+        const struct ctl *ctl = data;
+        const char *text = json_string_value(json_object_get(line, "text"));
+
+        if (ctl->options->json)
+                list_print_json(line);
+        for (; !ctl->options->json && text && *text; ++text)
+                putchar(*text == '\n' || (*text >= ' ' && *text <= '~') ? *text : '?');
+        return CTL_OK;
+}
+
+int ctl_metrics(const struct ctl *ctl) {
+        return client_ask(ctl->options->admin_socket, json_pack("{s:s}", "verb", "metrics"), print_piece, (void *)ctl);
 }
 
 /* ---- status ---- */

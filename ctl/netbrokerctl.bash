@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+# Completion of netbrokerctl(1) for bash.
+
+# The names of tenants, as far as netbrokerd tells them to who is typing.
+_netbrokerctl_tenants() {
+    netbrokerctl tenants 2>/dev/null | awk 'NR > 1 { print $1 }'
+}
+
+_netbrokerctl() {
+    local commands='status tenants sessions connections quota check dump keys explain test reload revoke watch suggest log-level metrics help'
+    local options='--admin-socket --audit --defaults --help --json --policy --protocol --resolve --session --tenant --verb --verdict --version'
+    local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' words='' i
+
+    COMPREPLY=()
+    case $previous in
+    --admin-socket | --audit | --defaults | --policy)
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    --tenant) words=$(_netbrokerctl_tenants) ;;
+    --verdict) words='allowed denied reported dropped' ;;
+    --verb) words='accept admin connect hello listen open' ;;
+    --protocol | --session) return ;;
+    esac
+    if [[ -n $words ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+        return
+    fi
+    if [[ $current == -* ]]; then
+        mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+        return
+    fi
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        case ${COMP_WORDS[i]} in
+        --admin-socket | --audit | --defaults | --policy | --protocol | --session | --tenant | --verb | --verdict) i=$((i + 1)) ;;
+        -*) ;;
+        *)
+            command=${COMP_WORDS[i]}
+            break
+            ;;
+        esac
+    done
+    case $command in
+    '') words=$commands ;;
+    help) words=$commands ;;
+    log-level) words='error warning notice info debug' ;;
+    revoke) [[ $previous == revoke ]] && words='session connection protocol' || words=$(_netbrokerctl_tenants) ;;
+    quota | suggest | dump) words=$(_netbrokerctl_tenants) ;;
+    explain) [[ $previous == explain ]] && words=$(_netbrokerctl_tenants) || words='connect listen accept' ;;
+    check | test)
+        mapfile -t COMPREPLY < <(compgen -f -- "$current")
+        return
+        ;;
+    esac
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+
+complete -F _netbrokerctl netbrokerctl

@@ -156,6 +156,7 @@ struct broker *broker_free(struct broker *broker) {
         broker->stopping = true;
         nudge_on(&broker->loop);
         broker->admin = admin_free(broker->admin);
+        broker->exporter = exporter_free(broker->exporter);
         listener_free_all(broker);
         end_sessions(&broker->half_open);
         end_sessions(&broker->sessions);

@@ -350,9 +350,6 @@ static int parse_peer(const char *text, struct nb_socket_address *ret) {
         if (*text == '\0' || nb_socket_address_parse(text, strlen(text), &address) < 0)
                 return -EINVAL;
         nb_socket_address_unmap(&address);
-        /* Linux would take it for the socket's own address, or loopback: then what is judged must be that. */
-        if (address.family != AF_UNIX && nb_ip_is_unspecified(&address.ip.ip))
-                nb_ip_set_loopback(&address.ip.ip);
         *ret = address;
         return 0;
 }
@@ -453,6 +450,7 @@ static int request_connect(struct control *control, const Nb__Connect *connect) 
         decide(&asker, POLICY_CONNECT, &address, connect->address, &verdict);
         if (!verdict.allowed)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EACCES, verdict.reason);
+        address = decision_reached(&address);
         return start_connecting(control, &address);
 }
 

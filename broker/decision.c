@@ -169,16 +169,26 @@ static void record_verdict(const struct asker *asker, struct audit_record *recor
         write_record(asker, record);
 }
 
+struct nb_socket_address decision_reached(const struct nb_socket_address *address) {
+        struct nb_socket_address reached = *address;
+
+        if (address->family != AF_UNIX && nb_ip_is_unspecified(&address->ip.ip))
+                nb_ip_set_loopback(&reached.ip.ip);
+        return reached;
+}
+
 void decide(const struct asker *asker, enum policy_verb verb, const struct nb_socket_address *address,
             const char *asked, struct policy_verdict *ret) {
         struct audit_record record = record_of(asker, verb_name(verb), asked);
         enum metrics_verdict verdict = judge(asker->grant, verb, address, ret);
+        struct nb_socket_address reached;
         char text[NB_SOCKET_ADDRESS_TEXT_MAX];
 
         count(asker, verb, verdict);
         if (!is_read(asker, verdict))
                 return;
-        record.address = nb_socket_address_format(address, text);
+        reached = verb == POLICY_CONNECT ? decision_reached(address) : *address;
+        record.address = nb_socket_address_format(&reached, text);
         note_seen(asker, verb, verdict, text);
         record_verdict(asker, &record, verdict, ret);
 }

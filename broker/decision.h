@@ -33,6 +33,12 @@ void decide(const struct asker *asker, enum policy_verb verb, const struct nb_so
 void decide_name(const struct asker *asker, const struct policy_host_name *name, const char *asked,
                  struct policy_verdict *ret);
 
+/**
+ * Where a connect to an address leads: the unspecified one is judged as loopback, and Linux would take it for that, or for the socket's own
+ * address. So loopback is what is dialled and recorded.
+ */
+struct nb_socket_address decision_reached(const struct nb_socket_address *address);
+
 /** Decides whether one address of a name may be dialled, for which decide_name() has said yes; as decide(). */
 void decide_resolved(const struct asker *asker, const struct policy_host_name *name, const struct nb_address *address,
                      struct policy_verdict *ret);

@@ -83,6 +83,7 @@ START_TEST(abuse_12_13_no_spelling_leads_to_the_metadata_service) {
         static const char *const policies[] = {
                 ALLOW_ALL,
                 ALLOW_ALL "Connect=169.254.169.254:* [64:ff9b:1::]/96:*\nDeny=169.254.169.254:*\n",
+                "Connect=any:* public:* private:* local:*\n",
         };
         char address[NB_ADDRESS_TEXT_MAX];
         struct scene scene;
@@ -173,6 +174,8 @@ START_TEST(abuse_14_the_unspecified_address_is_loopback) {
         static const char *const policies[] = {
                 ALLOW_ALL,
                 ALLOW_ALL "Connect=127.0.0.0/8:* [::1]:*\nDeny=127.0.0.1:* [::1]:*\n",
+                ALLOW_ALL "Connect=local:*\nDeny=0.0.0.0:* [::]:*\n",
+                "Connect=any:*\n",
         };
         static const char *const unspecified[] = { "0.0.0.0", "::", "::ffff:0.0.0.0" };
         char address[NB_ADDRESS_TEXT_MAX];
@@ -289,6 +292,79 @@ START_TEST(abuse_19_port_0_is_for_binding) {
 }
 END_TEST
 
+/* ---- names ---- */
+
+/* A name server that is never asked. */
+struct silence {
+        struct peer server;
+        struct scene scene;
+        struct wire control;
+};
+
+static void silence_start(struct silence *silence, const char *rules) {
+        struct scene *scene = &silence->scene;
+
+        silence->server = peer_udp("127.0.0.1");
+        daemon_init(&scene->daemon);
+        daemon_write_policy(
+                &scene->daemon,
+                "[Tenant]\nName=acme\nUser=%u\nResolvers=%s\n[Protocol web]\nFamily=ip\nDataPath=direct\n%s",
+                (unsigned)getuid(), silence->server.text, rules);
+        daemon_start(&scene->daemon, NULL);
+        wire_session_open(scene->daemon.socket_path, "acme", &scene->session);
+        scene->web = &scene->session.protocols[0];
+        wire_settle(scene->web);
+        scene->baseline = daemon_count_fds(&scene->daemon);
+        silence->control = wire_open_control(scene->web, "[::]:0");
+}
+
+static void silence_end(struct silence *silence) {
+        (void)wire_close(&silence->control);
+        scene_end(&silence->scene);
+        peer_expect_nothing(silence->server.fd);
+        peer_close(&silence->server);
+}
+
+static void expect_name_refused(struct silence *silence, const char *name, const char *audit) {
+        uint32_t said;
+        int fd;
+
+        said = wire_connect_to(&silence->control, name, &fd);
+        ck_assert_msg(said == NB_WASI_EACCES, "connect to %s: %u", name, said);
+        daemon_expect_audit(&silence->scene.daemon, "\"verdict\":\"denied\"", name, audit);
+}
+
+/* A star stands for whole labels in front, one or more; and a rule for all addresses is for no name. */
+START_TEST(abuse_16_27_what_a_star_does_not_match_is_not_even_asked) {
+        static const char *const names[] = {
+                "notexample.com:443",  "example.com.evil.com:443", "example.com:443",       "wwwexample.com:443",
+                "example.com.:443",    "a.example.com:80",         "a.example.comm:443",    "com:443",
+                "xexample.com.au:443", "a.example.com.evil:443",   "a.example-com.org:443",
+        };
+        struct silence silence;
+
+        silence_start(&silence, "Connect=*.example.com:443 any:*\n");
+        for (size_t i = 0; i < ELEMENTS(names); ++i)
+                expect_name_refused(&silence, names[i], "\"reason\":\"");
+        silence_end(&silence);
+}
+END_TEST
+
+/* Denied in any spelling, under a rule that grants all around it. */
+START_TEST(abuse_17_27_a_denied_name_is_denied_in_any_spelling) {
+        static const char *const names[] = {
+                "evil.com:443",  "EVIL.com:443",      "EVIL.com.:443",
+                "evil.COM.:443", "www.evil.com.:443", "WWW.EVIL.COM:443",
+        };
+        struct silence silence;
+
+        silence_start(&silence, "Deny=evil.com:* *.evil.com:*\nConnect=evil.com:443 *.com:443 EVIL.com:*\n");
+        for (size_t i = 0; i < ELEMENTS(names); ++i)
+                expect_name_refused(&silence, names[i], "\"rule\":\"Deny=");
+        silence_end(&silence);
+}
+END_TEST
+
 /* Rules that cannot mean what their author thinks: the daemon does not start with them, and says where. */
 static const char *const bad_rules[] = {
         "10.0.0.0/8x:443", "10.0.0.0/33:443",  "10.0.0.0/:443",           "10.0.0.0/-1:443",        "10.0.0.0/08:443",
@@ -352,18 +428,21 @@ END_TEST
 static Suite *abuse_suite(void) {
         Suite *suite = suite_create("abuse of addresses");
         TCase *forms = tcase_create("forms of one address"), *texts = tcase_create("texts"),
-              *rules = tcase_create("rules");
+              *rules = tcase_create("rules"), *names = tcase_create("names");
 
-        tcase_add_loop_test(forms, abuse_12_13_no_spelling_leads_to_the_metadata_service, 0, 2);
+        tcase_add_loop_test(forms, abuse_12_13_no_spelling_leads_to_the_metadata_service, 0, 3);
         tcase_add_test(forms, abuse_12_what_was_judged_is_what_is_dialled);
         tcase_add_test(forms, abuse_12_13_no_spelling_of_a_denied_peer_gets_in);
-        tcase_add_loop_test(forms, abuse_14_the_unspecified_address_is_loopback, 0, 2);
+        tcase_add_loop_test(forms, abuse_14_the_unspecified_address_is_loopback, 0, 4);
         tcase_add_test(texts, abuse_11_15_18_19_what_is_not_an_address_is_refused);
         tcase_add_test(texts, abuse_19_port_0_is_for_binding);
+        tcase_add_test(names, abuse_16_27_what_a_star_does_not_match_is_not_even_asked);
+        tcase_add_test(names, abuse_17_27_a_denied_name_is_denied_in_any_spelling);
         tcase_add_loop_test(rules, abuse_20_a_rule_that_cannot_work_is_no_policy, 0, ELEMENTS(bad_rules));
         tcase_add_loop_test(rules, abuse_21_deny_wins_in_both_orders, 0, 2);
         suite_add_tcase(suite, forms);
         suite_add_tcase(suite, texts);
+        suite_add_tcase(suite, names);
         suite_add_tcase(suite, rules);
         return suite;
 }

@@ -214,6 +214,53 @@ START_TEST(defaults_may_include) {
 }
 END_TEST
 
+/* ---- netbroker.conf(5) ---- */
+
+/** The first example behind a heading, NUL-terminated; `page` is changed. */
+static char *example_in(char *page, const char *heading) {
+        static const char begin[] = ".Bd -literal -offset indent\n", end[] = "\n.Ed";
+        char *from = strstr(page, heading), *example, *behind;
+
+        ck_assert_msg(from != NULL, "no %s", heading);
+        example = strstr(from, begin);
+        ck_assert_msg(example != NULL, "no example behind %s", heading);
+        example += sizeof(begin) - 1;
+        behind = strstr(example, end);
+        ck_assert_ptr_nonnull(behind);
+        behind[1] = '\0';
+        return example;
+}
+
+START_TEST(the_man_pages_drop_in) {
+        char *page = policy_man_page(), *other = policy_man_page();
+        struct policy *policy =
+                policy_of_fragments(FRAGMENTS(example_in(page, "\n.Sh EXAMPLES\n"),
+                                              example_in(other, "\n.Sh DROP-INS AND INCLUDED FILES\n")));
+
+        ck_assert_uint_eq(policy->tenants[0].limits[POLICY_LIMIT_CONNECTIONS], 100);
+        ck_assert(!decide(policy, POLICY_CONNECT, "198.51.100.7:443").allowed);
+        ck_assert(decide(policy, POLICY_CONNECT, "8.8.8.8:443").allowed);
+        policy_free(policy);
+        free(page);
+        free(other);
+}
+END_TEST
+
+START_TEST(the_man_pages_defaults) {
+        char *page = policy_man_page();
+        const char *text = example_in(page, "\n.Sh THE SECTION [Defaults]\n");
+        const struct policy_fragment fragment = { "defaults.conf", text, strlen(text) };
+        const struct policy_loader loader = { 0 };
+        struct policy_defaults defaults;
+        struct policy_error error;
+
+        ck_assert_int_eq(policy_parse_defaults(&fragment, &loader, &defaults, &error), 0);
+        ck_assert_int_eq(defaults.data_path, POLICY_DATA_PATH_DIRECT);
+        ck_assert_uint_eq(defaults.n_resolvers, 2);
+        free(page);
+}
+END_TEST
+
 /* ---- errors, with the file that they are in ---- */
 
 static const struct {
@@ -295,6 +342,8 @@ int main(void) {
         tcase_add_test(good, four_deep);
         tcase_add_test(good, sixty_four_files);
         tcase_add_test(good, defaults_may_include);
+        tcase_add_test(good, the_man_pages_drop_in);
+        tcase_add_test(good, the_man_pages_defaults);
         suite_add_tcase(suite, good);
         tcase_add_loop_test(errors, an_error_names_its_own_file, 0, ELEMENTS(bad));
         suite_add_tcase(suite, errors);

@@ -280,7 +280,7 @@ START_TEST(reasons_are_hidden_unless_the_policy_shows_them) {
 END_TEST
 
 /* A flood is cut and counted, and hides nothing of another tenant (abuse case 46). */
-START_TEST(a_flood_of_refusals_is_counted) {
+START_TEST(abuse_46_a_flood_of_refusals_is_counted) {
         const char *const denied[] = { "\"verdict\":\"denied\"", "192.0.2.1", NULL };
         struct scene scene;
         struct wire control;
@@ -536,7 +536,7 @@ START_TEST(closing_the_control_gives_a_connect_up) {
 END_TEST
 
 /* One hangs, the others do not wait for it (abuse case 45). */
-START_TEST(others_do_not_wait_for_a_connect) {
+START_TEST(abuse_45_others_do_not_wait_for_a_connect) {
         struct peer peer = peer_listen("127.0.0.1", 8);
         struct full full = new_full();
         struct wire waiting[32], control;
@@ -620,7 +620,7 @@ static Suite *new_suite(void) {
         tcase_add_loop_test(tcase, refused_by_the_peer_and_then_not, 0, 2);
         tcase_add_loop_test(tcase, refused_with_a_record, 0, sizeof(refusals) / sizeof(refusals[0]));
         tcase_add_test(tcase, reasons_are_hidden_unless_the_policy_shows_them);
-        tcase_add_test(tcase, a_flood_of_refusals_is_counted);
+        tcase_add_test(tcase, abuse_46_a_flood_of_refusals_is_counted);
         tcase_add_test(tcase, refusals_are_recorded_with_a_quiet_log);
         tcase_add_test(tcase, a_mapped_address_is_the_ipv4_that_it_is);
         tcase_add_test(tcase, the_family_must_fit);
@@ -630,7 +630,7 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, streams_only);
         tcase_add_test(tcase, a_connect_has_a_deadline);
         tcase_add_test(tcase, closing_the_control_gives_a_connect_up);
-        tcase_add_test(tcase, others_do_not_wait_for_a_connect);
+        tcase_add_test(tcase, abuse_45_others_do_not_wait_for_a_connect);
         tcase_add_test(tcase, a_connect_succeeds_late);
         tcase_add_test(tcase, a_repeated_connect_is_waited_on);
         return suite;

@@ -285,7 +285,7 @@ static const struct {
 
 #define N_SPOILS ((int)(sizeof(spoils) / sizeof(spoils[0])))
 
-START_TEST(a_bad_frame_drops_the_session) {
+START_TEST(abuse_11_31_a_bad_frame_drops_the_session) {
         uint8_t *frame = malloc(2 * NB_CHANNEL_MESSAGE_MAX);
         enum kind kind = (enum kind)(_i / N_SPOILS);
         struct victim victim;
@@ -356,7 +356,7 @@ START_TEST(abuse_5_a_new_kernel_lets_no_descriptor_in) {
 }
 END_TEST
 
-START_TEST(descriptors_drop_the_session_and_are_closed) {
+START_TEST(abuse_5_descriptors_drop_the_session_and_are_closed) {
         NB_CLEANUP_FREE uint8_t *frame = malloc(NB_CHANNEL_MESSAGE_MAX);
         enum kind kind = (enum kind)(_i / N_FD_COUNTS);
         size_t n = fd_counts[_i % N_FD_COUNTS], length;
@@ -480,7 +480,7 @@ static int send_with_credentials(const struct wire *wire, const void *bytes, siz
         return sendmsg(wire->fd, &header, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-START_TEST(credentials_before_a_descriptor) {
+START_TEST(abuse_7_credentials_before_a_descriptor) {
         NB_CLEANUP_FREE uint8_t *frame = malloc(NB_CHANNEL_MESSAGE_MAX);
         struct victim victim;
         struct scene scene;
@@ -694,7 +694,7 @@ static void one_listen(struct wire *wire, uint8_t *frame, size_t *length) {
 }
 
 /* Refusals carry no descriptor, but they too are our memory while they are unread. */
-START_TEST(refusals_that_are_never_read) {
+START_TEST(abuse_8_refusals_that_are_never_read) {
         struct victim victim;
         struct scene scene;
 
@@ -709,7 +709,7 @@ START_TEST(refusals_that_are_never_read) {
 }
 END_TEST
 
-START_TEST(answers_that_are_never_read) {
+START_TEST(abuse_8_answers_that_are_never_read) {
         struct victim victim;
         struct scene scene;
 
@@ -725,7 +725,7 @@ END_TEST
 
 /* ---- who goes in the middle (abuse case 9) ---- */
 
-START_TEST(closing_in_the_middle_of_a_request) {
+START_TEST(abuse_9_closing_in_the_middle_of_a_request) {
         struct peer peer = peer_listen("127.0.0.1", 64);
         struct scene scene;
 
@@ -774,7 +774,7 @@ static void hold_many_objects(const struct scene *scene, const char *address, in
         (void)pause();
 }
 
-START_TEST(a_killed_session_leaves_nothing) {
+START_TEST(abuse_9_a_killed_session_leaves_nothing) {
         struct peer peer = peer_listen("127.0.0.1", 64);
         int ready_pipe[2], status;
         struct scene scene;
@@ -822,7 +822,7 @@ static void flood_in_silence(void *data) {
         ck_assert_int_eq(read(flood->go_pipe[0], &byte, 1), 0);
 }
 
-START_TEST(silent_sessions_lock_nobody_else_out) {
+START_TEST(abuse_44_silent_sessions_lock_nobody_else_out) {
         const struct passwd *nobody = getpwnam("nobody");
         struct wire_session session;
         struct scene scene;
@@ -939,12 +939,12 @@ START_TEST(random_frames) {
 END_TEST
 
 static void add_frame_tests(TCase *tcase) {
-        tcase_add_loop_test(tcase, a_bad_frame_drops_the_session, 0, N_KINDS * N_SPOILS);
+        tcase_add_loop_test(tcase, abuse_11_31_a_bad_frame_drops_the_session, 0, N_KINDS * N_SPOILS);
         tcase_add_loop_test(tcase, an_empty_message_is_the_end, 0, N_KINDS);
-        tcase_add_loop_test(tcase, descriptors_drop_the_session_and_are_closed, 0, N_KINDS * N_FD_COUNTS);
+        tcase_add_loop_test(tcase, abuse_5_descriptors_drop_the_session_and_are_closed, 0, N_KINDS * N_FD_COUNTS);
         tcase_add_loop_test(tcase, abuse_5_a_new_kernel_lets_no_descriptor_in, 0, N_KINDS);
         tcase_add_loop_test(tcase, abuse_45_what_lingers_holds_nobody_up, 0, sizeof(lingering) / sizeof(lingering[0]));
-        tcase_add_loop_test(tcase, credentials_before_a_descriptor, 0, N_KINDS);
+        tcase_add_loop_test(tcase, abuse_7_credentials_before_a_descriptor, 0, N_KINDS);
         tcase_add_test(tcase, channels_in_flight_to_the_broker);
         tcase_add_loop_test(tcase, a_request_in_the_wrong_place, 0, sizeof(misplaced) / sizeof(misplaced[0]));
         tcase_add_test(tcase, a_number_from_the_past);
@@ -961,12 +961,12 @@ static Suite *new_suite(void) {
         tcase_set_timeout(tcase, 120);
         add_frame_tests(tcase);
         tcase_add_test(tcase, a_request_before_the_last_answer_was_read);
-        tcase_add_loop_test(tcase, answers_that_are_never_read, 0, 2);
-        tcase_add_test(tcase, refusals_that_are_never_read);
-        tcase_add_test(tcase, closing_in_the_middle_of_a_request);
-        tcase_add_test(tcase, a_killed_session_leaves_nothing);
+        tcase_add_loop_test(tcase, abuse_8_answers_that_are_never_read, 0, 2);
+        tcase_add_test(tcase, abuse_8_refusals_that_are_never_read);
+        tcase_add_test(tcase, abuse_9_closing_in_the_middle_of_a_request);
+        tcase_add_test(tcase, abuse_9_a_killed_session_leaves_nothing);
         if (getuid() == 0)
-                tcase_add_test(tcase, silent_sessions_lock_nobody_else_out);
+                tcase_add_test(tcase, abuse_44_silent_sessions_lock_nobody_else_out);
         else
                 fprintf(stderr, "not tested: a flood of another user's silent sessions: that needs root\n");
         return suite;

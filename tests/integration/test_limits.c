@@ -76,7 +76,7 @@ static const char *uncrowded_user(void) {
 }
 
 /* One tenant at its limit leaves the other what it needs (abuse cases 32, 45). */
-START_TEST(controls_of_one_tenant) {
+START_TEST(abuse_32_controls_of_one_tenant) {
         const struct daemon_options options = { .max_fds = SMALL_FDS, .user = uncrowded_user() };
         struct wire controls[SMALL_FDS], control;
         struct two two;
@@ -133,7 +133,7 @@ START_TEST(sessions_of_one_tenant) {
 END_TEST
 
 /* Connects that hang, to a peer that answers no SYN (abuse case 45). */
-START_TEST(connects_of_one_tenant) {
+START_TEST(abuse_45_connects_of_one_tenant) {
         const struct daemon_options options = { .max_fds = SMALL_FDS, .user = uncrowded_user() };
         struct peer peer = peer_listen("127.0.0.1", 8), full = peer_listen("127.0.0.1", 1);
         struct wire controls[SMALL_FDS], control;
@@ -170,7 +170,7 @@ START_TEST(connects_of_one_tenant) {
 END_TEST
 
 /* A tenant that asks for connections and takes none of them (abuse case 8). */
-START_TEST(connections_in_flight_of_one_tenant) {
+START_TEST(abuse_8_connections_in_flight_of_one_tenant) {
         const struct daemon_options options = { .max_fds = 1024, .user = uncrowded_user() };
         char address[NB_ADDRESS_LENGTH_MAX + 1];
         struct wire hoarders[8], control;
@@ -257,7 +257,7 @@ static void hoard_end(struct hoard *hoard) {
  * The kernel counts what is unread against the broker's user, also after the broker has closed its end (abuse case 8): a session
  * that is dropped stays charged for it.
  */
-START_TEST(dropped_sessions_that_hoard) {
+START_TEST(abuse_8_dropped_sessions_that_hoard) {
         const struct daemon_options options = { .max_fds = 256, .user = uncrowded_user() };
         struct peer peer = peer_listen("127.0.0.1", 1024);
         struct hoard hoards[256];
@@ -305,7 +305,7 @@ static void write_many_protocols(const struct daemon *daemon) {
 }
 
 /* The descriptors of a Welcome stay charged as the protocols that they lead to, also when the session is dropped (abuse case 8). */
-START_TEST(welcomes_that_are_never_read) {
+START_TEST(abuse_8_welcomes_that_are_never_read) {
         const struct daemon_options options = { .max_fds = 256, .user = uncrowded_user() };
         struct wire hoarders[256], control;
         struct wire_session second;
@@ -498,7 +498,7 @@ static void empty_table(const struct daemon *daemon) {
 }
 
 /* It survives, says so, does not spin, and recovers (abuse case 45). */
-START_TEST(the_broker_has_no_descriptor_left) {
+START_TEST(abuse_45_the_broker_has_no_descriptor_left) {
         const struct daemon_options options = { .max_fds = SMALL_FDS };
         struct peer peer = peer_listen("127.0.0.1", 16);
         struct wire idle, listening, none, knocking;
@@ -544,7 +544,7 @@ START_TEST(the_broker_has_no_descriptor_left) {
 END_TEST
 
 /* Descriptors that are sent to a full table are cut by the kernel (MSG_CTRUNC, abuse case 6): never a stale number. */
-START_TEST(descriptors_for_a_full_table) {
+START_TEST(abuse_6_descriptors_for_a_full_table) {
         const struct daemon_options options = { .max_fds = SMALL_FDS };
         struct wire_session session;
         struct scene scene;
@@ -674,12 +674,12 @@ static Suite *new_suite(void) {
 
         suite_add_tcase(suite, tcase);
         tcase_set_timeout(tcase, 120);
-        tcase_add_test(tcase, controls_of_one_tenant);
+        tcase_add_test(tcase, abuse_32_controls_of_one_tenant);
         tcase_add_test(tcase, sessions_of_one_tenant);
-        tcase_add_test(tcase, connects_of_one_tenant);
-        tcase_add_test(tcase, connections_in_flight_of_one_tenant);
-        tcase_add_loop_test(tcase, dropped_sessions_that_hoard, 0, N_WAYS);
-        tcase_add_test(tcase, welcomes_that_are_never_read);
+        tcase_add_test(tcase, abuse_45_connects_of_one_tenant);
+        tcase_add_test(tcase, abuse_8_connections_in_flight_of_one_tenant);
+        tcase_add_loop_test(tcase, abuse_8_dropped_sessions_that_hoard, 0, N_WAYS);
+        tcase_add_test(tcase, abuse_8_welcomes_that_are_never_read);
         if (getuid() == 0) {
                 tcase_add_test(tcase, an_accepted_peer_waits_for_room_in_flight);
                 tcase_add_test(tcase, an_accepted_peer_that_waits_goes_with_its_listener);
@@ -688,8 +688,8 @@ static Suite *new_suite(void) {
         }
         tcase_add_test(tcase, what_is_unread_of_a_dropped_session_can_be_taken);
         tcase_add_test(tcase, a_lingering_object_is_no_obstacle);
-        tcase_add_test(tcase, the_broker_has_no_descriptor_left);
-        tcase_add_test(tcase, descriptors_for_a_full_table);
+        tcase_add_test(tcase, abuse_45_the_broker_has_no_descriptor_left);
+        tcase_add_test(tcase, abuse_6_descriptors_for_a_full_table);
         if (has_descriptors(20000))
                 tcase_add_test(tcase, a_thousand_sessions_with_ten_connections_each);
         else

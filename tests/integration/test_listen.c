@@ -135,7 +135,7 @@ START_TEST(what_is_not_ours_to_bind) {
 END_TEST
 
 /* `::` is IPv6 only, unless 0.0.0.0 is granted too (abuse case 30). */
-START_TEST(the_ipv6_wildcard) {
+START_TEST(abuse_30_the_ipv6_wildcard) {
         char address[NB_ADDRESS_LENGTH_MAX + 1], ipv4[NB_ADDRESS_TEXT_MAX], ipv6[NB_ADDRESS_TEXT_MAX];
         struct scene scene;
         struct wire control;
@@ -160,7 +160,7 @@ START_TEST(the_ipv6_wildcard) {
 END_TEST
 
 /* To the kernel all the broker's sockets have one owner, and yet one tenant takes no share of another's (abuse case 4). */
-START_TEST(a_port_has_one_tenant) {
+START_TEST(abuse_4_a_port_has_one_tenant) {
         char address[NB_ADDRESS_LENGTH_MAX + 1];
         struct wire control, none = { .fd = -1 };
         struct wire_session other;
@@ -254,7 +254,7 @@ END_TEST
 static const uint64_t hostile_totals[] = { 65, 1000, UINT32_MAX, UINT64_C(1) << 63, UINT64_MAX };
 
 /* Whatever is asked for, 64 are under way at the most, and the descriptors of the broker stay as many (abuse case 8). */
-START_TEST(never_more_than_the_window) {
+START_TEST(abuse_8_never_more_than_the_window) {
         char address[NB_ADDRESS_LENGTH_MAX + 1];
         uint64_t total = hostile_totals[_i];
         int peers[PEERS_MAX];
@@ -388,7 +388,7 @@ END_TEST
 /* ---- peers ---- */
 
 /* A peer that a Deny rule names is closed and never shown, and takes no credit; also on a mapped address (abuse case 12). */
-START_TEST(a_denied_peer_is_never_seen) {
+START_TEST(abuse_12_a_denied_peer_is_never_seen) {
         char address[NB_ADDRESS_LENGTH_MAX + 1], target[NB_ADDRESS_TEXT_MAX];
         struct scene scene;
         struct wire control;
@@ -557,7 +557,8 @@ END_TEST
 
 static void add_credit_tests(TCase *tcase) {
         tcase_add_test(tcase, never_more_than_the_credit);
-        tcase_add_loop_test(tcase, never_more_than_the_window, 0, sizeof(hostile_totals) / sizeof(hostile_totals[0]));
+        tcase_add_loop_test(tcase, abuse_8_never_more_than_the_window, 0,
+                            sizeof(hostile_totals) / sizeof(hostile_totals[0]));
         tcase_add_test(tcase, credit_goes_on_for_long);
         tcase_add_test(tcase, credit_goes_on_with_frames_unread);
         tcase_add_test(tcase, a_listener_is_counted_on);
@@ -574,11 +575,11 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, an_explicit_port);
         tcase_add_test(tcase, an_open_address_listens_only_with_a_grant_for_it);
         tcase_add_test(tcase, what_is_not_ours_to_bind);
-        tcase_add_loop_test(tcase, the_ipv6_wildcard, 0, 2);
-        tcase_add_test(tcase, a_port_has_one_tenant);
+        tcase_add_loop_test(tcase, abuse_30_the_ipv6_wildcard, 0, 2);
+        tcase_add_test(tcase, abuse_4_a_port_has_one_tenant);
         tcase_add_test(tcase, a_bound_control_does_not_share_a_port);
         add_credit_tests(tcase);
-        tcase_add_loop_test(tcase, a_denied_peer_is_never_seen, 0, 2);
+        tcase_add_loop_test(tcase, abuse_12_a_denied_peer_is_never_seen, 0, 2);
         tcase_add_test(tcase, a_peer_that_gave_up_is_no_harm);
         tcase_add_test(tcase, listen_is_answered_again);
         tcase_add_test(tcase, a_repeated_listen_is_ignored);

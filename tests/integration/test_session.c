@@ -149,7 +149,7 @@ static void pass_session(void *data) {
 }
 
 /* Who connected counts, not who speaks. */
-START_TEST(a_connection_keeps_its_user_when_it_is_passed_on) {
+START_TEST(abuse_10_a_connection_keeps_its_user_when_it_is_passed_on) {
         uint8_t buffer[NB_CHANNEL_MESSAGE_MAX];
         struct passed passed;
         struct nb_channel_fds fds;
@@ -259,7 +259,7 @@ START_TEST(hello) {
 END_TEST
 
 /* A label and a tenant's name are a stranger's text in the operator's file (abuse case 46). */
-START_TEST(texts_are_escaped_in_the_audit) {
+START_TEST(abuse_46_texts_are_escaped_in_the_audit) {
         Nb__Request request = NB__REQUEST__INIT;
         Nb__Hello message = NB__HELLO__INIT;
         struct scene scene;
@@ -333,13 +333,13 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, hello_does_not_reach_a_tenant_that_does_not_fit);
         if (getuid() == 0) {
                 tcase_add_test(tcase, a_tenant_is_for_its_user);
-                tcase_add_test(tcase, a_connection_keeps_its_user_when_it_is_passed_on);
+                tcase_add_test(tcase, abuse_10_a_connection_keeps_its_user_when_it_is_passed_on);
                 tcase_add_test(tcase, the_broker_serves_as_another_user);
         } else {
                 fprintf(stderr, "not tested: tenants by user, and --user: that needs root\n");
         }
         tcase_add_loop_test(tcase, hello, 0, sizeof(hellos) / sizeof(hellos[0]));
-        tcase_add_test(tcase, texts_are_escaped_in_the_audit);
+        tcase_add_test(tcase, abuse_46_texts_are_escaped_in_the_audit);
         tcase_add_test(tcase, protocols_outlive_the_session_channel);
         tcase_add_test(tcase, closed_standard_streams);
         return suite;

@@ -713,7 +713,7 @@ static const struct {
         { "/tmp/nb-unix-long-" LETTERS_26 LETTERS_26 LETTERS_26, NB_WASI_ENAMETOOLONG, "too long" },
 };
 
-START_TEST(what_cannot_be_bound) {
+START_TEST(abuse_29_what_cannot_be_bound) {
         char name[256];
         struct place place;
         struct wire none;
@@ -1059,7 +1059,7 @@ static void add_listen_tests(TCase *tcase) {
         tcase_add_loop_test(tcase, a_name_has_one_control, 0, 2);
         tcase_add_test(tcase, only_what_was_made_is_removed);
         tcase_add_test(tcase, a_folder_that_was_replaced);
-        tcase_add_loop_test(tcase, what_cannot_be_bound, 0, sizeof(bind_refusals) / sizeof(bind_refusals[0]));
+        tcase_add_loop_test(tcase, abuse_29_what_cannot_be_bound, 0, sizeof(bind_refusals) / sizeof(bind_refusals[0]));
         tcase_add_test(tcase, without_a_name_there_is_no_listener);
         if (getuid() == 0)
                 tcase_add_test(tcase, as_the_user_of_the_service);

@@ -108,7 +108,7 @@ static const struct frame bad_requests[] = {
         FRAME("byte ff", "\x2a\x03\x0a\x01\xff"),
 };
 
-START_TEST(ambiguous_requests_are_refused) {
+START_TEST(abuse_31_ambiguous_requests_are_refused) {
         const struct frame *frame = &bad_requests[_i];
         Nb__Request *request = NULL;
 
@@ -195,7 +195,7 @@ START_TEST(what_was_packed_comes_out) {
 }
 END_TEST
 
-START_TEST(truncation_at_every_byte_is_refused) {
+START_TEST(abuse_31_truncation_at_every_byte_is_refused) {
         uint8_t frame[4096];
         size_t length = pack_open(frame, sizeof(frame));
         Nb__Request *request;
@@ -283,7 +283,7 @@ static const ProtobufCMessageDescriptor self_descriptor = {
         .field_ranges = self_range,
 };
 
-START_TEST(nesting_ends_at_four) {
+START_TEST(abuse_31_nesting_ends_at_four) {
         uint8_t frame[32];
 
         self_field = (ProtobufCFieldDescriptor){
@@ -380,16 +380,16 @@ int main(void) {
         TCase *tcase = tcase_create("frame");
 
         tcase_set_timeout(tcase, 60);
-        tcase_add_loop_test(tcase, ambiguous_requests_are_refused, 0,
+        tcase_add_loop_test(tcase, abuse_31_ambiguous_requests_are_refused, 0,
                             (int)(sizeof(bad_requests) / sizeof(bad_requests[0])));
         tcase_add_loop_test(tcase, well_formed_requests_are_decoded, 0,
                             (int)(sizeof(good_requests) / sizeof(good_requests[0])));
         tcase_add_test(tcase, what_was_packed_comes_out);
-        tcase_add_test(tcase, truncation_at_every_byte_is_refused);
+        tcase_add_test(tcase, abuse_31_truncation_at_every_byte_is_refused);
         tcase_add_test(tcase, largest_welcome_fits_the_arena);
         tcase_add_test(tcase, what_would_outgrow_the_arena_is_refused);
         tcase_add_test(tcase, longest_string_is_decoded_and_a_longer_frame_is_not);
-        tcase_add_test(tcase, nesting_ends_at_four);
+        tcase_add_test(tcase, abuse_31_nesting_ends_at_four);
         tcase_add_test(tcase, flipped_bits_do_no_harm);
         tcase_add_test(tcase, frames_travel_with_descriptors);
         tcase_add_test(tcase, errnos_are_mapped_both_ways);

@@ -100,7 +100,7 @@ static void expect_audit(const struct world *world, const char *text) {
         ck_assert_ptr_nonnull(strstr(record, text));
 }
 
-START_TEST(a_silent_session_is_dropped_in_time) {
+START_TEST(abuse_44_a_silent_session_is_dropped_in_time) {
         struct world world;
         struct wire first, second;
 
@@ -155,7 +155,7 @@ static Suite *new_suite(void) {
         TCase *tcase = tcase_create("half_open");
 
         suite_add_tcase(suite, tcase);
-        tcase_add_test(tcase, a_silent_session_is_dropped_in_time);
+        tcase_add_test(tcase, abuse_44_a_silent_session_is_dropped_in_time);
         tcase_add_test(tcase, whoever_has_said_hello_has_all_the_time);
         return suite;
 }

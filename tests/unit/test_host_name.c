@@ -47,7 +47,7 @@ static const struct {
         { NAME_192 LABEL_61 ".:80", NAME_192 LABEL_61, 80 },
 };
 
-START_TEST(a_name) {
+START_TEST(abuse_17_a_name) {
         struct policy_host_name name;
 
         ck_assert_int_eq(policy_host_name_parse(names[_i].text, strlen(names[_i].text), &name), 0);
@@ -126,7 +126,7 @@ static const char *const no_names[] = {
         NAME_192 LABEL_61 "x:80",
 };
 
-START_TEST(no_name) {
+START_TEST(abuse_11_15_18_19_no_name) {
         struct policy_host_name name = { .port = 7 };
 
         ck_assert_int_eq(policy_host_name_parse(no_names[_i], strlen(no_names[_i]), &name), -EINVAL);
@@ -161,8 +161,8 @@ static Suite *new_suite(void) {
         TCase *tcase = tcase_create("host_name");
 
         suite_add_tcase(suite, tcase);
-        tcase_add_loop_test(tcase, a_name, 0, sizeof(names) / sizeof(names[0]));
-        tcase_add_loop_test(tcase, no_name, 0, sizeof(no_names) / sizeof(no_names[0]));
+        tcase_add_loop_test(tcase, abuse_17_a_name, 0, sizeof(names) / sizeof(names[0]));
+        tcase_add_loop_test(tcase, abuse_11_15_18_19_no_name, 0, sizeof(no_names) / sizeof(no_names[0]));
         tcase_add_test(tcase, a_nul_inside);
         tcase_add_test(tcase, not_ended_by_a_nul);
         return suite;

@@ -290,7 +290,7 @@ static const struct escape escapes[] = {
         { "SO_LINGER", NULL, linger, WORKED, EPERM },
 };
 
-START_TEST(escape_works_without_the_walls_and_not_behind_them) {
+START_TEST(abuse_1_2_3_escape_works_without_the_walls_and_not_behind_them) {
         walled_check_escape(&escapes[_i]);
 }
 END_TEST
@@ -417,7 +417,7 @@ int main(void) {
         Suite *suite = suite_create("lockdown_sockets");
         TCase *tcase = tcase_create("sockets");
 
-        tcase_add_loop_test(tcase, escape_works_without_the_walls_and_not_behind_them, 0,
+        tcase_add_loop_test(tcase, abuse_1_2_3_escape_works_without_the_walls_and_not_behind_them, 0,
                             (int)(sizeof(escapes) / sizeof(escapes[0])));
         tcase_add_test(tcase, what_a_host_needs_goes_on_working);
         tcase_add_test(tcase, abuse_2_datagrams_go_to_the_peer_and_nobody_else);

@@ -290,7 +290,7 @@ START_TEST(the_kernels_longest_names) {
 }
 END_TEST
 
-START_TEST(lengths_and_families_that_do_not_fit) {
+START_TEST(abuse_29_lengths_and_families_that_do_not_fit) {
         struct sockaddr_storage storage = { 0 };
         struct sockaddr *sa = (struct sockaddr *)(void *)&storage;
         struct nb_socket_address address = { .family = 99 };
@@ -461,7 +461,7 @@ static Suite *socket_address_suite(void) {
         tcase_add_loop_test(kernel, the_kernels_names, 0, ELEMENTS(kernel_names));
         tcase_add_test(kernel, the_kernels_longest_names);
         tcase_add_test(kernel, a_kernels_word);
-        tcase_add_test(kernel, lengths_and_families_that_do_not_fit);
+        tcase_add_test(kernel, abuse_29_lengths_and_families_that_do_not_fit);
         tcase_add_test(values, equality);
         tcase_add_test(values, what_lies_behind_a_name_does_not_count);
         tcase_add_test(values, of_ip);

@@ -168,26 +168,35 @@ int nb_address_parse(const char *text, size_t length, struct nb_address *ret) {
         return 0;
 }
 
-const char *nb_ip_format(const struct nb_ip *ip, char buffer[static NB_ADDRESS_TEXT_MAX]) {
-        if (!inet_ntop(ip->family, ip->bytes, buffer, NB_ADDRESS_TEXT_MAX))
-                memcpy(buffer, "?", sizeof("?")); /* no family: a bug of ours, but nothing to crash for in a message */
-        return buffer;
-}
-
-/** Appends `:PORT` to a text that leaves room for it. */
-static void append_port(char *end, uint16_t port) {
+/** Writes a number in decimal digits. @return what follows them, where a NUL stands. */
+static char *write_number(char *at, unsigned number) {
         char digits[5];
         size_t n = 0;
 
         do {
-                digits[n++] = (char)('0' + port % 10);
-                port /= 10;
-        } while (port > 0);
+                digits[n++] = (char)('0' + number % 10);
+                number /= 10;
+        } while (number > 0);
 
-        *end++ = ':';
         while (n > 0)
-                *end++ = digits[--n];
-        *end = '\0';
+                *at++ = digits[--n];
+        *at = '\0';
+        return at;
+}
+
+const char *nb_ip_format(const struct nb_ip *ip, char buffer[static NB_ADDRESS_TEXT_MAX]) {
+        char *end = buffer;
+
+        if (ip->family == AF_INET) { /* by hand, for the C library's way is by sprintf(3), and every denial is told */
+                for (size_t i = 0; i < IPV4_BYTES; ++i) {
+                        if (i > 0)
+                                *end++ = '.';
+                        end = write_number(end, ip->bytes[i]);
+                }
+        } else if (!inet_ntop(ip->family, ip->bytes, buffer, NB_ADDRESS_TEXT_MAX)) {
+                memcpy(buffer, "?", sizeof("?")); /* no family: a bug of ours, but nothing to crash for in a message */
+        }
+        return buffer;
 }
 
 const char *nb_address_format(const struct nb_address *address, char buffer[static NB_ADDRESS_TEXT_MAX]) {
@@ -203,7 +212,8 @@ const char *nb_address_format(const struct nb_address *address, char buffer[stat
         end += length;
         if (address->ip.family == AF_INET6)
                 *end++ = ']';
-        append_port(end, address->port);
+        *end++ = ':';
+        write_number(end, address->port);
         return buffer;
 }
 

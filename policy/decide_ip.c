@@ -14,14 +14,13 @@
  * of Connect rules. So a name grant is never an address grant, and the other way round.
  */
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
-#include "base/escape.h"
 #include "policy/decide.h"
 #include "policy/guard.h"
 #include "policy/match.h"
 #include "policy/rule.h"
+#include "policy/text.h"
 #include "policy/verdict.h"
 
 /** What is being judged, and where the answer goes. */
@@ -141,26 +140,24 @@ static const char *format_cover(const struct question *q, const struct nb_ip *fo
 
 /** The line that would allow what no Deny rule forbids: a rule for each form that lacks one, for rules may share a line. */
 static void set_remedy(struct question *q) {
-        char *remedy = q->verdict->remedy;
-        size_t size = sizeof(q->verdict->remedy);
+        struct policy_text remedy = policy_text_begin(q->verdict->remedy, sizeof(q->verdict->remedy));
         const char *separator = "=";
-        char text[POLICY_RULE_TEXT_MAX];
-        size_t used;
+        char cover[POLICY_RULE_TEXT_MAX];
 
         if (q->protocol->preopen) { /* its one address stands for its one rule */
                 q->verdict->impossible = true;
                 return;
         }
-        snprintf(remedy, size, "%s", q->name ? "Addresses" : policy_rule_kind_name(policy_grant_kind(q->verb)));
+        policy_text_add(&remedy, q->name ? "Addresses" : policy_rule_kind_name(policy_grant_kind(q->verb)));
         if (q->name && q->protocol->n_addresses == 0) { /* what is written takes the place of the default */
-                snprintf(remedy, size, "Addresses=public");
+                policy_text_add(&remedy, "=public");
                 separator = " ";
         }
         for (const struct nb_ip *form = q->forms; form <= last_form(q); ++form) {
                 if (n_used_forms(q) > 1 && !lacks_cover(q, form)) /* of one form it is known */
                         continue;
-                used = strlen(remedy);
-                snprintf(remedy + used, size - used, "%s%s", separator, format_cover(q, form, text));
+                policy_text_add(&remedy, separator);
+                policy_text_add(&remedy, format_cover(q, form, cover));
                 separator = " ";
         }
 }

@@ -6,13 +6,13 @@
  * to, also one label alone or `localhost`, is judged like any other address.
  */
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "policy/decide.h"
 #include "policy/lines.h"
 #include "policy/match.h"
 #include "policy/rule.h"
+#include "policy/text.h"
 #include "policy/verdict.h"
 
 /** What is being judged, and where the answer goes. */
@@ -53,11 +53,14 @@ static struct policy_rule rule_for_name(const struct question *q) {
 
 static void set_remedy(struct question *q) {
         const struct policy_rule rule = rule_for_name(q);
+        struct policy_text remedy = policy_text_begin(q->verdict->remedy, sizeof(q->verdict->remedy));
         char text[POLICY_RULE_TEXT_MAX];
 
         policy_rule_format(&rule, text);
-        if (strlen("Connect=") + strlen(text) <= POLICY_LINE_MAX) /* no line of a file holds a longer one */
-                snprintf(q->verdict->remedy, sizeof(q->verdict->remedy), "Connect=%s", text);
+        if (strlen("Connect=") + strlen(text) > POLICY_LINE_MAX) /* no line of a file holds it */
+                return;
+        policy_text_add(&remedy, "Connect=");
+        policy_text_add(&remedy, text);
 }
 
 /* ---- the steps: each returns whether it answered the question ---- */

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/guard.h"
 
-#include <stdio.h>
+#include "policy/text.h"
 
 #define V4(a, b, c, d, bits)                                                                                           \
         .range = { .ip = { .family = AF_INET, .bytes = { a, b, c, d } }, .length = bits }, .naming_length = bits
 #define V6(bits, ...)                                                                                                  \
         .range = { .ip = { .family = AF_INET6, .bytes = { __VA_ARGS__ } }, .length = bits }, .naming_length = bits
 
+/* Those of a family stand together, in ascending order of their first bytes: every connect asks several times. */
 static const struct policy_guard guards[] = {
         { V4(0, 0, 0, 0, 32), .what = "the unspecified address, which Linux takes for loopback",
           .source = "RFC 1122 section 3.2.1.3" },
@@ -75,13 +76,6 @@ const struct policy_guard *policy_guard_at(size_t index) {
         return &guards[index];
 }
 
-/** Most ranges are none of an address's by the first byte, and every connect asks for all of them. */
-static bool may_hold(const struct nb_prefix *range, const struct nb_ip *ip) {
-        unsigned mask = range->length < 8 ? 0xff00u >> range->length : 0xff;
-
-        return range->ip.family == ip->family && ((range->ip.bytes[0] ^ ip->bytes[0]) & mask) == 0;
-}
-
 static bool holds(const struct policy_guard *guard, const struct nb_ip *ip) {
         if (!nb_prefix_contains(&guard->range, ip))
                 return false;
@@ -89,9 +83,16 @@ static bool holds(const struct policy_guard *guard, const struct nb_ip *ip) {
 }
 
 const struct policy_guard *policy_guard_next(const struct nb_ip *ip, const struct policy_guard *after) {
-        for (size_t i = after ? (size_t)(after - guards) + 1 : 0; i < N_GUARDS; ++i)
-                if (may_hold(&guards[i].range, ip) && holds(&guards[i], ip))
+        for (size_t i = after ? (size_t)(after - guards) + 1 : 0; i < N_GUARDS; ++i) {
+                const struct nb_ip *first = &guards[i].range.ip;
+
+                if (first->family != ip->family)
+                        continue;
+                if (first->bytes[0] > ip->bytes[0]) /* as are all that follow */
+                        return NULL;
+                if (holds(&guards[i], ip))
                         return &guards[i];
+        }
         return NULL;
 }
 
@@ -111,13 +112,14 @@ const struct policy_guard *policy_guard_no_grant(const struct nb_prefix *prefix)
 }
 
 const char *policy_guard_range_format(const struct policy_guard *guard, char buffer[static POLICY_GUARD_TEXT_MAX]) {
+        struct policy_text text = policy_text_begin(buffer, POLICY_GUARD_TEXT_MAX);
         const struct nb_prefix *range = &guard->range;
         char ip[NB_ADDRESS_TEXT_MAX];
 
-        nb_ip_format(&range->ip, ip);
+        policy_text_add(&text, nb_ip_format(&range->ip, ip));
         if (range->length == (range->ip.family == AF_INET ? 32 : 128))
-                snprintf(buffer, POLICY_GUARD_TEXT_MAX, "%s", ip);
-        else
-                snprintf(buffer, POLICY_GUARD_TEXT_MAX, "%s/%u", ip, range->length);
+                return buffer;
+        policy_text_add(&text, "/");
+        policy_text_add_number(&text, range->length);
         return buffer;
 }

@@ -9,6 +9,7 @@
 #include "policy/group.h"
 #include "policy/guard.h"
 #include "policy/rule_parser.h"
+#include "policy/text.h"
 
 /* A correction may need correcting itself: the host bits first, then the missing port, then its range. */
 #define CORRECTION_ROUNDS 4
@@ -316,55 +317,71 @@ int policy_range_parse(const char *text, size_t length, struct policy_range *ret
 
 /* ---- printing ---- */
 
-const char *policy_prefix_format(const struct nb_prefix *prefix, char buffer[static POLICY_RANGE_TEXT_MAX]) {
+static void add_prefix(struct policy_text *text, const struct nb_prefix *prefix) {
         bool ipv6 = prefix->ip.family == AF_INET6;
         char ip[NB_ADDRESS_TEXT_MAX];
 
-        nb_ip_format(&prefix->ip, ip);
+        if (ipv6)
+                policy_text_add(text, "[");
+        policy_text_add(text, nb_ip_format(&prefix->ip, ip));
+        if (ipv6)
+                policy_text_add(text, "]");
         if (prefix->length == (ipv6 ? 128 : 32))
-                snprintf(buffer, POLICY_RANGE_TEXT_MAX, ipv6 ? "[%s]" : "%s", ip);
-        else
-                snprintf(buffer, POLICY_RANGE_TEXT_MAX, ipv6 ? "[%s]/%u" : "%s/%u", ip, prefix->length);
+                return;
+        policy_text_add(text, "/");
+        policy_text_add_number(text, prefix->length);
+}
+
+static void add_name(struct policy_text *text, const struct policy_name_pattern *name) {
+        enum policy_group ignored;
+
+        if (name->below)
+                policy_text_add(text, "*.");
+        policy_text_add(text, name->text);
+        if (!name->below && policy_group_parse(name->text, strlen(name->text), &ignored) == 0)
+                policy_text_add(text, ".");
+}
+
+static void add_ports(struct policy_text *text, const struct nb_port_range *ports) {
+        policy_text_add(text, ":");
+        if (ports->first == 0) {
+                policy_text_add(text, "*");
+                return;
+        }
+        policy_text_add_number(text, ports->first);
+        if (ports->first == ports->last)
+                return;
+        policy_text_add(text, "-");
+        policy_text_add_number(text, ports->last);
+}
+
+const char *policy_prefix_format(const struct nb_prefix *prefix, char buffer[static POLICY_RANGE_TEXT_MAX]) {
+        struct policy_text text = policy_text_begin(buffer, POLICY_RANGE_TEXT_MAX);
+
+        add_prefix(&text, prefix);
         return buffer;
 }
 
 const char *policy_range_format(const struct policy_range *range, char buffer[static POLICY_RANGE_TEXT_MAX]) {
+        struct policy_text text = policy_text_begin(buffer, POLICY_RANGE_TEXT_MAX);
+
         if (range->target == POLICY_TARGET_PREFIX)
-                return policy_prefix_format(&range->prefix, buffer);
-        snprintf(buffer, POLICY_RANGE_TEXT_MAX, "%s", policy_group_name(range->group));
+                add_prefix(&text, &range->prefix);
+        else
+                policy_text_add(&text, policy_group_name(range->group));
         return buffer;
 }
 
-static size_t format_target(const struct policy_rule *rule, char buffer[static POLICY_RULE_TEXT_MAX]) {
-        char text[POLICY_RANGE_TEXT_MAX];
-        enum policy_group group;
-        bool group_too;
-
-        switch (rule->target) {
-        case POLICY_TARGET_PREFIX:
-                snprintf(buffer, POLICY_RULE_TEXT_MAX, "%s", policy_prefix_format(&rule->prefix, text));
-                break;
-        case POLICY_TARGET_GROUP:
-                snprintf(buffer, POLICY_RULE_TEXT_MAX, "%s", policy_group_name(rule->group));
-                break;
-        default:
-                group_too =
-                        !rule->name.below && policy_group_parse(rule->name.text, strlen(rule->name.text), &group) == 0;
-                snprintf(buffer, POLICY_RULE_TEXT_MAX, "%s%s%s", rule->name.below ? "*." : "", rule->name.text,
-                         group_too ? "." : "");
-        }
-        return strlen(buffer);
-}
-
 const char *policy_rule_format(const struct policy_rule *rule, char buffer[static POLICY_RULE_TEXT_MAX]) {
-        size_t used = format_target(rule, buffer);
+        struct policy_text text = policy_text_begin(buffer, POLICY_RULE_TEXT_MAX);
 
-        if (rule->ports.first == 0)
-                snprintf(buffer + used, POLICY_RULE_TEXT_MAX - used, ":*");
-        else if (rule->ports.first == rule->ports.last)
-                snprintf(buffer + used, POLICY_RULE_TEXT_MAX - used, ":%u", rule->ports.first);
+        if (rule->target == POLICY_TARGET_PREFIX)
+                add_prefix(&text, &rule->prefix);
+        else if (rule->target == POLICY_TARGET_GROUP)
+                policy_text_add(&text, policy_group_name(rule->group));
         else
-                snprintf(buffer + used, POLICY_RULE_TEXT_MAX - used, ":%u-%u", rule->ports.first, rule->ports.last);
+                add_name(&text, &rule->name);
+        add_ports(&text, &rule->ports);
         return buffer;
 }
 

@@ -5,13 +5,16 @@
 #include <string.h>
 
 #include "base/escape.h"
+#include "policy/text.h"
 
 struct policy_place policy_place(const char *file, unsigned line) {
-        struct policy_place place;
         char escaped[POLICY_FILE_SHOWN_MAX];
+        struct policy_place place;
+        struct policy_text text = policy_text_begin(place.text, sizeof(place.text));
 
-        nb_escape(file, strlen(file), escaped, sizeof(escaped));
-        snprintf(place.text, sizeof(place.text), "%s:%u", escaped, line);
+        policy_text_add(&text, nb_escape(file, strlen(file), escaped, sizeof(escaped)));
+        policy_text_add(&text, ":");
+        policy_text_add_number(&text, line);
         return place;
 }
 
@@ -21,9 +24,15 @@ const char *policy_section_word(const struct policy_protocol *protocol) {
 
 struct policy_section policy_section(const struct policy_protocol *protocol) {
         struct policy_section section;
+        struct policy_text text = policy_text_begin(section.text, sizeof(section.text));
 
-        snprintf(section.text, sizeof(section.text), "[%s %s] (%s)", policy_section_word(protocol), protocol->name,
-                 policy_place(protocol->file, protocol->line).text);
+        policy_text_add(&text, "[");
+        policy_text_add(&text, policy_section_word(protocol));
+        policy_text_add(&text, " ");
+        policy_text_add(&text, protocol->name);
+        policy_text_add(&text, "] (");
+        policy_text_add(&text, policy_place(protocol->file, protocol->line).text);
+        policy_text_add(&text, ")");
         return section;
 }
 
@@ -37,24 +46,26 @@ struct policy_rule_shown policy_rule_shown(const struct policy_rule *rule) {
 struct policy_asked policy_asked_name(const struct policy_host_name *name) {
         char shown[POLICY_NAME_SHOWN_MAX];
         struct policy_asked asked;
+        struct policy_text text = policy_text_begin(asked.text, sizeof(asked.text));
 
-        nb_escape(name->text, strlen(name->text), shown, sizeof(shown));
-        snprintf(asked.text, sizeof(asked.text), "%s:%u", shown, name->port);
+        policy_text_add(&text, nb_escape(name->text, strlen(name->text), shown, sizeof(shown)));
+        policy_text_add(&text, ":");
+        policy_text_add_number(&text, name->port);
         return asked;
 }
 
 struct policy_asked policy_asked_address(const struct policy_host_name *name, const struct nb_address *address) {
-        char text[NB_ADDRESS_TEXT_MAX];
+        char address_text[NB_ADDRESS_TEXT_MAX];
         struct policy_asked asked;
-        size_t used;
+        struct policy_text text = policy_text_begin(asked.text, sizeof(asked.text));
 
         if (!name) {
-                snprintf(asked.text, sizeof(asked.text), "%s", nb_address_format(address, text));
+                policy_text_add(&text, nb_address_format(address, address_text));
                 return asked;
         }
-        asked = policy_asked_name(name);
-        used = strlen(asked.text);
-        snprintf(asked.text + used, sizeof(asked.text) - used, " at %s", nb_ip_format(&address->ip, text));
+        policy_text_add(&text, policy_asked_name(name).text);
+        policy_text_add(&text, " at ");
+        policy_text_add(&text, nb_ip_format(&address->ip, address_text));
         return asked;
 }
 
@@ -96,14 +107,16 @@ void policy_verdict_allow(struct policy_verdict *verdict, const struct policy_ru
 
 void policy_verdict_refuse(struct policy_verdict *verdict, enum policy_verb verb, const char *asked,
                            const struct policy_rule *rule, const char *format, va_list arguments) {
-        size_t used;
+        struct policy_text text = policy_text_begin(verdict->reason, sizeof(verdict->reason));
 
         verdict->allowed = false;
         verdict->impossible = false;
         verdict->rule = rule;
         verdict->remedy[0] = '\0';
-        snprintf(verdict->reason, sizeof(verdict->reason), "%s %s: ", policy_verb_phrase(verb), asked);
-        used = strlen(verdict->reason);
-        if (vsnprintf(verdict->reason + used, sizeof(verdict->reason) - used, format, arguments) < 0)
-                verdict->reason[used] = '\0';
+        policy_text_add(&text, policy_verb_phrase(verb));
+        policy_text_add(&text, " ");
+        policy_text_add(&text, asked);
+        policy_text_add(&text, ": ");
+        if (vsnprintf(text.buffer + text.used, text.size - text.used, format, arguments) < 0)
+                text.buffer[text.used] = '\0';
 }

@@ -225,6 +225,9 @@ START_TEST(the_table_is_sound) {
                 ck_assert(!nb_prefix_has_host_bits(&guard->range));
                 ck_assert_uint_ge(guard->naming_length, guard->range.length);
                 ck_assert(nb_prefix_covers(&guard->range, &scope));
+                if (i > 0 && policy_guard_at(i - 1)->range.ip.family == guard->range.ip.family)
+                        ck_assert_uint_le(policy_guard_at(i - 1)->range.ip.bytes[0], guard->range.ip.bytes[0]);
+                ck_assert(guard->except.length == 0 || nb_prefix_covers(&guard->range, &guard->except));
                 ck_assert_ptr_nonnull(guard->what);
                 ck_assert_ptr_nonnull(guard->source);
                 for (size_t j = 0; j < i; ++j)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "broker/admin.h"
@@ -104,6 +105,8 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         nb_list_init(&broker->half_open);
         nb_list_init(&broker->listeners);
         own_init(&broker->own);
+        broker->uid = geteuid();
+        broker->gid = getegid();
         audit_init(&broker->audit, &broker->log, sink, &broker->loop);
         max_fds = privilege_raise_fd_limit();
         account_init_broker(&broker->account, max_fds);

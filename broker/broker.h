@@ -71,6 +71,8 @@ struct broker {
         uint32_t n_half_open;
         uint32_t half_open_max;
         struct nb_list listeners;
+        uid_t uid; /* who the broker is when it serves, and whose sockets of its own are */
+        gid_t gid;
         struct own own;                      /* sockets that no tenant reaches */
         struct connection_table connections; /* in all tenants' hands */
         struct connection_watch *connection_watch;

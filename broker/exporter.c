@@ -150,10 +150,14 @@ int exporter_parse(const char *text, struct nb_socket_address *ret) {
         return 0;
 }
 
-static int bind_path(int fd, const struct nb_unix_name *name, struct unix_file **ret) {
+static int bind_path(struct exporter *exporter, int fd, const struct nb_unix_name *name) {
         int r = unix_path_remove_stale(name);
 
-        return r < 0 ? r : unix_path_bind(fd, name, SOCKET_MODE, ret);
+        if (r == 0)
+                r = unix_path_bind(fd, name, SOCKET_MODE, &exporter->file);
+        if (r == 0)
+                r = unix_file_give(exporter->file, exporter->broker->uid, exporter->broker->gid);
+        return r;
 }
 
 /* @param address  gets the port that the kernel chose */
@@ -180,7 +184,7 @@ static int listen_at(struct exporter *exporter, struct nb_socket_address *addres
 
         if (fd < 0)
                 return -errno;
-        r = is_unix ? bind_path(fd, &address->un, &exporter->file) : bind_ip(fd, address);
+        r = is_unix ? bind_path(exporter, fd, &address->un) : bind_ip(fd, address);
         if (r < 0)
                 return r;
         if (listen(fd, BACKLOG) < 0)

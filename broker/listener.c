@@ -298,7 +298,7 @@ static int make_tenants(const struct nb_unix_name *name, const struct listener_o
 
         if (r == 0)
                 r = unix_path_bind(fd, name, owner->mode, &file);
-        if (r == 0 && (owner->uid != (uid_t)-1 || owner->gid != (gid_t)-1))
+        if (r == 0)
                 r = unix_file_give(file, owner->uid, owner->gid);
         if (r == 0 && listen(fd, BACKLOG) < 0)
                 r = -errno;

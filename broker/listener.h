@@ -19,7 +19,7 @@ struct listener;
 /** Whose a socket is that the broker makes for a tenant. */
 struct listener_owner {
         const char *tenant; /* borrowed; NULL: a general socket */
-        uid_t uid;          /* -1: as the broker makes it */
+        uid_t uid;
         gid_t gid;
         mode_t mode;
 };

@@ -199,15 +199,23 @@ static int take_helper(struct broker *broker, const char *path) {
         return -errno;
 }
 
-static int serve(struct broker *broker, const struct options *options) {
-        int r;
+static void log_no_privileges(const struct broker *broker, int r) {
+        nb_log(&broker->log, NB_LOG_ERROR, "cannot give up privileges: %s",
+               r == -ENOENT ? "there is no such user" : strerror(-r));
+}
 
+static int serve(struct broker *broker, const struct options *options) {
+        int r = privilege_find_user(options->user, &broker->uid, &broker->gid);
+
+        if (r < 0) {
+                log_no_privileges(broker, r);
+                return EX_NOPERM;
+        }
         if (take_sources(broker, options) < 0 || take_helper(broker, options->helper) < 0)
                 return EX_UNAVAILABLE;
         r = privilege_drop(options->user);
         if (r < 0) {
-                nb_log(&broker->log, NB_LOG_ERROR, "cannot give up privileges: %s",
-                       r == -ENOENT ? "there is no such user" : strerror(-r));
+                log_no_privileges(broker, r);
                 return EX_NOPERM;
         }
         if (geteuid() == 0 && options->session_fd < 0)

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 /* An unprivileged process may lack the capability already, and needs none for ports from 1024 up. */
 static int select_capability(void) {
@@ -18,16 +19,33 @@ static int select_capability(void) {
         return 0;
 }
 
-/* Changes user and groups, and gives up all else, the bounding set included, in the order that the kernel wants. */
-static int become(const char *user) {
+int privilege_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid) {
         struct passwd passwd, *found = NULL;
         char buffer[4096];
         int r;
 
+        if (!user) {
+                *ret_uid = geteuid();
+                *ret_gid = getegid();
+                return 0;
+        }
         r = getpwnam_r(user, &passwd, buffer, sizeof(buffer), &found);
         if (!found)
                 return r != 0 ? -r : -ENOENT;
-        r = capng_change_id((int)passwd.pw_uid, (int)passwd.pw_gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
+        *ret_uid = passwd.pw_uid;
+        *ret_gid = passwd.pw_gid;
+        return 0;
+}
+
+/* Changes user and groups, and gives up all else, the bounding set included, in the order that the kernel wants. */
+static int become(const char *user) {
+        uid_t uid;
+        gid_t gid;
+        int r = privilege_find_user(user, &uid, &gid);
+
+        if (r < 0)
+                return r;
+        r = capng_change_id((int)uid, (int)gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
         return r < 0 ? -EPERM : 0;
 }
 

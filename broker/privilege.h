@@ -5,12 +5,17 @@
 #ifndef NB_BROKER_PRIVILEGE_H
 #define NB_BROKER_PRIVILEGE_H
 
+#include <sys/types.h>
+
 /**
  * Becomes `user` if one is given (which needs root), keeps at most CAP_NET_BIND_SERVICE, and forbids new privileges for good.
  * @param user  a name, or NULL to stay who we are
  * @return 0, or -errno: -ENOENT when there is no such user
  */
 int privilege_drop(const char *user);
+
+/** Who privilege_drop() will make of us. @param user  as there @return 0, or -errno: -ENOENT when there is no such user */
+int privilege_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid);
 
 /** Raises the soft limit of descriptors to the hard one. @return the limit in force */
 unsigned long privilege_raise_fd_limit(void);

@@ -25,12 +25,14 @@ static int refuse(const struct broker *broker, const struct policy_session_socke
         return -EINVAL;
 }
 
-/* POLICY_NOBODY is what chown(2) takes for "as it is". */
-static struct listener_owner owner_of(const struct policy_tenant *tenant) {
+static struct listener_owner owner_of(const struct broker *broker, const struct policy_tenant *tenant) {
         const struct policy_session_socket *socket = &tenant->socket;
 
         return (struct listener_owner){
-                .tenant = tenant->name, .uid = socket->uid, .gid = socket->gid, .mode = (mode_t)socket->mode
+                .tenant = tenant->name,
+                .uid = socket->uid == POLICY_NOBODY ? broker->uid : socket->uid,
+                .gid = socket->gid == POLICY_NOBODY ? broker->gid : socket->gid,
+                .mode = (mode_t)socket->mode,
         };
 }
 
@@ -92,7 +94,7 @@ static int prepare_one(struct broker *broker, const struct policy *policy, const
                        struct listener **ret) {
         const struct policy_session_socket *socket = &tenant->socket;
         const struct listener *served = listener_find(broker, socket->path);
-        struct listener_owner owner = owner_of(tenant);
+        struct listener_owner owner = owner_of(broker, tenant);
         int r;
 
         *ret = NULL;

@@ -138,6 +138,34 @@ START_TEST(a_socket_has_its_owner_and_mode_and_goes_with_the_broker) {
 }
 END_TEST
 
+/* The one whom --user names, though root makes it; and a reload after that leaves it as it is. */
+START_TEST(a_socket_is_the_brokers_users) {
+        struct daemon_options options = { .user = "nobody" };
+        char own[HARNESS_PATH_MAX];
+        struct daemon daemon;
+        struct stat st, again;
+
+        daemon_init(&daemon);
+        ck_assert_int_eq(chown(daemon.folder, nobody(), (gid_t)-1), 0);
+        write_with_socket(&daemon, "acme", "");
+        daemon_start(&daemon, &options);
+        ck_assert_int_eq(lstat(in(&daemon, "acme.sock", own), &st), 0);
+        ck_assert_uint_eq(st.st_uid, nobody());
+        ck_assert_uint_eq(st.st_mode, S_IFSOCK | 0600);
+        write_with_socket(&daemon, "zeta", "");
+        daemon_reload(&daemon);
+        ck_assert_int_eq(lstat(own, &again), 0);
+        ck_assert_uint_eq(st.st_ino, again.st_ino);
+        expect_welcome(in(&daemon, "zeta.sock", own), "", "zeta");
+        /* Nobody gives a socket to somebody else. */
+        write_with_socket(&daemon, "yota", "SocketUser=root\n");
+        daemon_reload(&daemon);
+        daemon_expect_log(&daemon, "only root gives a socket to another user");
+        daemon_expect_log(&daemon, "not reloaded");
+        stop(&daemon);
+}
+END_TEST
+
 static void expect_welcome_as_acme(void *data) {
         expect_welcome(data, "", "acme");
 }
@@ -836,6 +864,7 @@ static void add_socket_tests(TCase *tcase) {
                 return;
         }
         tcase_add_test(tcase, a_socket_has_its_owner_and_mode_and_goes_with_the_broker);
+        tcase_add_test(tcase, a_socket_is_the_brokers_users);
         tcase_add_test(tcase, the_mode_of_the_socket_admits);
         tcase_add_test(tcase, a_group_admits_its_members);
 }

@@ -539,10 +539,19 @@ static char *read_example(const char *name) {
         return text;
 }
 
+static char *read_manual(void) {
+        const char *source = getenv("SRCDIR");
+        char path[512];
+
+        ck_assert_msg(source != NULL, "SRCDIR is not set");
+        (void)snprintf(path, sizeof(path), "%s/man/netbrokerd.8", source);
+        return daemon_read(path);
+}
+
 START_TEST(alerts_and_dashboard_ask_for_what_there_is) {
         NB_CLEANUP_FREE char *page = NULL, *rules = read_example("netbroker.rules.yml"),
                              *tests = read_example("netbroker.rules.test.yml"),
-                             *dashboard = read_example("netbroker-dashboard.json");
+                             *dashboard = read_example("netbroker-dashboard.json"), *manual = read_manual();
         struct metered metered;
 
         metered_start(&metered, "127.0.0.1:0", NULL, SCENE_LOOPBACK);
@@ -550,13 +559,15 @@ START_TEST(alerts_and_dashboard_ask_for_what_there_is) {
         ck_assert_uint_gt(expect_families_of(page, rules, "an alert"), 10);
         ck_assert_uint_gt(expect_families_of(page, tests, "a test of an alert"), 10);
         ck_assert_uint_gt(expect_families_of(page, dashboard, "the dashboard"), 20);
+        ck_assert_uint_gt(expect_families_of(page, manual, "netbrokerd(8)"), 20);
         scene_end(&metered.scene);
 }
 END_TEST
 
-/* And the other way round: what is exported is on the dashboard. */
-START_TEST(the_dashboard_shows_all) {
-        NB_CLEANUP_FREE char *page = NULL, *dashboard = read_example("netbroker-dashboard.json");
+/* And the other way round: what is exported is on the dashboard, and in the manual. */
+START_TEST(dashboard_and_manual_have_all) {
+        NB_CLEANUP_FREE char *page = NULL, *dashboard = read_example("netbroker-dashboard.json"),
+                             *manual = read_manual();
         struct metered metered;
         static const char type[] = "# TYPE ";
 
@@ -567,6 +578,7 @@ START_TEST(the_dashboard_shows_all) {
 
                 (void)snprintf(name, sizeof(name), "%.*s", (int)strcspn(at + strlen(type), " "), at + strlen(type));
                 ck_assert_msg(strstr(dashboard, name) != NULL, "%s is not on the dashboard", name);
+                ck_assert_msg(strstr(manual, name) != NULL, "%s is not in netbrokerd(8)", name);
         }
         scene_end(&metered.scene);
 }
@@ -772,7 +784,7 @@ static Suite *new_suite(void) {
         tcase_add_test(seen, promtool_likes_the_alerts);
         tcase_add_test(seen, promtool_likes_the_page);
         tcase_add_test(seen, alerts_and_dashboard_ask_for_what_there_is);
-        tcase_add_test(seen, the_dashboard_shows_all);
+        tcase_add_test(seen, dashboard_and_manual_have_all);
         tcase_add_test(seen, prometheus_scrapes_it);
         tcase_add_test(seen, prometheus_understands_the_dashboard);
         return suite;

@@ -273,9 +273,16 @@ union answer {
 };
 
 int nb_sock_diag_find(int fd, const struct nb_sock_diag_id *id, struct nb_sock_diag_socket *ret) {
+        struct nb_sock_diag_id asked = *id;
         union answer answer;
-        int r = ask(fd, id, SOCK_DIAG_BY_FAMILY, 0, &answer.header, sizeof(answer));
+        int r;
 
+        /* In a question, and not in a SOCK_DESTROY, the kernel takes the two ends of a UDP socket the other way round. */
+        if (id->protocol == IPPROTO_UDP) {
+                asked.local = id->peer;
+                asked.peer = id->local;
+        }
+        r = ask(fd, &asked, SOCK_DIAG_BY_FAMILY, 0, &answer.header, sizeof(answer));
         if (r < 0)
                 return r;
         return r == 1 && get_socket(&answer.header, id->protocol, ret) ? 0 : -EBADMSG;

@@ -57,6 +57,7 @@ struct connection_watch {
 
         int events_fd; /* -1: there are none */
         struct watch events;
+        bool lost_events; /* some were, and the queue was not empty since */
 
         /* A sweep goes through the shelves that do not have its number yet. */
         uint64_t sweep;
@@ -80,6 +81,7 @@ struct connection_watch {
 
 static void start_dump(struct connection_watch *watch);
 static void start_sweep(struct connection_watch *watch);
+static void plan_sweep(struct connection_watch *watch);
 
 static struct connection *find(const struct connection_watch *watch, uint64_t cookie) {
         return connection_table_find(&watch->broker->connections, cookie);
@@ -100,8 +102,12 @@ static void on_event(void *data, uint64_t cookie) {
                 connection_end(connection);
 }
 
-/* What was lost is found by a sweep; one that goes on may have passed it already. */
-static void events_lost(struct connection_watch *watch) {
+/*
+ * What was lost is found by a sweep; one that goes on may have passed it already. The kernel says once that its queue is full, and goes on dropping
+ * events until it is empty: the sweep has to begin behind that.
+ */
+static void look_for_lost(struct connection_watch *watch) {
+        watch->lost_events = false;
         nb_log(&watch->broker->log, NB_LOG_DEBUG, "the kernel's events of sockets overran: looking at all connections");
         if (watch->sweeping)
                 watch->sweep_again = true;
@@ -109,18 +115,24 @@ static void events_lost(struct connection_watch *watch) {
                 start_sweep(watch);
 }
 
+/* While the queue does not get empty, sweeps come all the same. */
+static void note_lost(struct connection_watch *watch) {
+        watch->lost_events = true;
+        plan_sweep(watch);
+}
+
 static void events_ready(struct watch *events, uint32_t what) {
         struct connection_watch *watch = nb_container_of(events, struct connection_watch, events);
+        int r = 0;
 
         (void)what;
-        for (int i = 0; i < EVENTS_ROUNDS; ++i) {
-                int r = nb_sock_diag_read_events(watch->events_fd, on_event, watch);
-
+        for (int i = 0; i < EVENTS_ROUNDS && (r == 0 || r == -ENOBUFS); ++i) {
+                r = nb_sock_diag_read_events(watch->events_fd, on_event, watch);
                 if (r == -ENOBUFS)
-                        events_lost(watch);
-                else if (r < 0)
-                        return;
+                        note_lost(watch);
         }
+        if (r == -EAGAIN && watch->lost_events)
+                look_for_lost(watch);
 }
 
 /* ---- sweeps ---- */
@@ -205,7 +217,8 @@ static void sweep_is_due(void *data) {
 
 /* Sees to it that a sweep comes, soon where there are no events; none where there is nothing to be swept. */
 static void plan_sweep(struct connection_watch *watch) {
-        uint64_t ms = watch->n_unix > 0 || watch->events_fd < 0 ? SWEEP_FAST_MS : SWEEP_SLOW_MS;
+        bool fast = watch->n_unix > 0 || watch->events_fd < 0 || watch->lost_events;
+        uint64_t ms = fast ? SWEEP_FAST_MS : SWEEP_SLOW_MS;
 
         if (watch->sweeping || watch->broker->connections.n == 0)
                 return;

@@ -2,7 +2,7 @@
 #include "ctl/question.h"
 
 #include <netdb.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -80,17 +80,6 @@ static bool explain(const struct understood *understood, const struct nb_ip *ip,
         return explanation.verdict.allowed;
 }
 
-static int explain_address(const struct understood *understood, const char *address, json_t *answer) {
-        struct nb_ip ip;
-
-        if (!understood->question.named || nb_ip_parse(address, strlen(address), &ip) < 0) {
-                ctl_complain("'%s': an address without a port is judged for a name", address);
-                return CTL_BAD;
-        }
-        (void)explain(understood, &ip, answer);
-        return CTL_OK;
-}
-
 static void free_addresses(struct addrinfo **list) {
         if (*list)
                 freeaddrinfo(*list);
@@ -100,17 +89,17 @@ static int family_of(enum policy_family family) {
         return family == POLICY_FAMILY_IPV4 ? AF_INET : family == POLICY_FAMILY_IPV6 ? AF_INET6 : AF_UNSPEC;
 }
 
-/* A dot at the end says that the name is complete: no search list. */
+/* With the root as its search list (resolv.conf(5)) a name is complete as it stands, in the hosts file too. */
 static int look_up(const struct understood *understood, struct addrinfo **ret) {
         const struct addrinfo hints = { .ai_family = family_of(understood->protocol->family),
                                         .ai_socktype = SOCK_STREAM };
-        char name[POLICY_HOST_NAME_MAX + 2];
-        int r;
+        const char *name = understood->question.name.text;
+        int r = setenv("LOCALDOMAIN", ".", 1) < 0 ? EAI_MEMORY : 0;
 
-        (void)snprintf(name, sizeof(name), "%s.", understood->question.name.text);
-        r = getaddrinfo(name, NULL, &hints, ret);
+        if (r == 0)
+                r = getaddrinfo(name, NULL, &hints, ret);
         if (r != 0)
-                ctl_complain("cannot look up %s: %s", understood->question.name.text, gai_strerror(r));
+                ctl_complain("cannot look up %s: %s", name, gai_strerror(r));
         return r == 0 ? CTL_OK : CTL_NO;
 }
 
@@ -133,15 +122,21 @@ static int explain_addresses(const struct understood *understood, json_t *answer
 
 static int ask_policy(const struct asker *asker, const struct question *question, json_t *answer) {
         struct understood understood;
+        struct nb_ip ip;
         int status = understand(asker, question, &understood);
 
         if (status != CTL_OK)
                 return status;
+        if (question->address &&
+            (!understood.question.named || nb_ip_parse(question->address, strlen(question->address), &ip) < 0)) {
+                ctl_complain("'%s': an address without a port is judged for a name", question->address);
+                return CTL_BAD;
+        }
         /* A name that is not granted is not asked of DNS, here neither. */
         if (!explain(&understood, NULL, answer) || !understood.question.named)
                 return CTL_OK;
         if (question->address)
-                return explain_address(&understood, question->address, answer);
+                (void)explain(&understood, &ip, answer);
         return question->resolve ? explain_addresses(&understood, answer) : CTL_OK;
 }
 

@@ -49,9 +49,9 @@ static struct policy_rule *add_rule(struct parser *p) {
         return &rules[protocol->n_rules++];
 }
 
-/** Why a rule never matches, and what a protocol would need for it. @return -EINVAL. */
-static int complain_about_family(struct parser *p, const char *rule, const char *hint) {
-        return policy_complain(&p->complaint, 0, "%s never matches: [%s %s] has %s%s", rule,
+/** Why something never matches, and what a protocol would need for it. @return -EINVAL. */
+static int complain_about_family(struct parser *p, const char *what, const char *hint) {
+        return policy_complain(&p->complaint, 0, "%s never matches: [%s %s] has %s%s", what,
                                policy_section_word(p->protocol), p->protocol->name, policy_family_text(p->protocol),
                                p->preopen ? "" : hint);
 }
@@ -63,11 +63,14 @@ static bool looks_like_ip(const char *word) {
         return word[0] == '[' || nb_ip_parse(word, strcspn(word, "/:"), &ip) == 0;
 }
 
-/** An IP rule of the other family alone, in a protocol of one. */
-static int check_family(struct parser *p, const struct policy_rule *rule) {
-        if (rule->target != POLICY_TARGET_PREFIX || policy_family_includes(p->protocol->family, rule->prefix.ip.family))
+/** An address of the one family where there is only the other. @param what  "rule" or "range" */
+static int check_family(struct parser *p, sa_family_t family, const char *what) {
+        char text[PARSER_QUOTE_MAX];
+
+        if (policy_family_includes(p->protocol->family, family))
                 return 0;
-        return complain_about_family(p, rule->prefix.ip.family == AF_INET ? "an IPv4 rule" : "an IPv6 rule", "");
+        snprintf(text, sizeof(text), "an %s %s", family == AF_INET ? "IPv4" : "IPv6", what);
+        return complain_about_family(p, text, "");
 }
 
 /** Fills in what the rule's text says. */
@@ -78,7 +81,9 @@ static int parse_ip_rule(struct parser *p, struct policy_rule *rule, const char 
                 return complain_about_family(p, "a rule for Unix sockets",
                                              "; it goes into a protocol of its own, with Family=unix");
         r = policy_rule_parse(rule->kind, word, strlen(word), rule, &p->complaint);
-        return r < 0 ? r : check_family(p, rule);
+        if (r < 0 || rule->target != POLICY_TARGET_PREFIX)
+                return r;
+        return check_family(p, rule->prefix.ip.family, "rule");
 }
 
 static int parse_unix_rule(struct parser *p, struct policy_rule *rule, const char *word) {
@@ -173,6 +178,7 @@ static int take_range(struct parser *p, const char *word) {
         struct policy_protocol *protocol = p->protocol;
         struct policy_range *ranges = parser_grow(protocol->addresses, protocol->n_addresses, sizeof(*ranges));
         struct policy_range *range;
+        int r;
 
         if (!ranges)
                 return -ENOMEM;
@@ -182,7 +188,10 @@ static int take_range(struct parser *p, const char *word) {
         range->text = strdup(word);
         if (!range->text)
                 return -ENOMEM;
-        return policy_range_parse(word, strlen(word), range, &p->complaint);
+        r = policy_range_parse(word, strlen(word), range, &p->complaint);
+        if (r < 0 || range->target != POLICY_TARGET_PREFIX)
+                return r;
+        return check_family(p, range->prefix.ip.family, "range");
 }
 
 static int take_value(struct parser *p, const char *value) {

@@ -38,9 +38,12 @@ static const struct later_key later_keys[] = {
         { "TLS", "TLS by the broker" },
 };
 
-#define LIMIT(limit, name, value, help)                                                                                \
-        [PARSER_KEY_LIMIT + POLICY_LIMIT_##                                                                            \
-                limit] = { name, PARSER_OF_TENANT, false, tenant_set_limit, value, NULL, help }
+/* One of policy/limit.h, which has its default. */
+#define LIMIT(name, value, help)                                                                                       \
+        { name, PARSER_OF_TENANT, false, tenant_set_limit, value, NULL, help }
+#define COUNT "N|infinity"
+#define RATE "N/s|infinity"
+#define BYTES "BYTES|infinity"
 
 static const struct key keys[PARSER_N_KEYS] = {
         [PARSER_KEY_NAME] = { "Name", PARSER_TENANT, false, tenant_set_name, "NAME", NULL,
@@ -48,56 +51,56 @@ static const struct key keys[PARSER_N_KEYS] = {
         [PARSER_KEY_USER] = { "User", PARSER_TENANT, true, tenant_set_principal, "USER", NULL,
                               "A user, by name or number, whose processes may open sessions as this tenant." },
         [PARSER_KEY_GROUP] = { "Group", PARSER_TENANT, true, tenant_set_principal, "GROUP", NULL,
-                               "A group, by name or number, whose members' processes may; supplementary groups "
-                               "count." },
+                               "A group, by name or number, whose members' processes may." },
         [PARSER_KEY_UNIT] = { "Unit", PARSER_TENANT, true, tenant_set_principal, "UNIT", NULL,
                               "A service or scope of systemd's whose processes may." },
         [PARSER_KEY_SOCKET] = { "Socket", PARSER_TENANT, false, tenant_set_socket, "PATH", NULL,
-                                "A socket of the tenant's own, which the broker makes: who opens a session by it is "
-                                "this "
-                                "tenant, whatever user it is." },
+                                "The tenant's own socket, by which every session is this tenant's." },
         [PARSER_KEY_SOCKET_USER] = { "SocketUser", PARSER_TENANT, false, tenant_set_socket_owner, "USER",
-                                     "the broker's", "Who owns the tenant's socket." },
+                                     "the broker's", "Who owns that socket." },
         [PARSER_KEY_SOCKET_GROUP] = { "SocketGroup", PARSER_TENANT, false, tenant_set_socket_owner, "GROUP",
-                                      "the broker's", "Which group the tenant's socket has." },
+                                      "the broker's", "Which group that socket has." },
         [PARSER_KEY_SESSION_SOCKET_MODE] = { "SocketMode", PARSER_TENANT, false, tenant_set_socket_mode, "MODE", "0600",
-                                             "The permissions of the tenant's socket." },
+                                             "The permissions of that socket." },
         [PARSER_KEY_MODE] = { "Mode", PARSER_OF_TENANT, false, tenant_set_mode, "enforce|report", "enforce",
-                              "What a denial comes to: enforce refuses; report records it and does what was asked "
-                              "for." },
+                              "Whether a denial refuses, or is recorded and let pass." },
         [PARSER_KEY_EXISTING] = { "Existing", PARSER_OF_TENANT, false, tenant_set_existing, "close|keep", "close",
                                   "What a reload does with connections that the new policy no longer grants." },
         [PARSER_KEY_EXPLAIN_DENIALS] = { "ExplainDenials", PARSER_OF_TENANT, false, tenant_set_explain_denials,
-                                         "yes|no", "no",
-                                         "Whether a guest that is refused is told why, with the line that would allow "
-                                         "it." },
+                                         "yes|no", "no", "Whether a guest that is refused is told why." },
         [PARSER_KEY_RESOLVERS] = { "Resolvers", PARSER_OF_TENANT, false, tenant_set_resolvers, "ADDRESS[:PORT]...",
-                                   "the system's", "The name servers that resolve this tenant's names, at most four." },
-        LIMIT(SESSIONS, "MaxSessions", "N|infinity", "Sessions at a time."),
-        LIMIT(CONTROLS, "MaxControls", "N|infinity", "Controls at a time: what a guest opens to connect or to listen."),
-        LIMIT(LISTENERS, "MaxListeners", "N|infinity", "Listeners at a time."),
-        LIMIT(CONNECTIONS, "MaxConnections", "N|infinity", "Connections at a time that are in the tenant's hands."),
-        LIMIT(CONNECTING, "MaxConnecting", "N|infinity", "Connections being made at a time."),
-        LIMIT(IN_FLIGHT, "MaxInFlight", "N|infinity", "Accepted connections that guests have not taken yet."),
-        LIMIT(LOOKUPS, "MaxLookups", "N|infinity", "Names being resolved at a time."),
-        LIMIT(REQUEST_RATE, "RequestRate", "N/s|infinity", "Requests a second; beyond it they wait."),
-        LIMIT(CONNECT_RATE, "ConnectRate", "N/s|infinity", "Connects a second; beyond it they are refused."),
-        LIMIT(BYTES_IN_FLIGHT, "MaxBytesInFlight", "BYTES|infinity",
-              "Bytes in the kernel's buffers of the tenant's connections; beyond it new ones are refused."),
-        LIMIT(MEMORY, "MaxMemory", "BYTES|infinity", "Bytes of the broker's memory."),
+                                   "the system's", "The name servers for this tenant's names, at most four." },
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_SESSIONS] = LIMIT("MaxSessions", COUNT, "Sessions."),
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_CONTROLS] =
+                LIMIT("MaxControls", COUNT, "Controls, which guests open to connect or to listen."),
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_LISTENERS] = LIMIT("MaxListeners", COUNT, "Controls that listen."),
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_CONNECTIONS] =
+                LIMIT("MaxConnections", COUNT, "Connections that are in the tenant's hands."),
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_CONNECTING] = LIMIT("MaxConnecting", COUNT, "Connections being made."),
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_IN_FLIGHT] =
+                LIMIT("MaxInFlight", COUNT, "Accepted connections that guests have not taken yet."),
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_LOOKUPS] = LIMIT("MaxLookups", COUNT, "Names being resolved."),
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_REQUEST_RATE] =
+                LIMIT("RequestRate", RATE, "Requests a second; beyond it they wait."),
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_CONNECT_RATE] =
+                LIMIT("ConnectRate", RATE, "Connects a second; beyond it they are refused."),
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_BYTES_IN_FLIGHT] =
+                LIMIT("MaxBytesInFlight", BYTES, "Bytes in the kernel's buffers of the tenant's connections."),
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_MEMORY] =
+                LIMIT("MaxMemory", BYTES, "Bytes of the broker's memory that the tenant's objects take."),
         [PARSER_KEY_FAMILY] = { "Family", PARSER_PROTOCOL, false, grant_set_family, "ip|ipv4|ipv6|unix", NULL,
                                 "Which addresses the protocol can name. Required." },
         [PARSER_KEY_DATA_PATH] = { "DataPath", PARSER_GRANTING | PARSER_DEFAULTS, false, grant_set_data_path, "direct",
                                    NULL,
-                                   "Which descriptor the process that runs the guest receives. Required, here or in "
-                                   "[Defaults]; direct is the word that the process is locked down." },
+                                   "Which descriptor the process that runs the guest receives; direct is the word "
+                                   "that the process is locked down. Required, if not by [Defaults]." },
         [PARSER_KEY_SOCKET_TYPES] = { "SocketTypes", PARSER_GRANTING, false, grant_set_socket_types, "stream|dgram...",
                                       "stream", "Which types of socket the guest may open." },
         [PARSER_KEY_SOCKET_MODE] = { "SocketMode", PARSER_GRANTING, false, grant_set_socket_mode, "MODE", "0666",
                                      "The permissions of sockets that guests bind to paths." },
         [PARSER_KEY_CONNECT_TIMEOUT] = { "ConnectTimeout", PARSER_GRANTING | PARSER_DEFAULTS, false,
                                          grant_set_connect_timeout, "TIME", "30s",
-                                         "How long a connect may take, look-up of the name included." },
+                                         "How long a connect may take, with the look-up of a name." },
         [PARSER_KEY_NONBLOCK] = { "Nonblock", PARSER_PREOPEN, false, grant_set_nonblock, "yes|no",
                                   "yes for a listener, no for a connection",
                                   "Whether the guest finds the descriptor with fdflags.nonblock." },

@@ -202,23 +202,23 @@ static void free_parser(struct parser *p) {
 
 /** Reads a fragment, which begins in no section. */
 static int read_fragment(struct parser *p, const struct policy_fragment *fragment) {
-        bool fits = p->n_sources < POLICY_FILES_MAX && fragment->length <= POLICY_TEXT_MAX - p->bytes;
-        struct parser_source *source;
         unsigned number = p->place.source ? p->place.source->fragment + 1 : 1;
+        bool fits = fragment->length <= POLICY_TEXT_MAX - p->bytes;
+        struct parser_source *source;
 
-        if (!fits && p->n_sources == POLICY_FILES_MAX)
+        if (p->n_sources == POLICY_FILES_MAX)
                 return parser_fail_whole(p, NULL, "", "a tenant has at most %d files, with all that they include",
                                          POLICY_FILES_MAX);
         source = add_source(p, fragment->file, fragment->text, fits ? fragment->length : 0);
         if (!source)
                 return parser_fail_memory(p);
         source->fragment = number;
-        if (!fits)
-                return parser_fail_whole(p, NULL, "",
-                                         "the file is larger than %u bytes, together with the tenant's others",
-                                         POLICY_TEXT_MAX);
         p->place = (struct parser_place){ .source = source };
         p->section = NULL;
+        if (!fits)
+                return parser_fail_whole(p, &p->place, "",
+                                         "the file is larger than %u bytes, together with the tenant's others",
+                                         POLICY_TEXT_MAX);
         return read_source(p, source);
 }
 

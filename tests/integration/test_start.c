@@ -207,6 +207,39 @@ START_TEST(a_folder_is_one_policy) {
 }
 END_TEST
 
+START_TEST(a_file_of_defaults) {
+        NB_CLEANUP_FREE char *good = NULL, *refused = NULL;
+        char defaults[HARNESS_PATH_MAX + 16];
+        struct daemon daemon;
+
+        init(&daemon);
+        daemon_write_policy_file(&daemon, "second.conf", "[Tenant]\nName=second\nUser=1\n[Protocol web]\nFamily=ip\n");
+        daemon_write_policy_file(&daemon, "defaults", "[Defaults]\nDataPath=direct\nMaxSessions=2\n");
+        (void)snprintf(defaults, sizeof(defaults), "%s/defaults", daemon.policy_path);
+        ck_assert_int_eq(check_policy(&daemon, &refused), EX_CONFIG);
+        ck_assert_ptr_nonnull(strstr(refused, "needs DataPath="));
+        ck_assert_int_eq(daemon_run_once(&daemon,
+                                         (const char *[]){ "--check", "--policy", daemon.policy_path, "--defaults",
+                                                           defaults, NULL },
+                                         &good),
+                         0);
+        ck_assert_ptr_nonnull(strstr(good, "2 tenants"));
+        daemon_deinit(&daemon);
+}
+END_TEST
+
+START_TEST(what_is_suspicious_is_said) {
+        NB_CLEANUP_FREE char *output = NULL;
+        struct daemon daemon;
+
+        init(&daemon);
+        daemon_write_policy_file(&daemon, "second.conf", "[Tenant]\nName=second\n");
+        ck_assert_int_eq(check_policy(&daemon, &output), 0);
+        ck_assert_ptr_nonnull(strstr(output, "second.conf:1: warning: nobody can open a session as tenant second"));
+        daemon_deinit(&daemon);
+}
+END_TEST
+
 START_TEST(two_files_cannot_hold_one_tenant) {
         NB_CLEANUP_FREE char *output = NULL;
         struct daemon daemon;
@@ -508,6 +541,8 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, what_is_no_policy_file_is_ex_config);
         tcase_add_test(tcase, a_file_is_a_policy);
         tcase_add_test(tcase, a_folder_is_one_policy);
+        tcase_add_test(tcase, a_file_of_defaults);
+        tcase_add_test(tcase, what_is_suspicious_is_said);
         tcase_add_test(tcase, two_files_cannot_hold_one_tenant);
         tcase_add_test(tcase, the_path_is_removed_at_the_end);
         tcase_add_test(tcase, a_stale_socket_is_replaced);

@@ -125,20 +125,11 @@ END_TEST
 
 /* ---- at random ---- */
 
-static const char *const targets[] = { "10.0.0.0/8",
-                                       "10.1.2.3",
-                                       "[2001:db8::]/32",
-                                       "[::1]",
-                                       "any",
-                                       "public",
-                                       "private",
-                                       "local",
-                                       "api.example.com",
-                                       "a",
-                                       "*.example.com",
-                                       "B\xc3\xbc"
-                                       "cher.example",
-                                       "xn--bcher-kva.de" };
+static const char *const targets[] = {
+        "10.0.0.0/8",      "10.1.2.3", "[2001:db8::]/32", "[::1]", "any",           "public",
+        "private",         "local",    "api.example.com", "a",     "*.example.com", "B\303\274cher.example",
+        "xn--bcher-kva.de"
+};
 static const char *const addresses[] = { "10.0.0.0/8", "10.1.2.3", "[2001:db8::]/32", "any", "public", "local" };
 static const char *const local_addresses[] = { "10.0.0.0/8", "0.0.0.0", "[::1]", "any", "local" };
 static const char *const ports[] = { "*", "443", "80-90", "1-65535" };

@@ -188,6 +188,8 @@ static const struct bad_text bad_texts[] = {
         { POLICY_HEAD "Socket=/run/a\n", 6, 1, "Socket= belongs in a [Tenant] section", NULL },
         { TENANT "[Protocol a]\nFamily=unix\nDataPath=direct\nAddresses=public\n", 6, 11, "has Family=unix", NULL },
         { POLICY_HEAD "Addresses=public 10.0.0.1/8\n", 6, 18, "", "Addresses=public 10.0.0.0/8" },
+        { TENANT "[Protocol a]\nFamily=ipv4\nDataPath=direct\nAddresses=public [2001:db8::]/32\n", 6, 18,
+          "an IPv6 range never matches: [Protocol a] has Family=ipv4", NULL },
         { "[Defaults]\nMode=report\n", 1, 1, "stands in a file of its own", NULL },
         { "[Tenent]\n", 1, 2, "there are [Tenant], [Protocol NAME] and [Preopen NAME]", "[Tenant]" },
 };

@@ -225,9 +225,9 @@ static bool name_is_granted(const struct connection *connection) {
 
         if (policy_host_name_parse(connection->name, strlen(connection->name), &name) < 0)
                 return false;
-        policy_decide_name(connection->grant->policy, &name, &verdict);
+        decide_name_again(connection->grant, &name, &verdict);
         if (verdict.allowed)
-                policy_decide_resolved(connection->grant->policy, &name, &connection->peer.ip, &verdict);
+                decide_resolved_again(connection->grant, &name, &connection->peer.ip, &verdict);
         return verdict.allowed;
 }
 

@@ -24,10 +24,13 @@
 
 #define BACKLOG 16
 
-/* Whether nobody serves the socket that is there any more. */
+/* Whether a socket is there that nobody serves any more. To connect to any other file is refused in the same way. */
 static bool is_stale(const struct sockaddr_un *address) {
         NB_CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        struct stat st;
 
+        if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
+                return false;
         return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 && errno == ECONNREFUSED;
 }
 

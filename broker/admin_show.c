@@ -14,6 +14,7 @@
 #include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/exposition.h"
+#include "broker/helper_client.h"
 #include "broker/metrics_page.h"
 #include "broker/quota.h"
 #include "broker/session.h"
@@ -86,6 +87,17 @@ static json_t *policy_status(const struct broker *broker) {
                          "last_error", last_error(&broker->policy_state));
 }
 
+static json_t *helper_status(const struct broker *broker) {
+        if (!broker->helper)
+                return json_null();
+        return json_string(helper_client_is_well(broker->helper) ? "ready" : "does not answer");
+}
+
+static json_t *audit_status(const struct audit *audit) {
+        return json_pack("{s:o, s:o, s:o}", "written", number(audit->n_written), "suppressed",
+                         number(audit->n_suppressed), "lost", number(audit->n_lost));
+}
+
 static uint64_t count_resolvers(const struct broker *broker) {
         uint64_t n = 0;
 
@@ -107,6 +119,8 @@ int admin_status(struct admin_call *call, const json_t *request) {
         if (!status)
                 return -ENOMEM;
         (void)json_object_set_new(status, "log_level", json_string(admin_level_name(broker->log.level)));
+        (void)json_object_set_new(status, "helper", helper_status(broker));
+        (void)json_object_set_new(status, "audit", audit_status(&broker->audit));
         (void)json_object_set_new(status, "resolvers", number(count_resolvers(broker)));
         (void)json_object_set_new(status, "counts", counts(broker));
         (void)json_object_set_new(status, "admin_clients", number(broker->admin->n_clients));

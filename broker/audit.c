@@ -29,10 +29,12 @@
 void audit_init(struct audit *audit, const struct nb_log *log, struct audit_sink *sink, uv_loop_t *loop) {
         *audit = (struct audit){ .log = log, .sink = sink, .loop = loop };
         audit_rate_init(&audit->rate, audit, NULL);
+        audit_rate_init(&audit->admin, audit, NULL);
 }
 
 void audit_deinit(struct audit *audit) {
         audit_rate_deinit(&audit->rate);
+        audit_rate_deinit(&audit->admin);
         audit->sink = audit_sink_free(audit->sink);
 }
 
@@ -212,6 +214,8 @@ void audit_rate_deinit(struct audit_rate *rate) {
 static struct audit_rate *rate_of(struct audit *audit, const struct audit_record *record) {
         bool has_tenant = record->session && record->session->tenant;
 
+        if (!record->session && strcmp(record->verb, "admin") == 0)
+                return &audit->admin;
         return has_tenant ? &record->session->tenant->audit_rate : &audit->rate;
 }
 

@@ -51,6 +51,7 @@ struct audit {
         struct audit_sink *sink;  /* owned */
         bool allowed;             /* records of what was allowed are wanted */
         struct audit_rate rate;   /* of those who have no tenant yet */
+        struct audit_rate admin;  /* of operators' requests, which no flood of others' may hide */
         uint64_t n_written;       /* records */
         uint64_t n_suppressed;    /* left out by a rate */
         uint64_t n_lost;          /* that the sink did not take */

@@ -144,6 +144,11 @@ static void print_policy(const json_t *policy) {
         printf("%s\n", text_of(error, "message"));
 }
 
+static void print_audit(const json_t *audit) {
+        printf("%-12s records: %lld, left out: %lld, lost: %lld\n", "audit:", number_of(audit, "written"),
+               number_of(audit, "suppressed"), number_of(audit, "lost"));
+}
+
 static void print_counts(const json_t *counts) {
         const char *key;
         json_t *value;
@@ -180,6 +185,8 @@ int ctl_status_run(const struct ctl *ctl) {
                 print_policy(json_object_get(status, "policy"));
                 print_line("log level:", text_of(status, "log_level"));
                 print_line("helper:", text_of(status, "helper"));
+                print_audit(json_object_get(status, "audit"));
+                printf("%-12s %lld\n", "resolvers:", number_of(status, "resolvers"));
                 print_counts(json_object_get(status, "counts"));
                 print_texts("warning:", json_object_get(status, "warnings"));
         }

@@ -64,7 +64,7 @@ static struct outcome outcome_of(const json_t *explanations) {
 static void print_failure(const struct testing *testing, unsigned line, const struct expectation *expectation,
                           const struct outcome *outcome) {
         char path[256], rule[512], at[512];
-        const char *none = "no rule";
+        const char *none = "no rule that matches";
 
         printf("%s:%u: %s %s %s %s %s: expected %s%s%s, but it is %s by %s%s%s%s\n",
                nb_escape(testing->path, strlen(testing->path), path, sizeof(path)), line,

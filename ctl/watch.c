@@ -32,27 +32,24 @@ static const char *why(const json_t *record) {
         return json_object_get(record, "reason") ? text_of(record, "reason") : text_of(record, "rule");
 }
 
-static void print_text(const char *text, int width) {
+static void print_text(const char *before, const char *text, int width) {
         char shown[1024];
 
-        printf("%-*s ", width, nb_escape(text, strlen(text), shown, sizeof(shown)));
+        printf("%s%-*s", before, width, nb_escape(text, strlen(text), shown, sizeof(shown)));
 }
 
 static void print_record(const json_t *record) {
         const char *time = text_of(record, "time"), *clock = strchr(time, 'T');
 
-        print_text(clock ? clock + 1 : time, 13);
-        print_text(text_of(record, "verdict"), 8);
-        print_text(text_of(record, "tenant"), 8);
-        print_text(text_of(record, "protocol"), 6);
-        print_text(text_of(record, "verb"), 7);
-        print_text(target_of(record), 0);
-        if (json_object_get(record, "resolved")) {
-                printf("=> ");
-                print_text(text_of(record, "resolved"), 0);
-        }
-        printf(" ");
-        print_text(why(record), 0);
+        print_text("", clock ? clock + 1 : time, 13);
+        print_text(" ", text_of(record, "verdict"), 8);
+        print_text(" ", text_of(record, "tenant"), 8);
+        print_text(" ", text_of(record, "protocol"), 6);
+        print_text(" ", text_of(record, "verb"), 7);
+        print_text(" ", target_of(record), 0);
+        if (json_object_get(record, "resolved"))
+                print_text(" => ", text_of(record, "resolved"), 0);
+        print_text("  ", why(record), 0);
         putchar('\n');
 }
 

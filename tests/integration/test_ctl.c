@@ -275,6 +275,25 @@ START_TEST(explain_resolves) {
 }
 END_TEST
 
+/* The daemon asks as a connect of the tenant would, and says so of each address. */
+START_TEST(explain_resolves_by_the_daemon) {
+        struct operator_scene operator;
+
+        operator_start(&operator, "Connect=localhost:80\n[Protocol db]\nFamily=ipv4\nDataPath=direct\n"
+                                  "Connect=localhost:80\nConnect=nothing.invalid:80\nAddresses=local\n",
+                       false);
+        EXPECT(&operator, 0, "allowed", "explain", "acme", "web", "connect", "localhost:80");
+        EXPECT(&operator, 1, "127.0.0.1", "explain", "acme", "web", "connect", "localhost:80", "--resolve");
+        EXPECT(&operator, 0, "127.0.0.1", "explain", "acme", "db", "connect", "localhost:80", "--resolve");
+        EXPECT(&operator, 1, "cannot look up nothing.invalid", "explain", "acme", "db", "connect", "nothing.invalid:80",
+               "--resolve");
+        wire_session_close(&operator.scene.session);
+        daemon_stop(&operator.scene.daemon);
+        daemon_deinit(&operator.scene.daemon);
+        ck_assert_int_eq(rmdir(operator.folder), 0);
+}
+END_TEST
+
 START_TEST(test_passes_and_fails) {
         struct operator_scene operator;
         FILE_OF_TEST good = write_file("# all of it\n\n"
@@ -544,6 +563,38 @@ START_TEST(suggest) {
 }
 END_TEST
 
+/* A name that is granted and leads to where Addresses= does not: the suggestion has the address. */
+START_TEST(suggest_addresses) {
+        NB_CLEANUP_FREE char *suggestion = NULL, *from_audit = NULL;
+        struct operator_scene operator;
+        struct wire control;
+        int stream;
+
+        operator_start(&operator, "Connect=localhost:80\n", false);
+        control = wire_open_control(operator.scene.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, "localhost:80", &stream), NB_WASI_EACCES);
+        (void)wire_close(&control);
+        ck_assert_int_eq(CTL(&operator, & suggestion, "suggest", "acme"), 0);
+        operator_expect(suggestion, "# localhost:80 led there\n");
+        operator_expect(suggestion, "127.0.0.1/32\n");
+        daemon_expect_audit(&operator.scene.daemon, "\"resolved\":\"127.0.0.1:80\"");
+        ck_assert_int_eq(CTL_ALONE(&from_audit, "suggest", "acme", "--audit", operator.scene.daemon.audit_path), 0);
+        operator_expect(from_audit, "127.0.0.1/32\n");
+        for (int i = 0; i < 2; ++i) {
+                FILE_OF_TEST file = write_file("%s", i == 0 ? suggestion : from_audit);
+                FILE_OF_TEST expectations = write_file("allow acme web connect localhost:80 => 127.0.0.1\n"
+                                                       "deny acme web connect localhost:80 => 127.0.0.2\n"
+                                                       "deny acme web connect 127.0.0.1:80\n");
+
+                EXPECT(NULL, 0, "expectations: 3, failed: 0\n", "test", expectations.path, "--policy", file.path);
+        }
+        wire_session_close(&operator.scene.session);
+        daemon_stop(&operator.scene.daemon);
+        daemon_deinit(&operator.scene.daemon);
+        ck_assert_int_eq(rmdir(operator.folder), 0);
+}
+END_TEST
+
 /* ---- the command line ---- */
 
 static const struct {
@@ -699,6 +750,7 @@ int main(void) {
         tcase_add_test(tcase, explain);
         tcase_add_test(tcase, explain_in_json);
         tcase_add_test(tcase, explain_resolves);
+        tcase_add_test(tcase, explain_resolves_by_the_daemon);
         tcase_add_test(tcase, test_passes_and_fails);
         tcase_add_loop_test(tcase, test_refuses_a_bad_file, 0, ELEMENTS(bad_expectations));
         tcase_add_test(tcase, check);
@@ -710,6 +762,7 @@ int main(void) {
         tcase_add_test(tcase, revoke_a_connection_without_a_helper);
         tcase_add_test(tcase, watch);
         tcase_add_test(tcase, suggest);
+        tcase_add_test(tcase, suggest_addresses);
         tcase_add_loop_test(tcase, misused, 0, ELEMENTS(misuses));
         tcase_add_loop_test(tcase, nobody_answers, 0, ELEMENTS(asking));
         tcase_add_test(tcase, commands_are_documented);

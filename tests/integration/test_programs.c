@@ -263,8 +263,7 @@ static const struct {
         const char *reason;
 } left_out[] = {
         { "Returns error when host cannot be resolved", "it wants getaddrinfo() to fail; a guest's host name is the "
-                                                        "broker's to resolve, when it connects, and this version "
-                                                        "grants none" },
+                                                        "broker's to resolve, when it connects" },
 };
 
 #define N_LEFT_OUT (sizeof(left_out) / sizeof(left_out[0]))

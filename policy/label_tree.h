@@ -18,6 +18,7 @@ struct label_node;
 struct label_tree {
         struct label_node *nodes; /* the root, which is no name, is number 0 */
         uint32_t n_nodes;
+        char *keys; /* the names, as their labels are walked */
 };
 
 /** A walk from the end of a name to its beginning. */
@@ -29,7 +30,7 @@ struct label_walk {
 
 /**
  * Makes a tree of names as policy/host_name.h has them.
- * @param names      borrowed, and for as long as the tree lives, the texts too
+ * @param names      borrowed
  * @param ret_nodes  of each name, its node
  * @param ret        label_tree_deinit(); untouched on failure
  * @return 0, or -ENOMEM.

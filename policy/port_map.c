@@ -107,25 +107,29 @@ static void sweep(struct sweep *s) {
 
 static void fill(const struct port_entry *entries, size_t n, uint32_t n_places, const struct port_entry **heap,
                  struct port_map *map) {
-        struct sweep s = { .heap = heap, .intervals = map->intervals };
-        size_t from = 0;
+        size_t from = 0, used = 0;
 
         for (uint32_t place = 0; place < n_places; ++place) {
                 size_t to = from;
 
-                map->begins[place] = (uint32_t)(s.intervals + s.n_intervals - map->intervals);
                 while (to < n && entries[to].place == place)
                         ++to;
-                s = (struct sweep){
+                map->begins[place] = (uint32_t)used;
+                if (to == from)
+                        continue;
+
+                struct sweep s = {
                         .entries = entries + from,
                         .n = to - from,
                         .heap = heap,
-                        .intervals = map->intervals + map->begins[place], /* nothing joins what another place has */
+                        .intervals = map->intervals + used, /* nothing joins what another place has */
                 };
+
                 sweep(&s);
+                used += s.n_intervals;
                 from = to;
         }
-        map->begins[n_places] = (uint32_t)(s.intervals + s.n_intervals - map->intervals);
+        map->begins[n_places] = (uint32_t)used;
 }
 
 int port_map_init(struct port_entry *entries, size_t n_entries, uint32_t n_places, struct port_map *ret) {

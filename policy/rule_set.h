@@ -32,7 +32,7 @@ struct rule_set_member {
         struct nb_port_range ports;
         struct nb_prefix prefix;
         enum policy_group group;
-        const struct policy_name_pattern *name; /* borrowed, and for as long as the set lives, its text too */
+        const struct policy_name_pattern *name; /* borrowed */
 };
 
 /** @param ret  rule_set_deinit(), after a failure too; it must be zero @return 0, or -ENOMEM. */

@@ -106,6 +106,23 @@ static void keep_warning(void *data, const char *text) {
                 report->n_warnings_left++;
 }
 
+/**
+ * Warns of a file that others can write, and with it the policy.
+ * @param folder_fd  borrowed
+ * @param name       in the folder
+ * @param path       for the message
+ */
+static void look_at_mode(struct policy_source_report *report, int folder_fd, const char *name, const char *path) {
+        char text[FILE_TEXT_MAX + 128];
+        struct stat st;
+
+        if (fstatat(folder_fd, name, &st, 0) < 0 || !(st.st_mode & S_IWOTH))
+                return;
+        snprintf(text, sizeof(text), "%s: warning: every user can write this file, and with it the policy",
+                 show(path).text);
+        keep_warning(report, text);
+}
+
 /* ---- included files ---- */
 
 /** The folder of the file that includes, and the path in it. @return owned by the caller, or NULL without memory */
@@ -121,15 +138,16 @@ static char *join(const char *from, const char *path) {
 static int include(void *data, const char *from, const char *path, char **ret_file, char **ret_text,
                    size_t *ret_length) {
         NB_CLEANUP_FREE char *file = join(from, path);
+        struct load *load = data;
         uint8_t *text;
         int r;
 
-        (void)data;
         if (!file)
                 return -ENOMEM;
         r = nb_file_read(file, POLICY_TEXT_MAX, &text, ret_length);
         if (r < 0)
                 return r;
+        look_at_mode(load->report, AT_FDCWD, file, file);
         *ret_file = nb_steal_ptr(file);
         *ret_text = (char *)text;
         return 0;
@@ -168,6 +186,7 @@ static int add_fragment(struct load *load, struct fragments *fragments, int fold
                 free(text);
                 return fail_reading(load, -ENOMEM, "the policy", path);
         }
+        look_at_mode(load->report, folder_fd, name, path);
         fragments->items[fragments->n++] =
                 (struct policy_fragment){ .file = file, .text = (const char *)text, .length = length };
         return 0;
@@ -299,6 +318,7 @@ static int read_defaults(struct load *load) {
         r = nb_file_read(path, POLICY_TEXT_MAX, &text, &fragment.length);
         if (r < 0)
                 return fail_reading(load, r, "the defaults", path);
+        look_at_mode(load->report, AT_FDCWD, path, path);
         fragment.text = (const char *)text;
         r = policy_parse_defaults(&fragment, &load->loader, &load->loader.defaults, &error);
         return r < 0 ? fail_parsing(load, r, path, &error) : 0;
@@ -431,7 +451,7 @@ int policy_source_read(const struct policy_source *source, struct policy_source_
         struct load load = {
                 .source = source,
                 .report = report,
-                .loader = { .defaults = source->defaults, .include = include },
+                .loader = { .defaults = source->defaults, .include = include, .include_data = &load },
                 .policy = policy,
         };
         char text[FILE_TEXT_MAX + 64];

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "policy/group.h"
+#include "policy/match.h"
 #include "policy/verdict.h"
 
 /* How many pairs of a grant and a Deny rule are compared in all: some hundredths of a second. */
@@ -18,6 +19,7 @@ struct look {
         policy_warn_function warn;
         void *data;
         size_t pairs_left;
+        bool denies_groups; /* the protocol that is looked at has Deny rules for groups */
 };
 
 __attribute__((format(printf, 4, 5))) static void say(struct look *look, const char *file, unsigned line,
@@ -84,9 +86,33 @@ static bool covers(const struct policy_rule *deny, const struct policy_rule *gra
                target_covers(deny, grant);
 }
 
+/** Whether there are Deny rules. @param groups  for groups */
+static bool has_deny(const struct policy_protocol *protocol, bool groups) {
+        for (size_t i = 0; i < protocol->n_rules; ++i)
+                if (protocol->rules[i].kind == POLICY_RULE_DENY &&
+                    (!groups || protocol->rules[i].target == POLICY_TARGET_GROUP))
+                        return true;
+        return false;
+}
+
+/** Whether a Deny rule matches what the grant begins with, as one that covers it must. The index says so at once. */
+static bool may_be_covered(const struct look *look, const struct policy_protocol *protocol,
+                           const struct policy_rule *grant) {
+        struct policy_host_name name = { .port = grant->ports.first };
+
+        if (grant->target == POLICY_TARGET_PREFIX)
+                return policy_match(protocol, POLICY_RULE_DENY, &grant->prefix.ip, grant->ports.first, NULL);
+        if (grant->target != POLICY_TARGET_NAME || grant->name.below || look->denies_groups)
+                return true;
+        snprintf(name.text, sizeof(name.text), "%s", grant->name.text);
+        return policy_match_host(protocol, POLICY_RULE_DENY, &name);
+}
+
 /** @return the first Deny rule that leaves nothing of a grant, or NULL. */
 static const struct policy_rule *find_cover(struct look *look, const struct policy_protocol *protocol,
                                             const struct policy_rule *grant) {
+        if (!may_be_covered(look, protocol, grant))
+                return NULL;
         for (size_t i = 0; i < protocol->n_rules && look->pairs_left > 0; ++i, --look->pairs_left) {
                 const struct policy_rule *rule = &protocol->rules[i];
 
@@ -98,16 +124,10 @@ static const struct policy_rule *find_cover(struct look *look, const struct poli
 
 /* ---- what is looked at ---- */
 
-static bool has_deny(const struct policy_protocol *protocol) {
-        for (size_t i = 0; i < protocol->n_rules; ++i)
-                if (protocol->rules[i].kind == POLICY_RULE_DENY)
-                        return true;
-        return false;
-}
-
 static void look_at_grants(struct look *look, const struct policy_protocol *protocol) {
-        if (!has_deny(protocol))
+        if (!has_deny(protocol, false))
                 return;
+        look->denies_groups = has_deny(protocol, true);
         for (size_t i = 0; i < protocol->n_rules; ++i) {
                 const struct policy_rule *grant = &protocol->rules[i], *cover;
 

@@ -320,6 +320,26 @@ START_TEST(warnings_are_reported) {
 }
 END_TEST
 
+START_TEST(who_can_write_the_policy) {
+        char path[PATH_TEXT_MAX];
+        struct world world;
+
+        init(&world);
+        write_file(&world, "acme.conf", TENANT "Include=users.inc\n");
+        write_file(&world, "users.inc", "User=1\n");
+        make_folder(&world, "acme.conf.d");
+        write_file(&world, "acme.conf.d/a.conf", "[Tenant]\nUser=2\n");
+        ck_assert_int_eq(chmod(path_of(&world, "users.inc", path), 0666), 0);
+        ck_assert_int_eq(chmod(path_of(&world, "acme.conf.d/a.conf", path), 0602), 0);
+        ck_assert_int_eq(chmod(path_of(&world, "acme.conf", path), 0664), 0);
+        (void)load_acme(&world);
+        ck_assert_uint_eq(world.report.n_warnings, 2);
+        ck_assert_ptr_nonnull(strstr(world.report.warnings[0], "a.conf: warning: every user can write this file"));
+        ck_assert_ptr_nonnull(strstr(world.report.warnings[1], "users.inc: warning: every user can write this file"));
+        deinit(&world);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("policy, source");
         TCase *files = tcase_create("files"), *accounts = tcase_create("users and groups");
@@ -338,6 +358,7 @@ int main(void) {
         tcase_add_test(accounts, units_are_as_the_kernel_has_them);
         suite_add_tcase(suite, accounts);
         tcase_add_test(warnings, warnings_are_reported);
+        tcase_add_test(warnings, who_can_write_the_policy);
         suite_add_tcase(suite, warnings);
         return run_suite(suite);
 }

@@ -405,6 +405,12 @@ START_TEST(the_reference_has_every_key) {
         ck_assert_ptr_nonnull(strstr(text, "\nMaxMemory=BYTES|infinity\n"));
         ck_assert_ptr_nonnull(strstr(text, "    Default: 10000/s.\n"));
         ck_assert_ptr_nonnull(strstr(text, "\n[Defaults]\n"));
+        for (int i = 0; i < POLICY_N_LIMITS; ++i) {
+                char line[64];
+
+                snprintf(line, sizeof(line), "\n%s=", policy_limit_kind((enum policy_limit)i)->key);
+                ck_assert_msg(strstr(text, line) != NULL, "no %s", line);
+        }
         for (const char *c = text; *c; ++c) {
                 column = *c == '\n' ? 0 : column + 1;
                 ck_assert_msg(column <= 80, "longer than 80 columns: %.200s", c - 80);

@@ -3,6 +3,7 @@
  * The same work through the broker, by libnetbroker.
  *
  *   client connect SOCKET ADDRESS       a round connects on one control that stays open, takes the stream, closes it
+ *   client median SOCKET ADDRESS        the same, and the answer is as many times the median as there were connects
  *   client cycle SOCKET ADDRESS         the same with a control of its own for each: open, connect, take, close all
  *   client fresh SOCKET ADDRESS         the same, so that the library cannot use a control that it kept
  *   client accept SOCKET                a round accepts, takes the stream, and closes
@@ -89,6 +90,45 @@ static void round_connect(void *data, uint64_t count) {
 
         while (count-- > 0)
                 bench_reset(connect_stream(client->control, client->address));
+}
+
+static int compare(const void *a, const void *b) {
+        uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+        return (left > right) - (left < right);
+}
+
+/* What one connect takes in the middle of all, which a few that had to wait do not change. */
+static uint64_t median_connect(struct client *client, uint64_t count) {
+        uint64_t *times = reallocarray(NULL, count, sizeof(*times)), median;
+
+        if (!times)
+                bench_die("reallocarray", ENOMEM);
+        for (uint64_t i = 0; i < count; ++i) {
+                uint64_t start = bench_now();
+
+                bench_reset(connect_stream(client->control, client->address));
+                times[i] = bench_now() - start;
+        }
+        qsort(times, count, sizeof(*times), compare);
+        median = times[count / 2];
+        free(times);
+        return median;
+}
+
+static void medians(struct client *client) {
+        char line[64];
+
+        bench_ready(NULL);
+        while (fgets(line, sizeof(line), stdin)) {
+                unsigned warm, count;
+
+                if (sscanf(line, "%6u %6u", &warm, &count) != 2 || count == 0)
+                        bench_die(line, EINVAL);
+                round_connect(client, warm);
+                printf("%" PRIu64 "\n", median_connect(client, count) * count);
+                fflush(stdout);
+        }
 }
 
 static void round_cycle(void *data, uint64_t count) {
@@ -245,13 +285,17 @@ int main(int argc, char **argv) {
                 return 0;
         }
         if (argc < 3 || argc > 5)
-                bench_die("usage: client connect|cycle|fresh|accept|stream|session|hold SOCKET [ADDRESS [CHUNK]]", 0);
+                bench_die(
+                        "usage: client connect|median|cycle|fresh|accept|stream|session|hold SOCKET [ADDRESS [CHUNK]]",
+                        0);
 
         open_all(&client, argv[2], strcmp(argv[1], "accept") == 0 ? SERVER_ADDRESS : CLIENT_ADDRESS);
         client.address = argc > 3 ? argv[3] : NULL;
         client.chunk = argc > 4 ? bench_number(argv[4], BENCH_CHUNK_MAX) : 0;
         if (argc == 4 && strcmp(argv[1], "connect") == 0)
                 run(&client, round_connect);
+        else if (argc == 4 && strcmp(argv[1], "median") == 0)
+                medians(&client);
         else if (argc == 4 && strcmp(argv[1], "cycle") == 0)
                 run(&client, round_cycle);
         else if (argc == 4 && strcmp(argv[1], "fresh") == 0)

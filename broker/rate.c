@@ -10,7 +10,7 @@ static uint64_t at_most(uint64_t n, uint64_t most) {
 }
 
 static uint64_t room(const struct rate *rate) {
-        return rate->burst * MILLI - rate->milli;
+        return (uint64_t)((int64_t)(rate->burst * MILLI) - rate->milli);
 }
 
 /* With at most RATE_MOST of each nothing here is larger than 64 bits, but for the product, whose time is cut before. */
@@ -18,7 +18,7 @@ static void fill(struct rate *rate, uint64_t now_ms) {
         uint64_t elapsed = now_ms > rate->filled_ms ? now_ms - rate->filled_ms : 0;
         uint64_t until_full = room(rate) / rate->per_second + 1;
 
-        rate->milli += at_most(at_most(elapsed, until_full) * rate->per_second, room(rate));
+        rate->milli += (int64_t)at_most(at_most(elapsed, until_full) * rate->per_second, room(rate));
         rate->filled_ms = now_ms;
 }
 
@@ -30,7 +30,7 @@ static void set(struct rate *rate, uint64_t per_second, uint64_t burst) {
 
 void rate_init(struct rate *rate, uint64_t per_second, uint64_t burst, uint64_t now_ms) {
         set(rate, per_second, burst);
-        rate->milli = rate->burst * MILLI;
+        rate->milli = (int64_t)(rate->burst * MILLI);
         rate->filled_ms = now_ms;
 }
 
@@ -38,7 +38,8 @@ void rate_change(struct rate *rate, uint64_t per_second, uint64_t burst, uint64_
         if (rate->per_second != RATE_UNLIMITED)
                 fill(rate, now_ms);
         set(rate, per_second, burst);
-        rate->milli = at_most(rate->milli, rate->burst * MILLI);
+        if (rate->milli > (int64_t)(rate->burst * MILLI))
+                rate->milli = (int64_t)(rate->burst * MILLI);
         rate->filled_ms = now_ms;
 }
 
@@ -46,14 +47,25 @@ uint64_t rate_available(struct rate *rate, uint64_t now_ms) {
         if (rate->per_second == RATE_UNLIMITED)
                 return RATE_UNLIMITED;
         fill(rate, now_ms);
-        return rate->milli / MILLI;
+        return rate->milli > 0 ? (uint64_t)rate->milli / MILLI : 0;
 }
 
 void rate_spend(struct rate *rate, uint64_t n) {
         if (rate->per_second == RATE_UNLIMITED)
                 return;
-        assert(n <= rate->milli / MILLI);
-        rate->milli -= n * MILLI;
+        assert((int64_t)(n * MILLI) <= rate->milli);
+        rate->milli -= (int64_t)(n * MILLI);
+}
+
+void rate_owe(struct rate *rate, uint64_t n, uint64_t now_ms) {
+        int64_t deepest = -(int64_t)(rate->burst * MILLI);
+
+        if (rate->per_second == RATE_UNLIMITED)
+                return;
+        fill(rate, now_ms);
+        rate->milli -= (int64_t)(at_most(n, 2 * rate->burst) * MILLI);
+        if (rate->milli < deepest)
+                rate->milli = deepest;
 }
 
 bool rate_take(struct rate *rate, uint64_t now_ms) {
@@ -64,9 +76,9 @@ bool rate_take(struct rate *rate, uint64_t now_ms) {
 }
 
 uint64_t rate_wait_ms(const struct rate *rate, uint64_t n) {
-        uint64_t wanted = at_most(n, rate->burst) * MILLI;
+        int64_t wanted = (int64_t)(at_most(n, rate->burst) * MILLI);
 
         if (rate->per_second == RATE_UNLIMITED || wanted <= rate->milli)
                 return 1;
-        return (wanted - rate->milli + rate->per_second - 1) / rate->per_second;
+        return ((uint64_t)(wanted - rate->milli) + rate->per_second - 1) / rate->per_second;
 }

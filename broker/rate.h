@@ -20,7 +20,7 @@
 struct rate {
         uint64_t per_second; /* RATE_UNLIMITED: no limit */
         uint64_t burst;      /* the most tokens that there can be */
-        uint64_t milli;      /* thousandths of tokens that there were at `filled_ms` */
+        int64_t milli;       /* thousandths of tokens that there were at `filled_ms`; less than none is a debt */
         uint64_t filled_ms;
 };
 
@@ -35,6 +35,9 @@ uint64_t rate_available(struct rate *rate, uint64_t now_ms);
 
 /** Takes `n`, of which rate_available() has said that they are there. */
 void rate_spend(struct rate *rate, uint64_t n);
+
+/** Takes `n` that are spent already, also what is not there: a debt, of a burst at most, that is filled first. */
+void rate_owe(struct rate *rate, uint64_t n, uint64_t now_ms);
 
 /** Takes one. @return whether there was one */
 bool rate_take(struct rate *rate, uint64_t now_ms);

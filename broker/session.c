@@ -16,6 +16,9 @@
 /* A host says Hello as soon as it is connected. */
 #define HELLO_DEADLINE_MS 10000
 
+/* What a session costs beside the event of its Hello: to be accepted, to be looked at, and its channels. */
+#define SESSION_TOKENS 4
+
 /* Half-open sessions have no tenant whose account could bear them, so each user has a share of what all may be. */
 #define HALF_OPEN_USER_MAX 256
 
@@ -23,6 +26,7 @@ static int session_request(struct endpoint *endpoint, const Nb__Request *request
 static void session_endpoint_stop(struct endpoint *endpoint);
 static void session_endpoint_free(struct endpoint *endpoint);
 static void nothing_to_judge(struct endpoint *endpoint);
+static void welcome_late(struct throttle_waiter *waiter);
 
 static const struct endpoint_ops session_ops = {
         .kind = "session",
@@ -52,7 +56,10 @@ static void session_endpoint_stop(struct endpoint *endpoint) {
 }
 
 static void session_endpoint_free(struct endpoint *endpoint) {
-        leave_half_open(nb_container_of(endpoint, struct session, endpoint));
+        struct session *session = nb_container_of(endpoint, struct session, endpoint);
+
+        throttle_cancel(&session->welcome);
+        leave_half_open(session);
 }
 
 static void session_free(struct session *session) {
@@ -169,6 +176,7 @@ int session_new(struct broker *broker, int fd_consumed, struct identity *identit
         session->id = ++broker->last_session_id;
         nb_list_init(&session->endpoints);
         nb_list_init(&session->lingering);
+        throttle_waiter_init(&session->welcome, welcome_late);
         session->hello_deadline = deadline_new(&broker->loop, HELLO_DEADLINE_MS, hello_timed_out, session);
         if (!session->hello_deadline)
                 return -ENOMEM;
@@ -214,7 +222,7 @@ static const struct policy_tenant *select_tenant(const struct session *session, 
         return found;
 }
 
-static void audit_hello(struct session *session, const Nb__Hello *hello, const char *verdict, const char *reason) {
+static void audit_hello(struct session *session, const char *asked, const char *verdict, const char *reason) {
         const struct identity *identity = &session->identity;
         struct broker *broker = session->broker;
         char text[256 + IDENTITY_UNIT_MAX];
@@ -222,8 +230,8 @@ static void audit_hello(struct session *session, const Nb__Hello *hello, const c
                 .session = session,
                 .verb = "hello",
                 .verdict = verdict,
-                .asked = hello->tenant,
-                .asked_length = strlen(hello->tenant),
+                .asked = asked,
+                .asked_length = strlen(asked),
                 .reason = text,
         };
 
@@ -233,8 +241,8 @@ static void audit_hello(struct session *session, const Nb__Hello *hello, const c
 }
 
 /* Answers and ends the session: without a tenant there is nothing that it could ask. */
-static int refuse_hello(struct session *session, const Nb__Hello *hello, enum nb_wasi_errno error, const char *reason) {
-        audit_hello(session, hello, "denied", reason);
+static int refuse_hello(struct session *session, const char *asked, enum nb_wasi_errno error, const char *reason) {
+        audit_hello(session, asked, "denied", reason);
         (void)endpoint_refuse(&session->endpoint, error, NULL);
         session_end(session);
         return 1;
@@ -270,24 +278,38 @@ static int join_tenant(struct session *session, struct tenant *tenant) {
         return 0;
 }
 
+/* @param asked  the tenant that Hello named */
+static int welcome(struct session *session, const char *asked) {
+        int r = welcome_send(session);
+
+        if (r < 0)
+                return refuse_hello(session, asked, nb_wasi_errno_from_host(-r), why_no_session(-r));
+        audit_hello(session, asked, "allowed", "session opened");
+        return 0;
+}
+
+/* The Hello is gone by now: it named this tenant, or nobody. */
+static void welcome_late(struct throttle_waiter *waiter) {
+        struct session *session = nb_container_of(waiter, struct session, welcome);
+
+        (void)welcome(session, session->tenant->name);
+}
+
 static int open_session(struct session *session, const Nb__Hello *hello, const struct policy_tenant *policy) {
         struct tenant *tenant = tenant_get(session->broker, policy);
         int r;
 
         session->label = tenant ? strdup(hello->label) : NULL;
         if (!session->label)
-                return refuse_hello(session, hello, NB_WASI_ENOMEM, "out of memory");
+                return refuse_hello(session, hello->tenant, NB_WASI_ENOMEM, "out of memory");
         r = join_tenant(session, tenant);
         if (r < 0)
-                return refuse_hello(session, hello, nb_wasi_errno_from_host(-r), why_no_session(-r));
+                return refuse_hello(session, hello->tenant, nb_wasi_errno_from_host(-r), why_no_session(-r));
         leave_half_open(session);
         nb_list_append(&session->broker->sessions, &session->link);
 
-        r = welcome_send(session);
-        if (r < 0)
-                return refuse_hello(session, hello, nb_wasi_errno_from_host(-r), why_no_session(-r));
-        audit_hello(session, hello, "allowed", "session opened");
-        return 0;
+        return throttle_take(&tenant->throttle, SESSION_TOKENS, &session->welcome) ? welcome(session, hello->tenant)
+                                                                                   : 0;
 }
 
 static int session_request(struct endpoint *endpoint, const Nb__Request *request) {
@@ -301,12 +323,12 @@ static int session_request(struct endpoint *endpoint, const Nb__Request *request
         if (strlen(hello->tenant) > NB_NAME_LENGTH_MAX || strlen(hello->label) > NB_LABEL_LENGTH_MAX)
                 return -EPROTO;
         if (hello->oldest_version > NB_PROTOCOL_VERSION || hello->newest_version < NB_PROTOCOL_VERSION)
-                return refuse_hello(session, hello, NB_WASI_EPROTONOSUPPORT, "no version of the protocol fits");
+                return refuse_hello(session, hello->tenant, NB_WASI_EPROTONOSUPPORT, "no version of the protocol fits");
         if (hello->token.len > 0)
-                return refuse_hello(session, hello, NB_WASI_ENOTSUP, "this version takes no tokens");
+                return refuse_hello(session, hello->tenant, NB_WASI_ENOTSUP, "this version takes no tokens");
         tenant = select_tenant(session, hello->tenant, &reason);
         if (!tenant)
-                return refuse_hello(session, hello, NB_WASI_EACCES, reason);
+                return refuse_hello(session, hello->tenant, NB_WASI_EACCES, reason);
         return open_session(session, hello, tenant);
 }
 

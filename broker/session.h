@@ -2,7 +2,7 @@
 /*
  * A session: one host process that speaks for one tenant.
  *
- *      half-open ──Hello, and one tenant fits──► open ──its last endpoint ends──► freed
+ *      half-open ──Hello, and one tenant fits──► open, Welcome as soon as RequestRate= lets it ──its last endpoint ends──► freed
  *          └──deadline, or no tenant fits──► freed
  *
  * Which tenants fit is decided by how the session came in: by a tenant's own socket, by the credentials of the connecting process, or by the
@@ -20,6 +20,7 @@
 
 #include "base/list.h"
 #include "broker/endpoint.h"
+#include "broker/throttle.h"
 #include "broker/identity.h"
 
 struct broker;
@@ -35,9 +36,10 @@ struct session {
         char *label;              /* NULL while half-open */
         struct deadline *hello_deadline;
         struct nb_list endpoints;
-        struct nb_list lingering; /* endpoints that have ended with descriptors unread */
-        struct endpoint endpoint; /* of the session's own channel */
-        bool dropping;            /* all endpoints are being ended */
+        struct nb_list lingering;       /* endpoints that have ended with descriptors unread */
+        struct endpoint endpoint;       /* of the session's own channel */
+        struct throttle_waiter welcome; /* while it waits for its tenant's tokens */
+        bool dropping;                  /* all endpoints are being ended */
 };
 
 /**

@@ -17,20 +17,24 @@ unsigned watch_set_collect(struct watch_set *set, unsigned most) {
         return set->n_batch;
 }
 
-void watch_set_dispatch(struct watch_set *set) {
-        bool stopped = false;
+bool watch_set_dispatch(struct watch_set *set) {
+        /* The one above lives longer, so it is what tells whether this one is still there. */
+        struct watch_set *parent = set->outer.set;
 
-        set->stopped = &stopped;
+        if (parent)
+                parent->serving = set;
         for (unsigned i = 0; i < set->n_batch; ++i) {
                 struct watch *watch = set->batch[i].data.ptr;
 
                 if (watch)
                         watch->function(watch, set->batch[i].events);
-                if (stopped)
-                        return;
+                if (parent && parent->serving != set)
+                        return false;
         }
         set->n_batch = 0;
-        set->stopped = NULL;
+        if (parent)
+                parent->serving = NULL;
+        return true;
 }
 
 static void loop_ready(uv_poll_t *poll, int status, int uv_events) {
@@ -40,7 +44,7 @@ static void loop_ready(uv_poll_t *poll, int status, int uv_events) {
         (void)uv_events;
         (void)watch_set_collect(set, WATCH_BATCH);
         nudge_on(poll->loop);
-        watch_set_dispatch(set);
+        (void)watch_set_dispatch(set);
 }
 
 /* @return the descriptor, or -errno; the set is one that is not started in any case */
@@ -84,12 +88,13 @@ int watch_set_start_within(struct watch_set *set, struct watch_set *parent, watc
 void watch_set_stop(struct watch_set *set) {
         if (set->epoll_fd < 0)
                 return;
-        if (set->stopped)
-                *set->stopped = true;
-        if (set->outer.set)
+        if (set->outer.set) {
+                if (set->outer.set->serving == set)
+                        set->outer.set->serving = NULL;
                 watch_end_before_close(&set->outer);
-        else
+        } else {
                 uv_close((uv_handle_t *)&set->poll, NULL);
+        }
         set->epoll_fd = nb_fd_close(set->epoll_fd);
 }
 

@@ -39,10 +39,10 @@ struct watch {
 struct watch_set {
         int epoll_fd; /* owned; -1 when not started */
         struct epoll_event batch[WATCH_BATCH];
-        unsigned n_batch;   /* events of the current batch; those of ended watches are cleared */
-        bool *stopped;      /* of the one that dispatches it at the moment; NULL: nobody does */
-        uv_poll_t poll;     /* of the loop's */
-        struct watch outer; /* of a nested one */
+        unsigned n_batch;          /* events of the current batch; those of ended watches are cleared */
+        struct watch_set *serving; /* the nested one whose functions are called; NULL: none, or it was stopped */
+        uv_poll_t poll;            /* of the loop's */
+        struct watch outer;        /* of a nested one */
 };
 
 /** Starts the set on `loop`. @return 0 or -errno. */
@@ -64,8 +64,8 @@ void watch_set_stop(struct watch_set *set);
 /** Takes up to `most` events from the kernel, for watch_set_dispatch(). @return how many there are */
 unsigned watch_set_collect(struct watch_set *set, unsigned most);
 
-/** Calls the functions of what was collected. They may stop the set. */
-void watch_set_dispatch(struct watch_set *set);
+/** Calls the functions of what was collected. They may stop the set. @return whether it is still there */
+bool watch_set_dispatch(struct watch_set *set);
 
 /**
  * Starts watching.

@@ -24,6 +24,9 @@ CYCLE = "broker: open + connect + close of all"
 FRESH = "broker: the same, the control a new one"
 LEVELS = (10, 100, 1000)  # sessions
 CONNECTIONS = 10  # of each session, in (e)
+QUIET = "quiet"
+ELSEWHERE = "noise at a broker of its own"
+NOISE_CONNECTS = 5000
 POLL = "a guest's poll_oneoff"
 POLL_SOCKETS = 1000
 POLL_READY = (0, 10, POLL_SOCKETS)
@@ -288,6 +291,67 @@ def _level(count):
     return f"{count} sessions"
 
 
+def neighbours(bench):
+    """(n) a noisy neighbour."""
+    if not bench.netbrokerd:
+        return
+    client, noise = cores()
+    with Processes(bench) as processes:
+        yield _neighbours(bench, processes, client, noise)
+
+
+def _neighbours(bench, processes, client, noise_core):
+    """One tenant's connects while another floods the same broker, and while it floods one of its own.
+
+    The one who connects, its peer and the broker have a core of their own; the noise is on the other one, and so is
+    its own broker. What that one changes is the machine's doing: caches, memory, and the locks of one kernel.
+    """
+    table = Table("n", "connect and close while another tenant makes noise", "us", QUIET)
+    table.remark("noise: denials with escapes in names, connects into black holes, sessions opened and closed")
+    broker = processes.broker(client, "--audit", "/dev/null", policy=bench.policy_of_two)
+    other = processes.broker(noise_core, "--audit", "/dev/null", policy=bench.policy_of_two)
+    address = processes.program(client, "sink", "hold", HOLD).word
+    noises = {
+        QUIET: None,
+        "noise at this broker": processes.program(noise_core, "noise", broker.path),
+        ELSEWHERE: processes.program(noise_core, "noise", other.path),
+    }
+    programs = {
+        "median": processes.program(client, "client", "median", broker.path, address),
+        "mean": processes.program(client, "client", "connect", broker.path, address),
+    }
+    for measure, program in programs.items():
+        results = take_turns(
+            {name: _beside(noise, program) for name, noise in noises.items()}, max(5, bench.rounds // 10)
+        )
+        table.add({f"{name}, {measure}": values for name, values in results.items()})
+        here = ratios(results["noise at this broker"], results[QUIET])
+        elsewhere = ratios(results[ELSEWHERE], results[QUIET])
+        if measure == "median":
+            table.goal("noise: times the quiet median", here, 1.10)
+        else:
+            means = quartiles(here)[1], quartiles(elsewhere)[1]
+            table.remark(f"mean: {means[0]:.2f} times the quiet one; {ELSEWHERE}: {means[1]:.2f}")
+    if noise_core == client:
+        table.remark("there is one core only: the noise takes its share of it, whatever the broker does")
+    return table
+
+
+def _beside(noise, program):
+    """A round of connects while `noise`, if it is one, is on."""
+
+    def measure():
+        if noise:
+            noise.ask("1")
+        try:
+            return microseconds(program.ask(f"200 {NOISE_CONNECTS}") / NOISE_CONNECTS)
+        finally:
+            if noise:
+                noise.ask("0")
+
+    return measure
+
+
 def polls(bench):
     """(p) poll_oneoff beside poll(2)."""
     if not bench.netbrokerd:
@@ -434,6 +498,7 @@ PARTS = {
     "c": streams,
     "d": memories,
     "e": scale,
+    "n": neighbours,
     "p": polls,
     "s": syscalls,
     "y": policies,

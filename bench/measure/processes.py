@@ -155,10 +155,10 @@ class Processes:
         os.sched_setaffinity(int(program.word), cpus_between)
         return program
 
-    def broker(self, cpus, *options):
-        """Starts netbrokerd with the bench's policy. Returns it with the path of its socket in `path`."""
+    def broker(self, cpus, *options, policy=None):
+        """Starts netbrokerd with the bench's policy, or another. Returns it with the path of its socket in `path`."""
         path = os.path.join(self.bench.folder, f"{len(self.started)}.sock")
-        arguments = [self.bench.netbrokerd, "--socket", path, "--policy", self.bench.policy, *options]
+        arguments = [self.bench.netbrokerd, "--socket", path, "--policy", policy or self.bench.policy, *options]
         # What it says about each connection goes to a file, as it would go to the journal.
         process = self._add(Process(arguments, cpus, self._log("netbrokerd"), stdin=subprocess.DEVNULL))
         process.path = path

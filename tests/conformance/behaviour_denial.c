@@ -4,7 +4,7 @@
  *
  * What the policy does not grant is `access`, for connecting, binding and listening alike, and changes nothing: the control can go on
  * with what is granted. last_denial says why the guest was last refused something, where the policy explains it, and is empty before;
- * other errors leave it as it is. A host name is `access` in this version, which resolves none; what is neither an address nor a name is
+ * other errors leave it as it is. A host name that is not granted is `access`; what is neither an address nor a name is
  * `inval`; an address of a family that the protocol does not have is `afnosupport`.
  *
  * A text that does not fit the buffer is `nametoolong`; the length is told either way, and nothing else is written.

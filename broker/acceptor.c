@@ -21,8 +21,9 @@
 /* How many are accepted before other descriptors have their turn. */
 #define BATCH 16
 
-/* How long to wait after a shortage that only others can end. */
-#define PAUSE_MS 50
+/* How long to wait after a shortage that only others can end: twice as long each time, so that many listeners cost little. */
+#define PAUSE_FIRST_MS 20
+#define PAUSE_LAST_MS 640
 
 struct acceptor {
         struct control *control;
@@ -34,6 +35,7 @@ struct acceptor {
         struct nb_socket_address pending_peer;
         uint64_t acknowledged; /* the part of `sent` that has arrived at the guest; the rest is charged */
         struct deadline *pause;
+        uint64_t pause_ms; /* how long the next one is */
 };
 
 /* What became of one try. */
@@ -61,6 +63,7 @@ struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received
                 return NULL;
         acceptor->control = control;
         acceptor->pending_fd = -1;
+        acceptor->pause_ms = PAUSE_FIRST_MS;
         acceptor->sent = acceptor->credit = acceptor->acknowledged = received;
         r = watch_start(&acceptor->watch, &control->grant->tenant->throttle.sockets, fd, 0, ready);
         if (r < 0) {
@@ -105,7 +108,9 @@ static void resume(void *data) {
 static void pause_for_a_moment(struct acceptor *acceptor) {
         struct broker *broker = acceptor->control->endpoint.session->broker;
 
-        acceptor->pause = deadline_new(&broker->loop, PAUSE_MS, resume, acceptor);
+        acceptor->pause = deadline_new(&broker->loop, acceptor->pause_ms, resume, acceptor);
+        if (acceptor->pause_ms < PAUSE_LAST_MS)
+                acceptor->pause_ms *= 2;
         /* Without memory for a timer the level-triggered watch tries again at once, which is wasteful and correct. */
         (void)update_watch(acceptor);
 }
@@ -215,10 +220,12 @@ static enum outcome accept_one(struct acceptor *acceptor) {
         if (!account_charge(account, ACCOUNT_IN_FLIGHT))
                 return OUTCOME_SHORTAGE;
         outcome = accept_charged(acceptor);
-        if (outcome == OUTCOME_PUSHED)
-                acceptor->sent++;
-        else
+        if (outcome != OUTCOME_PUSHED) {
                 account_release(account, ACCOUNT_IN_FLIGHT, 1);
+                return outcome;
+        }
+        acceptor->sent++;
+        acceptor->pause_ms = PAUSE_FIRST_MS;
         return outcome;
 }
 

@@ -322,15 +322,25 @@ static json_t *limit_to_json(uint64_t limit) {
         return limit == POLICY_UNLIMITED ? json_null() : number(limit);
 }
 
-/* What is used of rates and of bytes in flight changes with every moment: null. */
+/* What is used of rates changes with every moment: null. Buffers are measured where there is a limit. */
+static json_t *used_to_json(const struct tenant *tenant, enum policy_limit limit) {
+        enum account_kind kind = quota_account_kind(limit);
+
+        if (kind != N_ACCOUNT_KINDS)
+                return number(tenant ? tenant->account.used[kind] : 0);
+        if (limit == POLICY_LIMIT_BYTES_IN_FLIGHT && tenant && tenant->policy &&
+            tenant->policy->limits[limit] != POLICY_UNLIMITED)
+                return number(tenant->holding.bytes);
+        return json_null();
+}
+
 static json_t *quota_to_json(const struct policy_tenant *policy, const struct tenant *tenant, enum policy_limit limit) {
         enum account_kind kind = quota_account_kind(limit);
         bool counted = kind != N_ACCOUNT_KINDS;
         uint64_t in_force = counted && tenant ? tenant->account.limit[kind] : policy->limits[limit];
 
         return json_pack("{s:o, s:s, s:o, s:o, s:o}", "tenant", admin_text(policy->name), "quota",
-                         policy_limit_kind(limit)->key, "used",
-                         counted ? number(tenant ? tenant->account.used[kind] : 0) : json_null(), "limit",
+                         policy_limit_kind(limit)->key, "used", used_to_json(tenant, limit), "limit",
                          limit_to_json(in_force), "denied", number(tenant ? tenant->metrics.quota_denied[limit] : 0));
 }
 

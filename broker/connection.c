@@ -14,6 +14,7 @@
 #include "broker/connection_watch.h"
 #include "broker/decision.h"
 #include "broker/helper_client.h"
+#include "broker/quota.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 
@@ -126,6 +127,14 @@ int connection_check_room(struct tenant *tenant) {
         return 0;
 }
 
+int connection_demand_room(struct tenant *tenant) {
+        int r = connection_check_room(tenant);
+
+        if (r < 0)
+                quota_deny(tenant, r == -ENOBUFS ? POLICY_LIMIT_BYTES_IN_FLIGHT : POLICY_LIMIT_CONNECTIONS);
+        return r;
+}
+
 static void init(struct connection *connection, const struct connection_facts *facts) {
         nb_list_init(&connection->link);
         nb_list_init(&connection->on_shelf);
@@ -142,28 +151,37 @@ static void init(struct connection *connection, const struct connection_facts *f
                 connection->bind = *facts->bind;
 }
 
-int connection_register(const struct connection_facts *facts, int fd, struct connection **ret) {
-        NB_CLEANUP(cleanup_connection) struct connection *connection = NULL;
-        struct session *session = facts->session;
+/* Charged, and not registered yet. */
+static int new_charged(const struct connection_facts *facts, struct connection **ret) {
         struct tenant *tenant = facts->grant->tenant;
-        int r = connection_check_room(tenant);
+        struct connection *connection;
+        int r = connection_demand_room(tenant);
 
+        if (r == 0)
+                r = quota_claim(tenant, ACCOUNT_CONNECTIONS);
         if (r < 0)
                 return r;
-        if (!account_charge(&tenant->account, ACCOUNT_CONNECTIONS))
-                return -EMFILE;
         connection = calloc(1, sizeof(*connection));
         if (!connection) {
                 account_release(&tenant->account, ACCOUNT_CONNECTIONS, 1);
                 return -ENOMEM;
         }
         init(connection, facts);
-        r = fill_in(connection, facts, fd);
+        *ret = connection;
+        return 0;
+}
+
+int connection_register(const struct connection_facts *facts, int fd, struct connection **ret) {
+        NB_CLEANUP(cleanup_connection) struct connection *connection = NULL;
+        int r = new_charged(facts, &connection);
+
+        if (r == 0)
+                r = fill_in(connection, facts, fd);
         if (r == 0)
                 r = publish(connection, fd);
         if (r < 0)
                 return r;
-        connection->id = ++session->broker->last_connection_id;
+        connection->id = ++facts->session->broker->last_connection_id;
         connection_watch_add(watch_of(connection), connection);
         *ret = nb_steal_ptr(connection);
         return 0;

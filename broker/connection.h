@@ -77,11 +77,14 @@ struct connection_facts {
 int connection_register(const struct connection_facts *facts, int fd, struct connection **ret);
 
 /**
- * Whether the tenant may have one more, for who is about to make one: a connection is refused before it is dialled or accepted, where that
- * can be known. connection_register() asks again.
- * @return 0, or an error of connection_register()
+ * Whether the tenant may have one more, for who is about to make one: so a connection is refused before it is dialled, and a peer waits before
+ * it is accepted. connection_register() asks again.
+ * @return 0, or -EMFILE or -ENOBUFS as connection_register()
  */
 int connection_check_room(struct tenant *tenant);
+
+/** The same, and what is refused counts as a denial (broker/quota.h). */
+int connection_demand_room(struct tenant *tenant);
 
 /** Takes one back that was not handed out after all. @param fd  as it was registered with; borrowed */
 void connection_forget(struct connection *connection, int fd);

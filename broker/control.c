@@ -296,8 +296,14 @@ static int dial(struct control *control, const struct nb_socket_address *address
 
 /* Takes what a connect costs, or says why it cannot be had: the errno for the guest is in the answer. */
 static int claim_connect(struct control *control, const char **ret_reason) {
-        int r = quota_take_connect(tenant_of(control));
+        int r = connection_demand_room(tenant_of(control));
 
+        if (r < 0) {
+                *ret_reason = r == -ENOBUFS ? "the tenant's connections have as many bytes in flight as they may have"
+                                            : "the tenant has as many connections as it may have";
+                return r;
+        }
+        r = quota_take_connect(tenant_of(control));
         if (r < 0) {
                 *ret_reason = "ConnectRate= allows no more connects at the moment";
                 return r;
@@ -309,20 +315,11 @@ static int claim_connect(struct control *control, const char **ret_reason) {
         return r;
 }
 
-/*
- * Begins to connect, if there is room for it.
- * @param address     for the record, borrowed
- * @param ret_answer  what the request came to, if not
- */
-static bool begin_connecting(struct control *control, const struct nb_socket_address *address, int *ret_answer) {
+/* Begins to connect, if there is room for it. @param ret_answer  what the request came to, if not */
+static bool begin_connecting(struct control *control, int *ret_answer) {
         const char *reason = NULL;
-        int r = connection_check_room(tenant_of(control));
+        int r = claim_connect(control, &reason);
 
-        if (r < 0) {
-                *ret_answer = refuse_errno_of(control, "connect", address, r);
-                return false;
-        }
-        r = claim_connect(control, &reason);
         if (r < 0) {
                 *ret_answer = refuse_recorded(control, "connect", NULL, nb_wasi_errno_from_host(-r), reason);
                 return false;
@@ -334,7 +331,7 @@ static bool begin_connecting(struct control *control, const struct nb_socket_add
 static int start_connecting(struct control *control, const struct nb_socket_address *address) {
         int fd = -1, r;
 
-        if (!begin_connecting(control, address, &r))
+        if (!begin_connecting(control, &r))
                 return r;
         r = dial(control, address, &fd);
         if (r == 0 && fd < 0)
@@ -404,7 +401,7 @@ static int start_naming(struct control *control, const struct policy_host_name *
         struct name_result result;
         int r;
 
-        if (!begin_connecting(control, &control->bind, &r))
+        if (!begin_connecting(control, &r))
                 return r;
         r = name_connect_start(&options, &result, &control->naming);
         if (control->naming)

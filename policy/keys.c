@@ -65,7 +65,7 @@ static const struct key keys[PARSER_N_KEYS] = {
         [PARSER_KEY_MODE] = { "Mode", PARSER_OF_TENANT, false, tenant_set_mode, "enforce|report", "enforce",
                               "Whether a denial refuses, or is recorded and let pass." },
         [PARSER_KEY_EXISTING] = { "Existing", PARSER_OF_TENANT, false, tenant_set_existing, "close|keep", "close",
-                                  "What a reload does with connections that the new policy no longer grants." },
+                                  "What a reload does with what is open and no longer granted." },
         [PARSER_KEY_EXPLAIN_DENIALS] = { "ExplainDenials", PARSER_OF_TENANT, false, tenant_set_explain_denials,
                                          "yes|no", "no", "Whether a guest that is refused is told why." },
         [PARSER_KEY_RESOLVERS] = { "Resolvers", PARSER_OF_TENANT, false, tenant_set_resolvers, "ADDRESS[:PORT]...",

@@ -187,7 +187,7 @@ static char *write_number(char *at, unsigned number) {
 const char *nb_ip_format(const struct nb_ip *ip, char buffer[static NB_ADDRESS_TEXT_MAX]) {
         char *end = buffer;
 
-        if (ip->family == AF_INET) { /* by hand, for the C library's way is by sprintf(3), and every denial is told */
+        if (ip->family == AF_INET) { /* by hand, for the C library does it by printf(3), and every denial is told */
                 for (size_t i = 0; i < IPV4_BYTES; ++i) {
                         if (i > 0)
                                 *end++ = '.';

@@ -172,14 +172,14 @@ static void format_possible(const struct policy_explanation *explanation, const 
 static void format_guard(const struct policy_explanation *explanation, const struct policy_step *step, char *buffer,
                          size_t size) {
         struct source source = source_of(step);
+        const char *named = "named by ";
         char range[POLICY_GUARD_TEXT_MAX];
 
-        snprintf(buffer, size, "%s lies in %s, %s (%s), %s%s%s", subject_of(explanation, step).text,
-                 policy_guard_range_format(step->guard, range), step->guard->what, step->guard->source,
-                 step->passed             ? "named by "
-                 : source.text[0] != '\0' ? "which wants to be named, and this is wider: "
-                                          : "which nothing names",
-                 source.text, "");
+        if (!step->passed)
+                named = source.text[0] != '\0' ? "which wants to be named, and this is wider: " : "which nothing names";
+        snprintf(buffer, size, "%s lies in %s, %s (%s), %s%s", subject_of(explanation, step).text,
+                 policy_guard_range_format(step->guard, range), step->guard->what, step->guard->source, named,
+                 source.text);
 }
 
 static void format_grant(const struct policy_explanation *explanation, const struct policy_step *step, char *buffer,

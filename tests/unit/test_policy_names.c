@@ -545,6 +545,64 @@ START_TEST(explanations) {
 }
 END_TEST
 
+START_TEST(explanations_of_other_verbs) {
+        struct policy *ip = policy_of(POLICY_HEAD "Listen=any:8080\nDeny=private:*\n");
+        struct policy *local = policy_of(POLICY_TENANT "Mode=report\n[Protocol db]\nFamily=unix\nDataPath=direct\n"
+                                                       "Connect=/run/db/*.sock\nDeny=/run/db/root.sock\n");
+        struct {
+                const struct policy *policy;
+                enum policy_verb verb;
+                const char *question, *lines;
+        } cases[] = {
+                { ip, POLICY_LISTEN, "0.0.0.0:8080",
+                  "listen on 0.0.0.0:8080, by [Protocol web] (acme.conf:3) of tenant acme\n"
+                  "    address deny     no Deny rule matches 0.0.0.0\n"
+                  "    address grant    0.0.0.0 is every address, and Deny=private:* (acme.conf:7) takes some away\n"
+                  "denied\n"
+                  "    listen on 0.0.0.0:8080: that is every local address, and Deny=private:* (acme.conf:7) takes "
+                  "some "
+                  "away; only a rule for exactly this address grants it\n"
+                  "    to allow it, write: Listen=0.0.0.0:8080\n" },
+                { ip, POLICY_LISTEN, "224.0.0.1:8080",
+                  "listen on 224.0.0.1:8080, by [Protocol web] (acme.conf:3) of tenant acme\n"
+                  "    address deny     no Deny rule matches 224.0.0.1\n"
+                  "    address possible 224.0.0.1 is a multicast address (RFC 5771), which no rule grants\n"
+                  "denied\n"
+                  "    listen on 224.0.0.1:8080: no rule grants a multicast address (RFC 5771)\n" },
+                { ip, POLICY_ACCEPT, "8.8.8.8:5000",
+                  "accept from 8.8.8.8:5000, by [Protocol web] (acme.conf:3) of tenant acme\n"
+                  "    address deny     no Deny rule matches 8.8.8.8\n"
+                  "allowed\n" },
+                { local, POLICY_CONNECT, "/run/db/a.sock",
+                  "connect to /run/db/a.sock, by [Protocol db] (acme.conf:4) of tenant acme\n"
+                  "    address deny     no Deny rule matches /run/db/a.sock\n"
+                  "    address grant    /run/db/a.sock is granted by Connect=/run/db/*.sock (acme.conf:7)\n"
+                  "allowed\n" },
+                { local, POLICY_CONNECT, "/run/db/root.sock",
+                  "connect to /run/db/root.sock, by [Protocol db] (acme.conf:4) of tenant acme\n"
+                  "    address deny     /run/db/root.sock is forbidden by Deny=/run/db/root.sock (acme.conf:8)\n"
+                  "denied\n"
+                  "    connect to /run/db/root.sock: forbidden by Deny=/run/db/root.sock (acme.conf:8)\n"
+                  "    Mode=report: it is recorded, and done\n" },
+                { local, POLICY_CONNECT, "8.8.8.8:53",
+                  "connect to 8.8.8.8:53, by [Protocol db] (acme.conf:4) of tenant acme\n"
+                  "    address possible 8.8.8.8 is nothing that [Protocol db] (acme.conf:4) can name\n"
+                  "denied\n"
+                  "    connect to 8.8.8.8:53: [Protocol db] (acme.conf:4) has Family=unix, and this is IPv4\n"
+                  "    Mode=report: it is recorded, and refused all the same, for no rule could allow it\n" },
+        };
+
+        for (size_t i = 0; i < ELEMENTS(cases); ++i) {
+                char *lines = explain(cases[i].policy, cases[i].verb, cases[i].question, NULL);
+
+                ck_assert_str_eq(lines, cases[i].lines);
+                free(lines);
+        }
+        policy_free(ip);
+        policy_free(local);
+}
+END_TEST
+
 START_TEST(abuse_11_15_18_19_no_question) {
         static const char *const texts[] = {
                 "evil.com", "evil.com:",   "evil.com:0",     "evil.com:+443",  "evil.com:443x",   "a b:80",
@@ -591,6 +649,7 @@ static Suite *new_suite(void) {
         tcase_add_loop_test(decision, abuse_12_13_14_21_group_rules, 0, ELEMENTS(group_rules));
         tcase_add_loop_test(decision, who_is_in_which_group, 0, ELEMENTS(memberships));
         tcase_add_test(why, explanations);
+        tcase_add_test(why, explanations_of_other_verbs);
         tcase_add_test(why, abuse_11_15_18_19_no_question);
         tcase_add_test(why, verbs);
         suite_add_tcase(suite, bad);

@@ -2,6 +2,7 @@
 #include "ctl/client.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -114,24 +115,30 @@ static int receive(struct client *client) {
         return 0;
 }
 
-/* Points `ret` to the next line, without its newline. */
-static int next_line(struct client *client, const char **ret, size_t *ret_length) {
-        for (;;) {
-                size_t left = client->length - client->taken;
-                char *start = client->buffer + client->taken;
-                char *newline = left > 0 ? memchr(start, '\n', left) : NULL;
-                int r;
+/* Points `ret` to a line that is there as a whole, without its newline. */
+static bool take_line(struct client *client, const char **ret, size_t *ret_length) {
+        const char *start, *newline;
 
-                if (newline) {
-                        *ret = start;
-                        *ret_length = (size_t)(newline - start);
-                        client->taken += *ret_length + 1;
-                        return 0;
-                }
-                r = receive(client);
+        if (client->length == client->taken)
+                return false;
+        start = client->buffer + client->taken;
+        newline = memchr(start, '\n', client->length - client->taken);
+        if (!newline)
+                return false;
+        *ret = start;
+        *ret_length = (size_t)(newline - start);
+        client->taken += *ret_length + 1;
+        return true;
+}
+
+static int next_line(struct client *client, const char **ret, size_t *ret_length) {
+        while (!take_line(client, ret, ret_length)) {
+                int r = receive(client);
+
                 if (r < 0)
                         return r;
         }
+        return 0;
 }
 
 /* What the daemon says is not there, or makes no sense, is a bad question; what it cannot do is a no. */

@@ -211,17 +211,17 @@ static enum outcome accept_charged(struct acceptor *acceptor) {
 }
 
 static enum outcome accept_one(struct acceptor *acceptor) {
-        struct account *account = &acceptor->control->grant->tenant->account;
+        struct tenant *tenant = acceptor->control->grant->tenant;
         enum outcome outcome;
 
         /* Who comes when the tenant has as many connections as it may have waits in the kernel's backlog. */
-        if (connection_check_room(acceptor->control->grant->tenant) < 0)
+        if (connection_check_room(tenant) < 0)
                 return OUTCOME_SHORTAGE;
-        if (!account_charge(account, ACCOUNT_IN_FLIGHT))
+        if (quota_claim(tenant, ACCOUNT_IN_FLIGHT) < 0)
                 return OUTCOME_SHORTAGE;
         outcome = accept_charged(acceptor);
         if (outcome != OUTCOME_PUSHED) {
-                account_release(account, ACCOUNT_IN_FLIGHT, 1);
+                account_release(&tenant->account, ACCOUNT_IN_FLIGHT, 1);
                 return outcome;
         }
         acceptor->sent++;

@@ -184,7 +184,7 @@ static size_t make_arguments(const struct daemon *daemon, const struct daemon_op
         argv[n++] = "--policy";
         argv[n++] = daemon->policy_path;
         argv[n++] = "--audit";
-        argv[n++] = daemon->audit_path;
+        argv[n++] = options->audit ? options->audit : daemon->audit_path;
         if (!options->no_info) {
                 argv[n++] = "--log-level";
                 argv[n++] = "info";

@@ -43,6 +43,7 @@ struct daemon_options {
         int session_fd;               /* > 0: serve this descriptor by --session-fd 3, and make no socket; borrowed */
         int activation_fd;            /* > 0: serve this listening socket by LISTEN_FDS, and make no socket; borrowed */
         bool no_info;                 /* do not log and audit what was allowed */
+        const char *audit;            /* --audit; NULL: the file that daemon_expect_audit() reads */
 };
 
 /** Makes the folder and starts nothing. */

@@ -117,7 +117,7 @@ static uint32_t ttl_of_no(struct reading *reading) {
                 if (ns_rr_type(record) != ns_t_soa || ns_rr_rdlen(record) < SOA_NUMBERS_SIZE)
                         continue;
                 ttl = ns_rr_ttl(record);
-                minimum = ns_get32(ns_rr_rdata(record) + ns_rr_rdlen(record) - sizeof(uint32_t));
+                minimum = (uint32_t)ns_get32(ns_rr_rdata(record) + ns_rr_rdlen(record) - sizeof(uint32_t));
                 return ttl < minimum ? ttl : minimum;
         }
         return 0;

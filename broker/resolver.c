@@ -40,9 +40,10 @@ struct asking {
         struct nb_list link; /* in its resolver */
         struct resolver *resolver;
         struct question *question;
-        struct deadline *delay; /* since one family has addresses */
-        bool late;              /* it is over: what is there is enough */
-        bool ipv4, ipv6;        /* what is asked */
+        struct deadline *delay;    /* since one family has addresses */
+        bool late;                 /* it is over: what is there is enough */
+        bool ipv4, ipv6;           /* what is asked */
+        bool kept_ipv4, kept_ipv6; /* of the answers, whether the cache has had them */
         uint64_t since_ns;
         struct nb_list lookups;
         char name[POLICY_HOST_NAME_MAX + 1];
@@ -92,7 +93,10 @@ static void take(struct resolver_answer *answer, const struct nb_ip *ip, uint32_
                 answer->ttl = ttl;
 }
 
-/* What the two say together where neither has an address: that something failed weighs more than a "no", and "another family" more than "no such name". */
+/*
+ * What the two say together where neither has an address: that something failed weighs more than a "no", and "no address of this family" more
+ * than "no such name".
+ */
 static int error_of(const struct known *known) {
         static const int by_weight[] = { -ETIMEDOUT, -ENOMEM, -EAGAIN, -EBADMSG, -ENODATA, -ENOENT };
 
@@ -126,7 +130,7 @@ static bool has_addresses(const struct known *known) {
 }
 
 static bool is_complete(const struct lookup *lookup) {
-        return lookup->known.has_ipv4 >= lookup->ipv4 && lookup->known.has_ipv6 >= lookup->ipv6;
+        return (lookup->known.has_ipv4 || !lookup->ipv4) && (lookup->known.has_ipv6 || !lookup->ipv6);
 }
 
 /* ---- look-ups ---- */
@@ -224,12 +228,16 @@ static void learn(struct known *known, const struct dns_answer *answer, sa_famil
 }
 
 /* Without memory it is asked again next time. */
-static void keep(struct asking *asking, const struct dns_answer *answer, sa_family_t family) {
+static void keep(struct asking *asking, sa_family_t family, bool *kept) {
+        const struct dns_answer *answer = question_answer(asking->question, family);
         struct resolver *resolver = asking->resolver;
         struct account *account = &resolver->tenant->account;
         size_t cost = resolver_cache_cost(strlen(asking->name)), before = resolver->cache.bytes;
 
-        if (!answer || account_charge_bytes(account, cost) < 0)
+        if (!answer || *kept)
+                return;
+        *kept = true;
+        if (account_charge_bytes(account, cost) < 0)
                 return;
         (void)resolver_cache_put(&resolver->cache, asking->name, family, answer,
                                  uv_now(&resolver->tenant->broker->loop));
@@ -303,8 +311,8 @@ static void start_delay(struct asking *asking) {
 static void question_answered(void *data) {
         struct asking *asking = data;
 
-        keep(asking, question_answer(asking->question, AF_INET), AF_INET);
-        keep(asking, question_answer(asking->question, AF_INET6), AF_INET6);
+        keep(asking, AF_INET, &asking->kept_ipv4);
+        keep(asking, AF_INET6, &asking->kept_ipv6);
         deliver(asking);
 }
 
@@ -313,7 +321,7 @@ static struct asking *find_asking(struct resolver *resolver, const char *name, b
         nb_list_foreach_safe(link, &resolver->askings) {
                 struct asking *asking = nb_container_of(link, struct asking, link);
 
-                if (asking->ipv4 >= ipv4 && asking->ipv6 >= ipv6 && strcmp(asking->name, name) == 0)
+                if ((asking->ipv4 || !ipv4) && (asking->ipv6 || !ipv6) && strcmp(asking->name, name) == 0)
                         return asking;
         }
         return NULL;
@@ -467,10 +475,12 @@ static bool has_servers(const struct resolver *resolver, const struct policy_ten
 static void ask_again(struct asking *asking) {
         struct question *old = asking->question;
 
-        if (ask(asking))
+        if (ask(asking)) {
+                asking->kept_ipv4 = asking->kept_ipv6 = false;
                 (void)question_free(old);
-        else
+        } else {
                 asking->question = old;
+        }
 }
 
 void resolver_policy_changed(struct resolver *resolver) {
@@ -524,6 +534,9 @@ static int wait_for(struct resolver *resolver, const char *name, const struct lo
                 asking_release(asking);
                 return -ENOMEM;
         }
+        /* The other family came from the cache, and waits no longer for that. */
+        if (has_addresses(&wanted->known))
+                start_delay(asking);
         *ret_lookup = lookup;
         return 0;
 }

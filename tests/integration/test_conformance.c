@@ -21,6 +21,7 @@
 #include "tests/support/harness.h"
 #include "tests/support/process.h"
 #include "tests/support/runner.h"
+#include "tests/support/wire.h"
 
 #define ARGUMENTS_MAX 256
 #define VARIABLES_MAX 16
@@ -73,7 +74,8 @@ static const char *environment(const char *name) {
 struct suite {
         struct daemon daemon;
         struct peers peers;
-        unsigned baseline;                /* the daemon's descriptors when nobody is there */
+        struct wire_session session;      /* that does nothing: what the tenant has for itself is there already */
+        unsigned baseline;                /* the daemon's descriptors with it and nobody else */
         char folder[HARNESS_PATH_MAX];    /* of Unix sockets */
         char directory[HARNESS_PATH_MAX]; /* the guest's /dir */
 };
@@ -121,6 +123,8 @@ static void suite_init(struct suite *suite) {
         ck_assert_int_eq(symlink(suite->peers.unix_path, path), 0);
         write_policy(suite);
         daemon_start(&suite->daemon, NULL);
+        wire_session_open(suite->daemon.socket_path, "", &suite->session);
+        wire_settle(&suite->session.protocols[0]);
         suite->baseline = daemon_count_fds(&suite->daemon);
 }
 
@@ -131,6 +135,7 @@ static void suite_deinit(struct suite *suite) {
 
         while (daemon_count_fds(&suite->daemon) > suite->baseline)
                 harness_wait_a_moment(start, "the daemon to close what guests had");
+        wire_session_close(&suite->session);
         peers_end(&suite->peers);
         link_path(suite, path);
         ck_assert_int_eq(unlink(path), 0);

@@ -381,6 +381,35 @@ START_TEST(odd_but_an_answer) {
 }
 END_TEST
 
+/* One family is known, and the other is silent: it is waited for no longer than if both were asked. */
+START_TEST(one_family_is_known) {
+        static const struct fake_dns_name zone[] = {
+                { .name = "silent6.example.com", .ipv4 = "127.0.0.1", .ttl = 60, .ways = FAKE_DNS_SILENT_IPV6 },
+        };
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        uint64_t start_ms;
+        struct names names;
+        struct wire control;
+        int fd = -1;
+
+        start_local(&names, zone, N(zone));
+        control = wire_open_control(names.scene.web, "0.0.0.0:0");
+        ck_assert_uint_eq(connect_name(&control, zone[0].name, peer.address.port, &fd), 0);
+        (void)nb_fd_close(fd);
+        fd = peer_accept(&peer);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        ck_assert_uint_eq(fake_dns_count(names.dns, NULL), 1);
+        start_ms = harness_now_ms();
+        for (int i = 0; i < 3; ++i)
+                expect_connected(&names, zone[0].name, &peer);
+        ck_assert_uint_lt(harness_now_ms() - start_ms, AT_ONCE_MS);
+        ck_assert_uint_eq(fake_dns_count(names.dns, NULL), 2);
+        peer_close(&peer);
+        end(&names);
+}
+END_TEST
+
 static const struct {
         struct fake_dns_name name;
         uint32_t error;
@@ -799,6 +828,7 @@ static void add_answers(Suite *suite) {
         tcase_add_test(tcase, only_the_family_that_fits);
         tcase_add_test(tcase, a_datagram_socket);
         tcase_add_loop_test(tcase, odd_but_an_answer, 0, N(odd_zone));
+        tcase_add_test(tcase, one_family_is_known);
         tcase_add_loop_test(tcase, no_answer, 0, N(bad_answers));
         tcase_add_test(tcase, answers_are_kept);
         tcase_add_test(tcase, report_mode);

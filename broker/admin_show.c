@@ -378,9 +378,13 @@ int admin_quota(struct admin_call *call, const json_t *request) {
 
 /* ---- metrics ---- */
 
+/* What is written of the page at a time, about. */
+#define PAGE_PIECE 8192
+
 struct page {
-        struct exposition exposition;
-        size_t offset; /* of what has not been told yet */
+        struct metrics_page page;
+        struct exposition exposition; /* what is written of it */
+        size_t offset;                /* of what has not been told yet */
 };
 
 static void page_free(void *data) {
@@ -390,14 +394,26 @@ static void page_free(void *data) {
         free(page);
 }
 
+/* @return whether there is more to tell */
+static bool write_on(struct page *page) {
+        if (page->offset < page->exposition.length)
+                return true;
+        page->offset = 0;
+        page->exposition.length = 0;
+        (void)metrics_page_write(&page->page, &page->exposition, PAGE_PIECE);
+        return page->exposition.length > 0;
+}
+
 static int next_metrics(struct admin_call *call) {
         struct page *page = call->state;
-        const char *text = page->exposition.text + page->offset;
-        size_t length = admin_piece_length(text);
+        const char *text;
+        size_t length;
 
+        if (!write_on(page))
+                return page->exposition.failed ? -ENOMEM : ADMIN_END;
+        text = page->exposition.text + page->offset;
+        length = admin_piece_length(text);
         page->offset += length;
-        if (length == 0)
-                return ADMIN_END;
         return admin_say(call, json_pack("{s:s%}", "text", text, length)) < 0 ? -ENOMEM : ADMIN_MORE;
 }
 
@@ -414,6 +430,6 @@ int admin_metrics(struct admin_call *call, const json_t *request) {
         call->state = page;
         call->free_state = page_free;
         call->next = next_metrics;
-        metrics_page_write(call->broker, &page->exposition);
-        return page->exposition.failed || !page->exposition.text ? -ENOMEM : ADMIN_MORE;
+        page->page.broker = call->broker;
+        return ADMIN_MORE;
 }

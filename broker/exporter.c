@@ -33,6 +33,12 @@
 
 #define SOCKET_MODE 0660
 
+/* What is written of a page in one turn of the loop, about. */
+#define PIECE 8192
+
+/* Between two of them tenants are served in any case. */
+#define REST_MS 1
+
 #define PAGE_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 struct exporter {
@@ -50,40 +56,79 @@ static void cleanup_exporter(struct exporter **exporter) {
 
 /* ---- answering ---- */
 
-static enum MHD_Result answer(struct MHD_Connection *connection, unsigned status, struct MHD_Response *response) {
+static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned status, const char *text) {
+        struct MHD_Response *response =
+                MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_PERSISTENT);
         enum MHD_Result result;
 
         if (!response)
                 return MHD_NO;
+        if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+                (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
         result = MHD_queue_response(connection, status, response);
         MHD_destroy_response(response);
         return result;
 }
 
-static enum MHD_Result answer_text(struct MHD_Connection *connection, unsigned status, const char *text) {
-        struct MHD_Response *response =
-                MHD_create_response_from_buffer(strlen(text), (void *)text, MHD_RESPMEM_PERSISTENT);
+/* A page on its way to one client. */
+struct reading {
+        struct metrics_page page;
+        struct exposition text; /* what is written of it, and not yet sent */
+        size_t sent;            /* of the text */
+};
 
-        if (response && status == MHD_HTTP_METHOD_NOT_ALLOWED)
-                (void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "GET, HEAD");
-        return answer(connection, status, response);
+/* Lets what is written next begin where this ended. */
+static bool write_on(struct reading *reading) {
+        bool more;
+
+        reading->sent = 0;
+        reading->text.length = 0;
+        more = metrics_page_write(&reading->page, &reading->text, PIECE);
+        return more || reading->text.length > 0;
+}
+
+/* libmicrohttpd's: it asks for a piece whenever the client has taken the one before, and lets the loop run in between. */
+static ssize_t read_page(void *data, uint64_t position, char *buffer, size_t size) {
+        struct reading *reading = data;
+        size_t n;
+
+        (void)position;
+        if (reading->sent == reading->text.length && !write_on(reading))
+                return MHD_CONTENT_READER_END_OF_STREAM;
+        if (reading->text.failed)
+                return MHD_CONTENT_READER_END_WITH_ERROR;
+        n = reading->text.length - reading->sent;
+        if (n > size)
+                n = size;
+        memcpy(buffer, reading->text.text + reading->sent, n);
+        reading->sent += n;
+        return (ssize_t)n;
+}
+
+static void free_reading(void *data) {
+        struct reading *reading = data;
+
+        exposition_deinit(&reading->text);
+        free(reading);
 }
 
 static enum MHD_Result answer_page(const struct exporter *exporter, struct MHD_Connection *connection) {
-        struct exposition page = { .family = NULL };
+        struct reading *reading = calloc(1, sizeof(*reading));
         struct MHD_Response *response;
+        enum MHD_Result result;
 
-        metrics_page_write(exporter->broker, &page);
-        if (page.failed) {
-                exposition_deinit(&page);
-                return answer_text(connection, MHD_HTTP_SERVICE_UNAVAILABLE, "Out of memory.\n");
+        if (!reading)
+                return MHD_NO;
+        reading->page.broker = exporter->broker;
+        response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE, read_page, reading, free_reading);
+        if (!response) {
+                free_reading(reading);
+                return MHD_NO;
         }
-        response = MHD_create_response_from_buffer(page.length, page.text, MHD_RESPMEM_MUST_FREE);
-        if (!response)
-                exposition_deinit(&page);
-        else
-                (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, PAGE_TYPE);
-        return answer(connection, MHD_HTTP_OK, response);
+        (void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONTENT_TYPE, PAGE_TYPE);
+        result = MHD_queue_response(connection, MHD_HTTP_OK, response);
+        MHD_destroy_response(response);
+        return result;
 }
 
 static bool is_read(const char *method) {
@@ -122,8 +167,18 @@ static bool rest(struct exporter *exporter, uint64_t spent_ns) {
         return exporter->timeout;
 }
 
-/* Lets the library do what there is to do, and notes when it wants to be asked again. */
+static unsigned count_clients(const struct exporter *exporter) {
+        const union MHD_DaemonInfo *info = MHD_get_daemon_info(exporter->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+
+        return info ? info->num_connections : 0;
+}
+
+/*
+ * Lets the library do what there is to do, and notes when it wants to be asked again. With as many clients as there may be it does not look
+ * for more, and begins to only when it is asked the next time; nothing else would make that happen.
+ */
 static void run(struct exporter *exporter) {
+        bool was_full = count_clients(exporter) >= CLIENTS_MAX;
         uint64_t start_ns = uv_hrtime();
         MHD_UNSIGNED_LONG_LONG ms;
 
@@ -131,8 +186,11 @@ static void run(struct exporter *exporter) {
         (void)MHD_run(exporter->daemon);
         if (rest(exporter, uv_hrtime() - start_ns))
                 return;
-        if (MHD_get_timeout(exporter->daemon, &ms) == MHD_YES)
-                exporter->timeout = deadline_new(&exporter->broker->loop, ms, timed_out, exporter);
+        if (was_full && count_clients(exporter) < CLIENTS_MAX)
+                ms = REST_MS;
+        else if (MHD_get_timeout(exporter->daemon, &ms) != MHD_YES)
+                return;
+        exporter->timeout = deadline_new(&exporter->broker->loop, ms < REST_MS ? REST_MS : ms, timed_out, exporter);
 }
 
 static void timed_out(void *data) {

@@ -7,7 +7,8 @@
  * others could reach are refused. There are few clients at a time, each with little memory and little time, and only GET and HEAD of
  * /metrics are answered.
  *
- * The page is made when it is asked for, and from what is in memory.
+ * The page is made when it is asked for, from what is in memory, and in pieces as its client takes them: with very many tenants it is
+ * megabytes, and no tenant waits for the whole.
  */
 #ifndef NB_BROKER_EXPORTER_H
 #define NB_BROKER_EXPORTER_H

@@ -3,7 +3,7 @@
  * How long the loop keeps what is ready waiting.
  *
  * What becomes ready while the loop works waits until it asks the kernel again, so the time between two such questions, without what was
- * spent asleep in them, is the longest that anything waited in that turn. libuv counts its sleep (UV_METRICS_IDLE_TIME), and a turn
+ * spent asleep in them, is the longest that anything waited in that turn. libuv counts it (UV_METRICS_IDLE_TIME), and a turn
  * costs three looks at the clock.
  */
 #ifndef NB_BROKER_LOOP_LAG_H

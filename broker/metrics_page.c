@@ -289,20 +289,48 @@ static const struct tenant_family tenant_families[] = {
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-static void write_tenant_family(const struct broker *broker, const struct tenant_family *family,
-                                struct exposition *exposition) {
+static void write_broker_family(struct metrics_page *page, struct exposition *exposition) {
+        const struct broker_family *family = &broker_families[page->n_broker_families++];
+
         exposition_family(exposition, family->name, family->type, family->help);
-        nb_list_foreach_safe(link, &broker->tenants)
-                family->write(nb_container_of(link, struct tenant, link), exposition);
+        family->write(page->broker, exposition);
 }
 
-void metrics_page_write(const struct broker *broker, struct exposition *exposition) {
-        for (size_t i = 0; i < COUNT(broker_families); ++i) {
-                const struct broker_family *family = &broker_families[i];
+/* The tenants behind those that are written; the end of the list: none. */
+static const struct nb_list *next_tenant(const struct metrics_page *page) {
+        const struct nb_list *list = &page->broker->tenants, *link = list->next;
 
+        for (size_t i = 0; i < page->n_tenants && link != list; ++i)
+                link = link->next;
+        return link;
+}
+
+static void write_tenant_family(struct metrics_page *page, struct exposition *exposition, size_t end) {
+        const struct tenant_family *family = &tenant_families[page->n_tenant_families];
+        const struct nb_list *list = &page->broker->tenants, *link = next_tenant(page);
+
+        exposition->family = family->name;
+        if (page->n_tenants == 0)
                 exposition_family(exposition, family->name, family->type, family->help);
-                family->write(broker, exposition);
+        /* One tenant at least: without any, the head would be written again. */
+        for (; link != list && (page->n_tenants == 0 || exposition->length < end); link = link->next, ++page->n_tenants)
+                family->write(nb_container_of(link, struct tenant, link), exposition);
+        if (link != list)
+                return;
+        page->n_tenants = 0;
+        page->n_tenant_families++;
+}
+
+bool metrics_page_write(struct metrics_page *page, struct exposition *exposition, size_t enough) {
+        size_t end = exposition->length + enough;
+
+        while (exposition->length < end && !exposition->failed) {
+                if (page->n_broker_families < COUNT(broker_families))
+                        write_broker_family(page, exposition);
+                else if (page->n_tenant_families < COUNT(tenant_families))
+                        write_tenant_family(page, exposition, end);
+                else
+                        return false;
         }
-        for (size_t i = 0; i < COUNT(tenant_families); ++i)
-                write_tenant_family(broker, &tenant_families[i], exposition);
+        return true;
 }

@@ -9,11 +9,24 @@
 #ifndef NB_BROKER_METRICS_PAGE_H
 #define NB_BROKER_METRICS_PAGE_H
 
+#include <stdbool.h>
+
 #include "broker/exposition.h"
 
 struct broker;
 
-/** Writes the whole page. */
-void metrics_page_write(const struct broker *broker, struct exposition *exposition);
+/**
+ * How far a page is written. With very many tenants it is megabytes, so it is written in pieces, between which the broker serves: a tenant
+ * that comes or goes meanwhile may be missing in some families. To begin with, all but `broker` is zero.
+ */
+struct metrics_page {
+        const struct broker *broker; /* borrowed */
+        size_t n_broker_families;    /* that are written */
+        size_t n_tenant_families;
+        size_t n_tenants; /* of the next family; 0: not even its head */
+};
+
+/** Writes on, until there are `enough` bytes more or nothing is left. @return whether there was something left */
+bool metrics_page_write(struct metrics_page *page, struct exposition *exposition, size_t enough);
 
 #endif

@@ -473,21 +473,53 @@ static void write_file(const char *path, const char *text) {
 }
 
 /* promtool reads the page from its standard input, and complains of names, types, help and doubled samples. */
-START_TEST(promtool_likes_the_page) {
-        NB_CLEANUP_FREE char *page = NULL;
+static void expect_promtool_likes(const struct metered *metered) {
+        NB_CLEANUP_FREE char *page = get_page(metered->address);
         char path[HARNESS_PATH_MAX];
-        struct metered metered;
         PROCESS process;
         int status;
 
-        metered_start(&metered, "127.0.0.1:0", NULL, SCENE_LOOPBACK);
-        page = get_page(metered.address);
-        (void)snprintf(path, sizeof(path), "%s/page", metered.scene.daemon.folder);
+        (void)snprintf(path, sizeof(path), "%s/page", metered->scene.daemon.folder);
         write_file(path, page);
         PROCESS_START(&process, "sh", "-c", "exec promtool check metrics <\"$1\"", "sh", path);
         status = process_finish(&process, HARNESS_DEADLINE_MS);
         ck_assert_msg(status == 0 && process.length == 0, "%d: %s", status, process.text);
+}
+
+START_TEST(promtool_likes_the_page) {
+        struct metered metered;
+
+        metered_start(&metered, "127.0.0.1:0", NULL, SCENE_LOOPBACK);
+        expect_promtool_likes(&metered);
         scene_end(&metered.scene);
+}
+END_TEST
+
+/* A page of many tenants is written in pieces, and is one all the same. */
+START_TEST(promtool_likes_a_long_page) {
+        enum { TENANTS = 60 };
+        struct wire_session sessions[TENANTS];
+        struct metered metered;
+        char name[32], file[40];
+
+        metered_start(&metered, "127.0.0.1:0", NULL, SCENE_LOOPBACK);
+        for (unsigned i = 0; i < TENANTS; ++i) {
+                (void)snprintf(file, sizeof(file), "tenant-%u.conf", i);
+                daemon_write_policy_file(&metered.scene.daemon, file, "[Tenant]\nName=tenant-%u\nUser=%u\n", i,
+                                         (unsigned)getuid());
+        }
+        daemon_reload(&metered.scene.daemon);
+        for (unsigned i = 0; i < TENANTS; ++i) {
+                (void)snprintf(name, sizeof(name), "tenant-%u", i);
+                wire_session_open(metered.scene.daemon.socket_path, name, &sessions[i]);
+        }
+        expect_promtool_likes(&metered);
+        expect_value(&metered, "netbroker_objects{tenant=\"tenant-59\",kind=\"sessions\"}", 1);
+        for (unsigned i = 0; i < TENANTS; ++i)
+                wire_session_close(&sessions[i]);
+        daemon_stop(&metered.scene.daemon);
+        wire_session_close(&metered.scene.session);
+        daemon_deinit(&metered.scene.daemon);
 }
 END_TEST
 
@@ -783,6 +815,7 @@ static Suite *new_suite(void) {
                 fprintf(stderr, "not tested: metrics with --user: that needs root\n");
         tcase_add_test(seen, promtool_likes_the_alerts);
         tcase_add_test(seen, promtool_likes_the_page);
+        tcase_add_test(seen, promtool_likes_a_long_page);
         tcase_add_test(seen, alerts_and_dashboard_ask_for_what_there_is);
         tcase_add_test(seen, dashboard_and_manual_have_all);
         tcase_add_test(seen, prometheus_scrapes_it);

@@ -88,6 +88,19 @@ static bool refuse_denied(struct question *q) {
                       policy_place(rule->file, rule->line).text);
 }
 
+/** Who grants what is below a name often means the name as well. */
+static void refuse_no_rule(struct question *q) {
+        const struct policy_rule *below = policy_match_below(q->protocol, POLICY_RULE_CONNECT, q->name);
+
+        if (below)
+                refuse(q, NULL, "no Connect= rule in %s names it, and %s (%s) is for the names below it only",
+                       policy_section(q->protocol).text, policy_rule_shown(below).text,
+                       policy_place(below->file, below->line).text);
+        else
+                refuse(q, NULL, "no Connect= rule in %s names it", policy_section(q->protocol).text);
+        set_remedy(q);
+}
+
 void policy_decide_host(const struct policy_protocol *protocol, const struct policy_host_name *name,
                         struct policy_verdict *ret, struct policy_trace *trace) {
         struct question q = { .protocol = protocol, .name = name, .verdict = ret, .trace = trace };
@@ -101,6 +114,5 @@ void policy_decide_host(const struct policy_protocol *protocol, const struct pol
                 policy_verdict_allow(ret, rule);
                 return;
         }
-        refuse(&q, NULL, "no Connect= rule in %s names it", policy_section(protocol).text);
-        set_remedy(&q);
+        refuse_no_rule(&q);
 }

@@ -42,6 +42,7 @@ static const struct policy_guard guards[] = {
           .source = "RFC 8215" },
         { V6(64, 0x01, 0x00), .what = "discard-only", .source = "RFC 6666" },
         { V6(64, 0x01, 0x00, 0, 0, 0, 0, 0, 1), .what = "a dummy prefix", .source = "RFC 9780" },
+        /* What is reachable of it (anycast of PCP and TURN, AMT, AS112, identifiers) wants its rule, as in 192.0.0.0/24. */
         { V6(23, 0x20, 0x01),
           .except = { .ip = { .family = AF_INET6, .bytes = { 0x20, 0x01 } },
                       .length = 32 }, /* Teredo: judged as IPv4 */

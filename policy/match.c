@@ -44,6 +44,11 @@ const struct policy_rule *policy_match_host(const struct policy_protocol *protoc
         return rule_at(protocol, rule_set_find_name(rules_of(protocol, kind), name->text, name->port));
 }
 
+const struct policy_rule *policy_match_below(const struct policy_protocol *protocol, enum policy_rule_kind kind,
+                                             const struct policy_host_name *name) {
+        return rule_at(protocol, rule_set_find_below(rules_of(protocol, kind), name->text, name->port));
+}
+
 const struct policy_range *policy_match_range(const struct policy_protocol *protocol, const struct nb_ip *ip,
                                               const struct nb_prefix *within) {
         uint32_t found;

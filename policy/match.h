@@ -29,6 +29,10 @@ const struct policy_rule *policy_match_family(const struct policy_protocol *prot
 const struct policy_rule *policy_match_host(const struct policy_protocol *protocol, enum policy_rule_kind kind,
                                             const struct policy_host_name *name);
 
+/** @return the first rule of that kind for the names below that one, `*.NAME`, and its port; or NULL. */
+const struct policy_rule *policy_match_below(const struct policy_protocol *protocol, enum policy_rule_kind kind,
+                                             const struct policy_host_name *name);
+
 /**
  * @param within  as of policy_match()
  * @return the first word of `Addresses=`, or of its default, that covers the address; or NULL.

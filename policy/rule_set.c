@@ -220,3 +220,11 @@ uint32_t rule_set_find_name(const struct rule_set *set, const char *name, uint16
                 found = smaller(found, port_map_find(&set->name_ports, name_place(walk.node, walk.rest > 0), port));
         return found;
 }
+
+uint32_t rule_set_find_below(const struct rule_set *set, const char *name, uint16_t port) {
+        struct label_walk walk = label_walk_begin(name);
+
+        while (label_walk_next(&set->names, &walk))
+                ;
+        return walk.rest == 0 ? port_map_find(&set->name_ports, name_place(walk.node, true), port) : RULE_SET_NONE;
+}

@@ -54,4 +54,7 @@ uint32_t rule_set_find_family(const struct rule_set *set, sa_family_t family, ui
 /** @return the first for the name and the port, or RULE_SET_NONE. */
 uint32_t rule_set_find_name(const struct rule_set *set, const char *name, uint16_t port);
 
+/** @return the first for what is below the name itself, and for the port, or RULE_SET_NONE. */
+uint32_t rule_set_find_below(const struct rule_set *set, const char *name, uint16_t port);
+
 #endif

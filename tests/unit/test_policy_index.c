@@ -215,6 +215,18 @@ static const struct policy_rule *walk_host(const struct policy_protocol *protoco
         return NULL;
 }
 
+static const struct policy_rule *walk_below(const struct policy_protocol *protocol, enum policy_rule_kind kind,
+                                            const struct policy_host_name *name) {
+        for (size_t i = 0; i < protocol->n_rules; ++i) {
+                const struct policy_rule *rule = &protocol->rules[i];
+
+                if (is_candidate(rule, kind, name->port) && rule->target == POLICY_TARGET_NAME && rule->name.below &&
+                    strcmp(rule->name.text, name->text) == 0)
+                        return rule;
+        }
+        return NULL;
+}
+
 static const struct policy_range *walk_range(const struct policy_protocol *protocol, const struct nb_ip *ip,
                                              const struct nb_prefix *within) {
         for (size_t i = 0; i < protocol->n_addresses; ++i) {
@@ -256,6 +268,7 @@ static void expect_names(const struct policy_protocol *protocol, uint64_t *state
 
         random_name(state, name.text, sizeof(name.text));
         ck_assert_ptr_eq(policy_match_host(protocol, kind, &name), walk_host(protocol, kind, &name));
+        ck_assert_ptr_eq(policy_match_below(protocol, kind, &name), walk_below(protocol, kind, &name));
 }
 
 START_TEST(abuse_16_21_the_trees_find_what_a_walk_finds) {

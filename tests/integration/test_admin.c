@@ -48,11 +48,11 @@ static void expect_closed(int fd) {
 
 START_TEST(requests_are_answered_in_their_order) {
         const char requests[] = "{\"verb\":\"log-level\"}\n{\"verb\":\"nothing\"}\n" STATUS "\n";
-        struct operator_scene operator;
+        struct operator_scene world;
         NB_CLEANUP_FD int fd = -1;
 
-        operator_start(&operator, SCENE_LOOPBACK, false);
-        fd = operator_connect(&operator);
+        operator_start(&world, SCENE_LOOPBACK, false);
+        fd = operator_connect(&world);
         operator_send(fd, requests, strlen(requests));
         ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
         expect_line(fd, "{\"level\":\"info\"}");
@@ -62,22 +62,22 @@ START_TEST(requests_are_answered_in_their_order) {
         expect_line(fd, END);
         expect_closed(fd);
         fd = nb_fd_close(fd);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
 START_TEST(a_request_may_come_in_pieces) {
-        struct operator_scene operator;
+        struct operator_scene world;
         NB_CLEANUP_FD int fd = -1;
 
-        operator_start(&operator, SCENE_LOOPBACK, false);
-        fd = operator_connect(&operator);
+        operator_start(&world, SCENE_LOOPBACK, false);
+        fd = operator_connect(&world);
         for (const char *c = STATUS "\n"; *c; ++c)
                 operator_send(fd, c, 1);
         expect_line(fd, "\"version\":");
         expect_line(fd, END);
         fd = nb_fd_close(fd);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
@@ -138,75 +138,75 @@ static const struct {
 
 /* Each has its error, and the client goes on. */
 START_TEST(bad_requests_are_refused_with_reasons) {
-        struct operator_scene operator;
+        struct operator_scene world;
         NB_CLEANUP_FD int fd = -1;
 
-        operator_start(&operator, SCENE_LOOPBACK, false);
-        fd = operator_connect(&operator);
+        operator_start(&world, SCENE_LOOPBACK, false);
+        fd = operator_connect(&world);
         for (size_t i = 0; i < ELEMENTS(bad_requests); ++i) {
                 expect_answer(fd, bad_requests[i].request, "{\"error\":");
                 expect_answer(fd, bad_requests[i].request, bad_requests[i].error);
         }
         expect_answer(fd, STATUS, END);
         fd = nb_fd_close(fd);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
 /* The parser of JSON recurses: it must not be made to. */
 START_TEST(a_request_that_is_nested_deeply_is_refused) {
-        struct operator_scene operator;
+        struct operator_scene world;
         NB_CLEANUP_FD int fd = -1;
         const size_t length = ADMIN_REQUEST_MAX - 1;
         NB_CLEANUP_FREE char *request = calloc(1, length + 1);
 
-        operator_start(&operator, SCENE_LOOPBACK, false);
-        fd = operator_connect(&operator);
+        operator_start(&world, SCENE_LOOPBACK, false);
+        fd = operator_connect(&world);
         memset(request, '[', length);
         expect_answer(fd, request, "without others inside");
         expect_answer(fd, STATUS, END);
         fd = nb_fd_close(fd);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
 START_TEST(a_request_that_is_too_long_ends_the_client) {
-        struct operator_scene operator;
+        struct operator_scene world;
         NB_CLEANUP_FD int fd = -1;
         const size_t length = ADMIN_REQUEST_MAX + 1;
         NB_CLEANUP_FREE char *request = calloc(1, length + 1);
 
-        operator_start(&operator, SCENE_LOOPBACK, false);
-        fd = operator_connect(&operator);
+        operator_start(&world, SCENE_LOOPBACK, false);
+        fd = operator_connect(&world);
         memset(request, ' ', length);
         operator_send(fd, request, length);
         expect_line(fd, "\"errno\":\"EMSGSIZE\"");
         expect_closed(fd);
         fd = nb_fd_close(fd);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
 START_TEST(there_are_at_most_sixteen_clients) {
-        struct operator_scene operator;
+        struct operator_scene world;
         int fds[ADMIN_CLIENTS_MAX], late;
 
-        operator_start(&operator, SCENE_LOOPBACK, false);
+        operator_start(&world, SCENE_LOOPBACK, false);
         for (size_t i = 0; i < ELEMENTS(fds); ++i) {
-                fds[i] = operator_connect(&operator);
+                fds[i] = operator_connect(&world);
                 expect_answer(fds[i], STATUS, END);
         }
-        late = operator_connect(&operator);
+        late = operator_connect(&world);
         expect_line(late, "\"errno\":\"EUSERS\"");
         expect_closed(late);
         (void)nb_fd_close(late);
         /* One goes, another comes. */
         (void)nb_fd_close(fds[0]);
-        daemon_wait_fds(&operator.scene.daemon, operator.scene.baseline + ADMIN_CLIENTS_MAX - 1);
-        fds[0] = operator_connect(&operator);
+        daemon_wait_fds(&world.scene.daemon, world.scene.baseline + ADMIN_CLIENTS_MAX - 1);
+        fds[0] = operator_connect(&world);
         expect_answer(fds[0], STATUS, END);
         nb_fds_close(fds, ELEMENTS(fds));
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
@@ -221,57 +221,57 @@ static const char *const interrupted[] = {
 };
 
 START_TEST(a_client_may_go_at_any_time) {
-        struct operator_scene operator;
+        struct operator_scene world;
 
-        operator_start(&operator, SCENE_LOOPBACK "Connect=a.test:1\n", false);
+        operator_start(&world, SCENE_LOOPBACK "Connect=a.test:1\n", false);
         for (int i = 0; i < 20; ++i) {
-                NB_CLEANUP_FD int fd = operator_connect(&operator);
+                NB_CLEANUP_FD int fd = operator_connect(&world);
 
                 operator_send(fd, interrupted[_i], strlen(interrupted[_i]));
         }
-        scene_expect_baseline(&operator.scene);
-        operator_end(&operator);
+        scene_expect_baseline(&world.scene);
+        operator_end(&world);
 }
 END_TEST
 
 static void cannot_connect(void *data) {
-        const struct operator_scene *operator= data;
+        const struct operator_scene *world = data;
         struct sockaddr_un sa = { .sun_family = AF_UNIX };
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-        memcpy(sa.sun_path, operator->admin_socket, strlen(operator->admin_socket));
+        memcpy(sa.sun_path, world->admin_socket, strlen(world->admin_socket));
         ck_assert_int_eq(connect(fd, (const struct sockaddr *)&sa, sizeof(sa)), -1);
         ck_assert_int_eq(errno, EACCES);
         (void)nb_fd_close(fd);
 }
 
 START_TEST(nobody_else_can_ask) {
-        struct operator_scene operator;
+        struct operator_scene world;
         struct stat st;
 
-        operator_start(&operator, SCENE_LOOPBACK, false);
-        ck_assert_int_eq(stat(operator.admin_socket, &st), 0);
+        operator_start(&world, SCENE_LOOPBACK, false);
+        ck_assert_int_eq(stat(world.admin_socket, &st), 0);
         ck_assert_uint_eq(st.st_mode & 07777, 0600);
-        harness_run_as(12345, cannot_connect, &operator);
-        operator_end(&operator);
+        harness_run_as(12345, cannot_connect, &world);
+        operator_end(&world);
 }
 END_TEST
 
 START_TEST(every_request_is_in_the_audit) {
-        struct operator_scene operator;
+        struct operator_scene world;
         NB_CLEANUP_FD int fd = -1;
         char who[64];
 
-        operator_start(&operator, SCENE_LOOPBACK, true);
-        fd = operator_connect(&operator);
+        operator_start(&world, SCENE_LOOPBACK, true);
+        fd = operator_connect(&world);
         (void)snprintf(who, sizeof(who), "asked by pid %d of user %u", (int)getpid(), (unsigned)getuid());
         expect_answer(fd, STATUS, END);
-        daemon_expect_audit(&operator.scene.daemon, "\"verb\":\"admin\"", "status", who, "\"verdict\":\"done\"");
+        daemon_expect_audit(&world.scene.daemon, "\"verb\":\"admin\"", "status", who, "\"verdict\":\"done\"");
         expect_answer(fd, "{\"verb\":\"revoke\",\"kind\":\"session\",\"id\":77}", "no session 77");
-        daemon_expect_audit(&operator.scene.daemon, "\"verb\":\"admin\"", "revoke", who, "no session 77",
+        daemon_expect_audit(&world.scene.daemon, "\"verb\":\"admin\"", "revoke", who, "no session 77",
                             "\"verdict\":\"refused\"");
         fd = nb_fd_close(fd);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
@@ -281,20 +281,20 @@ END_TEST
 START_TEST(a_long_answer_does_not_hold_up_anyone) {
         enum { N = 400 };
         NB_CLEANUP_FREE struct wire_session *sessions = calloc(N, sizeof(*sessions));
-        struct operator_scene operator;
+        struct operator_scene world;
         NB_CLEANUP_FD int fd = -1;
         long long last = 0, n = 0;
 
-        operator_start(&operator, SCENE_LOOPBACK, false);
+        operator_start(&world, SCENE_LOOPBACK, false);
         for (int i = 0; i < N; ++i)
-                wire_session_open(operator.scene.daemon.socket_path, "acme", &sessions[i]);
-        fd = operator_connect(&operator);
+                wire_session_open(world.scene.daemon.socket_path, "acme", &sessions[i]);
+        fd = operator_connect(&world);
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &(int){ 4096 }, sizeof(int));
         operator_send(fd, "{\"verb\":\"sessions\"}\n", 20);
         expect_line(fd, "\"session\":1,");
         for (int i = 0; i < N; i += 2)
                 wire_session_close(&sessions[i]);
-        wire_settle(operator.scene.web);
+        wire_settle(world.scene.web);
         for (;;) {
                 NB_CLEANUP_FREE char *line = operator_receive(fd);
                 long long id = 0;
@@ -311,22 +311,22 @@ START_TEST(a_long_answer_does_not_hold_up_anyone) {
         for (int i = 1; i < N; i += 2)
                 wire_session_close(&sessions[i]);
         fd = nb_fd_close(fd);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
 /* What a watcher does not read is lost to it and to nobody else. */
 START_TEST(a_watcher_that_does_not_read_loses_records) {
-        struct operator_scene operator;
+        struct operator_scene world;
         NB_CLEANUP_FD int fd = -1;
         struct wire control;
         long long lost = 0;
 
-        operator_start(&operator, "Connect=127.0.0.1:1\n", true);
-        fd = operator_connect(&operator);
+        operator_start(&world, "Connect=127.0.0.1:1\n", true);
+        fd = operator_connect(&world);
         operator_send(fd, "{\"verb\":\"watch\"}\n", 17);
         expect_line(fd, "{\"watching\":true}");
-        control = wire_open_control(operator.scene.web, "0.0.0.0:0");
+        control = wire_open_control(world.scene.web, "0.0.0.0:0");
         for (int i = 0; i < 4000; ++i) {
                 int stream;
 
@@ -345,7 +345,7 @@ START_TEST(a_watcher_that_does_not_read_loses_records) {
         ck_assert_int_gt(lost, 0);
         (void)wire_close(&control);
         fd = nb_fd_close(fd);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
@@ -353,54 +353,51 @@ END_TEST
 
 START_TEST(a_tenant_cannot_reach_it) {
         char rules[256], *reason = NULL;
-        struct operator_scene operator= { .folder = "" };
+        struct operator_scene world = { .folder = "" };
         struct wire control;
 
-        operator_start(&operator, SCENE_LOOPBACK, false);
+        operator_start(&world, SCENE_LOOPBACK, false);
         (void)snprintf(rules, sizeof(rules),
-                       "[Protocol files]\nFamily=unix\nDataPath=direct\nConnect=%s\nConnect=%s/*\n",
-                       operator.admin_socket, operator.folder);
-        scene_write_policy(&operator.scene, rules);
-        daemon_reload(&operator.scene.daemon);
-        wire_session_close(&operator.scene.session);
-        wire_session_open(operator.scene.daemon.socket_path, "acme", &operator.scene.session);
-        operator.scene.web = & operator.scene.session.protocols[1];
-        control = wire_open_control(operator.scene.web, "");
-        ck_assert_uint_eq(wire_connect_refused(&control, operator.admin_socket, &reason), NB_WASI_EACCES);
+                       "[Protocol files]\nFamily=unix\nDataPath=direct\nConnect=%s\nConnect=%s/*\n", world.admin_socket,
+                       world.folder);
+        scene_write_policy(&world.scene, rules);
+        daemon_reload(&world.scene.daemon);
+        wire_session_close(&world.scene.session);
+        wire_session_open(world.scene.daemon.socket_path, "acme", &world.scene.session);
+        world.scene.web = &world.scene.session.protocols[1];
+        control = wire_open_control(world.scene.web, "");
+        ck_assert_uint_eq(wire_connect_refused(&control, world.admin_socket, &reason), NB_WASI_EACCES);
         free(reason);
         (void)wire_close(&control);
-        wire_session_close(&operator.scene.session);
-        daemon_stop(&operator.scene.daemon);
-        daemon_deinit(&operator.scene.daemon);
-        ck_assert_int_eq(rmdir(operator.folder), 0);
+        operator_end_changed(&world);
 }
 END_TEST
 
 /* As systemd does it: the name says what the socket is for. */
 START_TEST(systemd_gives_it_by_its_name) {
         struct sockaddr_un sa = { .sun_family = AF_UNIX };
-        struct operator_scene operator= { .folder = "/tmp/netbroker-operator-XXXXXX" };
-        struct daemon *daemon = &operator.scene.daemon;
+        struct operator_scene world = { .folder = "/tmp/netbroker-operator-XXXXXX" };
+        struct daemon *daemon = &world.scene.daemon;
         const char *arguments[] = { "--socket", daemon->socket_path, NULL };
         NB_CLEANUP_FD int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), fd = -1;
         const struct daemon_options options = { .arguments = arguments, .activation_fd = listener };
 
-        ck_assert_ptr_nonnull(mkdtemp(operator.folder));
-        (void)snprintf(operator.admin_socket, sizeof(operator.admin_socket), "%s/s", operator.folder);
-        memcpy(sa.sun_path, operator.admin_socket, strlen(operator.admin_socket));
+        ck_assert_ptr_nonnull(mkdtemp(world.folder));
+        (void)snprintf(world.admin_socket, sizeof(world.admin_socket), "%s/s", world.folder);
+        memcpy(sa.sun_path, world.admin_socket, strlen(world.admin_socket));
         ck_assert_int_eq(bind(listener, (const struct sockaddr *)&sa, sizeof(sa)), 0);
         ck_assert_int_eq(listen(listener, 8), 0);
         ck_assert_int_eq(setenv("LISTEN_FDNAMES", "admin", 1), 0);
         daemon_init(daemon);
         daemon_write_policy(daemon, SCENE_TENANT SCENE_LOOPBACK, (unsigned)getuid());
         daemon_start(daemon, &options);
-        fd = operator_connect(&operator);
+        fd = operator_connect(&world);
         expect_answer(fd, STATUS, END);
         daemon_stop(daemon);
         daemon_deinit(daemon);
         /* It is not the broker's to remove. */
-        ck_assert_int_eq(unlink(operator.admin_socket), 0);
-        ck_assert_int_eq(rmdir(operator.folder), 0);
+        ck_assert_int_eq(unlink(world.admin_socket), 0);
+        ck_assert_int_eq(rmdir(world.folder), 0);
 }
 END_TEST
 
@@ -409,11 +406,11 @@ END_TEST
 /* Every verb of the page is one, and of the page's request for it nothing is unknown. */
 START_TEST(the_page_names_the_verbs) {
         char path[512], request[256], verb[64], line[4096];
-        struct operator_scene operator;
+        struct operator_scene world;
         FILE *page;
         int n = 0;
 
-        operator_start(&operator, SCENE_LOOPBACK, false);
+        operator_start(&world, SCENE_LOOPBACK, false);
         (void)snprintf(path, sizeof(path), "%s/proto/ADMIN.md", getenv("SRCDIR"));
         page = fopen(path, "re");
         ck_assert_ptr_nonnull(page);
@@ -423,7 +420,7 @@ START_TEST(the_page_names_the_verbs) {
 
                 if (sscanf(line, "| `%63[a-z-]` |", verb) != 1)
                         continue;
-                fd = operator_connect(&operator);
+                fd = operator_connect(&world);
                 (void)snprintf(request, sizeof(request), "{\"verb\":\"%s\",\"nothing\":1}", verb);
                 answer = operator_ask(fd, request);
                 operator_expect(answer, "not a request of this verb");
@@ -431,7 +428,7 @@ START_TEST(the_page_names_the_verbs) {
         }
         (void)fclose(page);
         ck_assert_int_eq(n, 13);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 

@@ -3,10 +3,13 @@
  * netbrokerctl, with a real daemon and without one.
  */
 #include <check.h>
+#include <errno.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -34,16 +37,15 @@ static const char *text(const json_t *object, const char *key) {
 }
 
 /* Runs it, and wants a status and a part of what it writes. */
-static void expect(const struct operator_scene *operator, int status, const char *part, const char *const *arguments) {
+static void expect(const struct operator_scene *world, int status, const char *part, const char *const *arguments) {
         NB_CLEANUP_FREE char *written = NULL;
-        int r = operator_run(operator ? operator->admin_socket : NULL, arguments, &written);
+        int r = operator_run(world ? world->admin_socket : NULL, arguments, &written);
 
         ck_assert_msg(r == status, "%s ended with status %d, and not %d, and wrote:\n%s", arguments[0], r, status,
                       written);
         operator_expect(written, part);
 }
-#define EXPECT(operator, status, part, ...)                                                                            \
-        expect((operator), (status), (part), (const char *const[]){ __VA_ARGS__, NULL })
+#define EXPECT(world, status, part, ...) expect((world), (status), (part), (const char *const[]){ __VA_ARGS__, NULL })
 
 /* A file of a test. */
 struct file {
@@ -73,36 +75,36 @@ static void remove_file(struct file *file) {
 /* ---- what there is ---- */
 
 START_TEST(status) {
-        struct operator_scene operator;
+        struct operator_scene world;
         json_t *json;
 
-        operator_start(&operator, RULES, false);
-        EXPECT(&operator, 0, "netbrokerd:  0.", "status");
-        EXPECT(&operator, 0, "sessions:    1\n", "status");
-        EXPECT(&operator, 0, operator.scene.daemon.policy_path, "status");
-        json = CTL_JSON(&operator, "status");
-        ck_assert_int_eq(number(json, "pid"), operator.scene.daemon.pid);
+        operator_start(&world, RULES, false);
+        EXPECT(&world, 0, "netbrokerd:  0.", "status");
+        EXPECT(&world, 0, "sessions:    1\n", "status");
+        EXPECT(&world, 0, world.scene.daemon.policy_path, "status");
+        json = CTL_JSON(&world, "status");
+        ck_assert_int_eq(number(json, "pid"), world.scene.daemon.pid);
         ck_assert_str_eq(text(json, "log_level"), "info");
         ck_assert(json_is_null(json_object_get(json_object_get(json, "policy"), "last_error")));
         ck_assert_int_eq(number(json_object_get(json, "counts"), "sessions"), 1);
         json_decref(json);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
 START_TEST(tenants_sessions_and_connections) {
         struct peer peer = peer_listen("127.0.0.1", 8);
-        struct operator_scene operator;
+        struct operator_scene world;
         struct wire control;
         json_t *json, *row;
         int stream, ignored;
 
-        operator_start(&operator, RULES, false);
-        control = wire_open_control(operator.scene.web, "0.0.0.0:0");
+        operator_start(&world, RULES, false);
+        control = wire_open_control(world.scene.web, "0.0.0.0:0");
         ck_assert_uint_eq(wire_connect_to(&control, "192.0.2.1:1", &ignored), NB_WASI_EACCES);
         ck_assert_uint_eq(wire_connect_to(&control, peer.text, &stream), 0);
 
-        json = CTL_JSON(&operator, "tenants");
+        json = CTL_JSON(&world, "tenants");
         row = json_array_get(json, 0);
         ck_assert_uint_eq(json_array_size(json), 1);
         ck_assert_str_eq(text(row, "tenant"), "acme");
@@ -113,38 +115,38 @@ START_TEST(tenants_sessions_and_connections) {
         ck_assert_int_eq(number(row, "denied"), 1);
         json_decref(json);
 
-        json = CTL_JSON(&operator, "sessions", "--tenant", "acme");
+        json = CTL_JSON(&world, "sessions", "--tenant", "acme");
         row = json_array_get(json, 0);
         ck_assert_int_eq(number(row, "uid"), getuid());
         ck_assert_int_eq(number(row, "controls"), 1);
         json_decref(json);
 
-        json = CTL_JSON(&operator, "connections", "--session", "1");
+        json = CTL_JSON(&world, "connections", "--session", "1");
         row = json_array_get(json, 0);
         ck_assert_uint_eq(json_array_size(json), 1);
         ck_assert_str_eq(text(row, "peer"), peer.text);
         ck_assert_str_eq(text(row, "protocol"), "web");
         ck_assert_str_eq(text(row, "operation"), "connect");
         json_decref(json);
-        EXPECT(&operator, 0, peer.text, "connections");
-        EXPECT(&operator, 0, "[]\n", "connections", "--session", "7", "--json");
+        EXPECT(&world, 0, peer.text, "connections");
+        EXPECT(&world, 0, "[]\n", "connections", "--session", "7", "--json");
 
         (void)nb_fd_close(stream);
         (void)wire_close(&control);
         peer_close(&peer);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
 /* A session's label is its own choice, and a terminal obeys. */
 START_TEST(what_strangers_chose_is_made_safe) {
-        struct operator_scene operator;
+        struct operator_scene world;
         Nb__Hello hello = NB__HELLO__INIT;
         Nb__Request request = NB__REQUEST__INIT;
         struct wire wire;
 
-        operator_start(&operator, RULES, false);
-        wire = wire_connect(operator.scene.daemon.socket_path);
+        operator_start(&world, RULES, false);
+        wire = wire_connect(world.scene.daemon.socket_path);
         hello.oldest_version = 1;
         hello.newest_version = 1;
         hello.tenant = (char *)"acme";
@@ -154,37 +156,37 @@ START_TEST(what_strangers_chose_is_made_safe) {
         request.hello = &hello;
         wire_send(&wire, &request);
         wire_wait_taken(&wire);
-        EXPECT(&operator, 0, "\\x1b[31mred\\x0a2", "sessions");
-        EXPECT(&operator, 0, "\\u001B[31mred\\n2", "sessions", "--json");
+        EXPECT(&world, 0, "\\x1b[31mred\\x0a2", "sessions");
+        EXPECT(&world, 0, "\\u001B[31mred\\n2", "sessions", "--json");
         (void)wire_close(&wire);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
 START_TEST(quotas_and_metrics) {
-        struct operator_scene operator;
+        struct operator_scene world;
         json_t *json;
 
-        operator_start(&operator, RULES, false);
-        json = CTL_JSON(&operator, "quota", "acme");
+        operator_start(&world, RULES, false);
+        json = CTL_JSON(&world, "quota", "acme");
         ck_assert_uint_ge(json_array_size(json), 11);
         ck_assert_str_eq(text(json_array_get(json, 0), "quota"), "MaxSessions");
         ck_assert_int_eq(number(json_array_get(json, 0), "used"), 1);
         json_decref(json);
-        EXPECT(&operator, 0, "MaxConnections", "quota");
-        EXPECT(&operator, 0, "# TYPE netbroker_build_info gauge\n", "metrics");
-        operator_end(&operator);
+        EXPECT(&world, 0, "MaxConnections", "quota");
+        EXPECT(&world, 0, "# TYPE netbroker_build_info gauge\n", "metrics");
+        operator_end(&world);
 }
 END_TEST
 
 START_TEST(log_level) {
-        struct operator_scene operator;
+        struct operator_scene world;
 
-        operator_start(&operator, RULES, true);
-        EXPECT(&operator, 0, "notice\n", "log-level");
-        EXPECT(&operator, 0, "debug\n", "log-level", "debug");
-        EXPECT(&operator, 0, "\"debug\"", "log-level", "--json");
-        operator_end(&operator);
+        operator_start(&world, RULES, true);
+        EXPECT(&world, 0, "notice\n", "log-level");
+        EXPECT(&world, 0, "debug\n", "log-level", "debug");
+        EXPECT(&world, 0, "\"debug\"", "log-level", "--json");
+        operator_end(&world);
 }
 END_TEST
 
@@ -212,16 +214,16 @@ static const struct {
 
 /* The same answer, whoever gives it. */
 START_TEST(explain) {
-        struct operator_scene operator;
+        struct operator_scene world;
 
-        operator_start(&operator, RULES, false);
+        operator_start(&world, RULES, false);
         for (size_t i = 0; i < ELEMENTS(questions); ++i) {
                 NB_CLEANUP_FREE char *by_daemon = NULL, *by_itself = NULL;
 
-                ck_assert_int_eq(CTL(&operator, & by_daemon, "explain", "acme", "web", questions[i].operation,
+                ck_assert_int_eq(CTL(&world, &by_daemon, "explain", "acme", "web", questions[i].operation,
                                      questions[i].target),
                                  questions[i].status);
-                ck_assert_int_eq(CTL_ALONE(&by_itself, "explain", "--policy", operator.scene.daemon.policy_path, "acme",
+                ck_assert_int_eq(CTL_ALONE(&by_itself, "explain", "--policy", world.scene.daemon.policy_path, "acme",
                                            "web", questions[i].operation, questions[i].target),
                                  questions[i].status);
                 operator_expect(by_daemon, questions[i].part);
@@ -229,22 +231,22 @@ START_TEST(explain) {
                         ck_assert_str_eq(by_daemon, by_itself);
                 operator_expect(by_itself, questions[i].part);
         }
-        EXPECT(&operator, 2, "no tenant 'x'", "explain", "x", "web", "connect", "127.0.0.1:1");
-        EXPECT(&operator, 2, "no protocol 'x'", "explain", "acme", "x", "connect", "127.0.0.1:1");
-        EXPECT(NULL, 2, "no tenant 'x'", "explain", "x", "web", "connect", "127.0.0.1:1",
-               "--policy", operator.scene.daemon.policy_path);
-        operator_end(&operator);
+        EXPECT(&world, 2, "no tenant 'x'", "explain", "x", "web", "connect", "127.0.0.1:1");
+        EXPECT(&world, 2, "no protocol 'x'", "explain", "acme", "x", "connect", "127.0.0.1:1");
+        EXPECT(NULL, 2, "no tenant 'x'", "explain", "x", "web", "connect", "127.0.0.1:1", "--policy",
+               world.scene.daemon.policy_path);
+        operator_end(&world);
 }
 END_TEST
 
 START_TEST(explain_in_json) {
-        struct operator_scene operator;
+        struct operator_scene world;
         const json_t *explanation, *step;
         json_t *json;
         NB_CLEANUP_FREE char *written = NULL;
 
-        operator_start(&operator, RULES, false);
-        ck_assert_int_eq(CTL(&operator, & written, "explain", "acme", "web", "connect", "127.0.0.9:80", "--json"), 1);
+        operator_start(&world, RULES, false);
+        ck_assert_int_eq(CTL(&world, &written, "explain", "acme", "web", "connect", "127.0.0.9:80", "--json"), 1);
         json = json_loads(written, JSON_REJECT_DUPLICATES, NULL);
         explanation = json_array_get(json, 0);
         step = json_array_get(json_object_get(explanation, "steps"), 0);
@@ -254,7 +256,7 @@ START_TEST(explain_in_json) {
         ck_assert_str_eq(text(step, "layer"), "address");
         ck_assert_str_eq(text(step, "check"), "deny");
         json_decref(json);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
@@ -277,25 +279,23 @@ END_TEST
 
 /* The daemon asks as a connect of the tenant would, and says so of each address. */
 START_TEST(explain_resolves_by_the_daemon) {
-        struct operator_scene operator;
+        struct operator_scene world;
 
-        operator_start(&operator, "Connect=localhost:80\n[Protocol db]\nFamily=ipv4\nDataPath=direct\n"
-                                  "Connect=localhost:80\nConnect=nothing.invalid:80\nAddresses=local\n",
+        operator_start(&world,
+                       "Connect=localhost:80\n[Protocol db]\nFamily=ipv4\nDataPath=direct\n"
+                       "Connect=localhost:80\nConnect=nothing.invalid:80\nAddresses=local\n",
                        false);
-        EXPECT(&operator, 0, "allowed", "explain", "acme", "web", "connect", "localhost:80");
-        EXPECT(&operator, 1, "127.0.0.1", "explain", "acme", "web", "connect", "localhost:80", "--resolve");
-        EXPECT(&operator, 0, "127.0.0.1", "explain", "acme", "db", "connect", "localhost:80", "--resolve");
-        EXPECT(&operator, 1, "cannot look up nothing.invalid", "explain", "acme", "db", "connect", "nothing.invalid:80",
+        EXPECT(&world, 0, "allowed", "explain", "acme", "web", "connect", "localhost:80");
+        EXPECT(&world, 1, "127.0.0.1", "explain", "acme", "web", "connect", "localhost:80", "--resolve");
+        EXPECT(&world, 0, "127.0.0.1", "explain", "acme", "db", "connect", "localhost:80", "--resolve");
+        EXPECT(&world, 1, "cannot look up nothing.invalid", "explain", "acme", "db", "connect", "nothing.invalid:80",
                "--resolve");
-        wire_session_close(&operator.scene.session);
-        daemon_stop(&operator.scene.daemon);
-        daemon_deinit(&operator.scene.daemon);
-        ck_assert_int_eq(rmdir(operator.folder), 0);
+        operator_end_changed(&world);
 }
 END_TEST
 
 START_TEST(test_passes_and_fails) {
-        struct operator_scene operator;
+        struct operator_scene world;
         FILE_OF_TEST good = write_file("# all of it\n\n"
                                        "allow acme web connect 127.0.0.1:80 rule acme.conf:8\n"
                                        "allow acme\tweb  connect api.example.com:443 => 93.184.216.34\n"
@@ -308,14 +308,13 @@ START_TEST(test_passes_and_fails) {
                                       "deny acme web connect 127.0.0.9:80 rule e.conf:10\n"
                                       "allow acme web connect 127.0.0.1:80\n");
 
-        operator_start(&operator, RULES, false);
-        EXPECT(&operator, 0, "expectations: 5, failed: 0\n", "test", good.path);
-        EXPECT(NULL, 0, "expectations: 5, failed: 0\n", "test", good.path,
-               "--policy", operator.scene.daemon.policy_path);
-        EXPECT(&operator, 1, "expectations: 5, failed: 4\n", "test", bad.path);
-        EXPECT(&operator, 1, ":1: allow acme web connect 192.0.2.1:80: expected", "test", bad.path);
-        EXPECT(&operator, 1, "\"ok\": false", "test", bad.path, "--json");
-        operator_end(&operator);
+        operator_start(&world, RULES, false);
+        EXPECT(&world, 0, "expectations: 5, failed: 0\n", "test", good.path);
+        EXPECT(NULL, 0, "expectations: 5, failed: 0\n", "test", good.path, "--policy", world.scene.daemon.policy_path);
+        EXPECT(&world, 1, "expectations: 5, failed: 4\n", "test", bad.path);
+        EXPECT(&world, 1, ":1: allow acme web connect 192.0.2.1:80: expected", "test", bad.path);
+        EXPECT(&world, 1, "\"ok\": false", "test", bad.path, "--json");
+        operator_end(&world);
 }
 END_TEST
 
@@ -368,11 +367,11 @@ END_TEST
 
 /* What is dumped is a policy, and the same one. */
 START_TEST(dump) {
-        struct operator_scene operator;
+        struct operator_scene world;
         NB_CLEANUP_FREE char *dumped = NULL, *again = NULL;
 
-        operator_start(&operator, RULES, false);
-        ck_assert_int_eq(CTL(&operator, & dumped, "dump", "acme"), 0);
+        operator_start(&world, RULES, false);
+        ck_assert_int_eq(CTL(&world, &dumped, "dump", "acme"), 0);
         operator_expect(dumped, "Connect=*.example.com:443\n");
         {
                 FILE_OF_TEST file = write_file("%s", dumped);
@@ -381,10 +380,10 @@ START_TEST(dump) {
                 ck_assert_int_eq(CTL_ALONE(&again, "dump", "acme", "--policy", file.path), 0);
         }
         ck_assert_str_eq(again, dumped);
-        EXPECT(&operator, 0, "# ---- acme ----\n", "dump");
-        EXPECT(&operator, 0, "\"text\": \"[Tenant]", "dump", "--json");
-        EXPECT(NULL, 2, "no tenant 'x'", "dump", "x", "--policy", operator.scene.daemon.policy_path);
-        operator_end(&operator);
+        EXPECT(&world, 0, "# ---- acme ----\n", "dump");
+        EXPECT(&world, 0, "\"text\": \"[Tenant]", "dump", "--json");
+        EXPECT(NULL, 2, "no tenant 'x'", "dump", "x", "--policy", world.scene.daemon.policy_path);
+        operator_end(&world);
 }
 END_TEST
 
@@ -396,87 +395,138 @@ END_TEST
 /* ---- what changes something ---- */
 
 START_TEST(reload) {
-        struct operator_scene operator;
+        struct operator_scene world;
 
-        operator_start(&operator, RULES, false);
-        scene_write_policy(&operator.scene, "Connect=192.0.2.1:80\n");
-        EXPECT(&operator, 0, "reloaded ", "reload");
-        EXPECT(&operator, 0, "allowed", "explain", "acme", "web", "connect", "192.0.2.1:80");
+        operator_start(&world, RULES, false);
+        scene_write_policy(&world.scene, "Connect=192.0.2.1:80\n");
+        EXPECT(&world, 0, "reloaded ", "reload");
+        EXPECT(&world, 0, "allowed", "explain", "acme", "web", "connect", "192.0.2.1:80");
 
-        scene_write_policy(&operator.scene, "Conect=192.0.2.1:80\n");
-        EXPECT(&operator, 1, "acme.conf:8:1: error:", "reload");
-        EXPECT(&operator, 1, "Connect=192.0.2.1:80", "reload");
-        EXPECT(&operator, 0, "acme.conf:8:1: error:", "status");
-        EXPECT(&operator, 0, "\"last_error\": {", "status", "--json");
-        EXPECT(&operator, 0, "allowed", "explain", "acme", "web", "connect", "192.0.2.1:80");
+        scene_write_policy(&world.scene, "Conect=192.0.2.1:80\n");
+        EXPECT(&world, 1, "acme.conf:8:1: error:", "reload");
+        EXPECT(&world, 1, "Connect=192.0.2.1:80", "reload");
+        EXPECT(&world, 0, "acme.conf:8:1: error:", "status");
+        EXPECT(&world, 0, "\"last_error\": {", "status", "--json");
+        EXPECT(&world, 0, "allowed", "explain", "acme", "web", "connect", "192.0.2.1:80");
 
         /* By whomever it is loaded: the error is gone when it is. */
-        scene_write_policy(&operator.scene, RULES);
-        daemon_reload(&operator.scene.daemon);
-        EXPECT(&operator, 0, "\"last_error\": null", "status", "--json");
-        operator_end(&operator);
+        scene_write_policy(&world.scene, RULES);
+        daemon_reload(&world.scene.daemon);
+        EXPECT(&world, 0, "\"last_error\": null", "status", "--json");
+        operator_end(&world);
 }
 END_TEST
 
 START_TEST(revoke_a_session) {
-        struct operator_scene operator;
+        struct operator_scene world;
         struct wire_session other;
 
-        operator_start(&operator, RULES, false);
-        wire_session_open(operator.scene.daemon.socket_path, "acme", &other);
-        EXPECT(&operator, 0, "revoked the session", "revoke", "session", "2");
+        operator_start(&world, RULES, false);
+        wire_session_open(world.scene.daemon.socket_path, "acme", &other);
+        EXPECT(&world, 0, "revoked the session", "revoke", "session", "2");
         wire_expect_end(&other.channel);
         wire_expect_end(&other.protocols[0]);
         wire_session_close(&other);
-        daemon_expect_log(&operator.scene.daemon, "session 2 of tenant acme ends");
-        EXPECT(&operator, 1, "no session 2", "revoke", "session", "2");
-        operator_end(&operator);
+        daemon_expect_log(&world.scene.daemon, "session 2 of tenant acme ends");
+        EXPECT(&world, 1, "no session 2", "revoke", "session", "2");
+        operator_end(&world);
 }
 END_TEST
 
 START_TEST(revoke_a_protocol) {
-        struct operator_scene operator;
+        struct operator_scene world;
         struct wire_session session;
 
-        operator_start(&operator, RULES "[Protocol db]\nFamily=ip\nDataPath=direct\nConnect=127.0.0.1:1\n", false);
-        wire_session_open(operator.scene.daemon.socket_path, "acme", &session);
-        EXPECT(&operator, 0, "sessions concerned: 2", "revoke", "protocol", "acme", "db");
+        operator_start(&world, RULES "[Protocol db]\nFamily=ip\nDataPath=direct\nConnect=127.0.0.1:1\n", false);
+        wire_session_open(world.scene.daemon.socket_path, "acme", &session);
+        EXPECT(&world, 0, "sessions concerned: 2", "revoke", "protocol", "acme", "db");
         wire_expect_end(&session.protocols[1]);
         wire_settle(&session.protocols[0]);
         wire_session_close(&session);
         /* The policy still has it. */
-        wire_session_open(operator.scene.daemon.socket_path, "acme", &session);
+        wire_session_open(world.scene.daemon.socket_path, "acme", &session);
         wire_settle(&session.protocols[1]);
         wire_session_close(&session);
-        EXPECT(&operator, 2, "no protocol 'x'", "revoke", "protocol", "acme", "x");
-        wire_session_close(&operator.scene.session);
-        daemon_stop(&operator.scene.daemon);
-        daemon_deinit(&operator.scene.daemon);
-        ck_assert_int_eq(rmdir(operator.folder), 0);
+        EXPECT(&world, 2, "no protocol 'x'", "revoke", "protocol", "acme", "x");
+        operator_end_changed(&world);
 }
 END_TEST
 
 /* Without a helper nothing can be shut down in a holder's hands, and that is said. */
 START_TEST(revoke_a_connection_without_a_helper) {
         struct peer peer = peer_listen("127.0.0.1", 8);
-        struct operator_scene operator;
+        struct operator_scene world;
         struct wire control;
         json_t *json;
         char id[32];
         int stream;
 
-        operator_start(&operator, RULES, false);
-        control = wire_open_control(operator.scene.web, "0.0.0.0:0");
+        operator_start(&world, RULES, false);
+        control = wire_open_control(world.scene.web, "0.0.0.0:0");
         ck_assert_uint_eq(wire_connect_to(&control, peer.text, &stream), 0);
-        json = CTL_JSON(&operator, "connections");
+        json = CTL_JSON(&world, "connections");
         (void)snprintf(id, sizeof(id), "%lld", (long long)number(json_array_get(json, 0), "connection"));
         json_decref(json);
-        EXPECT(&operator, 1, "no helper", "revoke", "connection", id);
-        EXPECT(&operator, 1, "no connection 77", "revoke", "connection", "77");
+        EXPECT(&world, 1, "no helper", "revoke", "connection", id);
+        EXPECT(&world, 1, "no connection 77", "revoke", "connection", "77");
         (void)nb_fd_close(stream);
         (void)wire_close(&control);
         peer_close(&peer);
-        operator_end(&operator);
+        operator_end(&world);
+}
+END_TEST
+
+/* The holder finds its connection ended; when it closes what is left of it, the entry goes. @param stream  consumed */
+static void expect_shut_down(const struct operator_scene *world, int stream) {
+        uint64_t start_ms = harness_now_ms();
+        char byte;
+
+        ck_assert_int_ne(harness_poll(stream, POLLIN, HARNESS_DEADLINE_MS), 0);
+        ck_assert_int_eq(recv(stream, &byte, 1, 0), -1);
+        ck_assert_int_eq(errno, ECONNABORTED);
+        (void)nb_fd_close(stream);
+        for (;;) {
+                json_t *json = CTL_JSON(world, "connections");
+                size_t n = json_array_size(json);
+
+                json_decref(json);
+                if (n == 0)
+                        return;
+                harness_wait_a_moment(start_ms, "the connection to go");
+        }
+}
+
+START_TEST(revoke_connections_by_the_helper) {
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        struct operator_scene world;
+        struct wire_session other;
+        struct wire control;
+        int stream;
+
+        operator_start_with_helper(&world, RULES);
+        control = wire_open_control(world.scene.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, peer.text, &stream), 0);
+        EXPECT(&world, 0, "connections shut down: 1", "revoke", "connection", "1");
+        expect_shut_down(&world, stream);
+        (void)wire_close(&control);
+
+        /* With its session, or its protocol. */
+        wire_session_open(world.scene.daemon.socket_path, "acme", &other);
+        control = wire_open_control(&other.protocols[0], "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, peer.text, &stream), 0);
+        EXPECT(&world, 0, "connections shut down: 1", "revoke", "session", "2");
+        expect_shut_down(&world, stream);
+        (void)wire_close(&control);
+        wire_session_close(&other);
+
+        control = wire_open_control(world.scene.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, peer.text, &stream), 0);
+        EXPECT(&world, 0, "connections shut down: 1", "revoke", "protocol", "acme", "web");
+        expect_shut_down(&world, stream);
+        (void)wire_close(&control);
+        EXPECT(&world, 0, "helper:      ready", "status");
+        peer_close(&peer);
+        operator_end_changed(&world);
 }
 END_TEST
 
@@ -484,22 +534,22 @@ END_TEST
 
 START_TEST(watch) {
         const char *argv[] = { getenv("NETBROKERCTL"), "--admin-socket", NULL, "watch", "--json", NULL };
-        struct operator_scene operator;
+        struct operator_scene world;
         struct wire control;
         PROCESS all;
         PROCESS denied;
         int stream;
 
         /* At this log level nothing that is allowed is written, but it is watched. */
-        operator_start(&operator, RULES, true);
-        argv[2] = operator.admin_socket;
+        operator_start(&world, RULES, true);
+        argv[2] = world.admin_socket;
         process_start(&all, argv);
         process_expect(&all, "{\"watching\":true}", HARNESS_DEADLINE_MS);
         process_start(&denied, (const char *const[]){ argv[0], "--admin-socket", argv[2], "watch", "--json",
                                                       "--verdict", "denied", "--tenant", "acme", "--verb", "connect",
                                                       "--protocol", "web", NULL });
         process_expect(&denied, "{\"watching\":true}", HARNESS_DEADLINE_MS);
-        control = wire_open_control(operator.scene.web, "0.0.0.0:0");
+        control = wire_open_control(world.scene.web, "0.0.0.0:0");
         ck_assert_uint_ne(wire_connect_to(&control, "127.0.0.1:1", &stream), 0);
         ck_assert_uint_eq(wire_connect_to(&control, "192.0.2.1:1", &stream), NB_WASI_EACCES);
         process_expect(&all, "\"address\":\"127.0.0.1:1\",\"verdict\":\"allowed\"", HARNESS_DEADLINE_MS);
@@ -509,12 +559,12 @@ START_TEST(watch) {
         (void)process_stop(&all);
         (void)process_stop(&denied);
         (void)wire_close(&control);
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
-static void ask_for_things(struct operator_scene *operator) {
-        struct wire control = wire_open_control(operator->scene.web, "0.0.0.0:0"), bound;
+static void ask_for_things(struct operator_scene *world) {
+        struct wire control = wire_open_control(world->scene.web, "0.0.0.0:0"), bound;
         int stream;
 
         (void)wire_connect_to(&control, "127.0.0.1:1", &stream);
@@ -522,7 +572,7 @@ static void ask_for_things(struct operator_scene *operator) {
         (void)wire_connect_to(&control, "192.0.2.1:443", &stream);
         (void)wire_connect_to(&control, "api.other.example:443", &stream);
         (void)wire_close(&control);
-        bound = wire_open_control(operator->scene.web, "127.0.0.1:0");
+        bound = wire_open_control(world->scene.web, "127.0.0.1:0");
         (void)wire_close(&bound);
 }
 
@@ -544,41 +594,41 @@ static void check_suggestion(const char *suggestion) {
 
 START_TEST(suggest) {
         NB_CLEANUP_FREE char *suggestion = NULL, *from_audit = NULL;
-        struct operator_scene operator;
+        struct operator_scene world;
 
-        operator_start(&operator, RULES, false);
-        ask_for_things(&operator);
-        ck_assert_int_eq(CTL(&operator, & suggestion, "suggest", "acme"), 0);
+        operator_start(&world, RULES, false);
+        ask_for_things(&world);
+        ck_assert_int_eq(CTL(&world, &suggestion, "suggest", "acme"), 0);
         operator_expect(suggestion, "# asked for 2 times\n");
         operator_expect(suggestion, "loopback");
         operator_expect(suggestion, "# asked for 1 time, denied or reported 1\n");
         check_suggestion(suggestion);
-        daemon_expect_audit(&operator.scene.daemon, "api.other.example");
-        ck_assert_int_eq(CTL_ALONE(&from_audit, "suggest", "acme", "--audit", operator.scene.daemon.audit_path), 0);
+        daemon_expect_audit(&world.scene.daemon, "api.other.example");
+        ck_assert_int_eq(CTL_ALONE(&from_audit, "suggest", "acme", "--audit", world.scene.daemon.audit_path), 0);
         check_suggestion(from_audit);
-        EXPECT(&operator, 0, "\"entries\": [", "suggest", "acme", "--json");
+        EXPECT(&world, 0, "\"entries\": [", "suggest", "acme", "--json");
         EXPECT(NULL, 2, "cannot read", "suggest", "acme", "--audit", "/nonexistent");
         EXPECT(NULL, 2, "no audit record", "suggest", "acme", "--audit", "/dev/null");
-        operator_end(&operator);
+        operator_end(&world);
 }
 END_TEST
 
 /* A name that is granted and leads to where Addresses= does not: the suggestion has the address. */
 START_TEST(suggest_addresses) {
         NB_CLEANUP_FREE char *suggestion = NULL, *from_audit = NULL;
-        struct operator_scene operator;
+        struct operator_scene world;
         struct wire control;
         int stream;
 
-        operator_start(&operator, "Connect=localhost:80\n", false);
-        control = wire_open_control(operator.scene.web, "0.0.0.0:0");
+        operator_start(&world, "Connect=localhost:80\n", false);
+        control = wire_open_control(world.scene.web, "0.0.0.0:0");
         ck_assert_uint_eq(wire_connect_to(&control, "localhost:80", &stream), NB_WASI_EACCES);
         (void)wire_close(&control);
-        ck_assert_int_eq(CTL(&operator, & suggestion, "suggest", "acme"), 0);
+        ck_assert_int_eq(CTL(&world, &suggestion, "suggest", "acme"), 0);
         operator_expect(suggestion, "# localhost:80 led there\n");
         operator_expect(suggestion, "127.0.0.1/32\n");
-        daemon_expect_audit(&operator.scene.daemon, "\"resolved\":\"127.0.0.1:80\"");
-        ck_assert_int_eq(CTL_ALONE(&from_audit, "suggest", "acme", "--audit", operator.scene.daemon.audit_path), 0);
+        daemon_expect_audit(&world.scene.daemon, "\"resolved\":\"127.0.0.1:80\"");
+        ck_assert_int_eq(CTL_ALONE(&from_audit, "suggest", "acme", "--audit", world.scene.daemon.audit_path), 0);
         operator_expect(from_audit, "127.0.0.1/32\n");
         for (int i = 0; i < 2; ++i) {
                 FILE_OF_TEST file = write_file("%s", i == 0 ? suggestion : from_audit);
@@ -588,10 +638,7 @@ START_TEST(suggest_addresses) {
 
                 EXPECT(NULL, 0, "expectations: 3, failed: 0\n", "test", expectations.path, "--policy", file.path);
         }
-        wire_session_close(&operator.scene.session);
-        daemon_stop(&operator.scene.daemon);
-        daemon_deinit(&operator.scene.daemon);
-        ck_assert_int_eq(rmdir(operator.folder), 0);
+        operator_end_changed(&world);
 }
 END_TEST
 
@@ -760,6 +807,7 @@ int main(void) {
         tcase_add_test(tcase, revoke_a_session);
         tcase_add_test(tcase, revoke_a_protocol);
         tcase_add_test(tcase, revoke_a_connection_without_a_helper);
+        tcase_add_test(tcase, revoke_connections_by_the_helper);
         tcase_add_test(tcase, watch);
         tcase_add_test(tcase, suggest);
         tcase_add_test(tcase, suggest_addresses);

@@ -7,7 +7,9 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -482,6 +484,289 @@ START_TEST(a_lingering_object_is_no_obstacle) {
 }
 END_TEST
 
+/* ---- the limits of a policy ---- */
+
+#define LIMITED "[Tenant]\nName=first\nUser=%u\n%s\n[Protocol web]\nFamily=ip\nDataPath=direct\n" SCENE_LOOPBACK
+
+static void write_limited(const struct daemon *daemon, const char *limits) {
+        daemon_write_policy_file(daemon, "first.conf", LIMITED, (unsigned)getuid(), limits);
+}
+
+/* As two_start(), and the first has limits. */
+static void limited_start(struct two *two, const char *limits) {
+        daemon_init(&two->daemon);
+        write_limited(&two->daemon, limits);
+        daemon_write_policy_file(&two->daemon, "second.conf", TENANT, "second", (unsigned)getuid());
+        daemon_start(&two->daemon, NULL);
+        wire_session_open(two->daemon.socket_path, "first", &two->first);
+        wire_session_open(two->daemon.socket_path, "second", &two->second);
+}
+
+static size_t count_in_log(const struct daemon *daemon, const char *text) {
+        NB_CLEANUP_FREE char *log = daemon_read(daemon->stderr_path);
+        size_t n = 0;
+
+        for (const char *at = strstr(log, text); at; at = strstr(at + 1, text))
+                ++n;
+        return n;
+}
+
+/* The log is told of the first denial, and not of the next. A reload gives more. */
+START_TEST(a_limit_of_the_policy_is_met_told_once_and_raised) {
+        struct wire controls[4], control;
+        struct two two;
+
+        limited_start(&two, "MaxControls=3");
+        for (int i = 0; i < 3; ++i)
+                controls[i] = wire_open_control(&two.first.protocols[0], "127.0.0.1:0");
+        for (int i = 0; i < 5; ++i)
+                ck_assert_uint_eq(wire_open(&two.first.protocols[0], "127.0.0.1:0", &control, NULL), NB_WASI_EMFILE);
+        daemon_expect_log(&two.daemon, "tenant first has reached MaxControls=3");
+        ck_assert_uint_eq(count_in_log(&two.daemon, "MaxControls="), 1);
+        write_limited(&two.daemon, "MaxControls=4");
+        daemon_reload(&two.daemon);
+        controls[3] = wire_open_control(&two.first.protocols[0], "127.0.0.1:0");
+        ck_assert_uint_eq(wire_open(&two.first.protocols[0], "127.0.0.1:0", &control, NULL), NB_WASI_EMFILE);
+        /* Lowered below what is held: nothing is taken away, and nothing given. */
+        write_limited(&two.daemon, "MaxControls=1");
+        daemon_reload(&two.daemon);
+        (void)wire_close(&controls[3]);
+        ck_assert_uint_eq(wire_open(&two.first.protocols[0], "127.0.0.1:0", &control, NULL), NB_WASI_EMFILE);
+        close_controls(controls, 3);
+        two_stop(&two);
+}
+END_TEST
+
+START_TEST(listeners_are_limited) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct wire controls[3];
+        struct two two;
+
+        limited_start(&two, "MaxListeners=2");
+        for (int i = 0; i < 3; ++i)
+                controls[i] = wire_open_control(&two.first.protocols[0], "127.0.0.1:0");
+        ck_assert_uint_eq(wire_listen(&controls[0], 16, address), 0);
+        ck_assert_uint_eq(wire_listen(&controls[1], 16, address), 0);
+        ck_assert_uint_eq(wire_listen(&controls[2], 16, address), NB_WASI_EMFILE);
+        (void)wire_close(&controls[0]);
+        wire_settle(&two.first.protocols[0]);
+        ck_assert_uint_eq(wire_listen(&controls[2], 16, address), 0);
+        close_controls(&controls[1], 2);
+        two_stop(&two);
+}
+END_TEST
+
+START_TEST(sessions_are_limited) {
+        struct wire_session sessions[2];
+        struct wire wire;
+        struct two two;
+
+        limited_start(&two, "MaxSessions=2");
+        wire_session_open(two.daemon.socket_path, "first", &sessions[0]);
+        wire = wire_connect(two.daemon.socket_path);
+        ck_assert_uint_eq(wire_hello(&wire, "first", &sessions[1]), NB_WASI_EMFILE);
+        (void)wire_close(&wire);
+        wire_session_close(&sessions[0]);
+        daemon_expect_log(&two.daemon, "tenant first has reached MaxSessions=2");
+        two_stop(&two);
+}
+END_TEST
+
+START_TEST(memory_is_limited) {
+        struct wire controls[64], control;
+        uint32_t error = 0;
+        struct two two;
+        size_t n = 0;
+
+        limited_start(&two, "MaxMemory=32K");
+        while (n < 64 && (error = wire_open(&two.first.protocols[0], "127.0.0.1:0", &controls[n], NULL)) == 0)
+                ++n;
+        ck_assert_uint_eq(error, NB_WASI_ENOBUFS);
+        ck_assert_uint_gt(n, 8);
+        ck_assert_uint_lt(n, 32);
+        daemon_expect_log(&two.daemon, "tenant first has reached MaxMemory=32K");
+        control = wire_open_control(&two.second.protocols[0], "127.0.0.1:0");
+        (void)wire_close(&control);
+        close_controls(controls, n);
+        two_stop(&two);
+}
+END_TEST
+
+START_TEST(connects_a_second_are_limited) {
+        struct peer peer = peer_listen("127.0.0.1", 16);
+        uint32_t error = 0;
+        struct wire control;
+        struct two two;
+        int fd, n = 0;
+
+        limited_start(&two, "ConnectRate=3/s");
+        control = wire_open_control(&two.first.protocols[0], "0.0.0.0:0");
+        while (n < 100 && (error = wire_connect_to(&control, peer.text, &fd)) == 0) {
+                (void)nb_fd_close(fd);
+                ++n;
+        }
+        ck_assert_uint_eq(error, NB_WASI_EAGAIN);
+        ck_assert_int_ge(n, 3);
+        daemon_expect_audit(&two.daemon, "\"tenant\":\"first\"", "ConnectRate=");
+        daemon_expect_log(&two.daemon, "tenant first has reached ConnectRate=3/s");
+        (void)wire_close(&control);
+        peer_close(&peer);
+        two_stop(&two);
+}
+END_TEST
+
+static void open_and_close(struct wire *protocol) {
+        struct wire control = wire_open_control(protocol, "0.0.0.0:0");
+
+        (void)wire_close(&control);
+}
+
+/* Beyond its rate a tenant waits, all of its sessions together, without an error; another one does not. */
+START_TEST(requests_beyond_the_rate_wait) {
+        struct wire_session another;
+        uint64_t start_ms, rounds_ms;
+        struct two two;
+
+        limited_start(&two, "RequestRate=100/s");
+        wire_session_open(two.daemon.socket_path, "first", &another);
+        start_ms = harness_now_ms();
+        /* An open and the end of what it opened are two events. */
+        for (int i = 0; i < 50; ++i) {
+                open_and_close(&two.first.protocols[0]);
+                open_and_close(&another.protocols[0]);
+        }
+        rounds_ms = harness_now_ms() - start_ms;
+        ck_assert_uint_ge(rounds_ms, 700);
+        start_ms = harness_now_ms();
+        for (int i = 0; i < 50; ++i)
+                open_and_close(&two.second.protocols[0]);
+        ck_assert_uint_lt(harness_now_ms() - start_ms, rounds_ms);
+        wire_session_close(&another);
+        two_stop(&two);
+}
+END_TEST
+
+/* A reload that takes the limit away lets go at once who waits. */
+START_TEST(a_reload_ends_the_waiting) {
+        struct wire_session more;
+        uint64_t start_ms;
+        struct two two;
+
+        limited_start(&two, "RequestRate=1/s");
+        wire_send_open(&two.first.protocols[0], "0.0.0.0:0", 0, 0);
+        write_limited(&two.daemon, "RequestRate=infinity");
+        daemon_reload(&two.daemon);
+        start_ms = harness_now_ms();
+        wire_session_open(two.daemon.socket_path, "first", &more);
+        for (int i = 0; i < 200; ++i)
+                open_and_close(&more.protocols[0]);
+        ck_assert_uint_lt(harness_now_ms() - start_ms, HARNESS_DEADLINE_MS / 2);
+        wire_session_close(&more);
+        two_stop(&two);
+}
+END_TEST
+
+#define SILENT 600
+
+/* Sessions that say nothing, more than one user may have: others, and this user's own next one, are admitted (abuse case 44). */
+START_TEST(abuse_44_silent_sessions_keep_nobody_out) {
+        struct wire silent[SILENT];
+        struct wire_session session;
+        struct two two;
+
+        limited_start(&two, "MaxSessions=8");
+        for (int i = 0; i < SILENT; ++i)
+                silent[i] = wire_connect(two.daemon.socket_path);
+        wire_session_open(two.daemon.socket_path, "second", &session);
+        open_and_close(&session.protocols[0]);
+        wire_session_close(&session);
+        wire_session_open(two.daemon.socket_path, "first", &session);
+        wire_session_close(&session);
+        daemon_expect_audit(&two.daemon, "no Hello while too many wait");
+        close_controls(silent, SILENT);
+        two_stop(&two);
+}
+END_TEST
+
+#define MANY 512
+
+/* As many calls in flight as a tenant may have, and more: the caps hold, and another's call is answered among them (abuse case 44). */
+START_TEST(abuse_44_many_calls_in_flight) {
+        struct peer full = peer_listen("127.0.0.1", 1), peer = peer_listen("127.0.0.1", 16);
+        struct wire controls[MANY], control;
+        size_t n_hanging = 0, n_full;
+        int full_fds[16], fd;
+        struct two two;
+
+        limited_start(&two, "MaxConnecting=100");
+        n_full = peer_fill_backlog(&full, full_fds, 16);
+        for (int i = 0; i < MANY; ++i) {
+                controls[i] = wire_open_control(&two.first.protocols[0], "0.0.0.0:0");
+                wire_send_connect(&controls[i], full.text);
+        }
+        control = wire_open_control(&two.second.protocols[0], "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, peer.text, &fd), 0);
+        (void)nb_fd_close(fd);
+        for (int i = 0; i < MANY; ++i)
+                wire_wait_taken(&controls[i]);
+        wire_settle(&two.first.protocols[0]);
+        for (int i = 0; i < MANY; ++i)
+                n_hanging += harness_poll(controls[i].fd, POLLIN, 0) == 0;
+        ck_assert_uint_eq(n_hanging, 100);
+        (void)wire_close(&control);
+        close_controls(controls, MANY);
+        for (size_t i = 0; i < n_full; ++i)
+                (void)nb_fd_close(full_fds[i]);
+        peer_close(&full);
+        peer_close(&peer);
+        two_stop(&two);
+}
+END_TEST
+
+#define READY 2000
+
+/*
+ * One tenant has as many requests ready as it can, and dials black holes with them: another's single request does not wait for all of
+ * them, but for a turn (abuse case 45). How much it waits is measured by `bench/run --only n`.
+ */
+START_TEST(abuse_45_a_single_request_waits_for_a_turn) {
+        struct peer full = peer_listen("127.0.0.1", 1), peer = peer_listen("127.0.0.1", 16);
+        struct wire *controls = calloc(READY, sizeof(*controls));
+        size_t n_full, n_unanswered = 0;
+        struct wire control;
+        int full_fds[16], fd;
+        struct two two;
+
+        ck_assert_ptr_nonnull(controls);
+        limited_start(&two, "MaxConnecting=100");
+        n_full = peer_fill_backlog(&full, full_fds, 16);
+        control = wire_open_control(&two.second.protocols[0], "0.0.0.0:0");
+        for (int i = 0; i < READY; ++i)
+                controls[i] = wire_open_control(&two.first.protocols[0], "0.0.0.0:0");
+        /* While the broker is stopped all become ready; then it has the choice. */
+        ck_assert_int_eq(kill(two.daemon.pid, SIGSTOP), 0);
+        for (int i = 0; i < READY; ++i)
+                wire_send_connect(&controls[i], "192.0.2.1:1");
+        wire_send_connect(&control, peer.text);
+        ck_assert_int_eq(kill(two.daemon.pid, SIGCONT), 0);
+        ck_assert_uint_eq(wire_receive_connected(&control, &fd), 0);
+        ck_assert_int_eq(kill(two.daemon.pid, SIGSTOP), 0);
+        for (int i = 0; i < READY; ++i)
+                n_unanswered += harness_poll(controls[i].fd, POLLIN, 0) == 0;
+        ck_assert_int_eq(kill(two.daemon.pid, SIGCONT), 0);
+        ck_assert_uint_gt(n_unanswered, 0);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        close_controls(controls, READY);
+        free(controls);
+        for (size_t i = 0; i < n_full; ++i)
+                (void)nb_fd_close(full_fds[i]);
+        peer_close(&full);
+        peer_close(&peer);
+        two_stop(&two);
+}
+END_TEST
+
 /* ---- no descriptors left ---- */
 
 /* Lowers the running daemon's limit to what it has: accounts would leave it some, whatever strangers do. */
@@ -688,12 +973,23 @@ static Suite *new_suite(void) {
         }
         tcase_add_test(tcase, what_is_unread_of_a_dropped_session_can_be_taken);
         tcase_add_test(tcase, a_lingering_object_is_no_obstacle);
+        tcase_add_test(tcase, a_limit_of_the_policy_is_met_told_once_and_raised);
+        tcase_add_test(tcase, listeners_are_limited);
+        tcase_add_test(tcase, sessions_are_limited);
+        tcase_add_test(tcase, memory_is_limited);
+        tcase_add_test(tcase, connects_a_second_are_limited);
+        tcase_add_test(tcase, requests_beyond_the_rate_wait);
+        tcase_add_test(tcase, a_reload_ends_the_waiting);
+        tcase_add_test(tcase, abuse_44_silent_sessions_keep_nobody_out);
+        tcase_add_test(tcase, abuse_44_many_calls_in_flight);
         tcase_add_test(tcase, abuse_45_the_broker_has_no_descriptor_left);
         tcase_add_test(tcase, abuse_6_descriptors_for_a_full_table);
-        if (has_descriptors(20000))
+        if (has_descriptors(20000)) {
+                tcase_add_test(tcase, abuse_45_a_single_request_waits_for_a_turn);
                 tcase_add_test(tcase, a_thousand_sessions_with_ten_connections_each);
-        else
+        } else {
                 fprintf(stderr, "not tested: 1,000 sessions at once: that needs 20,000 descriptors (ulimit -Hn)\n");
+        }
         return suite;
 }
 

@@ -109,6 +109,21 @@ START_TEST(a_change_keeps_what_is_there) {
 }
 END_TEST
 
+/* What was taken before it could be asked for is paid first, and never more than a burst of it. */
+START_TEST(a_debt_is_filled_first) {
+        struct rate rate;
+
+        rate_init(&rate, 10, 10, 0);
+        rate_owe(&rate, 15, 0);
+        ck_assert_uint_eq(rate_available(&rate, 500), 0);
+        ck_assert_uint_eq(rate_wait_ms(&rate, 1), 100);
+        ck_assert_uint_eq(rate_available(&rate, 600), 1);
+        rate_owe(&rate, UINT64_MAX, 600);
+        ck_assert_uint_eq(rate_available(&rate, 1600), 0);
+        ck_assert_uint_eq(rate_available(&rate, 2600), 10);
+}
+END_TEST
+
 static Suite *new_suite(void) {
         Suite *suite = suite_create("rate");
         TCase *tcase = tcase_create("rate");
@@ -122,6 +137,7 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, without_a_limit_there_is_always_one);
         tcase_add_test(tcase, the_greatest_rate_and_time_overflow_nothing);
         tcase_add_test(tcase, a_change_keeps_what_is_there);
+        tcase_add_test(tcase, a_debt_is_filled_first);
         return suite;
 }
 

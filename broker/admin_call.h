@@ -30,8 +30,8 @@ enum admin_progress {
         ADMIN_WAIT = 2, /* somebody will call admin_client_resume() */
 };
 
-/** How many lines a verb says at once, at most. */
-#define ADMIN_SLICE 128
+/** How many lines a verb says at once, at most: half a millisecond of the loop that tenants share. */
+#define ADMIN_SLICE 32
 
 /** @return enum admin_progress, or -errno */
 typedef int (*admin_step)(struct admin_call *call);

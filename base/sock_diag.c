@@ -13,7 +13,7 @@
 #include "base/cleanup.h"
 
 /* What SO_RCVBUFFORCE is asked for, and SO_RCVBUF, which net.core.rmem_max caps. An event takes some 1.3 KB of it. */
-#define EVENTS_QUEUE_SIZE (16 * 1024 * 1024)
+#define EVENTS_QUEUE_SIZE (4 * 1024 * 1024)
 
 /* How many events are taken by one call, and how many bytes of each are wanted: all up to the cookie. */
 #define EVENTS_BATCH 64

@@ -14,9 +14,9 @@
  * on memory holds. The kernel's memory for a descriptor is not in it; the numbers of things bound that.
  */
 static const uint64_t prices[N_ACCOUNT_KINDS] = {
-        [ACCOUNT_SESSIONS] = 1024, [ACCOUNT_PROTOCOLS] = 256, [ACCOUNT_CONTROLS] = 1024,
+        [ACCOUNT_SESSIONS] = 1024,     [ACCOUNT_PROTOCOLS] = 256, [ACCOUNT_CONTROLS] = 1024,
         [ACCOUNT_CONNECTS] = 4096, /* with its look-up's and dialer's addresses and timers */
-        [ACCOUNT_IN_FLIGHT] = 0,   [ACCOUNT_LISTENERS] = 512, [ACCOUNT_CONNECTIONS] = 1280,
+        [ACCOUNT_IN_FLIGHT] = 0,       [ACCOUNT_LISTENERS] = 512, [ACCOUNT_CONNECTIONS] = 1280,
         [ACCOUNT_LOOKUPS] = 80 * 1024, /* most of it c-ares' own (broker/question.h) */
 };
 

@@ -66,6 +66,29 @@ START_TEST(a_bad_policy_changes_nothing) {
 }
 END_TEST
 
+/* A policy that is right, and asks for what cannot be had. */
+START_TEST(what_cannot_be_prepared_changes_nothing) {
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        struct scene scene;
+        struct wire control;
+        int fd;
+
+        scene_start(&scene, NULL, SCENE_LOOPBACK);
+        control = wire_open_control(scene.web, "0.0.0.0:0");
+        daemon_write_policy(&scene.daemon,
+                            "[Tenant]\nName=acme\nUser=%u\nSocket=%s/missing/acme.sock\n[Protocol web]\nFamily=ip\n"
+                            "DataPath=direct\nConnect=127.0.0.1:1\n",
+                            (unsigned)getuid(), scene.daemon.folder);
+        daemon_reload(&scene.daemon);
+        daemon_expect_log(&scene.daemon, "not reloaded");
+        ck_assert_uint_eq(wire_connect_to(&control, peer.text, &fd), 0);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        peer_close(&peer);
+        scene_end(&scene);
+}
+END_TEST
+
 START_TEST(a_policy_that_is_gone_changes_nothing) {
         struct scene scene;
 
@@ -292,6 +315,7 @@ static Suite *new_suite(void) {
         tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, a_new_grant_works_at_once);
         tcase_add_loop_test(tcase, a_bad_policy_changes_nothing, 0, sizeof(bad_rules) / sizeof(bad_rules[0]));
+        tcase_add_test(tcase, what_cannot_be_prepared_changes_nothing);
         tcase_add_test(tcase, a_policy_that_is_gone_changes_nothing);
         tcase_add_test(tcase, a_grant_is_taken_away);
         tcase_add_test(tcase, a_bind_address_is_taken_away);

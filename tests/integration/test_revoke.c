@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/destroy_message.h"
+#include "tests/support/fake_dns.h"
 #include "tests/support/kernel.h"
 #include "tests/support/peer.h"
 #include "tests/support/process.h"
@@ -296,6 +297,65 @@ START_TEST(what_comes_back_to_life_dies_again) {
 }
 END_TEST
 
+/* ---- names ---- */
+
+static void write_names(const struct stage *stage, const struct fake_dns *dns, const char *rules) {
+        char keys[96];
+
+        (void)snprintf(keys, sizeof(keys), "Resolvers=%s\n", fake_dns_address(dns));
+        write_policy(&stage->daemon, keys, rules);
+}
+
+#define BY_NAME "Connect=one.test:*\nConnect=two.test:*\n"
+
+/* Each takes from `two.test` what `one.test` keeps; no rule ever grants an address. */
+static const char *const lost_by_name[] = {
+        "Connect=one.test:*\nAddresses=local\n",
+        BY_NAME "Addresses=local\nDeny=two.test:*\n",
+        BY_NAME "Addresses=127.0.0.1/32\n",
+        BY_NAME "Addresses=local\nDeny=127.0.0.2/32:*\n",
+};
+
+static int connect_by_name(struct stage *stage, struct wire *control, const char *name, uint16_t port) {
+        char text[64];
+
+        (void)snprintf(text, sizeof(text), "%s:%u", name, port);
+        return connect_one(stage, control, text);
+}
+
+/* A connection by name is judged by its name, and by the address that it had. */
+START_TEST(what_a_name_has_led_to) {
+        static const struct fake_dns_name zone[] = {
+                { .name = "one.test", .ipv4 = "127.0.0.1" },
+                { .name = "two.test", .ipv4 = "127.0.0.2" },
+        };
+        struct peer peer = peer_listen("0.0.0.0", 8);
+        struct fake_dns *dns = fake_dns_start(zone, 2);
+        int one, one_peer, two;
+        struct wire first, second;
+        struct stage stage;
+
+        stage_start(&stage, "", true);
+        write_names(&stage, dns, BY_NAME "Addresses=local\n");
+        daemon_reload(&stage.daemon);
+        one = connect_by_name(&stage, &first, "one.test", peer.address.port);
+        one_peer = peer_accept(&peer);
+        two = connect_by_name(&stage, &second, "two.test", peer.address.port);
+        write_names(&stage, dns, lost_by_name[_i]);
+        daemon_reload(&stage.daemon);
+        ck_assert_int_eq(wait_for_failure(two), ECONNABORTED);
+        peer_exchange(one, one_peer);
+        (void)nb_fd_close(one);
+        (void)nb_fd_close(one_peer);
+        (void)nb_fd_close(two);
+        (void)wire_close(&first);
+        (void)wire_close(&second);
+        dns = fake_dns_stop(dns);
+        peer_close(&peer);
+        stage_end(&stage);
+}
+END_TEST
+
 /* ---- what is not ---- */
 
 START_TEST(what_is_kept) {
@@ -555,6 +615,7 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, a_datagram_socket_loses_its_peer);
         tcase_add_test(tcase, a_tenant_that_is_gone_has_nothing);
         tcase_add_test(tcase, what_comes_back_to_life_dies_again);
+        tcase_add_loop_test(tcase, what_a_name_has_led_to, 0, sizeof(lost_by_name) / sizeof(lost_by_name[0]));
         tcase_add_test(tcase, what_is_kept);
         tcase_add_test(tcase, what_is_kept_binds_nothing_new);
         tcase_add_test(tcase, the_helper_comes_late);

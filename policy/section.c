@@ -13,6 +13,15 @@
 
 static const char *const section_words[] = { "Tenant", "Protocol", "Preopen", "Defaults" };
 
+/** The name of a protocol or preopened socket. @return NULL for another section. */
+static const char *section_name(const struct parser *p, const struct parser_section *section) {
+        if (section->kind == PARSER_PROTOCOL)
+                return p->tenant->protocols[section->index].name;
+        if (section->kind == PARSER_PREOPEN)
+                return p->tenant->preopens[section->index].protocol.name;
+        return NULL;
+}
+
 /* ---- the end of a section ---- */
 
 /** What protocols and preopened sockets have in common. */
@@ -81,22 +90,26 @@ static int check_preopen_is_granted(struct parser *p) {
                                  "this socket is never granted: %s", verdict.reason);
 }
 
+/** Whether an earlier section is a listener where the current one is to listen. */
+static bool collides(const struct parser *p, const struct parser_section *other) {
+        const struct policy_preopen *preopen;
+
+        if (other->kind != PARSER_PREOPEN)
+                return false;
+        preopen = &p->tenant->preopens[other->index];
+        return preopen->verb == POLICY_LISTEN && policy_preopen_collides(&preopen->address, &p->preopen->address);
+}
+
 static int check_preopen_collisions(struct parser *p) {
-        const struct policy_tenant *tenant = p->tenant;
+        const struct parser_place *place = &p->section->set_in[PARSER_KEY_PREOPEN_LISTEN];
 
         if (p->preopen->verb != POLICY_LISTEN)
                 return 0;
-        for (const struct parser_section *other = p->sections; other < p->section; ++other) {
-                const struct policy_preopen *preopen = &tenant->preopens[other->index];
-
-                if (other->kind != PARSER_PREOPEN || preopen->verb != POLICY_LISTEN ||
-                    !policy_preopen_collides(&preopen->address, &p->preopen->address))
-                        continue;
-                return parser_fail_value(
-                        p, PARSER_KEY_PREOPEN_LISTEN, "[Preopen %s], in %s, listens there already",
-                        preopen->protocol.name,
-                        parser_place_text(&p->section->set_in[PARSER_KEY_PREOPEN_LISTEN], &other->header).text);
-        }
+        for (const struct parser_section *other = p->sections; other < p->section; ++other)
+                if (collides(p, other))
+                        return parser_fail_value(p, PARSER_KEY_PREOPEN_LISTEN,
+                                                 "[Preopen %s], in %s, listens there already", section_name(p, other),
+                                                 parser_place_text(place, &other->header).text);
         return 0;
 }
 
@@ -209,15 +222,6 @@ static struct parser_section *find_section(const struct parser *p, enum parser_s
         for (size_t i = 0; i < p->n_sections; ++i)
                 if (p->sections[i].kind == kind)
                         return &p->sections[i];
-        return NULL;
-}
-
-/** The name of a protocol or preopened socket. @return NULL for another section. */
-static const char *section_name(const struct parser *p, const struct parser_section *section) {
-        if (section->kind == PARSER_PROTOCOL)
-                return p->tenant->protocols[section->index].name;
-        if (section->kind == PARSER_PREOPEN)
-                return p->tenant->preopens[section->index].protocol.name;
         return NULL;
 }
 

@@ -89,7 +89,8 @@ static const struct nb_option table[] = {
         {
                 .name = "audit",
                 .argument = "FILE|journal|stdout",
-                .help = "Append audit records to FILE, one JSON object a line, or send them to the journal with a field "
+                .help = "Append audit records to FILE, one JSON object a line, or send them to the journal with a "
+                        "field "
                         "for each member, or write them to standard output. Without it they go to the log.",
                 .set = nb_option_set_text,
                 .offset = offsetof(struct options, audit),

@@ -13,7 +13,7 @@
 
 struct options {
         const char *policy;
-        const char *defaults;    /* a file with a [Defaults] section; NULL: none */
+        const char *defaults;     /* a file with a [Defaults] section; NULL: none */
         const char *socket_path;  /* NULL: none is made */
         int session_fd;           /* -1: none is inherited */
         const char *metrics;      /* where to serve them; NULL: nowhere */

@@ -40,7 +40,7 @@ struct tenant {
         char *name;
         const struct policy_tenant *policy; /* NULL: the policy no longer has it */
         struct nb_list grants;
-        struct nb_list connections; /* in its hands (broker/connection.h) */
+        struct nb_list connections;    /* in its hands (broker/connection.h) */
         struct tenant_holding holding; /* what is known of these together */
         struct account account;
         struct quota quota;

@@ -303,12 +303,15 @@ END_TEST
 
 START_TEST(sockets_come_and_go_with_reloads) {
         char acme[HARNESS_PATH_MAX], zeta[HARNESS_PATH_MAX];
+        struct wire_session session;
         struct daemon daemon;
         unsigned baseline;
 
         daemon_init(&daemon);
         write_user(&daemon, "general");
         daemon_start(&daemon, NULL);
+        wire_session_open(daemon.socket_path, "", &session);
+        wire_settle(&session.protocols[0]);
         baseline = daemon_count_fds(&daemon);
         write_with_socket(&daemon, "acme", "");
         write_with_socket(&daemon, "zeta", "");
@@ -323,6 +326,7 @@ START_TEST(sockets_come_and_go_with_reloads) {
         daemon_reload(&daemon);
         ck_assert_int_lt(access(zeta, F_OK), 0);
         daemon_wait_fds(&daemon, baseline);
+        wire_session_close(&session);
         stop(&daemon);
 }
 END_TEST

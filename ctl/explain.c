@@ -12,10 +12,9 @@ static void print_text(const char *text) {
 }
 
 static void print_all(const json_t *explanations) {
-        const json_t *explanation;
-        size_t i;
+        for (size_t i = 0; i < json_array_size(explanations); ++i) {
+                const json_t *explanation = json_array_get(explanations, i);
 
-        json_array_foreach(explanations, i, explanation) {
                 if (i > 0)
                         putchar('\n');
                 print_text(json_string_value(json_object_get(explanation, "text")));

@@ -3,7 +3,6 @@
  * netbrokerctl: finds the command, checks that it may be called so, and runs it.
  */
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,38 +10,6 @@
 #include "base/cleanup.h"
 #include "ctl/command.h"
 #include "policy/suggest.h"
-
-#define MESSAGE_MAX 4096
-
-/* Newlines stay: a policy's error has several lines, made safe by who wrote them. */
-static void make_printable(char *text) {
-        for (; *text; ++text) {
-                if ((*text < ' ' || *text > '~') && *text != '\n')
-                        *text = '?';
-        }
-}
-
-void ctl_complain(const char *format, ...) {
-        char message[MESSAGE_MAX];
-        va_list arguments;
-
-        va_start(arguments, format);
-        (void)vsnprintf(message, sizeof(message), format, arguments);
-        va_end(arguments);
-        make_printable(message);
-        fprintf(stderr, "netbrokerctl: %s\n", message);
-}
-
-int ctl_misused(const struct ctl *ctl, const char *format, ...) {
-        char message[MESSAGE_MAX];
-        va_list arguments;
-
-        va_start(arguments, format);
-        (void)vsnprintf(message, sizeof(message), format, arguments);
-        va_end(arguments);
-        ctl_complain("%s: %s; see `netbrokerctl help %s`", ctl->command->name, message, ctl->command->name);
-        return CTL_BAD;
-}
 
 static int complain_unknown(const char *name) {
         const char *guess = NULL;

@@ -149,23 +149,21 @@ static void print_audit(const json_t *audit) {
                number_of(audit, "suppressed"), number_of(audit, "lost"));
 }
 
-static void print_counts(const json_t *counts) {
-        const char *key;
-        json_t *value;
-
-        json_object_foreach((json_t *)counts, key, value) {
+static void print_counts(json_t *counts) {
+        for (void *i = json_object_iter(counts); i; i = json_object_iter_next(counts, i)) {
                 char title[64];
 
-                (void)snprintf(title, sizeof(title), "%.48s:", key);
-                printf("%-12s %lld\n", title, (long long)json_integer_value(value));
+                (void)snprintf(title, sizeof(title), "%.48s:", json_object_iter_key(i));
+                printf("%-12s %lld\n", title, (long long)json_integer_value(json_object_iter_value(i)));
         }
 }
 
 static void print_texts(const char *title, const json_t *array) {
-        const json_t *text;
-        size_t i;
+        for (size_t i = 0; i < json_array_size(array); ++i) {
+                const char *text = json_string_value(json_array_get(array, i));
 
-        json_array_foreach(array, i, text) print_line(title, json_string_value(text) ? json_string_value(text) : "-");
+                print_line(title, text ? text : "-");
+        }
 }
 
 int ctl_status_run(const struct ctl *ctl) {

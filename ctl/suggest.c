@@ -115,11 +115,10 @@ static bool came_before(const json_t *entries, size_t before, const char *protoc
 /* Names that led to addresses which Addresses= does not cover: each address gets a line. */
 static void print_addresses(FILE *out, const json_t *entries, const char *protocol, bool has_addresses) {
         char text[NB_ADDRESS_TEXT_MAX];
-        const json_t *entry;
         struct nb_ip ip;
-        size_t i;
 
-        json_array_foreach(entries, i, entry) {
+        for (size_t i = 0; i < json_array_size(entries); ++i) {
+                const json_t *entry = json_array_get(entries, i);
                 const char *target = text_of(entry, "target");
 
                 if (!is_of(entry, protocol) || !led_to(target, &ip) || came_before(entries, i, protocol, &ip))
@@ -133,10 +132,9 @@ static void print_addresses(FILE *out, const json_t *entries, const char *protoc
 }
 
 static void print_rules(FILE *out, const json_t *entries, const char *protocol, bool has_addresses) {
-        const json_t *entry;
-        size_t i;
+        for (size_t i = 0; i < json_array_size(entries); ++i) {
+                const json_t *entry = json_array_get(entries, i);
 
-        json_array_foreach(entries, i, entry) {
                 if (is_of(entry, protocol) && !strstr(text_of(entry, "target"), LEADS_TO))
                         print_rule(out, entry);
         }
@@ -198,10 +196,9 @@ static void print_in_frame(FILE *out, const char *frame, const json_t *entries) 
 /* ---- without the tenant's own file ---- */
 
 static bool has_type(const json_t *entries, const char *protocol, const char *type) {
-        const json_t *entry;
-        size_t i;
+        for (size_t i = 0; i < json_array_size(entries); ++i) {
+                const json_t *entry = json_array_get(entries, i);
 
-        json_array_foreach(entries, i, entry) {
                 if (is_of(entry, protocol) && strcmp(text_of(entry, "type"), type) == 0)
                         return true;
         }
@@ -212,10 +209,9 @@ static bool has_type(const json_t *entries, const char *protocol, const char *ty
 static const char *family_of(const json_t *entries, const char *protocol) {
         bool has_ipv4 = false, has_ipv6 = false, has_unix = false, has_name = false;
         struct nb_socket_address address;
-        const json_t *entry;
-        size_t i;
 
-        json_array_foreach(entries, i, entry) {
+        for (size_t i = 0; i < json_array_size(entries); ++i) {
+                const json_t *entry = json_array_get(entries, i);
                 const char *target = text_of(entry, "target");
 
                 if (!is_of(entry, protocol))
@@ -244,11 +240,9 @@ static bool is_first_of(const json_t *entries, size_t index) {
 }
 
 static void print_without_frame(FILE *out, const char *tenant, const json_t *entries) {
-        const json_t *entry;
-        size_t i;
-
         fprintf(out, "[Tenant]\nName=%s\n# Say here who may open sessions: User=, Group=, Unit= or Socket=.\n", tenant);
-        json_array_foreach(entries, i, entry) {
+        for (size_t i = 0; i < json_array_size(entries); ++i) {
+                const json_t *entry = json_array_get(entries, i);
                 const char *protocol = text_of(entry, "protocol");
 
                 if (!is_first_of(entries, i))

@@ -129,10 +129,10 @@ static void print_cell(const struct table_column *column, const char *text, size
                 fprintf(out, "%*s", GAP, "");
 }
 
-int table_print(const struct table *table, FILE *out) {
+int table_print_within(const struct table *table, FILE *out, size_t width) {
         size_t widths[TABLE_COLUMNS_MAX];
 
-        shrink(table, widths, measure(table, widths), width_of(out));
+        shrink(table, widths, measure(table, widths), width);
         for (size_t i = 0; i < table->n_columns; ++i)
                 print_cell(&table->columns[i], table->columns[i].title, widths[i], i + 1 == table->n_columns, out);
         fputc('\n', out);
@@ -145,4 +145,8 @@ int table_print(const struct table *table, FILE *out) {
                         fputc('\n', out);
         }
         return ferror(out) ? -EIO : 0;
+}
+
+int table_print(const struct table *table, FILE *out) {
+        return table_print_within(table, out, width_of(out));
 }

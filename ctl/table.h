@@ -42,8 +42,11 @@ int table_add(struct table *table, const json_t *object);
 /** Adds a row of texts, as many as there are columns; NULL is "-". @return 0 or -ENOMEM */
 int table_add_texts(struct table *table, const char *const *texts);
 
-/** Prints titles and rows. @return 0, or -EIO */
+/** Prints titles and rows, for the terminal that `out` may be. @return 0, or -EIO */
 int table_print(const struct table *table, FILE *out);
+
+/** The same for a width that is known. @param width  in columns; 0: nothing is cut */
+int table_print_within(const struct table *table, FILE *out, size_t width);
 
 #define TABLE __attribute__((cleanup(table_deinit))) struct table
 

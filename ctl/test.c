@@ -37,12 +37,13 @@ static const char *text_of(const json_t *object, const char *key) {
 
 /* The explanation that decided: of the name if that was refused; otherwise of the first address with the same answer. */
 static const json_t *deciding(const json_t *explanations, bool allowed) {
-        const json_t *first = json_array_get(explanations, 0), *explanation;
-        size_t i;
+        const json_t *first = json_array_get(explanations, 0);
 
         if (json_is_false(json_object_get(first, "allowed")))
                 return first;
-        json_array_foreach(explanations, i, explanation) {
+        for (size_t i = 0; i < json_array_size(explanations); ++i) {
+                const json_t *explanation = json_array_get(explanations, i);
+
                 if (i > 0 && json_is_true(json_object_get(explanation, "allowed")) == allowed)
                         return explanation;
         }

@@ -193,6 +193,26 @@ static void print_in_frame(FILE *out, const char *frame, const json_t *entries) 
                 print_rules(out, entries, protocol, has_addresses);
 }
 
+static bool has_section(const char *frame, const char *kind, const char *name) {
+        char header[256];
+
+        (void)snprintf(header, sizeof(header), "[%s %s]\n", kind, name);
+        return strstr(frame, header) != NULL;
+}
+
+/* What was asked for by a section that a reload has taken away. That of a preopened socket is its own grant. */
+static void print_homeless(FILE *out, const char *frame, const json_t *entries) {
+        for (size_t i = 0; i < json_array_size(entries); ++i) {
+                const json_t *entry = json_array_get(entries, i);
+                const char *protocol = text_of(entry, "protocol");
+
+                if (has_section(frame, "Protocol", protocol) || has_section(frame, "Preopen", protocol))
+                        continue;
+                fprintf(out, "\n# asked for by [Protocol %s], which the policy no longer has: %s %s\n", protocol,
+                        text_of(entry, "operation"), text_of(entry, "target"));
+        }
+}
+
 /* ---- without the tenant's own file ---- */
 
 static bool has_type(const json_t *entries, const char *protocol, const char *type) {
@@ -264,10 +284,12 @@ static char *format(const char *tenant, const struct seen_list *list) {
         if (!out)
                 return NULL;
         print_head(out, tenant, list);
-        if (list->frame)
+        if (list->frame) {
                 print_in_frame(out, list->frame, list->entries);
-        else
+                print_homeless(out, list->frame, list->entries);
+        } else {
                 print_without_frame(out, tenant, list->entries);
+        }
         if (fclose(out) == 0)
                 return text;
         free(text);

@@ -607,9 +607,30 @@ START_TEST(suggest) {
         ck_assert_int_eq(CTL_ALONE(&from_audit, "suggest", "acme", "--audit", world.scene.daemon.audit_path), 0);
         check_suggestion(from_audit);
         EXPECT(&world, 0, "\"entries\": [", "suggest", "acme", "--json");
+        EXPECT(&world, 0, "\"left_out\": 0", "suggest", "acme", "--json");
         EXPECT(NULL, 2, "cannot read", "suggest", "acme", "--audit", "/nonexistent");
         EXPECT(NULL, 2, "no audit record", "suggest", "acme", "--audit", "/dev/null");
         operator_end(&world);
+}
+END_TEST
+
+/* It is said, and no section is made up. */
+START_TEST(suggest_after_a_section_is_gone) {
+        struct operator_scene world;
+
+        operator_start(&world, RULES "[Protocol db]\nFamily=ip\nDataPath=direct\nConnect=127.0.0.1:1\n", false);
+        {
+                struct wire control = wire_open_control(&world.scene.session.protocols[1], "0.0.0.0:0");
+                int stream;
+
+                (void)wire_connect_to(&control, "127.0.0.1:1", &stream);
+                (void)wire_close(&control);
+        }
+        scene_write_policy(&world.scene, RULES);
+        EXPECT(&world, 0, "reloaded", "reload");
+        EXPECT(&world, 0, "# asked for by [Protocol db], which the policy no longer has: connect 127.0.0.1:1\n",
+               "suggest", "acme");
+        operator_end_changed(&world);
 }
 END_TEST
 
@@ -810,6 +831,7 @@ int main(void) {
         tcase_add_test(tcase, revoke_connections_by_the_helper);
         tcase_add_test(tcase, watch);
         tcase_add_test(tcase, suggest);
+        tcase_add_test(tcase, suggest_after_a_section_is_gone);
         tcase_add_test(tcase, suggest_addresses);
         tcase_add_loop_test(tcase, misused, 0, ELEMENTS(misuses));
         tcase_add_loop_test(tcase, nobody_answers, 0, ELEMENTS(asking));

@@ -81,6 +81,8 @@ static int parse_ip_rule(struct parser *p, struct policy_rule *rule, const char 
                 return complain_about_family(p, "a rule for Unix sockets",
                                              "; it goes into a protocol of its own, with Family=unix");
         r = policy_rule_parse(rule->kind, word, strlen(word), rule, &p->complaint);
+        if (r == 0 && rule->target == POLICY_TARGET_NAME && p->preopen) /* peers are judged by their addresses alone */
+                return complain_about_family(p, "a rule for names", "");
         if (r < 0 || rule->target != POLICY_TARGET_PREFIX)
                 return r;
         return check_family(p, rule->prefix.ip.family, "rule");

@@ -221,6 +221,16 @@ static int add_drop_in(struct load *load, struct fragments *fragments, int folde
         return add_fragment(load, fragments, folder_fd, name, path);
 }
 
+/** Also a link that leads nowhere is: the Deny rules behind it are meant to be in force. Leaves errno alone. */
+static bool is_there(const char *path) {
+        int before = errno;
+        struct stat st;
+        bool there = lstat(path, &st) == 0;
+
+        errno = before;
+        return there;
+}
+
 /** Reads the drop-ins beside a file, if there are any. */
 static int add_drop_ins(struct load *load, struct fragments *fragments, const char *path) {
         NB_CLEANUP_FREE char *folder = NULL;
@@ -233,8 +243,10 @@ static int add_drop_ins(struct load *load, struct fragments *fragments, const ch
                 return fail_reading(load, -ENOMEM, "the drop-ins of", path);
         }
         fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 && errno == ENOENT && !is_there(folder))
+                return 0;
         if (fd < 0)
-                return errno == ENOENT ? 0 : fail_reading(load, -errno, "the drop-ins in", folder);
+                return fail_reading(load, -errno, "the drop-ins in", folder);
         n = scandirat(fd, ".", &entries, is_policy_file, alphasort);
         if (n < 0)
                 return fail_reading(load, -errno, "the drop-ins in", folder);
@@ -278,9 +290,11 @@ static int check_orphans(struct load *load) {
         struct dirent **entries = NULL;
         int n = scandir(load->source->path, &entries, is_drop_in_folder, alphasort), r = 0;
 
+        if (n < 0)
+                return fail_reading(load, -errno, "the policy directory", load->source->path);
         for (int i = 0; i < n && r == 0; ++i)
                 r = check_orphan(load, entries[i]->d_name);
-        free_entries(entries, n > 0 ? n : 0);
+        free_entries(entries, n);
         return r;
 }
 

@@ -151,6 +151,10 @@ START_TEST(what_is_no_drop_in) {
         expect_error(&world, "acme.conf.d", "Not a directory");
         ck_assert_int_eq(unlink(path_of(&world, "acme.conf.d", path)), 0);
 
+        ck_assert_int_eq(symlink("nowhere", path_of(&world, "acme.conf.d", path)), 0);
+        expect_error(&world, "acme.conf.d", "No such file or directory");
+        ck_assert_int_eq(unlink(path), 0);
+
         make_folder(&world, "acme.conf.d");
         ck_assert_int_eq(mkfifo(path_of(&world, "acme.conf.d/a.conf", path), 0600), 0);
         expect_error(&world, "acme.conf.d/a.conf", "not a regular file");

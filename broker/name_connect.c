@@ -137,7 +137,9 @@ static int make_socket(void *data, const struct nb_address *address) {
         const struct name_connect *connect = data;
         struct policy_verdict verdict;
 
-        decide_resolved_again(connect->asker.grant, &connect->name, address, &verdict);
+        decide_name_again(connect->asker.grant, &connect->name, &verdict);
+        if (verdict.allowed)
+                decide_resolved_again(connect->asker.grant, &connect->name, address, &verdict);
         return verdict.allowed ? connect->make_socket(connect->data, address->ip.family) : -EACCES;
 }
 
@@ -211,13 +213,26 @@ static int proceed(struct name_connect *connect, const struct resolver_answer *a
         return r < 0 ? r : dial(connect, &screened, result);
 }
 
+/* A reload with Existing=keep lets a look-up go on, and nothing new is granted: its name is judged by the policy of now. */
+static int judge_name(const struct name_connect *connect, struct name_result *result) {
+        struct policy_verdict verdict;
+
+        decide_name_again(connect->asker.grant, &connect->name, &verdict);
+        if (verdict.allowed)
+                return 0;
+        decide_name(&connect->asker, &connect->name, NULL, &verdict); /* only a refusal is worth a second record */
+        return fail(result, -EACCES, "%s", verdict.reason);
+}
+
 static void looked_up(void *data, const struct resolver_answer *answer) {
         struct name_connect *connect = data;
         struct name_result result = new_result(&connect->name);
         int r;
 
         connect->lookup = NULL;
-        r = proceed(connect, answer, &result);
+        r = judge_name(connect, &result);
+        if (r == 0)
+                r = proceed(connect, answer, &result);
         if (r < 0 || !connect->dialer)
                 finish(connect, r, &result);
 }

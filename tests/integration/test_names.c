@@ -628,6 +628,31 @@ START_TEST(judged_by_the_policy_of_the_answer) {
 }
 END_TEST
 
+/* With Existing=keep the control stays, and what the new policy does not grant is not connected to. */
+START_TEST(a_name_that_is_taken_away_meanwhile) {
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
+        struct wire control;
+        struct names names;
+        char text[TEXT_MAX];
+
+        start(&names, held_zone, N(held_zone), "Existing=keep\n", LOCAL_NAMES);
+        control = wire_open_control(names.scene.web, "0.0.0.0:0");
+        wire_send_connect(&control, with_port("one.example.com", peer.address.port, text));
+        fake_dns_wait(names.dns, NULL, 1);
+        write_policy(&names, "Existing=keep\n", LOCAL_NAMES "Deny=one.example.com:*\n");
+        daemon_reload(&names.scene.daemon);
+        fake_dns_release(names.dns);
+        ck_assert(wire_receive(&control, reply));
+        ck_assert_int_eq(reply->reply->body_case, NB__REPLY__BODY_REFUSED);
+        ck_assert_uint_eq(reply->reply->refused->error, NB_WASI_EACCES);
+        daemon_expect_audit(&names.scene.daemon, text, "Deny=one.example.com:*", "\"verdict\":\"denied\"");
+        (void)wire_close(&control);
+        peer_close(&peer);
+        end(&names);
+}
+END_TEST
+
 /* Other name servers: what is under way is asked of them. */
 START_TEST(asked_again_of_other_servers) {
         static const struct fake_dns_name zone[] = {
@@ -849,6 +874,7 @@ static void add_reload(Suite *suite) {
         suite_add_tcase(suite, tcase);
         tcase_add_test(tcase, judged_again_by_name);
         tcase_add_test(tcase, judged_by_the_policy_of_the_answer);
+        tcase_add_test(tcase, a_name_that_is_taken_away_meanwhile);
         tcase_add_test(tcase, asked_again_of_other_servers);
 }
 

@@ -107,7 +107,7 @@ static void keep_warning(void *data, const char *text) {
 }
 
 /**
- * Warns of a file that others can write, and with it the policy.
+ * Warns of a file, or a folder of such, that others can write, and with it the policy.
  * @param folder_fd  borrowed
  * @param name       in the folder
  * @param path       for the message
@@ -118,8 +118,8 @@ static void look_at_mode(struct policy_source_report *report, int folder_fd, con
 
         if (fstatat(folder_fd, name, &st, 0) < 0 || !(st.st_mode & S_IWOTH))
                 return;
-        snprintf(text, sizeof(text), "%s: warning: every user can write this file, and with it the policy",
-                 show(path).text);
+        snprintf(text, sizeof(text), "%s: warning: every user can write this %s, and with it the policy",
+                 show(path).text, S_ISDIR(st.st_mode) ? "folder" : "file");
         keep_warning(report, text);
 }
 
@@ -247,6 +247,7 @@ static int add_drop_ins(struct load *load, struct fragments *fragments, const ch
                 return 0;
         if (fd < 0)
                 return fail_reading(load, -errno, "the drop-ins in", folder);
+        look_at_mode(load->report, fd, ".", folder);
         n = scandirat(fd, ".", &entries, is_policy_file, alphasort);
         if (n < 0)
                 return fail_reading(load, -errno, "the drop-ins in", folder);
@@ -306,6 +307,7 @@ static int add_directory(struct load *load) {
         n = scandir(folder, &entries, is_policy_file, alphasort);
         if (n < 0)
                 return fail_reading(load, -errno, "the policy directory", folder);
+        look_at_mode(load->report, AT_FDCWD, folder, folder);
         r = check_orphans(load);
         for (int i = 0; i < n && r == 0; ++i) {
                 char path[PATH_MAX];

@@ -340,6 +340,15 @@ START_TEST(who_can_write_the_policy) {
         ck_assert_uint_eq(world.report.n_warnings, 2);
         ck_assert_ptr_nonnull(strstr(world.report.warnings[0], "a.conf: warning: every user can write this file"));
         ck_assert_ptr_nonnull(strstr(world.report.warnings[1], "users.inc: warning: every user can write this file"));
+
+        /* Who can add a file to a folder can add rules, with the sticky bit too. */
+        ck_assert_int_eq(chmod(world.folder, 01777), 0);
+        ck_assert_int_eq(chmod(path_of(&world, "acme.conf.d", path), 0703), 0);
+        (void)load_acme(&world);
+        ck_assert_uint_eq(world.report.n_warnings, 4);
+        ck_assert_ptr_nonnull(strstr(world.report.warnings[0], ": warning: every user can write this folder"));
+        ck_assert_ptr_nonnull(
+                strstr(world.report.warnings[1], "acme.conf.d: warning: every user can write this folder"));
         deinit(&world);
 }
 END_TEST

@@ -141,19 +141,35 @@ static void look_at_grants(struct look *look, const struct policy_protocol *prot
         }
 }
 
-static bool grants_name(const struct policy_protocol *protocol) {
+/** @return the first rule of that kind for a name, or NULL. */
+static const struct policy_rule *find_name(const struct policy_protocol *protocol, enum policy_rule_kind kind) {
         for (size_t i = 0; i < protocol->n_rules; ++i)
-                if (protocol->rules[i].kind == POLICY_RULE_CONNECT && protocol->rules[i].target == POLICY_TARGET_NAME)
-                        return true;
-        return false;
+                if (protocol->rules[i].kind == kind && protocol->rules[i].target == POLICY_TARGET_NAME)
+                        return &protocol->rules[i];
+        return NULL;
+}
+
+/** What is said about names, where no name is granted: it may be meant for the addresses that they have. */
+static void look_at_names(struct look *look, const struct policy_protocol *protocol) {
+        const struct policy_rule *deny = find_name(protocol, POLICY_RULE_DENY);
+
+        if (find_name(protocol, POLICY_RULE_CONNECT))
+                return;
+        if (deny)
+                say(look, deny->file, deny->line,
+                    "%s refuses nothing: no Connect= of [Protocol %s] grants a name, and who asks for an address is "
+                    "judged "
+                    "by rules for addresses",
+                    policy_rule_shown(deny).text, protocol->name);
+        if (protocol->n_addresses > 0)
+                say(look, protocol->addresses[0].file, protocol->addresses[0].line,
+                    "Addresses= says what names may resolve to, and no Connect= of [Protocol %s] grants a name",
+                    protocol->name);
 }
 
 static void look_at_protocol(struct look *look, const struct policy_protocol *protocol) {
         look_at_grants(look, protocol);
-        if (protocol->n_addresses > 0 && !grants_name(protocol))
-                say(look, protocol->addresses[0].file, protocol->addresses[0].line,
-                    "Addresses= says what names may resolve to, and no Connect= of [Protocol %s] grants a name",
-                    protocol->name);
+        look_at_names(look, protocol);
 }
 
 void policy_warn(const struct policy *policy, bool private, policy_warn_function warn, void *data) {

@@ -11,7 +11,8 @@
 typedef void (*policy_warn_function)(void *data, const char *text);
 
 /**
- * Looks a policy over: tenants that nobody can open, grants that a Deny rule wholly covers, Addresses= without a name.
+ * Looks a policy over: tenants that nobody can open, grants that a Deny rule wholly covers, Addresses= and Deny rules for
+ * names where no name is granted.
  *
  * The time is bounded: of very many rules not every grant is compared with every Deny rule.
  * @param private  sessions are inherited, so that a tenant needs no User= and the like

@@ -459,6 +459,10 @@ static const struct {
         { RULES "Connect=api.example.com:443\nDeny=any:*\n", "grants nothing" },
         { RULES "Addresses=10.0.0.0/8\nConnect=any:443\n", "acme.conf:7: warning: Addresses= says" },
         { RULES "Addresses=10.0.0.0/8\nConnect=a.example.com:443\n", NULL },
+        { RULES "Connect=any:443\nDeny=10.0.0.0/8:* evil.example.com:*\n",
+          "acme.conf:8: warning: Deny=evil.example.com:* refuses nothing: no Connect= of [Protocol web] grants a "
+          "name" },
+        { RULES "Connect=any:443 a.example.com:443\nDeny=evil.example.com:*\n", NULL },
         { TENANT "User=1\n[Protocol u]\nFamily=unix\nDataPath=direct\nConnect=/run/a\nDeny=/run/a\n",
           "grants nothing" },
         { TENANT "User=1\n[Protocol u]\nFamily=unix\nDataPath=direct\nConnect=/run/a\nDeny=@a\n", NULL },

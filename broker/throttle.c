@@ -9,9 +9,9 @@
 
 /*
  * How many events a tenant has handled in its turn, 10 to 50 us each. Few, for all others wait for them; and not one, for then each request
- * of another tenant would meet a request of this one, and not every eighth.
+ * of another tenant would meet a request of this one, and not every sixteenth.
  */
-#define TURN 8
+#define TURN 16
 
 /* A pause is for as many tokens as come in this time: long enough that timers cost little, short enough that nobody notices. */
 #define SLICES_A_SECOND 200

@@ -15,6 +15,7 @@
 
 #include "base/address.h"
 #include "base/cleanup.h"
+#include "tests/support/harness.h"
 
 void network_enter(void) {
         NB_CLEANUP_FD int fd = -1;
@@ -49,6 +50,24 @@ static void send_and_expect_ack(const struct new_address *request, const char *i
         ck_assert_msg(answer.error.error == 0, "%s: %s", ip, strerror(-answer.error.error));
 }
 
+static bool can_be_bound(const struct nb_ip *ip) {
+        NB_CLEANUP_FD int fd = socket(ip->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        const struct nb_address address = { .ip = *ip };
+        struct sockaddr_storage sa;
+        socklen_t length = nb_address_to_sockaddr(&address, &sa);
+
+        ck_assert_int_ge(fd, 0);
+        return bind(fd, (struct sockaddr *)&sa, length) == 0;
+}
+
+/* The kernel makes an IPv6 address in steps, and answers behind the first. */
+static void wait_for_address(const struct nb_ip *ip, const char *text) {
+        uint64_t start_ms = harness_now_ms();
+
+        while (!can_be_bound(ip))
+                harness_wait_a_moment(start_ms, text);
+}
+
 void network_add_address(const char *text) {
         struct nb_ip ip;
         struct new_address request = {
@@ -69,4 +88,5 @@ void network_add_address(const char *text) {
         request.attribute.rta_len = (unsigned short)RTA_LENGTH(length);
         memcpy(request.bytes, ip.bytes, length);
         send_and_expect_ack(&request, text);
+        wait_for_address(&ip, text);
 }

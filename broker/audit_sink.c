@@ -216,14 +216,13 @@ static void add_member(struct datagram *datagram, const char *key, const json_t 
 
 static void fill_datagram(struct datagram *datagram, enum nb_log_level level, const json_t *record, const char *line) {
         const char priority[] = { (char)('0' + (int)level), '\0' };
-        const char *key;
-        json_t *value;
+        json_t *object = (json_t *)record; /* an iterator takes no constant */
 
         add_field(datagram, "", "MESSAGE", line);
         add_field(datagram, "", "PRIORITY", priority);
         add_field(datagram, "", "SYSLOG_IDENTIFIER", "netbrokerd");
-        json_object_foreach((json_t *)record, key, value)
-                add_member(datagram, key, value);
+        for (void *member = json_object_iter(object); member; member = json_object_iter_next(object, member))
+                add_member(datagram, json_object_iter_key(member), json_object_iter_value(member));
 }
 
 /* A journal that was started anew has another socket at the same path. */

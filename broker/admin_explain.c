@@ -59,12 +59,24 @@ static int find(struct admin_call *call, const char *tenant, const char *protoco
         return 0;
 }
 
+/* What is asked about; of a name nothing is known before its addresses are. */
+static bool find_address(const struct policy_explanation *explanation, struct nb_socket_address *ret) {
+        if (explanation->resolved)
+                *ret = nb_socket_address_of_ip(&explanation->address);
+        else
+                *ret = explanation->question.address;
+        return explanation->resolved || !explanation->question.named;
+}
+
 /* @param ip  an address that the name has; NULL: the question as it stands @return 0 or -ENOMEM */
 static int say(struct admin_call *call, const struct about *about, const struct policy_question *question,
                const struct nb_ip *ip, bool *ret_allowed) {
         struct policy_explanation explanation;
+        struct nb_socket_address address;
 
         policy_explain(about->tenant, about->protocol, question, ip, &explanation);
+        if (find_address(&explanation, &address))
+                own_refuse(&call->broker->own, question->verb, &address, &explanation.verdict);
         *ret_allowed = explanation.verdict.allowed;
         return admin_say(call, policy_explanation_to_json(&explanation));
 }

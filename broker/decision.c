@@ -8,21 +8,10 @@
 #include "broker/seen.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
+#include "policy/explain.h"
 
 /* A name with its port. */
 #define NAME_TEXT_MAX (POLICY_HOST_NAME_MAX + 8)
-
-static const char *verb_name(enum policy_verb verb) {
-        switch (verb) {
-        case POLICY_CONNECT:
-                return "connect";
-        case POLICY_LISTEN:
-                return "listen";
-        case POLICY_ACCEPT:
-                return "accept";
-        }
-        return "unknown";
-}
 
 static const char *type_name(enum policy_socket_type type) {
         switch (type) {
@@ -65,26 +54,13 @@ static enum metrics_verdict apply_mode(const struct grant *grant, struct policy_
         return METRICS_REPORTED;
 }
 
-/* What no rule reaches, whatever the policy has said. */
-static void refuse_own(const struct grant *grant, enum policy_verb verb, const struct nb_socket_address *address,
-                       struct policy_verdict *verdict) {
-        const char *what = own_find(&grant->tenant->broker->own, verb, address);
-        char text[NB_SOCKET_ADDRESS_TEXT_MAX];
-
-        if (!what)
-                return;
-        *verdict = (struct policy_verdict){ .allowed = false, .impossible = true };
-        (void)snprintf(verdict->reason, sizeof(verdict->reason), "%s %s: no rule reaches %s of netbrokerd",
-                       verb_name(verb), nb_socket_address_format(address, text), what);
-}
-
 static enum metrics_verdict judge(const struct grant *grant, enum policy_verb verb,
                                   const struct nb_socket_address *address, struct policy_verdict *ret) {
         if (grant->policy)
                 policy_decide(grant->policy, verb, address, ret);
         else
                 refuse_without_policy(grant, ret);
-        refuse_own(grant, verb, address, ret);
+        own_refuse(&grant->tenant->broker->own, verb, address, ret);
         return apply_mode(grant, ret);
 }
 
@@ -105,7 +81,7 @@ static enum metrics_verdict judge_resolved(const struct grant *grant, const stru
                 policy_decide_resolved(grant->policy, name, address, ret);
         else
                 refuse_without_policy(grant, ret);
-        refuse_own(grant, POLICY_CONNECT, &socket_address, ret);
+        own_refuse(&grant->tenant->broker->own, POLICY_CONNECT, &socket_address, ret);
         return apply_mode(grant, ret);
 }
 
@@ -179,7 +155,7 @@ struct nb_socket_address decision_reached(const struct nb_socket_address *addres
 
 void decide(const struct asker *asker, enum policy_verb verb, const struct nb_socket_address *address,
             const char *asked, struct policy_verdict *ret) {
-        struct audit_record record = record_of(asker, verb_name(verb), asked);
+        struct audit_record record = record_of(asker, policy_verb_name(verb), asked);
         enum metrics_verdict verdict = judge(asker->grant, verb, address, ret);
         struct nb_socket_address reached;
         char text[NB_SOCKET_ADDRESS_TEXT_MAX];
@@ -200,7 +176,7 @@ static const char *format_name(const struct policy_host_name *name, char buffer[
 
 void decide_name(const struct asker *asker, const struct policy_host_name *name, const char *asked,
                  struct policy_verdict *ret) {
-        struct audit_record record = record_of(asker, verb_name(POLICY_CONNECT), asked);
+        struct audit_record record = record_of(asker, policy_verb_name(POLICY_CONNECT), asked);
         enum metrics_verdict verdict = judge_name(asker->grant, name, ret);
         char text[NAME_TEXT_MAX];
 
@@ -225,7 +201,7 @@ static void note_led_to(const struct asker *asker, enum metrics_verdict verdict,
 
 void decide_resolved(const struct asker *asker, const struct policy_host_name *name, const struct nb_address *address,
                      struct policy_verdict *ret) {
-        struct audit_record record = record_of(asker, verb_name(POLICY_CONNECT), NULL);
+        struct audit_record record = record_of(asker, policy_verb_name(POLICY_CONNECT), NULL);
         enum metrics_verdict verdict = judge_resolved(asker->grant, name, address, ret);
         char name_text[NAME_TEXT_MAX], text[NB_ADDRESS_TEXT_MAX];
 

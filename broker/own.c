@@ -8,6 +8,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "policy/explain.h"
+
 struct own_socket {
         struct nb_list link;
         const char *what;
@@ -165,6 +167,18 @@ static bool is_file(const struct own_socket *socket, const struct stat *file) {
         if (!socket->served_by_others)
                 return socket->has_file && socket->device == file->st_dev && socket->inode == file->st_ino;
         return stat(socket->path, &now) == 0 && now.st_dev == file->st_dev && now.st_ino == file->st_ino;
+}
+
+void own_refuse(const struct own *own, enum policy_verb verb, const struct nb_socket_address *address,
+                struct policy_verdict *verdict) {
+        const char *what = own_find(own, verb, address);
+        char text[NB_SOCKET_ADDRESS_TEXT_MAX];
+
+        if (!what)
+                return;
+        *verdict = (struct policy_verdict){ .allowed = false, .impossible = true };
+        (void)snprintf(verdict->reason, sizeof(verdict->reason), "%s %s: no rule reaches %s of netbrokerd",
+                       policy_verb_name(verb), nb_socket_address_format(address, text), what);
 }
 
 const char *own_find_file(const struct own *own, const struct stat *file) {

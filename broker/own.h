@@ -58,7 +58,11 @@ struct own_socket *own_free(struct own_socket *socket);
  */
 const char *own_find(const struct own *own, enum policy_verb verb, const struct nb_socket_address *address);
 
-/** The same for a file that a path has led to. */
+/** Makes a refusal of a verdict about such an address, whatever the policy has said. As own_find(). */
+void own_refuse(const struct own *own, enum policy_verb verb, const struct nb_socket_address *address,
+                struct policy_verdict *verdict);
+
+/** As own_find(), for a file that a path has led to. */
 const char *own_find_file(const struct own *own, const struct stat *file);
 
 #endif

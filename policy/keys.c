@@ -62,7 +62,7 @@ static const struct key keys[PARSER_N_KEYS] = {
                                       "the broker's", "Which group that socket has." },
         [PARSER_KEY_SESSION_SOCKET_MODE] = { "SocketMode", PARSER_TENANT, false, tenant_set_socket_mode, "MODE", "0600",
                                              "The permissions of that socket." },
-        [PARSER_KEY_MODE] = { "Mode", PARSER_OF_TENANT, false, tenant_set_mode, "enforce|report", "enforce",
+        [PARSER_KEY_MODE] = { "Mode", PARSER_TENANT, false, tenant_set_mode, "enforce|report", "enforce",
                               "Whether a denial refuses, or is recorded and let pass." },
         [PARSER_KEY_EXISTING] = { "Existing", PARSER_OF_TENANT, false, tenant_set_existing, "close|keep", "close",
                                   "What a reload does with what is open and no longer granted." },

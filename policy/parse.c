@@ -241,7 +241,6 @@ static int finish_tenant(struct parser *p) {
 static struct policy_tenant initial_tenant(const struct policy_defaults *defaults) {
         struct policy_tenant tenant = {
                 .explain_denials = defaults->explain_denials,
-                .mode = defaults->mode,
                 .existing = defaults->existing,
                 .n_resolvers = defaults->n_resolvers,
                 .socket = { .uid = POLICY_NOBODY, .gid = POLICY_NOBODY, .mode = POLICY_SESSION_SOCKET_MODE_DEFAULT },
@@ -320,7 +319,6 @@ int policy_parse_defaults(const struct policy_fragment *fragment, const struct p
                 .data_path = protocol.data_path,
                 .unlimited = loader->defaults.unlimited,
                 .explain_denials = tenant.explain_denials,
-                .mode = tenant.mode,
                 .existing = tenant.existing,
                 .connect_timeout_ms = protocol.connect_timeout_ms,
                 .n_resolvers = tenant.n_resolvers,

@@ -290,7 +290,6 @@ struct policy_defaults {
         enum policy_data_path data_path; /* UNSET: DataPath= must be written */
         bool unlimited;                  /* no limits beside those that are written: for a broker of one guest */
         bool explain_denials;
-        enum policy_mode mode;
         enum policy_existing existing;
         uint64_t limits[POLICY_N_LIMITS]; /* 0: what policy/limit.h says, or none with `unlimited` */
         uint64_t connect_timeout_ms;      /* 0: POLICY_CONNECT_TIMEOUT_DEFAULT_MS */

@@ -239,6 +239,18 @@ START_TEST(explain) {
 }
 END_TEST
 
+/* The policy alone would say yes; the daemon knows that no rule reaches its own sockets, and says what it would do. */
+START_TEST(explain_knows_the_sockets_of_the_daemon) {
+        struct operator_scene world;
+
+        operator_start(&world, RULES "[Protocol local]\nFamily=unix\nDataPath=direct\nConnect=/tmp/*/admin.sock\n",
+                       false);
+        EXPECT(&world, 1, "no rule reaches the admin socket", "explain", "acme", "local", "connect",
+               world.admin_socket);
+        operator_end_changed(&world);
+}
+END_TEST
+
 START_TEST(explain_in_json) {
         struct operator_scene world;
         const json_t *explanation, *step;
@@ -816,6 +828,7 @@ int main(void) {
         tcase_add_test(tcase, quotas_and_metrics);
         tcase_add_test(tcase, log_level);
         tcase_add_test(tcase, explain);
+        tcase_add_test(tcase, explain_knows_the_sockets_of_the_daemon);
         tcase_add_test(tcase, explain_in_json);
         tcase_add_test(tcase, explain_resolves);
         tcase_add_test(tcase, explain_resolves_by_the_daemon);

@@ -244,10 +244,10 @@ static int parse_defaults(const char *text, const struct policy_defaults *before
 }
 
 START_TEST(defaults_hold_where_a_tenant_is_silent) {
-        static const char text[] = "# all tenants\n[Defaults]\nMode=report\nExisting=keep\nMaxSessions=10\n"
+        static const char text[] = "# all tenants\n[Defaults]\nExisting=keep\nMaxSessions=10\n"
                                    "MaxControls=20\nDataPath=direct\nConnectTimeout=2s\nResolvers=192.0.2.53\n"
                                    "ExplainDenials=yes\nConnectRate=7/s\n";
-        static const char acme[] = TENANT "MaxControls=30\nMode=enforce\nResolvers=192.0.2.54\n"
+        static const char acme[] = TENANT "MaxControls=30\nResolvers=192.0.2.54\n"
                                           "[Protocol a]\nFamily=ip\n[Protocol b]\nFamily=ip\nConnectTimeout=1s\n";
         const struct policy_defaults none = { 0 };
         struct policy_defaults defaults;
@@ -295,13 +295,14 @@ START_TEST(bad_defaults) {
                 { "[Tenant]\n", 1, 1, "has one section, [Defaults]", NULL },
                 { "[Defaults]\n[Protocol web]\n", 2, 1, "has one section, [Defaults]", NULL },
                 { "[Defaults]\nName=x\n", 2, 1, "Name= belongs in a [Tenant] section", NULL },
+                { "[Defaults]\nMode=report\n", 2, 1, "Mode= belongs in a [Tenant] section", NULL },
                 { "[Defaults]\nUser=x\n", 2, 1, "User= belongs in a [Tenant] section", NULL },
                 { "[Defaults]\nMaxSessions=0\n", 2, 13, "a whole number", NULL },
                 { "[Defaults]\nDataPath=x\n", 2, 10, "is not direct", NULL },
                 { "[Defaults]\nConnect=any:*\n", 2, 1, "belongs in a [Protocol NAME] or [Preopen NAME]", NULL },
         };
         const struct policy_defaults none = { 0 };
-        struct policy_defaults defaults = { .mode = POLICY_MODE_REPORT };
+        struct policy_defaults defaults = { .existing = POLICY_EXISTING_KEEP };
 
         for (size_t i = 0; i < ELEMENTS(bad); ++i) {
                 struct policy_error error;
@@ -312,7 +313,7 @@ START_TEST(bad_defaults) {
                 ck_assert_uint_eq(error.column, bad[i].column);
                 ck_assert_str_eq(error.correct, bad[i].correct ? bad[i].correct : "");
                 ck_assert_str_eq(error.file, "defaults.conf");
-                ck_assert_int_eq(defaults.mode, POLICY_MODE_REPORT); /* untouched */
+                ck_assert_int_eq(defaults.existing, POLICY_EXISTING_KEEP); /* untouched */
         }
 }
 END_TEST

@@ -27,6 +27,7 @@
 #include "tests/support/harness.h"
 #include "tests/support/peer.h"
 #include "tests/support/process.h"
+#include "tests/support/wire.h"
 #include "tests/support/random.h"
 #include "tests/support/runner.h"
 
@@ -49,7 +50,8 @@ static const char *environment(const char *name) {
 
 struct stage {
         struct daemon daemon;
-        unsigned baseline; /* the daemon's descriptors when nobody is there */
+        struct wire_session session; /* so that the daemon has the tenant */
+        unsigned baseline;           /* its descriptors with that and no guest */
         char folder[HARNESS_PATH_MAX];
         int reserved_fd;
         uint16_t port; /* on 127.0.0.1, of whoever serves */
@@ -83,6 +85,9 @@ static void stage_init(struct stage *stage) {
 
 static void start_daemon(struct stage *stage) {
         daemon_start(&stage->daemon, NULL);
+        wire_session_open(stage->daemon.socket_path, "", &stage->session);
+        if (stage->session.n_protocols > 0)
+                wire_settle(&stage->session.protocols[0]);
         stage->baseline = daemon_count_fds(&stage->daemon);
 }
 
@@ -92,6 +97,7 @@ static void stage_end(struct stage *stage) {
 
         while (daemon_count_fds(&stage->daemon) > stage->baseline)
                 harness_wait_a_moment(start, "the daemon to close what the guest had");
+        wire_session_close(&stage->session);
         daemon_stop(&stage->daemon);
         ck_assert_int_eq(rmdir(stage->folder), 0);
         daemon_deinit(&stage->daemon);

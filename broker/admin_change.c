@@ -101,22 +101,19 @@ static struct grant *find_grant(const struct tenant *tenant, const char *name) {
         return NULL;
 }
 
-/* All that sessions have by it ends as it would if a reload took it from the policy; then the policy has it again, for new sessions. */
-static void revoke_grant(struct grant *grant, struct revoked *revoked) {
-        const struct policy_protocol *policy = grant->policy;
+/* All that sessions have by it ends, with Existing=keep too, which is about reloads. The policy stays as it is, for new sessions. */
+static void revoke_grant(const struct grant *grant, struct revoked *revoked) {
         struct broker *broker = grant->tenant->broker;
 
         revoke_connections(grant->tenant, 0, grant, revoked);
-        grant->policy = NULL;
         nb_list_foreach_safe(link, &broker->sessions) {
                 struct session *session = nb_container_of(link, struct session, link);
 
                 if (session->tenant != grant->tenant)
                         continue;
                 revoked->sessions++;
-                session_policy_changed(session);
+                session_revoke(session, grant);
         }
-        grant->policy = policy;
 }
 
 static int revoke_protocol(struct admin_call *call, const char *tenant_name, const char *name) {

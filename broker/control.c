@@ -30,6 +30,7 @@ static int control_request(struct endpoint *endpoint, const Nb__Request *request
 static void control_endpoint_stop(struct endpoint *endpoint);
 static void control_endpoint_free(struct endpoint *endpoint);
 static void control_policy_changed(struct endpoint *endpoint);
+static const struct grant *control_grant(const struct endpoint *endpoint);
 
 static const struct endpoint_ops control_ops = {
         .kind = "control",
@@ -37,6 +38,7 @@ static const struct endpoint_ops control_ops = {
         .stop = control_endpoint_stop,
         .free = control_endpoint_free,
         .policy_changed = control_policy_changed,
+        .grant = control_grant,
 };
 
 static struct session *session_of(const struct control *control) {
@@ -591,4 +593,8 @@ static void control_policy_changed(struct endpoint *endpoint) {
                 return;
         }
         endpoint_end(endpoint);
+}
+
+static const struct grant *control_grant(const struct endpoint *endpoint) {
+        return nb_container_of(endpoint, struct control, endpoint)->grant;
 }

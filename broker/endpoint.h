@@ -31,6 +31,7 @@
 #include "proto/wasi.h"
 
 struct broker;
+struct grant;
 struct session;
 struct endpoint;
 
@@ -48,6 +49,8 @@ struct endpoint_ops {
         void (*free)(struct endpoint *endpoint);
         /** Judges the object by a new policy: ends what is no longer granted. May end itself. */
         void (*policy_changed)(struct endpoint *endpoint);
+        /** @return by which grant of its tenant the object is there, borrowed; NULL: by none */
+        const struct grant *(*grant)(const struct endpoint *endpoint);
 };
 
 struct endpoint {

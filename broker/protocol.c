@@ -51,12 +51,17 @@ static void protocol_policy_changed(struct endpoint *endpoint) {
                 endpoint_end(endpoint);
 }
 
+static const struct grant *protocol_grant(const struct endpoint *endpoint) {
+        return nb_container_of(endpoint, struct protocol, endpoint)->grant;
+}
+
 static const struct endpoint_ops protocol_ops = {
         .kind = "protocol",
         .request = protocol_request,
         .stop = protocol_endpoint_stop,
         .free = protocol_endpoint_free,
         .policy_changed = protocol_policy_changed,
+        .grant = protocol_grant,
 };
 
 /* A protocol that has no channel yet. */

@@ -26,6 +26,7 @@ static int session_request(struct endpoint *endpoint, const Nb__Request *request
 static void session_endpoint_stop(struct endpoint *endpoint);
 static void session_endpoint_free(struct endpoint *endpoint);
 static void nothing_to_judge(struct endpoint *endpoint);
+static const struct grant *no_grant(const struct endpoint *endpoint);
 static void welcome_late(struct throttle_waiter *waiter);
 
 static const struct endpoint_ops session_ops = {
@@ -34,11 +35,17 @@ static const struct endpoint_ops session_ops = {
         .stop = session_endpoint_stop,
         .free = session_endpoint_free,
         .policy_changed = nothing_to_judge,
+        .grant = no_grant,
 };
 
 /* The session as a whole is judged by session_policy_changed(). */
 static void nothing_to_judge(struct endpoint *endpoint) {
         (void)endpoint;
+}
+
+static const struct grant *no_grant(const struct endpoint *endpoint) {
+        (void)endpoint;
+        return NULL;
 }
 
 /* Takes the session from the half-open ones; does nothing the second time. */
@@ -358,4 +365,17 @@ void session_policy_changed(struct session *session) {
                (unsigned long long)session->id, (int)session->identity.pid, (unsigned)session->identity.uid,
                session->tenant->name);
         session_end(session);
+}
+
+/* As judge_endpoints(). */
+void session_revoke(struct session *session, const struct grant *grant) {
+        session->dropping = true;
+        nb_list_foreach_safe(link, &session->endpoints) {
+                struct endpoint *endpoint = nb_container_of(link, struct endpoint, link);
+
+                if (endpoint->ops->grant(endpoint) == grant)
+                        endpoint_end(endpoint);
+        }
+        session->dropping = false;
+        session_free_if_unused(session);
 }

@@ -62,4 +62,7 @@ void session_free_if_unused(struct session *session);
 /** Judges the session by a new policy: ends it if its tenant is gone or no longer admits it. */
 void session_policy_changed(struct session *session);
 
+/** Ends all that the session has by a grant, whatever `Existing=` says. The session may be gone when this returns. */
+void session_revoke(struct session *session, const struct grant *grant);
+
 #endif

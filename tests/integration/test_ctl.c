@@ -465,6 +465,32 @@ START_TEST(revoke_a_protocol) {
 END_TEST
 
 /* Without a helper nothing can be shut down in a holder's hands, and that is said. */
+/* Existing=keep is about reloads: what an operator takes away ends all the same, and nothing else does. */
+START_TEST(revoke_a_protocol_of_who_keeps) {
+        struct operator_scene world;
+        struct wire_session session;
+        struct wire control, other;
+
+        operator_start(&world, RULES "[Protocol db]\nFamily=ip\nDataPath=direct\nConnect=127.0.0.1:1\n", false);
+        daemon_write_policy(&world.scene.daemon,
+                            "[Tenant]\nName=acme\nUser=%u\nExisting=keep\n[Protocol web]\nFamily=ip\nDataPath=direct\n"
+                            "[Protocol db]\nFamily=ip\nDataPath=direct\nConnect=127.0.0.1:1\nListen=127.0.0.1:*\n",
+                            (unsigned)getuid());
+        EXPECT(&world, 0, "reloaded", "reload");
+        wire_session_open(world.scene.daemon.socket_path, "acme", &session);
+        control = wire_open_control(&session.protocols[1], "127.0.0.1:0");
+        other = wire_open_control(&session.protocols[0], "0.0.0.0:0");
+        EXPECT(&world, 0, "sessions concerned: 2", "revoke", "protocol", "acme", "db");
+        wire_expect_end(&session.protocols[1]);
+        wire_expect_end(&control);
+        wire_settle(&session.protocols[0]);
+        wire_settle(world.scene.web);
+        (void)wire_close(&other);
+        wire_session_close(&session);
+        operator_end_changed(&world);
+}
+END_TEST
+
 START_TEST(revoke_a_connection_without_a_helper) {
         struct peer peer = peer_listen("127.0.0.1", 8);
         struct operator_scene world;
@@ -840,6 +866,7 @@ int main(void) {
         tcase_add_test(tcase, reload);
         tcase_add_test(tcase, revoke_a_session);
         tcase_add_test(tcase, revoke_a_protocol);
+        tcase_add_test(tcase, revoke_a_protocol_of_who_keeps);
         tcase_add_test(tcase, revoke_a_connection_without_a_helper);
         tcase_add_test(tcase, revoke_connections_by_the_helper);
         tcase_add_test(tcase, watch);

@@ -90,7 +90,7 @@ static int serve(struct admin *admin, int fd_consumed, char *path) {
         s->admin = admin;
         s->path = path;
         s->fd = nb_steal_fd(&fd);
-        s->own = own_add(&admin->broker->own, "the admin socket", s->fd, NULL);
+        s->own = own_add(&admin->broker->own, "the admin socket", s->fd, path);
         if (!s->own)
                 return -ENOMEM;
         r = watch_start(&s->watch, &admin->broker->watches, s->fd, EPOLLIN, ready);

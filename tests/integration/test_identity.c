@@ -724,18 +724,25 @@ static void find_metrics(const struct daemon *daemon, char ret[static NB_ADDRESS
         (void)snprintf(ret, NB_ADDRESS_TEXT_MAX, "%.*s", (int)strcspn(at, "\n"), at);
 }
 
-static void own_start(struct own_scene *scene, const char *mode) {
-        const char *arguments[] = { "--metrics", "127.0.0.1:0", "--admin-socket", scene->admin, NULL };
+/* @param admin  --admin-socket, as a path from the scene's folder; NULL: by its whole path */
+static void own_start_at(struct own_scene *scene, const char *mode, const char *admin) {
+        const char *arguments[] = { "--metrics", "127.0.0.1:0", "--admin-socket", admin ? admin : scene->admin, NULL };
         struct daemon_options options = { .arguments = arguments };
         const char *folder = scene->daemon.folder;
 
         daemon_init(&scene->daemon);
         (void)in(&scene->daemon, "admin.sock", scene->admin);
+        if (admin)
+                ck_assert_int_eq(chdir(folder), 0);
         daemon_write_policy(&scene->daemon, ALLOW_ALL, (unsigned)getuid(), mode, folder, folder, folder, folder);
         daemon_start(&scene->daemon, &options);
         find_metrics(&scene->daemon, scene->metrics);
         scene->port = peer_port(scene->metrics);
         wire_session_open(scene->daemon.socket_path, "", &scene->session);
+}
+
+static void own_start(struct own_scene *scene, const char *mode) {
+        own_start_at(scene, mode, NULL);
 }
 
 static void own_end(struct own_scene *scene) {
@@ -794,6 +801,22 @@ static void expect_unreachable_path(struct own_scene *scene, const char *path) {
         expect_unreachable(&control, path);
         (void)wire_close(&control);
 }
+
+/* The kernel tells the name as it was bound, which no tenant could write; the file is ours all the same. */
+START_TEST(no_rule_reaches_a_relative_path) {
+        NB_CLEANUP_FD int before = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        NB_CLEANUP_FREE char *reason = NULL;
+        struct own_scene scene;
+        struct wire control;
+
+        own_start_at(&scene, modes[_i], "./admin.sock");
+        ck_assert_int_eq(fchdir(before), 0);
+        control = wire_open_control(&scene.session.protocols[1], "");
+        ck_assert_uint_eq(wire_connect_refused(&control, scene.admin, &reason), NB_WASI_EACCES);
+        (void)wire_close(&control);
+        own_end(&scene);
+}
+END_TEST
 
 START_TEST(no_rule_reaches_our_paths) {
         char path[HARNESS_PATH_MAX], other[HARNESS_PATH_MAX];
@@ -888,6 +911,7 @@ static Suite *new_suite(void) {
         tcase_add_loop_test(own, no_rule_reaches_the_metrics, 0, 2);
         tcase_add_loop_test(own, no_rule_binds_what_is_ours, 0, 2);
         tcase_add_loop_test(own, no_rule_reaches_our_paths, 0, 2);
+        tcase_add_loop_test(own, no_rule_reaches_a_relative_path, 0, 2);
         tcase_add_loop_test(own, the_rules_hold_for_all_else, 0, 2);
         return suite;
 }

@@ -24,7 +24,7 @@
 /* How often the log is told of a sink that takes nothing. */
 #define COMPLAIN_AGAIN_MS 60000
 
-#define ASKED_TEXT_MAX 1024
+#define TEXT_MAX 1024
 
 void audit_init(struct audit *audit, const struct nb_log *log, struct audit_sink *sink, uv_loop_t *loop) {
         *audit = (struct audit){ .log = log, .sink = sink, .loop = loop };
@@ -46,9 +46,17 @@ void audit_reopen(struct audit *audit) {
                        audit_sink_name(audit->sink), strerror(-r));
 }
 
+/* What is not UTF-8, such as a word of a request that was cut in the middle of a character, is escaped: it must not cost the whole member. */
 static void set_text(json_t *object, const char *key, const char *text) {
-        if (text && *text)
-                (void)json_object_set_new(object, key, json_string(text));
+        char escaped[TEXT_MAX];
+        json_t *string;
+
+        if (!text || !*text)
+                return;
+        string = json_string(text);
+        if (!string)
+                string = json_string(nb_escape(text, strlen(text), escaped, sizeof(escaped)));
+        (void)json_object_set_new(object, key, string);
 }
 
 /* The time in RFC 3339's form, in UTC, with milliseconds. */
@@ -84,7 +92,7 @@ static void set_rule(json_t *object, const struct policy_rule *rule) {
 }
 
 json_t *audit_record_to_json(const struct audit_record *record, uint64_t suppressed) {
-        char asked[ASKED_TEXT_MAX];
+        char asked[TEXT_MAX];
         json_t *object = json_object();
 
         if (!object)

@@ -275,6 +275,31 @@ START_TEST(every_request_is_in_the_audit) {
 }
 END_TEST
 
+/* Words of a request, cut in the middle of a character: who has asked stands in the record nevertheless. */
+START_TEST(no_request_hides_who_has_asked) {
+        struct operator_scene world;
+        NB_CLEANUP_FD int fd = -1;
+        char who[64];
+
+        operator_start(&world, SCENE_LOOPBACK, true);
+        fd = operator_connect(&world);
+        (void)snprintf(who, sizeof(who), "asked by pid %d of user %u", (int)getpid(), (unsigned)getuid());
+        for (int shift = 0; shift < 3; ++shift) {
+                char key[256] = "", request[320], asked[sizeof(key) + 16];
+
+                (void)snprintf(key, sizeof(key), "k%.*s", shift, "xx");
+                (void)snprintf(asked, sizeof(asked), "\"%s\\\\xe2", key);
+                for (int i = 0; i < 70; ++i)
+                        strcat(key, "\xe2\x82\xac");
+                (void)snprintf(request, sizeof(request), "{\"verb\":\"status\",\"%s\":1}", key);
+                expect_answer(fd, request, "not a request of this verb");
+                daemon_expect_audit(&world.scene.daemon, "\"verb\":\"admin\"", asked, who, "\"verdict\":\"refused\"");
+        }
+        fd = nb_fd_close(fd);
+        operator_end(&world);
+}
+END_TEST
+
 /* ---- long answers, slow readers ---- */
 
 /* More than one slice, told once each and in order, while the reader takes its time and sessions come and go. */
@@ -445,6 +470,7 @@ int main(void) {
         tcase_add_loop_test(tcase, a_client_may_go_at_any_time, 0, ELEMENTS(interrupted));
         tcase_add_test(tcase, nobody_else_can_ask);
         tcase_add_test(tcase, every_request_is_in_the_audit);
+        tcase_add_test(tcase, no_request_hides_who_has_asked);
         tcase_add_test(tcase, a_long_answer_does_not_hold_up_anyone);
         tcase_add_test(tcase, a_watcher_that_does_not_read_loses_records);
         tcase_add_test(tcase, a_tenant_cannot_reach_it);

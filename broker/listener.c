@@ -151,13 +151,21 @@ static int new_listener(struct broker *broker, int fd_consumed, const char *path
         return 0;
 }
 
-static int serve(struct listener *listener_consumed) {
-        NB_CLEANUP(cleanup_listener) struct listener *listener = listener_consumed;
+static int begin(struct listener *listener) {
         int r = watch_change(&listener->watch, EPOLLIN);
 
         if (r < 0)
                 return r;
         nb_list_append(&listener->broker->listeners, &listener->link);
+        return 0;
+}
+
+static int serve(struct listener *listener_consumed) {
+        NB_CLEANUP(cleanup_listener) struct listener *listener = listener_consumed;
+        int r = begin(listener);
+
+        if (r < 0)
+                return r;
         (void)nb_steal_ptr(listener);
         return 0;
 }
@@ -339,7 +347,7 @@ int listener_start(struct listener *listener) {
         if (r < 0)
                 return r;
         own_set_path(listener->own, listener->path);
-        return serve(listener);
+        return begin(listener);
 }
 
 struct listener *listener_find(const struct broker *broker, const char *path) {

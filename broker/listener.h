@@ -47,7 +47,7 @@ int listener_new_fd(struct broker *broker, int fd);
 int listener_prepare(struct broker *broker, const char *path, const struct listener_owner *owner,
                      struct listener **ret);
 
-/** Gives a prepared socket its path, in place of what is there, and serves it: it is the broker's now. @return 0 or -errno of the renaming */
+/** Gives a prepared socket its path, in place of what is there, and serves it: it is the broker's now. @return 0; -errno, and it stays the caller's */
 int listener_start(struct listener *listener);
 
 /** @return the listener of a path, or NULL. */

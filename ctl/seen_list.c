@@ -76,6 +76,13 @@ static json_t *find_or_make(struct seen_list *list, const char *protocol, const 
         return entry;
 }
 
+/* What netbrokerd writes is. Others may write to the same log, and what is suggested is made of lines. */
+static bool is_printable(const char *text) {
+        while (*text >= ' ' && *text <= '~')
+                ++text;
+        return *text == '\0';
+}
+
 static void take_record(struct seen_list *list, const json_t *record, const char *tenant) {
         const char *operation = text_of(record, "verb"), *protocol = text_of(record, "protocol");
         const char *its = text_of(record, "tenant"), *verdict = text_of(record, "verdict");
@@ -85,7 +92,7 @@ static void take_record(struct seen_list *list, const json_t *record, const char
 
         if (!its || strcmp(its, tenant) != 0 || !protocol || !operation || !verdict ||
             (strcmp(operation, "connect") != 0 && strcmp(operation, "listen") != 0) ||
-            !target_of(record, target, sizeof(target)))
+            !target_of(record, target, sizeof(target)) || !is_printable(protocol) || !is_printable(target))
                 return;
         is_allowed = strcmp(verdict, "allowed") == 0;
         /* What a name leads to is of interest only where it is refused. */

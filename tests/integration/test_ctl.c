@@ -4,10 +4,12 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -491,6 +493,26 @@ START_TEST(revoke_a_protocol_of_who_keeps) {
 }
 END_TEST
 
+/* A guest that writes to the same log could otherwise add lines to the policy, and speak to the terminal. */
+START_TEST(no_record_adds_lines_to_what_is_suggested) {
+        char path[] = "/tmp/nb-ctl-XXXXXX";
+        NB_CLEANUP_FREE char *text = NULL;
+        NB_CLEANUP_FD int fd = mkostemp(path, O_CLOEXEC);
+        const char records[] = "{\"tenant\":\"acme\",\"protocol\":\"web\",\"verb\":\"connect\",\"verdict\":\"denied\","
+                               "\"address\":\"192.0.2.1:1\"}\n"
+                               "{\"tenant\":\"acme\",\"protocol\":\"x]\\nConnect=192.0.2.9:9\\n#\\u001b[31m\","
+                               "\"verb\":\"connect\",\"verdict\":\"denied\",\"address\":\"192.0.2.2:2\"}\n"
+                               "{\"tenant\":\"acme\",\"protocol\":\"web\",\"verb\":\"connect\",\"verdict\":\"denied\","
+                               "\"name\":\"a\\nConnect=192.0.2.9:9\"}\n";
+
+        ck_assert_int_eq(write(fd, records, strlen(records)), (ssize_t)strlen(records));
+        ck_assert_int_eq(CTL_ALONE(&text, "suggest", "acme", "--audit", path), 0);
+        operator_expect(text, "Connect=192.0.2.1:1\n");
+        ck_assert_msg(!strstr(text, "192.0.2.9") && !strchr(text, '\033'), "%s", text);
+        ck_assert_int_eq(unlink(path), 0);
+}
+END_TEST
+
 START_TEST(revoke_a_connection_without_a_helper) {
         struct peer peer = peer_listen("127.0.0.1", 8);
         struct operator_scene world;
@@ -873,6 +895,7 @@ int main(void) {
         tcase_add_test(tcase, suggest);
         tcase_add_test(tcase, suggest_after_a_section_is_gone);
         tcase_add_test(tcase, suggest_addresses);
+        tcase_add_test(tcase, no_record_adds_lines_to_what_is_suggested);
         tcase_add_loop_test(tcase, misused, 0, ELEMENTS(misuses));
         tcase_add_loop_test(tcase, nobody_answers, 0, ELEMENTS(asking));
         tcase_add_test(tcase, commands_are_documented);

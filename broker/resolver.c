@@ -265,8 +265,11 @@ static void collect(struct asking *asking, const struct dns_answer *ipv4, const 
         nb_list_foreach_safe(link, &asking->lookups) {
                 struct lookup *lookup = nb_container_of(link, struct lookup, link);
 
-                learn(&lookup->known, ipv4, AF_INET);
-                learn(&lookup->known, ipv6, AF_INET6);
+                /* The question may be another's, who can reach more families. */
+                if (lookup->ipv4)
+                        learn(&lookup->known, ipv4, AF_INET);
+                if (lookup->ipv6)
+                        learn(&lookup->known, ipv6, AF_INET6);
                 if (!is_complete(lookup) && !(asking->late && has_addresses(&lookup->known)))
                         continue;
                 count(asking, &lookup->known);

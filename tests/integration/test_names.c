@@ -547,6 +547,38 @@ START_TEST(equal_questions_are_one) {
 }
 END_TEST
 
+/* One that reaches fewer families than who asked first is told of no others. */
+START_TEST(an_equal_question_for_fewer_families) {
+        static const struct fake_dns_name zone[] = {
+                { .name = "api.example.com", .ipv4 = "127.0.0.1", .ipv6 = "::1", .ttl = 60, .ways = FAKE_DNS_HELD },
+        };
+        struct peer peer = peer_listen("::1", 8);
+        struct wire both, ipv4;
+        struct names names;
+        char text[TEXT_MAX];
+        int fd = -1;
+
+        start_local(&names, zone, N(zone));
+        both = wire_open_control(names.scene.web, "[::]:0");
+        ipv4 = wire_open_control(names.scene.web, "0.0.0.0:0");
+        (void)with_port("api.example.com", peer.address.port, text);
+        wire_send_connect(&both, text);
+        wire_wait_taken(&both);
+        wire_send_connect(&ipv4, text);
+        wire_wait_taken(&ipv4);
+        fake_dns_wait(names.dns, NULL, 2);
+        fake_dns_release(names.dns);
+        ck_assert_uint_eq(wire_receive_connected(&both, &fd), 0);
+        (void)nb_fd_close(fd);
+        ck_assert_uint_eq(wire_receive_connected(&ipv4, &fd), NB_WASI_ECONNREFUSED);
+        ck_assert_uint_eq(fake_dns_count(names.dns, NULL), 2);
+        (void)wire_close(&both);
+        (void)wire_close(&ipv4);
+        peer_close(&peer);
+        end(&names);
+}
+END_TEST
+
 static const struct fake_dns_name held_zone[] = {
         { .name = "one.example.com", .ipv4 = "127.0.0.1", .ttl = 60, .ways = FAKE_DNS_HELD },
         { .name = "two.example.com", .ipv4 = "127.0.0.1", .ttl = 60, .ways = FAKE_DNS_HELD },
@@ -865,6 +897,7 @@ static void add_limits(Suite *suite) {
         suite_add_tcase(suite, tcase);
         tcase_add_test(tcase, a_thousand_at_once);
         tcase_add_test(tcase, equal_questions_are_one);
+        tcase_add_test(tcase, an_equal_question_for_fewer_families);
         tcase_add_test(tcase, too_many_look_ups);
 }
 

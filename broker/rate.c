@@ -13,6 +13,11 @@ static uint64_t room(const struct rate *rate) {
         return (uint64_t)((int64_t)(rate->burst * MILLI) - rate->milli);
 }
 
+/* The greatest debt. */
+static int64_t deepest(const struct rate *rate) {
+        return -(int64_t)(rate->burst * MILLI);
+}
+
 /* With at most RATE_MOST of each nothing here is larger than 64 bits, but for the product, whose time is cut before. */
 static void fill(struct rate *rate, uint64_t now_ms) {
         uint64_t elapsed = now_ms > rate->filled_ms ? now_ms - rate->filled_ms : 0;
@@ -40,6 +45,9 @@ void rate_change(struct rate *rate, uint64_t per_second, uint64_t burst, uint64_
         set(rate, per_second, burst);
         if (rate->milli > (int64_t)(rate->burst * MILLI))
                 rate->milli = (int64_t)(rate->burst * MILLI);
+        /* A debt of the rate before could take the new one hours. */
+        if (rate->milli < deepest(rate))
+                rate->milli = deepest(rate);
         rate->filled_ms = now_ms;
 }
 
@@ -58,14 +66,12 @@ void rate_spend(struct rate *rate, uint64_t n) {
 }
 
 void rate_owe(struct rate *rate, uint64_t n, uint64_t now_ms) {
-        int64_t deepest = -(int64_t)(rate->burst * MILLI);
-
         if (rate->per_second == RATE_UNLIMITED)
                 return;
         fill(rate, now_ms);
         rate->milli -= (int64_t)(at_most(n, 2 * rate->burst) * MILLI);
-        if (rate->milli < deepest)
-                rate->milli = deepest;
+        if (rate->milli < deepest(rate))
+                rate->milli = deepest(rate);
 }
 
 bool rate_take(struct rate *rate, uint64_t now_ms) {

@@ -27,7 +27,7 @@ struct rate {
 /** Makes a full bucket. @param per_second  at least 1 @param burst  at least 1 */
 void rate_init(struct rate *rate, uint64_t per_second, uint64_t burst, uint64_t now_ms);
 
-/** Changes rate and burst; what is in the bucket stays, as far as there is room. */
+/** Changes rate and burst; what is in the bucket stays, as far as there is room; of a debt, a burst at most. */
 void rate_change(struct rate *rate, uint64_t per_second, uint64_t burst, uint64_t now_ms);
 
 /** @return how many whole tokens there are now; RATE_UNLIMITED without a limit. */

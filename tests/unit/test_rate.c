@@ -124,6 +124,19 @@ START_TEST(a_debt_is_filled_first) {
 }
 END_TEST
 
+/* The operator who lowers the rate of one that asks for too much does not shut it out for hours. */
+START_TEST(a_debt_is_of_the_rate_of_now) {
+        struct rate rate;
+
+        rate_init(&rate, 10000, 10000, 0);
+        rate_owe(&rate, 20000, 0);
+        ck_assert_uint_eq(rate_wait_ms(&rate, 10), 1001);
+        rate_change(&rate, 1, 1, 0);
+        ck_assert_uint_eq(rate_wait_ms(&rate, 1), 2000);
+        ck_assert_uint_eq(rate_available(&rate, 2000), 1);
+}
+END_TEST
+
 static Suite *new_suite(void) {
         Suite *suite = suite_create("rate");
         TCase *tcase = tcase_create("rate");
@@ -138,6 +151,7 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, the_greatest_rate_and_time_overflow_nothing);
         tcase_add_test(tcase, a_change_keeps_what_is_there);
         tcase_add_test(tcase, a_debt_is_filled_first);
+        tcase_add_test(tcase, a_debt_is_of_the_rate_of_now);
         return suite;
 }
 

@@ -298,8 +298,13 @@ static int welcome(struct session *session, const char *asked) {
 /* The Hello is gone by now: it named this tenant, or nobody. */
 static void welcome_late(struct throttle_waiter *waiter) {
         struct session *session = nb_container_of(waiter, struct session, welcome);
+        const struct tenant *tenant = session->tenant;
 
-        (void)welcome(session, session->tenant->name);
+        /* A reload with Existing=keep has let it wait on, and nothing new is granted. */
+        if (tenant->policy && identity_fits(&session->identity, tenant->policy))
+                (void)welcome(session, tenant->name);
+        else
+                (void)refuse_hello(session, tenant->name, NB_WASI_EACCES, why_none(session, tenant->name));
 }
 
 static int open_session(struct session *session, const Nb__Hello *hello, const struct policy_tenant *policy) {

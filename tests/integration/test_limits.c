@@ -666,6 +666,26 @@ START_TEST(a_reload_ends_the_waiting) {
 }
 END_TEST
 
+/* Existing=keep keeps what a session has, and one that still waits for its Welcome has nothing. */
+START_TEST(a_reload_turns_away_who_waits) {
+        NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
+        struct wire waiting;
+        struct two two;
+
+        limited_start(&two, "RequestRate=1/s");
+        waiting = wire_connect(two.daemon.socket_path);
+        wire_send_hello(&waiting, "first");
+        wire_wait_taken(&waiting);
+        daemon_write_policy_file(&two.daemon, "first.conf", LIMITED, (unsigned)getuid() + 1, "Existing=keep");
+        daemon_reload(&two.daemon);
+        ck_assert(wire_receive(&waiting, reply));
+        ck_assert_int_eq(reply->reply->body_case, NB__REPLY__BODY_REFUSED);
+        ck_assert_uint_eq(reply->reply->refused->error, NB_WASI_EACCES);
+        (void)wire_close(&waiting);
+        two_stop(&two);
+}
+END_TEST
+
 #define SILENT 600
 
 /* Sessions that say nothing, more than one user may have: others, and this user's own next one, are admitted (abuse case 44). */
@@ -980,6 +1000,7 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, connects_a_second_are_limited);
         tcase_add_test(tcase, requests_beyond_the_rate_wait);
         tcase_add_test(tcase, a_reload_ends_the_waiting);
+        tcase_add_test(tcase, a_reload_turns_away_who_waits);
         tcase_add_test(tcase, abuse_44_silent_sessions_keep_nobody_out);
         tcase_add_test(tcase, abuse_44_many_calls_in_flight);
         tcase_add_test(tcase, abuse_45_the_broker_has_no_descriptor_left);

@@ -285,12 +285,12 @@ START_TEST(no_request_hides_who_has_asked) {
         fd = operator_connect(&world);
         (void)snprintf(who, sizeof(who), "asked by pid %d of user %u", (int)getpid(), (unsigned)getuid());
         for (int shift = 0; shift < 3; ++shift) {
-                char key[256] = "", request[320], asked[sizeof(key) + 16];
+                char key[256], request[320], asked[sizeof(key) + 16];
+                size_t length = (size_t)snprintf(key, sizeof(key), "k%.*s", shift, "xx");
 
-                (void)snprintf(key, sizeof(key), "k%.*s", shift, "xx");
                 (void)snprintf(asked, sizeof(asked), "\"%s\\\\xe2", key);
                 for (int i = 0; i < 70; ++i)
-                        strcat(key, "\xe2\x82\xac");
+                        length += (size_t)snprintf(key + length, sizeof(key) - length, "%s", "\xe2\x82\xac");
                 (void)snprintf(request, sizeof(request), "{\"verb\":\"status\",\"%s\":1}", key);
                 expect_answer(fd, request, "not a request of this verb");
                 daemon_expect_audit(&world.scene.daemon, "\"verb\":\"admin\"", asked, who, "\"verdict\":\"refused\"");

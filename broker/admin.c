@@ -5,11 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 #include "base/channel.h"
 #include "base/cleanup.h"
+#include "base/unix_listener.h"
 #include "broker/admin_client.h"
 #include "broker/broker.h"
 #include "broker/deadline.h"
@@ -101,63 +100,14 @@ static int serve(struct admin *admin, int fd_consumed, char *path) {
         return 0;
 }
 
-static int new_stream_socket(void) {
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-        return fd < 0 ? -errno : fd;
-}
-
-/* Removes a socket that nobody serves. Any other file in its place is left alone, and bind() will say so. */
-static int remove_stale(const struct sockaddr_un *sa) {
-        NB_CLEANUP_FD int fd = -1;
-        struct stat st;
-
-        if (lstat(sa->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-                return 0;
-        fd = new_stream_socket();
-        if (fd < 0)
-                return fd;
-        if (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno != ECONNREFUSED)
-                return -EADDRINUSE;
-        return unlink(sa->sun_path) < 0 ? -errno : 0;
-}
-
-/* By the umask, so that nobody else can connect before a chmod(). */
-static int bind_for_owner(int fd, const struct sockaddr_un *sa) {
-        mode_t before = umask(0177);
-        int r = bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 ? -errno : 0;
-
-        (void)umask(before);
-        return r;
-}
-
 int admin_listen_path(struct admin *admin, const char *path) {
-        struct sockaddr_un sa = { .sun_family = AF_UNIX };
-        NB_CLEANUP_FREE char *copy = NULL;
-        NB_CLEANUP_FD int fd = -1;
-        int r;
+        NB_CLEANUP_FREE char *copy = strdup(path);
+        int fd;
 
-        if (strlen(path) >= sizeof(sa.sun_path))
-                return -ENAMETOOLONG;
-        memcpy(sa.sun_path, path, strlen(path));
-        r = remove_stale(&sa);
-        if (r < 0)
-                return r;
-        fd = new_stream_socket();
-        if (fd < 0)
-                return fd;
-        copy = strdup(path);
         if (!copy)
                 return -ENOMEM;
-        r = bind_for_owner(fd, &sa);
-        if (r < 0)
-                return r;
-        if (listen(fd, BACKLOG) < 0) {
-                r = -errno;
-                (void)unlink(path);
-                return r;
-        }
-        return serve(admin, nb_steal_fd(&fd), nb_steal_ptr(copy));
+        fd = nb_unix_listen(path, SOCK_STREAM, 0600, BACKLOG);
+        return fd < 0 ? fd : serve(admin, fd, nb_steal_ptr(copy));
 }
 
 static bool has_option(int fd, int option, int expected) {

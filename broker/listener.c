@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "base/list.h"
+#include "base/unix_listener.h"
 #include "broker/broker.h"
 #include "broker/deadline.h"
 #include "broker/identity.h"
@@ -170,73 +170,14 @@ static int serve(struct listener *listener_consumed) {
         return 0;
 }
 
-static int new_seqpacket_socket(void) {
-        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-        return fd < 0 ? -errno : fd;
-}
-
-/* Removes a socket that nobody serves. Any other file in its place is left alone, and bind() will say so. */
-static int remove_stale(const struct sockaddr_un *sa) {
-        NB_CLEANUP_FD int fd = -1;
-        struct stat st;
-
-        if (lstat(sa->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-                return 0;
-        fd = new_seqpacket_socket();
-        if (fd < 0)
-                return fd;
-        if (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) == 0 || errno != ECONNREFUSED)
-                return -EADDRINUSE;
-        return unlink(sa->sun_path) < 0 ? -errno : 0;
-}
-
-/*
- * Everyone may knock: the tenants' users are the policy's matter. By the umask, for a chmod() of the path might meet something else
- * there by then.
- */
-static int bind_for_all(int fd, const struct sockaddr_un *sa) {
-        mode_t before = umask(0111);
-        int r = bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 ? -errno : 0;
-
-        (void)umask(before);
-        return r;
-}
-
-/* @param ret  listening at the path, owned by the caller */
-static int listen_at(const char *path, int *ret) {
-        struct sockaddr_un sa = { .sun_family = AF_UNIX };
-        NB_CLEANUP_FD int fd = -1;
-        int r;
-
-        if (strlen(path) >= sizeof(sa.sun_path))
-                return -ENAMETOOLONG;
-        memcpy(sa.sun_path, path, strlen(path));
-        r = remove_stale(&sa);
-        if (r < 0)
-                return r;
-        fd = new_seqpacket_socket();
-        if (fd < 0)
-                return fd;
-        r = bind_for_all(fd, &sa);
-        if (r < 0)
-                return r;
-        if (listen(fd, BACKLOG) < 0) {
-                r = -errno;
-                (void)unlink(path);
-                return r;
-        }
-        *ret = nb_steal_fd(&fd);
-        return 0;
-}
-
 int listener_new_path(struct broker *broker, const char *path) {
         struct listener *listener = NULL;
-        int fd = -1;
-        int r = listen_at(path, &fd);
+        /* Everyone may knock: the tenants' users are the policy's matter. */
+        int fd = nb_unix_listen(path, SOCK_SEQPACKET, 0666, BACKLOG);
+        int r;
 
-        if (r < 0)
-                return r;
+        if (fd < 0)
+                return fd;
         r = new_listener(broker, fd, path, path, &listener);
         if (r < 0) {
                 (void)unlink(path);
@@ -301,8 +242,8 @@ static void cleanup_file(struct unix_file **file) {
 static int make_tenants(const struct nb_unix_name *name, const struct listener_owner *owner, struct unix_file **ret,
                         int *ret_fd) {
         NB_CLEANUP(cleanup_file) struct unix_file *file = NULL;
-        NB_CLEANUP_FD int fd = new_seqpacket_socket();
-        int r = fd < 0 ? fd : unix_path_remove_stale(name);
+        NB_CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        int r = fd < 0 ? -errno : unix_path_remove_stale(name);
 
         if (r == 0)
                 r = unix_path_bind(fd, name, owner->mode, &file);

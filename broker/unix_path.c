@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/unix_listener.h"
 #include "broker/own.h"
 
 /* openat2(2) gives up with EAGAIN when something was renamed or mounted meanwhile; who does that all the time gets the error. */
@@ -82,22 +83,13 @@ int unix_path_connect(int fd, const struct nb_unix_name *name, const struct own 
         return connect(fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0 ? -errno : 0;
 }
 
-/* By the umask, for a chmod() of the path might meet something else there by then. */
-static int bind_with_mode(int fd, const struct sockaddr_un *sa, mode_t mode) {
-        mode_t before = umask(~mode & 0777);
-        int r = bind(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0 ? -errno : 0;
-
-        (void)umask(before);
-        return r;
-}
-
 static int bind_in(int fd, int folder, const char *last, mode_t mode) {
         struct sockaddr_un sa = { .sun_family = AF_UNIX };
         int n = snprintf(sa.sun_path, sizeof(sa.sun_path), PROC_FDS "%d/%s", folder, last);
 
         if (n < 0 || (size_t)n >= sizeof(sa.sun_path))
                 return -ENAMETOOLONG;
-        return bind_with_mode(fd, &sa, mode);
+        return nb_unix_bind(fd, &sa, mode);
 }
 
 bool unix_path_is_by_proc(const struct nb_unix_name *name) {

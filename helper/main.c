@@ -9,8 +9,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
@@ -18,45 +16,20 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/sock_diag.h"
+#include "base/unix_listener.h"
 #include "helper/isolation.h"
 #include "helper/options.h"
 #include "helper/server.h"
 
 #define BACKLOG 16
 
-/* Whether a socket is there that nobody serves any more. To connect to any other file is refused in the same way. */
-static bool is_stale(const struct sockaddr_un *address) {
-        NB_CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-        struct stat st;
-
-        if (lstat(address->sun_path, &st) < 0 || !S_ISSOCK(st.st_mode))
-                return false;
-        return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 && errno == ECONNREFUSED;
-}
-
-static int bind_fresh(int fd, const struct sockaddr_un *address) {
-        if (is_stale(address))
-                (void)unlink(address->sun_path);
-        return bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
-}
-
-/* @param owner  whom it is given to, or our own user; nobody can connect before listen() */
+/* @param owner  whom it is given to, or our own user */
 static int make_socket(const char *path, uid_t owner) {
-        NB_CLEANUP_FD int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        int r;
+        NB_CLEANUP_FD int fd = nb_unix_listen(path, SOCK_SEQPACKET, 0600, BACKLOG);
 
-        if (strlen(path) >= sizeof(address.sun_path))
-                return -ENAMETOOLONG;
-        memcpy(address.sun_path, path, strlen(path));
         if (fd < 0)
-                return -errno;
-        r = bind_fresh(fd, &address);
-        if (r < 0)
-                return r;
-        if (chmod(path, 0600) < 0 || lchown(path, owner, (gid_t)-1) < 0 || listen(fd, BACKLOG) < 0)
-                return -errno;
-        return nb_steal_fd(&fd);
+                return fd;
+        return lchown(path, owner, (gid_t)-1) < 0 ? -errno : nb_steal_fd(&fd);
 }
 
 static int take_activated(void) {

@@ -12,7 +12,7 @@
 #include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/control.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 #include "broker/decision.h"
 #include "broker/session.h"
 #include "broker/tenant.h"

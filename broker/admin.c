@@ -11,7 +11,7 @@
 #include "base/unix_listener.h"
 #include "broker/admin_client.h"
 #include "broker/broker.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 #include "broker/own.h"
 
 #define BACKLOG 16

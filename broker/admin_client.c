@@ -12,7 +12,7 @@
 #include "broker/admin_call.h"
 #include "broker/admin_verbs.h"
 #include "broker/broker.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 
 struct admin_client {
         struct nb_list link;

@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/escape.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 

@@ -13,7 +13,7 @@
 #include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/connection_files.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 #include "broker/tenant.h"
 
 /* How many times 64 events, or parts of a dump, are taken before other descriptors have their turn. */

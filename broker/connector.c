@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "broker/broker.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 #include "broker/socket.h"
 
 /*

@@ -9,7 +9,7 @@
 #include "broker/account.h"
 #include "broker/broker.h"
 #include "broker/connector.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 
 /* One address. */
 struct attempt {

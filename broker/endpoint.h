@@ -26,7 +26,7 @@
 #include <stdbool.h>
 
 #include "base/list.h"
-#include "broker/watch.h"
+#include "loop/watch.h"
 #include "proto/frame.h"
 #include "proto/wasi.h"
 

@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "broker/broker.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 #include "broker/metrics_page.h"
 #include "broker/own.h"
 #include "broker/unix_path.h"

@@ -2,7 +2,7 @@
 /*
  * Metrics for Prometheus: HTTP by libmicrohttpd, on a Unix socket or a loopback address (`--metrics`).
  *
- * The library waits on an epoll instance of its own, which is one descriptor among the broker's (broker/watch.h); it has no threads, and
+ * The library waits on an epoll instance of its own, which is one descriptor among the broker's (loop/watch.h); it has no threads, and
  * its timeouts are a deadline of the loop's. Who asks is not told apart: what is shown is for everyone who can connect, so addresses that
  * others could reach are refused. There are few clients at a time, each with little memory and little time, and only GET and HEAD of
  * /metrics are answered.

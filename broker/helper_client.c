@@ -13,7 +13,7 @@
 #include "base/destroy_message.h"
 #include "broker/broker.h"
 #include "broker/connection.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 
 #define RETRY_MS 1000
 

@@ -13,7 +13,7 @@
 #include "base/list.h"
 #include "base/unix_listener.h"
 #include "broker/broker.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 #include "broker/identity.h"
 #include "broker/session.h"
 #include "broker/unix_path.h"

@@ -9,7 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/list.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 #include "policy/policy.h"
 
 /* The first try of each server; c-ares doubles it each time round. */

@@ -17,7 +17,7 @@
 #include <uv.h>
 
 #include "broker/dns_answer.h"
-#include "broker/watch.h"
+#include "loop/watch.h"
 
 /** No question takes longer, whatever the servers do. */
 #define QUESTION_TIME_MAX_MS 10000

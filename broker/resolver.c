@@ -10,7 +10,7 @@
 #include "base/cleanup.h"
 #include "base/list.h"
 #include "broker/broker.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 #include "broker/hosts_file.h"
 #include "broker/question.h"
 #include "broker/resolver_cache.h"

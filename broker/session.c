@@ -9,7 +9,7 @@
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/broker.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 #include "broker/tenant.h"
 #include "broker/welcome.h"
 

@@ -4,7 +4,7 @@
 #include <assert.h>
 
 #include "broker/broker.h"
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 #include "broker/tenant.h"
 
 /*

@@ -27,7 +27,7 @@
 
 #include "base/list.h"
 #include "broker/rate.h"
-#include "broker/watch.h"
+#include "loop/watch.h"
 
 struct deadline;
 struct tenant;

@@ -11,8 +11,8 @@
  * one again and again. The signal does nothing else, and calls that it interrupts are restarted. To set that timer costs a system call, so it
  * is not stopped before the broker had nothing to do for a while: a busy one pays two a while, and an idle one none.
  */
-#ifndef NB_BROKER_NUDGE_H
-#define NB_BROKER_NUDGE_H
+#ifndef NB_LOOP_NUDGE_H
+#define NB_LOOP_NUDGE_H
 
 #include <stdbool.h>
 #include <time.h>

@@ -11,8 +11,8 @@
  *
  * Events are level-triggered. A watch may be ended from any callback, its own included; so may a nested set.
  */
-#ifndef NB_BROKER_WATCH_H
-#define NB_BROKER_WATCH_H
+#ifndef NB_LOOP_WATCH_H
+#define NB_LOOP_WATCH_H
 
 #include <stdbool.h>
 #include <stdint.h>

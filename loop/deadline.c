@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/deadline.h"
+#include "loop/deadline.h"
 
 #include <stdlib.h>
 
-#include "broker/nudge.h"
+#include "loop/nudge.h"
 
 struct deadline {
         uv_timer_t timer;

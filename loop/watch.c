@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/watch.h"
+#include "loop/watch.h"
 
 #include <errno.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "broker/nudge.h"
+#include "loop/nudge.h"
 
 unsigned watch_set_collect(struct watch_set *set, unsigned most) {
         int n;

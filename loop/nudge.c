@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "broker/nudge.h"
+#include "loop/nudge.h"
 
 #include <errno.h>
 #include <signal.h>

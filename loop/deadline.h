@@ -2,8 +2,8 @@
 /*
  * One-shot timers of libuv as an owned object: uv_timer_t's memory must wait for its close callback, and this hides that.
  */
-#ifndef NB_BROKER_DEADLINE_H
-#define NB_BROKER_DEADLINE_H
+#ifndef NB_LOOP_DEADLINE_H
+#define NB_LOOP_DEADLINE_H
 
 #include <stdint.h>
 #include <uv.h>

@@ -18,6 +18,7 @@ static const uint64_t prices[N_ACCOUNT_KINDS] = {
         [ACCOUNT_CONNECTS] = 4096, /* with its look-up's and dialer's addresses and timers */
         [ACCOUNT_IN_FLIGHT] = 0,       [ACCOUNT_LISTENERS] = 512, [ACCOUNT_CONNECTIONS] = 1280,
         [ACCOUNT_LOOKUPS] = 80 * 1024, /* most of it c-ares' own (broker/question.h) */
+        [ACCOUNT_HANDSHAKES] = 4096,
 };
 
 _Static_assert(sizeof(struct session) <= 512, "the price of a session is too low");
@@ -53,6 +54,7 @@ void account_init_broker(struct account *account, uint64_t max_fds) {
                         [ACCOUNT_LISTENERS] = 2 * eighth,
                         [ACCOUNT_CONNECTIONS] = ACCOUNT_UNLIMITED,
                         [ACCOUNT_LOOKUPS] = lookups,
+                        [ACCOUNT_HANDSHAKES] = eighth,
                         [ACCOUNT_MEMORY] = ACCOUNT_UNLIMITED,
                 },
         };

@@ -25,6 +25,7 @@ enum account_kind {
         ACCOUNT_LISTENERS,   /* controls that listen */
         ACCOUNT_CONNECTIONS, /* in the tenant's hands (broker/connection.h) */
         ACCOUNT_LOOKUPS,     /* names being resolved (broker/resolver.h) */
+        ACCOUNT_HANDSHAKES,  /* accepted, and not yet through TLS or a PROXY header (broker/relayed.h) */
         ACCOUNT_MEMORY,      /* bytes of the broker's own, for all of these and what they need */
         N_ACCOUNT_KINDS,
 };

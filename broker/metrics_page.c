@@ -206,7 +206,7 @@ static void write_dns_times(const struct tenant *tenant, struct exposition *expo
 static const char *const kinds[N_ACCOUNT_KINDS] = {
         [ACCOUNT_SESSIONS] = "sessions",       [ACCOUNT_PROTOCOLS] = "protocols", [ACCOUNT_CONTROLS] = "controls",
         [ACCOUNT_CONNECTS] = "connecting",     [ACCOUNT_IN_FLIGHT] = "in_flight", [ACCOUNT_LISTENERS] = "listeners",
-        [ACCOUNT_CONNECTIONS] = "connections", [ACCOUNT_LOOKUPS] = "lookups",
+        [ACCOUNT_CONNECTIONS] = "connections", [ACCOUNT_LOOKUPS] = "lookups",     [ACCOUNT_HANDSHAKES] = "handshakes",
 };
 
 /* Memory is told in a family of its own, for its unit is another. */

@@ -88,6 +88,10 @@ static const struct key keys[PARSER_N_KEYS] = {
                 LIMIT("MaxBytesInFlight", BYTES, "Bytes in the kernel's buffers of the tenant's connections."),
         [PARSER_KEY_LIMIT + POLICY_LIMIT_MEMORY] =
                 LIMIT("MaxMemory", BYTES, "Bytes of the broker's memory that the tenant's objects take."),
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_HANDSHAKES] =
+                LIMIT("MaxHandshakes", COUNT, "Accepted connections that are not through TLS or a PROXY header yet."),
+        [PARSER_KEY_LIMIT + POLICY_LIMIT_RELAY_MEMORY] =
+                LIMIT("RelayMemory", BYTES, "Bytes of memory that each of the tenant's relays may take."),
         [PARSER_KEY_FAMILY] = { "Family", PARSER_PROTOCOL, false, grant_set_family, "ip|ipv4|ipv6|unix", NULL,
                                 "Which addresses the protocol can name. Required." },
         [PARSER_KEY_DATA_PATH] = { "DataPath", PARSER_GRANTING | PARSER_DEFAULTS, false, grant_set_data_path, "direct",

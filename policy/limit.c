@@ -33,6 +33,9 @@ static const struct policy_limit_kind kinds[POLICY_N_LIMITS] = {
         /* To know it takes a dump of the tenant's sockets every second, so only who asks for it pays. */
         [POLICY_LIMIT_BYTES_IN_FLIGHT] = { "MaxBytesInFlight", POLICY_UNIT_BYTES, POLICY_UNLIMITED },
         [POLICY_LIMIT_MEMORY] = { "MaxMemory", POLICY_UNIT_BYTES, POLICY_UNLIMITED }, /* the counts above bound it */
+        /* A silent peer holds one for HandshakeTimeout=, so there are more than a burst of honest ones needs. */
+        [POLICY_LIMIT_HANDSHAKES] = { "MaxHandshakes", POLICY_UNIT_COUNT, 1024 },
+        [POLICY_LIMIT_RELAY_MEMORY] = { "RelayMemory", POLICY_UNIT_BYTES, (uint64_t)1 << 30 },
 };
 
 /** What may stand behind the digits. */

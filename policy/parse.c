@@ -243,6 +243,7 @@ static struct policy_tenant initial_tenant(const struct policy_defaults *default
                 .explain_denials = defaults->explain_denials,
                 .existing = defaults->existing,
                 .n_resolvers = defaults->n_resolvers,
+                .n_relays = 1,
                 .socket = { .uid = POLICY_NOBODY, .gid = POLICY_NOBODY, .mode = POLICY_SESSION_SOCKET_MODE_DEFAULT },
         };
 

@@ -37,6 +37,15 @@
 /** The most bytes of all files of one tenant together. 100,000 rules are a few megabytes; what is larger is not a policy. */
 #define POLICY_TEXT_MAX (16u * 1024 * 1024)
 
+/** The most relays of one tenant (`Relays=`). */
+#define POLICY_RELAYS_MAX 16
+
+/** How long the handshake of what was accepted may take, without `HandshakeTimeout=`. */
+#define POLICY_HANDSHAKE_TIMEOUT_DEFAULT_MS 10000
+
+/** How long the peer of a datagram server may be silent, without `IdleTimeout=`. */
+#define POLICY_IDLE_TIMEOUT_DEFAULT_MS 60000
+
 /** How long a connect may take, without `ConnectTimeout=`. */
 #define POLICY_CONNECT_TIMEOUT_DEFAULT_MS 30000
 
@@ -64,12 +73,13 @@ enum policy_family {
 enum policy_data_path {
         POLICY_DATA_PATH_UNSET, /* a load error unless the loader has a default */
         POLICY_DATA_PATH_DIRECT,
+        POLICY_DATA_PATH_RELAY, /* every socket stays with the tenant's relay */
 };
 
 /** What `SocketTypes=` says, as bits; without it, streams only. */
 enum policy_socket_type {
         POLICY_SOCKET_STREAM = 0x1,
-        POLICY_SOCKET_DGRAM = 0x2, /* never together with POLICY_FAMILY_UNIX */
+        POLICY_SOCKET_DGRAM = 0x2,
 };
 
 /** What is to be done with an address. */
@@ -113,6 +123,8 @@ enum policy_limit {
         POLICY_LIMIT_CONNECT_RATE,    /* ConnectRate=: connects a second; beyond it they are refused */
         POLICY_LIMIT_BYTES_IN_FLIGHT, /* MaxBytesInFlight=: in the kernel's buffers of the tenant's connections */
         POLICY_LIMIT_MEMORY,          /* MaxMemory=: of the broker's own, in bytes */
+        POLICY_LIMIT_HANDSHAKES,      /* MaxHandshakes=: accepted, and not yet through TLS or a PROXY header */
+        POLICY_LIMIT_RELAY_MEMORY,    /* RelayMemory=: of each of its relays, in bytes */
         POLICY_N_LIMITS,
 };
 
@@ -175,6 +187,114 @@ struct policy_range {
         unsigned line;
 };
 
+/** Where a value stands. */
+struct policy_position {
+        const char *file; /* borrowed from the policy */
+        unsigned line;
+        unsigned column; /* from 1 */
+};
+
+/** A file that the policy names, and that the broker opens: for policy it is a text. */
+struct policy_path {
+        char *path; /* owned: absolute, or `credential:NAME`, a file in systemd's $CREDENTIALS_DIRECTORY; NULL: none */
+        struct policy_position at;
+};
+
+/** What `TLS=` says, as bits: `client`, `server`, `both`. */
+enum policy_tls_role {
+        POLICY_TLS_CLIENT = 0x1, /* what is connected to speaks TLS */
+        POLICY_TLS_SERVER = 0x2, /* what is accepted does */
+};
+
+/** What `TLSVersions=` says, as bits; without it, both. */
+enum policy_tls_version {
+        POLICY_TLS_1_2 = 0x1,
+        POLICY_TLS_1_3 = 0x2,
+};
+
+/** What a server asks of clients (`TLSClientAuth=`). */
+enum policy_client_auth {
+        POLICY_CLIENT_AUTH_NONE,
+        POLICY_CLIENT_AUTH_REQUEST,
+        POLICY_CLIENT_AUTH_REQUIRE,
+};
+
+/** A chain with its key, `TLSCertificate=CHAIN [KEY [STAPLE]]`; without a KEY that is in the chain's file. */
+struct policy_certificate {
+        struct policy_path chain;
+        struct policy_path key;
+        struct policy_path staple; /* an OCSP response */
+};
+
+/** The most certificates of one protocol, names of ALPN, names of clients, and pins. */
+#define POLICY_TLS_LIST_MAX 16
+
+/** The longest name of ALPN, in bytes (RFC 7301). */
+#define POLICY_ALPN_MAX 255
+
+/** SHA-256 of a SubjectPublicKeyInfo. */
+struct policy_pin {
+        uint8_t bytes[32];
+};
+
+/** TLS of a protocol. The words of the keys are the fields'. All owned. */
+struct policy_tls {
+        unsigned roles;             /* enum policy_tls_role */
+        unsigned versions;          /* enum policy_tls_version */
+        struct policy_path trust;   /* TLSTrust=; no path: the system's authorities */
+        struct policy_path revoked; /* TLSRevoked=: a list of revoked certificates, PEM */
+        struct policy_certificate
+                *certificates; /* TLSCertificate=, of a server, chosen by SNI; the first where none fits */
+        size_t n_certificates;
+        struct policy_certificate client_certificate; /* TLSClientCertificate=; no path: none */
+        enum policy_client_auth client_auth;
+        struct policy_name_pattern
+                *client_names; /* TLSClientNames=: what a client's certificate may hold; none: any trusted one */
+        size_t n_client_names;
+        char **alpn; /* TLSALPN=, the preferred first */
+        size_t n_alpn;
+        struct policy_pin *pins; /* TLSPins=sha256/BASE64 */
+        size_t n_pins;
+        bool must_staple; /* TLSMustStaple=: a server that staples no OCSP response is refused */
+        bool tickets;     /* TLSTickets=: sessions are resumed; default yes */
+        const char *file; /* of TLS= */
+        unsigned line;
+};
+
+/** The most proxies on one way. */
+#define POLICY_HOPS_MAX 2
+
+enum policy_hop_kind {
+        POLICY_HOP_HTTP,   /* http://: CONNECT */
+        POLICY_HOP_HTTPS,  /* https://: CONNECT, in TLS to the proxy */
+        POLICY_HOP_SOCKS5, /* socks5:// */
+};
+
+/** A proxy of `Proxy=`, in the order of the way. The operator names it, so it needs no grant. */
+struct policy_hop {
+        enum policy_hop_kind kind;
+        bool is_name;                 /* otherwise an address */
+        struct policy_host_name name; /* with its port */
+        struct nb_address address;
+        struct policy_path password; /* ProxyPassword=: a file with `user:password`; no path: none */
+        char *text;                  /* owned: as written */
+        struct policy_position at;
+};
+
+struct policy_proxy {
+        struct policy_hop hops[POLICY_HOPS_MAX];
+        size_t n_hops; /* 0: no proxy */
+        bool resolves; /* ProxyResolve=yes: the last proxy gets the granted name, and no address of it is judged */
+        struct policy_path trust; /* ProxyTrust=, of https://; no path: the system's authorities */
+};
+
+/** Which PROXY header is sent on connect (`SendProxyHeader=`). */
+enum policy_proxy_header {
+        POLICY_PROXY_HEADER_NONE,
+        POLICY_PROXY_HEADER_V1,
+        POLICY_PROXY_HEADER_V2,
+};
+
 /** How the rules of a protocol are found (policy/match.h). */
 struct policy_index;
 
@@ -191,6 +311,13 @@ struct policy_protocol {
         struct policy_range *addresses; /* what a granted name may resolve to; none: `public` */
         size_t n_addresses;
         struct policy_index *index; /* owned; of the rules, which do not change any more */
+        struct policy_tls *tls;     /* owned; NULL: none */
+        struct policy_proxy proxy;
+        struct nb_prefix *header_sources; /* AcceptProxyHeader=: who must send a PROXY header in front; owned */
+        size_t n_header_sources;
+        enum policy_proxy_header send_header;
+        uint64_t handshake_timeout_ms; /* HandshakeTimeout=, of what is accepted; default 10 s */
+        uint64_t idle_timeout_ms;      /* IdleTimeout=, of the peers of a datagram server; default 60 s */
         const char *file;
         unsigned line; /* of the section header */
 };
@@ -225,13 +352,6 @@ struct policy_principal {
         uint32_t id;     /* uid or gid, set by the broker */
 };
 
-/** Where a value stands. */
-struct policy_position {
-        const char *file; /* borrowed from the policy */
-        unsigned line;
-        unsigned column; /* from 1 */
-};
-
 /** A tenant's own socket, by which sessions are its own (`Socket=` in [Tenant]). */
 struct policy_session_socket {
         char *path;    /* NULL: none */
@@ -257,6 +377,7 @@ struct policy_tenant {
         struct policy_session_socket socket;
         struct nb_address resolvers[POLICY_RESOLVERS_MAX]; /* Resolvers=; none: the system's */
         size_t n_resolvers;
+        unsigned n_relays; /* Relays=: processes that links are spread over; default 1, at most POLICY_RELAYS_MAX */
         struct policy_protocol *protocols;
         size_t n_protocols;
         struct policy_preopen *preopens; /* in the order of the file */

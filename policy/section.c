@@ -260,6 +260,8 @@ static struct policy_protocol new_protocol(const struct parser *p, char *name) {
         return (struct policy_protocol){
                 .name = name,
                 .data_path = defaults->data_path,
+                .handshake_timeout_ms = POLICY_HANDSHAKE_TIMEOUT_DEFAULT_MS,
+                .idle_timeout_ms = POLICY_IDLE_TIMEOUT_DEFAULT_MS,
                 .connect_timeout_ms = defaults->connect_timeout_ms > 0 ? defaults->connect_timeout_ms
                                                                        : POLICY_CONNECT_TIMEOUT_DEFAULT_MS,
                 .socket_mode = POLICY_SOCKET_MODE_DEFAULT,

@@ -28,8 +28,8 @@ static void arena_free(void *data, void *chunk) {
         (void)chunk;
 }
 
-static ProtobufCMessage *decode(const ProtobufCMessageDescriptor *descriptor, struct nb_frame_arena *arena,
-                                const uint8_t *frame, size_t length) {
+ProtobufCMessage *nb_frame_decode(const ProtobufCMessageDescriptor *descriptor, struct nb_frame_arena *arena,
+                                  const uint8_t *frame, size_t length) {
         ProtobufCAllocator allocator = { .alloc = arena_alloc, .free = arena_free, .allocator_data = arena };
 
         arena->used = 0;
@@ -39,7 +39,7 @@ static ProtobufCMessage *decode(const ProtobufCMessageDescriptor *descriptor, st
 }
 
 int nb_request_decode(struct nb_frame_arena *arena, const uint8_t *frame, size_t length, Nb__Request **ret) {
-        Nb__Request *request = (Nb__Request *)decode(&nb__request__descriptor, arena, frame, length);
+        Nb__Request *request = (Nb__Request *)nb_frame_decode(&nb__request__descriptor, arena, frame, length);
 
         if (!request || request->body_case == NB__REQUEST__BODY__NOT_SET)
                 return -EBADMSG;
@@ -48,7 +48,7 @@ int nb_request_decode(struct nb_frame_arena *arena, const uint8_t *frame, size_t
 }
 
 int nb_reply_decode(struct nb_frame_arena *arena, const uint8_t *frame, size_t length, Nb__Reply **ret) {
-        Nb__Reply *reply = (Nb__Reply *)decode(&nb__reply__descriptor, arena, frame, length);
+        Nb__Reply *reply = (Nb__Reply *)nb_frame_decode(&nb__reply__descriptor, arena, frame, length);
 
         if (!reply || reply->body_case == NB__REPLY__BODY__NOT_SET)
                 return -EBADMSG;
@@ -65,7 +65,7 @@ static int send_large(int channel_fd, const ProtobufCMessage *message, size_t le
         return nb_channel_send(channel_fd, frame, length, fds, n_fds);
 }
 
-static int send_message(int channel_fd, const ProtobufCMessage *message, const int *fds, size_t n_fds) {
+int nb_frame_send(int channel_fd, const ProtobufCMessage *message, const int *fds, size_t n_fds) {
         uint8_t frame[SMALL_FRAME];
         size_t length = protobuf_c_message_get_packed_size(message);
 
@@ -76,9 +76,9 @@ static int send_message(int channel_fd, const ProtobufCMessage *message, const i
 }
 
 int nb_request_send(int channel_fd, const Nb__Request *request, const int *fds, size_t n_fds) {
-        return send_message(channel_fd, &request->base, fds, n_fds);
+        return nb_frame_send(channel_fd, &request->base, fds, n_fds);
 }
 
 int nb_reply_send(int channel_fd, const Nb__Reply *reply, const int *fds, size_t n_fds) {
-        return send_message(channel_fd, &reply->base, fds, n_fds);
+        return nb_frame_send(channel_fd, &reply->base, fds, n_fds);
 }

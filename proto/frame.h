@@ -24,6 +24,10 @@
 #define NB_LABEL_LENGTH_MAX 256
 #define NB_REASON_LENGTH_MAX 1024
 
+/** What is told of TLS: names of the peer's certificate, and the longest of the texts. */
+#define NB_SECURITY_NAMES_MAX 8
+#define NB_SECURITY_TEXT_MAX 255
+
 /** Connections that may be under way to one listener, whatever credit it asks for. */
 #define NB_CREDIT_WINDOW_MAX 64
 
@@ -34,6 +38,16 @@ struct nb_frame_arena {
         size_t used;
         _Alignas(16) uint8_t bytes[NB_FRAME_ARENA_SIZE];
 };
+
+/**
+ * Decodes one frame of any message of ours; for those who wrap it by type.
+ * @return valid until the next use of `arena`; NULL for anything but a well-formed frame of known fields, each at most once
+ */
+ProtobufCMessage *nb_frame_decode(const ProtobufCMessageDescriptor *descriptor, struct nb_frame_arena *arena,
+                                  const uint8_t *frame, size_t length);
+
+/** Encodes and sends one. `fds` are borrowed. @return as nb_request_send() */
+int nb_frame_send(int channel_fd, const ProtobufCMessage *message, const int *fds, size_t n_fds);
 
 /**
  * Decodes one frame from a session.

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A tenant's relays, as the broker sees them: processes that carry bytes where these must be transformed or kept from the guest's host.
+ *
+ * A relay is started when the tenant first needs one, by a connect to systemd's socket (--relay-socket) or by fork and exec (--relay-program), and it
+ * stays until the tenant is gone. With `Relays=` there are several, and each object goes to the one with the fewest. All that the broker says to a
+ * relay is an order, all that comes back is a report (proto/RELAY.md), and reports are read as a stranger's are: a relay has spoken with hostile
+ * peers. What does not fit the state of the object that it names ends the relay.
+ *
+ *      pool ─ relay ─ objects by number: links (broker/relayed.h), datagram servers (broker/datagram_server.h)
+ *                  └ contexts: what of the policy it has been sent (broker/relay_context.h)
+ *
+ * When a relay ends, for whatever reason, its objects are told (`lost`), the cause is logged, and the next object starts another: at once the
+ * first time, and then after a pause that doubles from 100 ms to 10 s while relays keep ending within a minute. So a peer that can crash
+ * one costs its own tenant only.
+ */
+#ifndef NB_BROKER_RELAY_H
+#define NB_BROKER_RELAY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "proto/relay_frame.h"
+
+struct broker;
+struct policy_protocol;
+struct relay;
+struct relay_object;
+struct relay_pool;
+struct tenant;
+
+struct relay_object_ops {
+        /**
+         * Takes a report that names the object.
+         * @return 0; -EPROTO for one that does not fit its state: the relay is ended
+         */
+        int (*report)(struct relay_object *object, const Nb__Relay__Report *report);
+        /** Its relay is gone; the object is detached already. @param why  a sentence's part, for the audit */
+        void (*lost)(struct relay_object *object, const char *why);
+};
+
+/** Whatever has a number at a relay. Embedded in its owner. */
+struct relay_object {
+        const struct relay_object_ops *ops;
+        struct relay *relay; /* borrowed; NULL: detached */
+        uint64_t number;     /* unique over the broker's life */
+        struct relay_object *next_in_bucket;
+        struct nb_list in_relay;
+};
+
+/**
+ * Gives an object a number at one of the tenant's relays, and starts one where none is there.
+ * @return 0; -EAGAIN while a relay that has crashed is not started again yet; another -errno of starting one, which is logged
+ */
+int relay_attach(struct relay_object *object, const struct relay_object_ops *ops, struct tenant *tenant);
+
+/** Takes its number back; reports that still come for it are dropped. Harmless where it is detached. */
+void relay_detach(struct relay_object *object);
+
+/** Sends an order of an attached object. `fds` are borrowed. @return 0; -errno: the relay is being ended, and the object will be told */
+int relay_order(struct relay_object *object, const Nb__Relay__Order *order, const int *fds, size_t n_fds);
+
+/**
+ * Makes sure that the object's relay has what a protocol's TLS needs, and its proxies' (broker/relay_context.h).
+ * @param ret_context  of TLS with the peer; 0: none
+ * @return 0; -EKEYREJECTED when the files that the policy names cannot be used, which is logged; another -errno
+ */
+int relay_context_for(struct relay_object *object, const struct policy_protocol *policy, uint32_t *ret_context);
+
+/** Frees a tenant's relays and ends them. Takes NULL. @return NULL */
+struct relay_pool *relay_pool_free(struct relay_pool *pool);
+
+#endif

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A way for bytes, or datagrams, to one side of a link: a socket, or something that lies on another transport, as TLS does.
+ *
+ * A link has one stack of them towards the peer, and one transport towards the guest:
+ *
+ *      guest's pair ─ socket transport ─┐                ┌─ TLS ─ [TLS to the proxy] ─ [bytes read too far] ─ socket transport ─ peer
+ *                                       └── the pump ────┘
+ *
+ * Nothing waits. Every descriptor is watched edge-triggered for everything, from the beginning to the end, so whoever gets -EAGAIN just returns:
+ * the link is run again when anything has changed on either side. That is also why TLS needs no say in what is waited for.
+ */
+#ifndef NB_RELAY_TRANSPORT_H
+#define NB_RELAY_TRANSPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct transport;
+
+struct transport_ops {
+        /**
+         * Reads what there is.
+         * @return how many bytes (> 0); 0 at a clean end of what the other side has to say; -EAGAIN; -ECONNRESET for an end that is not
+         *         clean, a truncation included; another -errno
+         */
+        ssize_t (*read)(struct transport *transport, void *buffer, size_t size);
+        /**
+         * Writes what can be written; the rest is offered again, with the same bytes first. SIGPIPE is never raised.
+         * @return how many bytes (> 0); -EAGAIN; another -errno
+         */
+        ssize_t (*write)(struct transport *transport, const void *bytes, size_t size);
+        /**
+         * Says that nothing more is written: shutdown(SHUT_WR), or close_notify and then that. May be called again after -EAGAIN.
+         * @return 0; -EAGAIN; another -errno
+         */
+        int (*finish)(struct transport *transport);
+        /** Frees itself and what it owns, not what it lies on. */
+        void (*free)(struct transport *transport);
+};
+
+struct transport {
+        const struct transport_ops *ops;
+        struct transport *below; /* owned, freed with it; NULL for a socket */
+        int fd; /* of a socket transport with nothing of its own in between, which may be spliced; otherwise -1 */
+        bool ends_on_its_own; /* the other end can be told nothing by a reset (TLS): its end must be by `finish` */
+};
+
+/** Frees a stack from the top. Takes NULL. @return NULL */
+struct transport *transport_free(struct transport *top);
+
+/** The descriptor at the bottom, borrowed. */
+int transport_bottom_fd(const struct transport *top);
+
+/**
+ * Of the peer's socket.
+ * @param fd  consumed on success only; non-blocking
+ * @return owned by the caller, or NULL without memory
+ */
+struct transport *transport_new_socket(int fd);
+
+/**
+ * Of our end of the guest's pair. Freeing it tells the guest how its stream has ended: after a `finish` by an end of file, and otherwise by
+ * ECONNRESET (relay/pair.h).
+ * @param fd  consumed on success only; non-blocking
+ */
+struct transport *transport_new_pair(int fd, bool datagrams);
+
+/**
+ * Gives `bytes` first, and then what is below: for a handshake that could not help reading too far.
+ * @param below   consumed on success only
+ * @param bytes   copied
+ * @param length  at most TRANSPORT_REST_MAX
+ */
+struct transport *transport_new_rest(struct transport *below, const void *bytes, size_t length);
+
+#define TRANSPORT_REST_MAX 16384
+
+#endif

@@ -19,7 +19,7 @@
 #include "base/socket_address.h"
 #include "broker/decision.h"
 #include "policy/policy.h"
-#include "proto/frame.h"
+#include "proto/relay_frame.h"
 
 struct relayed;
 

@@ -3,15 +3,22 @@
 #define NB_SHIM_CLIENT_CONNECTION_H
 
 #include "netbroker/client.h"
+#include "proto/netbroker.pb-c.h"
+
+/** What the broker tells of a connection. All borrowed. */
+struct nb_connection_facts {
+        const char *peer; /* its address as text */
+        const char *local;
+        const Nb__Security *security; /* NULL: no TLS */
+};
 
 /**
  * Makes a connection of one stream.
- * @param peer       its address as text, copied
- * @param local      ours, as the broker told it, copied
+ * @param facts      copied
  * @param stream_fd  consumed on success
- * @return 0, or -ENOMEM.
+ * @return 0; -EPROTO for what the broker must not say: a text or a list beyond its bound; -ENOMEM
  */
-int nb_connection_new(const char *peer, const char *local, int stream_fd, struct nb_connection **ret);
+int nb_connection_new(const struct nb_connection_facts *facts, int stream_fd, struct nb_connection **ret);
 
 /** @return the connection's stream, borrowed, for as long as nobody has taken it; -1 then. */
 int nb_connection_stream_fd(const struct nb_connection *connection);

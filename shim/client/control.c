@@ -213,25 +213,35 @@ static void raise_credit(struct nb_control *control) {
                 control->credit = credit.total;
 }
 
+/* Makes a connection of what came with a descriptor, which is closed if it fails. */
+static int take_stream(struct nb_control *control, const struct nb_connection_facts *facts, struct nb_channel_fds *fds,
+                       struct nb_connection **ret) {
+        int r = nb_connection_new(facts, fds->fds[0], ret);
+
+        if (r < 0)
+                nb_channel_fds_close(fds);
+        return r == -EPROTO ? nb_endpoint_fail(&control->endpoint, r) : r;
+}
+
 static int accept_pushed(struct nb_control *control, struct nb_answer *answer, struct nb_connection **ret) {
         struct nb_endpoint *endpoint = &control->endpoint;
         int r = nb_endpoint_settle(endpoint, answer, NB__REPLY__BODY_ACCEPTED, 1);
+        struct nb_connection_facts facts;
         const Nb__Accepted *accepted;
 
         /* A Listen that was sent again and is refused now ends the listener. */
         if (r < 0)
                 return nb_endpoint_fail(endpoint, r);
         accepted = answer->reply->accepted;
-        if (accepted->number != control->received + 1 || accepted->number > control->credit ||
-            strlen(accepted->peer) > NB_ADDRESS_LENGTH_MAX || strlen(accepted->local) > NB_ADDRESS_LENGTH_MAX) {
+        if (accepted->number != control->received + 1 || accepted->number > control->credit) {
                 nb_channel_fds_close(&answer->fds);
                 return nb_endpoint_fail(endpoint, -EPROTO);
         }
         control->received++;
-        r = nb_connection_new(accepted->peer, accepted->local, answer->fds.fds[0], ret);
-        if (r < 0)
-                nb_channel_fds_close(&answer->fds);
-        raise_credit(control);
+        facts = (struct nb_connection_facts){ accepted->peer, accepted->local, accepted->security };
+        r = take_stream(control, &facts, &answer->fds, ret);
+        if (endpoint->error == 0)
+                raise_credit(control);
         return r;
 }
 
@@ -276,6 +286,7 @@ static int finish_connect(struct nb_control *control, struct nb_connection **ret
         struct nb_endpoint *endpoint = &control->endpoint;
         Nb__Connect connect = NB__CONNECT__INIT;
         Nb__Request request = NB__REQUEST__INIT;
+        struct nb_connection_facts facts;
         const Nb__Connected *connected;
         struct nb_answer answer;
         int r;
@@ -292,16 +303,11 @@ static int finish_connect(struct nb_control *control, struct nb_connection **ret
                 return r;
 
         connected = answer.reply->connected;
-        if (strlen(connected->peer) > NB_ADDRESS_LENGTH_MAX || strlen(connected->local) > NB_ADDRESS_LENGTH_MAX)
-                r = nb_endpoint_fail(endpoint, -EPROTO);
-        else
-                r = nb_connection_new(connected->peer, connected->local, answer.fds.fds[0], ret);
-        if (r < 0) {
-                nb_channel_fds_close(&answer.fds);
-                return r;
-        }
-        control->has_connected = true;
-        return 0;
+        facts = (struct nb_connection_facts){ connected->peer, connected->local, connected->security };
+        r = take_stream(control, &facts, &answer.fds, ret);
+        if (r == 0)
+                control->has_connected = true;
+        return r;
 }
 
 static int begin_connect(struct nb_control *control, const char *address, size_t length) {

@@ -121,6 +121,82 @@ int nb_ext_last_denial(struct nb_call *call) {
         return r ? r : put_text(call, &place, call->guest->denial);
 }
 
+/* @return `notconn` on a control, `noprotoopt` on what has no TLS */
+static int find_security(const struct nb_descriptor *socket, const struct nb_security **ret) {
+        const struct nb_security *security;
+
+        if (socket->kind == NB_DESCRIPTOR_CONTROL)
+                return NB_WASI_ENOTCONN;
+        security = nb_connection_security(socket->connection->connection);
+        if (!security)
+                return NB_WASI_ENOPROTOOPT;
+        *ret = security;
+        return NB_WASI_SUCCESS;
+}
+
+/* Places first: a bad pointer is `fault` whatever the connection is. @param argument  of the text's place */
+static int begin_security(const struct nb_call *call, const struct nb_descriptor *socket, size_t argument,
+                          struct place *ret_place, const struct nb_security **ret) {
+        int r = find_place(call, argument, ret_place);
+
+        return r ? r : find_security(socket, ret);
+}
+
+int nb_ext_tls_version(struct nb_call *call, struct nb_descriptor *socket) {
+        const struct nb_security *security;
+        struct place place;
+        int r;
+
+        r = begin_security(call, socket, 1, &place, &security);
+        return r ? r : put_text(call, &place, security->version);
+}
+
+int nb_ext_tls_cipher(struct nb_call *call, struct nb_descriptor *socket) {
+        const struct nb_security *security;
+        struct place place;
+        int r;
+
+        r = begin_security(call, socket, 1, &place, &security);
+        return r ? r : put_text(call, &place, security->cipher);
+}
+
+int nb_ext_tls_alpn(struct nb_call *call, struct nb_descriptor *socket) {
+        const struct nb_security *security;
+        struct place place;
+        int r;
+
+        r = begin_security(call, socket, 1, &place, &security);
+        return r ? r : put_text(call, &place, security->alpn);
+}
+
+int nb_ext_tls_peer_name(struct nb_call *call, struct nb_descriptor *socket) {
+        const struct nb_security *security;
+        uint32_t index = nb_call_u32(call, 1);
+        struct place place;
+        int r;
+
+        r = begin_security(call, socket, 2, &place, &security);
+        if (r)
+                return r;
+        if (index >= security->n_peer_names)
+                return NB_WASI_ENOENT;
+        return put_text(call, &place, security->peer_names[index]);
+}
+
+int nb_ext_tls_resumed(struct nb_call *call, struct nb_descriptor *socket) {
+        const struct nb_security *security;
+        uint32_t ret_pointer = nb_call_u32(call, 1);
+        int r;
+
+        if (!nb_call_covers(call, ret_pointer, sizeof(uint32_t)))
+                return NB_WASI_EFAULT;
+        r = find_security(socket, &security);
+        if (r)
+                return r;
+        (void)nb_call_write_u32(call, ret_pointer, security->resumed ? 1 : 0); /* covered, as was just checked */
+        return NB_WASI_SUCCESS;
+}
+
 int nb_ext_get_option(struct nb_call *call, struct nb_descriptor *stream) {
         uint32_t ret_pointer = nb_call_u32(call, 2);
         uint32_t value;

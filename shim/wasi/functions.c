@@ -83,6 +83,11 @@ static const struct function functions[] = {
 
         EXT_CALL("local_address", "diii", nb_ext_local_address, SOCKETS),
         EXT_CALL("remote_address", "diii", nb_ext_remote_address, SOCKETS),
+        EXT_CALL("tls_version", "diii", nb_ext_tls_version, SOCKETS),
+        EXT_CALL("tls_cipher", "diii", nb_ext_tls_cipher, SOCKETS),
+        EXT_CALL("tls_alpn", "diii", nb_ext_tls_alpn, SOCKETS),
+        EXT_CALL("tls_peer_name", "diiii", nb_ext_tls_peer_name, SOCKETS),
+        EXT_CALL("tls_resumed", "di", nb_ext_tls_resumed, SOCKETS),
         { .public = { EXT, "last_denial", "iii", NB_WASI_IMPORT }, .whole = nb_ext_last_denial },
         EXT_CALL("get_option", "dii", nb_ext_get_option, STREAM),
         EXT_CALL("set_option", "dii", nb_ext_set_option, STREAM),

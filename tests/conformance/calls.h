@@ -152,6 +152,43 @@ CALL(remote_address) {
         return error;
 }
 
+CALL(tls_version) {
+        char text[WASI_NETWORKING_TLS_TEXT_MAX + 1];
+        __wasi_errno_t error = __wasi_networking_tls_version(subject->fd, text, sizeof(text), RESULT(__wasi_size_t));
+
+        return say_bytes(world, error, effect);
+}
+
+CALL(tls_cipher) {
+        char text[WASI_NETWORKING_TLS_TEXT_MAX + 1];
+        __wasi_errno_t error = __wasi_networking_tls_cipher(subject->fd, text, sizeof(text), RESULT(__wasi_size_t));
+
+        return say_bytes(world, error, effect);
+}
+
+CALL(tls_alpn) {
+        char text[WASI_NETWORKING_TLS_TEXT_MAX + 1];
+        __wasi_errno_t error = __wasi_networking_tls_alpn(subject->fd, text, sizeof(text), RESULT(__wasi_size_t));
+
+        return say_bytes(world, error, effect);
+}
+
+CALL(tls_peer_name) {
+        char text[WASI_NETWORKING_TLS_TEXT_MAX + 1];
+        __wasi_errno_t error =
+                __wasi_networking_tls_peer_name(subject->fd, 0, text, sizeof(text), RESULT(__wasi_size_t));
+
+        return say_bytes(world, error, effect);
+}
+
+CALL(tls_resumed) {
+        __wasi_errno_t error = __wasi_networking_tls_resumed(subject->fd, &world->result);
+
+        if (!error)
+                SAY("value %u", (unsigned)world->result);
+        return error;
+}
+
 CALL(get_option) {
         __wasi_errno_t error =
                 __wasi_networking_get_option(subject->fd, __WASI_NETWORKING_OPTION_ERROR, &world->result);

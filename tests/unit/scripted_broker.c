@@ -139,6 +139,7 @@ static void connected(struct scripted_broker *broker, int channel) {
 
         body.peer = (char *)broker->peer_text;
         body.local = (char *)broker->local_text;
+        body.security = broker->security;
         reply.body_case = NB__REPLY__BODY_CONNECTED;
         reply.connected = &body;
         reply_with(channel, &reply, &fd, 1);
@@ -233,6 +234,7 @@ void scripted_broker_push(struct scripted_broker *broker) {
         body.number = ++broker->n_pushed;
         body.peer = (char *)broker->peer_text;
         body.local = (char *)broker->local_text;
+        body.security = broker->security;
         reply.body_case = NB__REPLY__BODY_ACCEPTED;
         reply.accepted = &body;
         reply_with(broker->listener, &reply, &fd, 1);

@@ -36,6 +36,7 @@ struct scripted_broker {
         int n_fds_too_many;     /* of the Welcome's descriptors, which come last; less than 0: too few */
         const char *peer_text;  /* borrowed: the address of every peer */
         const char *local_text; /* borrowed: what the broker says of the local one */
+        Nb__Security *security; /* borrowed: of every stream; NULL: none */
         const char *reason;     /* borrowed: of every refusal */
         void (*make_stream)(
                 int ret[static 2]);  /* the far end and the guest's of each stream; NULL: a pair of Unix sockets */

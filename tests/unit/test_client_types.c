@@ -189,6 +189,76 @@ START_TEST(too_long_a_local_address_is_refused) {
 }
 END_TEST
 
+/* ---- what is told of TLS ---- */
+
+static char security_text[NB_SECURITY_TEXT_MAX + 2];
+static char *security_names[NB_SECURITY_NAMES_MAX + 1];
+
+/* As much as may be told, or `more` of one thing than may be. */
+enum excess {
+        EXCESS_NONE,
+        EXCESS_VERSION,
+        EXCESS_NO_VERSION,
+        EXCESS_CIPHER,
+        EXCESS_ALPN,
+        EXCESS_NAME,
+        EXCESS_NAMES,
+        N_EXCESSES,
+};
+
+static Nb__Security describe(enum excess excess) {
+        Nb__Security security = NB__SECURITY__INIT;
+        char *at_most = security_text + 1;
+
+        memset(security_text, 'x', sizeof(security_text) - 1);
+        for (size_t i = 0; i < NB_SECURITY_NAMES_MAX + 1; ++i)
+                security_names[i] = at_most;
+        security.version = excess == EXCESS_VERSION ? security_text : at_most;
+        if (excess == EXCESS_NO_VERSION)
+                security.version = security_text + sizeof(security_text) - 1;
+        security.cipher = excess == EXCESS_CIPHER ? security_text : at_most;
+        security.alpn = excess == EXCESS_ALPN ? security_text : at_most;
+        security.peer_names = security_names;
+        security.n_peer_names = NB_SECURITY_NAMES_MAX + (excess == EXCESS_NAMES);
+        if (excess == EXCESS_NAME)
+                security_names[NB_SECURITY_NAMES_MAX - 1] = security_text;
+        return security;
+}
+
+START_TEST(security_is_told) {
+        Nb__Security told = describe(EXCESS_NONE);
+        const struct nb_security *security;
+
+        told.resumed = true;
+        broker.security = &told;
+        ck_assert_int_eq(open_as("/run/app/mine", NB_SOCKET_STREAM, &control), 0);
+        accept_or_connect(_i, 0);
+        security = nb_connection_security(connection);
+        ck_assert_ptr_nonnull(security);
+        ck_assert_str_eq(security->version, told.version);
+        ck_assert_str_eq(security->cipher, told.cipher);
+        ck_assert_str_eq(security->alpn, told.alpn);
+        ck_assert_int_eq(security->resumed, 1);
+        ck_assert_uint_eq(security->n_peer_names, NB_SECURITY_NAMES_MAX);
+        ck_assert_str_eq(security->peer_names[NB_SECURITY_NAMES_MAX - 1], told.version);
+}
+END_TEST
+
+START_TEST(without_tls_there_is_no_security) {
+        ck_assert_int_eq(open_as("/run/app/mine", NB_SOCKET_STREAM, &control), 0);
+        accept_or_connect(_i, 0);
+        ck_assert_ptr_null(nb_connection_security(connection));
+}
+END_TEST
+
+START_TEST(security_has_bounds) {
+        Nb__Security told = describe((enum excess)(_i / 2));
+
+        broker.security = &told;
+        check_lie(_i % 2);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("client_types");
         TCase *tcase = tcase_create("types");
@@ -205,6 +275,9 @@ int main(void) {
         tcase_add_loop_test(tcase, addresses_have_a_bound, 0, 2);
         tcase_add_loop_test(tcase, too_long_a_peer_is_refused, 0, 2);
         tcase_add_loop_test(tcase, too_long_a_local_address_is_refused, 0, 2);
+        tcase_add_loop_test(tcase, security_is_told, 0, 2);
+        tcase_add_loop_test(tcase, without_tls_there_is_no_security, 0, 2);
+        tcase_add_loop_test(tcase, security_has_bounds, 2 * EXCESS_VERSION, 2 * N_EXCESSES);
         suite_add_tcase(suite, tcase);
         return run_suite(suite);
 }

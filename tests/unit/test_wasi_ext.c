@@ -199,6 +199,145 @@ START_TEST(a_text_needs_its_room) {
 }
 END_TEST
 
+/* ---- TLS ---- */
+
+static char tls13[] = "TLS1.3", aes[] = "TLS_AES_128_GCM_SHA256", h2[] = "h2";
+static char *const peer_names[] = { (char[]){ "api.example.com" }, (char[]){ "192.0.2.7" } };
+
+static Nb__Security agreed(void) {
+        Nb__Security security = NB__SECURITY__INIT;
+
+        security.version = tls13;
+        security.cipher = aes;
+        security.alpn = h2;
+        security.resumed = true;
+        security.peer_names = (char **)peer_names;
+        security.n_peer_names = sizeof(peer_names) / sizeof(peer_names[0]);
+        return security;
+}
+
+/* A descriptor of each kind that tells it: [0] the connection, [1] its stream, [2] a stream that was accepted. */
+static uint32_t make_secure(struct world *world, int which) {
+        uint32_t fd;
+
+        if (which < 2) {
+                fd = world_connection(world);
+                return which == 0 ? fd : world_call_ret(world, "stream_create", fd, UINT64_MAX, 0, 0, WORLD_RET);
+        }
+        fd = world_listener(world, 0);
+        scripted_broker_push(&world->broker);
+        return world_call_ret(world, "sock_accept", fd, 0, WORLD_RET);
+}
+
+static int ask_peer_name(struct world *world, uint32_t fd, uint32_t index, uint32_t size) {
+        memset(world->memory + TEXT, 0x55, TEXT_SIZE);
+        return world_call(world, "tls_peer_name", fd, index, TEXT, size, WORLD_RET);
+}
+
+START_TEST(what_tls_has_agreed_on_is_told) {
+        Nb__Security security = agreed();
+        struct world world;
+        uint32_t fd;
+
+        world_init(&world, 0);
+        world.broker.security = &security;
+        fd = make_secure(&world, _i);
+        ck_assert_int_eq(ask(&world, "tls_version", fd), OK);
+        expect_text(&world, "TLS1.3");
+        ck_assert_int_eq(ask(&world, "tls_cipher", fd), OK);
+        expect_text(&world, "TLS_AES_128_GCM_SHA256");
+        ck_assert_int_eq(ask(&world, "tls_alpn", fd), OK);
+        expect_text(&world, "h2");
+        ck_assert_uint_eq(world_call_ret(&world, "tls_resumed", fd, WORLD_RET), 1);
+        for (uint32_t i = 0; i < security.n_peer_names; ++i) {
+                ck_assert_int_eq(ask_peer_name(&world, fd, i, TEXT_SIZE), OK);
+                expect_text(&world, peer_names[i]);
+        }
+        ck_assert_int_eq(ask_peer_name(&world, fd, 2, TEXT_SIZE), NB_WASI_ENOENT);
+        ck_assert_int_eq(ask_peer_name(&world, fd, UINT32_MAX, TEXT_SIZE), NB_WASI_ENOENT);
+        world_deinit(&world);
+}
+END_TEST
+
+/* It is kept with the connection, for as long as a descriptor of it is open. */
+START_TEST(what_was_agreed_on_outlives_the_stream) {
+        Nb__Security security = agreed();
+        struct world world;
+        uint32_t connection, stream;
+
+        world_init(&world, 0);
+        world.broker.security = &security;
+        connection = world_connection(&world);
+        stream = world_call_ret(&world, "stream_create", connection, UINT64_MAX, 0, 0, WORLD_RET);
+        ck_assert_int_eq(world_call(&world, "fd_close", stream), OK);
+        ck_assert_int_eq(ask(&world, "tls_version", connection), OK);
+        expect_text(&world, "TLS1.3");
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(tls_without_alpn_or_names_is_told) {
+        Nb__Security security = NB__SECURITY__INIT;
+        struct world world;
+        uint32_t fd;
+
+        world_init(&world, 0);
+        security.version = (char[]){ "TLS1.2" };
+        world.broker.security = &security;
+        fd = world_stream(&world, 0);
+        ck_assert_int_eq(ask(&world, "tls_alpn", fd), OK);
+        expect_text(&world, "");
+        ck_assert_uint_eq(world_call_ret(&world, "tls_resumed", fd, WORLD_RET), 0);
+        ck_assert_int_eq(ask_peer_name(&world, fd, 0, TEXT_SIZE), NB_WASI_ENOENT);
+        world_deinit(&world);
+}
+END_TEST
+
+/* On what has no TLS, and on what has no peer; a bad pointer is told first. */
+START_TEST(what_has_no_tls_says_so) {
+        static const char *const names[] = { "tls_version", "tls_cipher", "tls_alpn" };
+        struct world world;
+        uint32_t control, stream;
+
+        world_init(&world, 0);
+        control = world_open(&world, 0);
+        stream = world_stream(&world, 0);
+        for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); ++i) {
+                ck_assert_int_eq(ask(&world, names[i], stream), NB_WASI_ENOPROTOOPT);
+                ck_assert_int_eq(ask(&world, names[i], control), NB_WASI_ENOTCONN);
+                ck_assert_int_eq(world_call(&world, names[i], stream, WORLD_MEMORY_SIZE, 1, WORLD_RET), NB_WASI_EFAULT);
+        }
+        ck_assert_int_eq(ask_peer_name(&world, stream, 0, TEXT_SIZE), NB_WASI_ENOPROTOOPT);
+        ck_assert_int_eq(ask_peer_name(&world, control, 0, TEXT_SIZE), NB_WASI_ENOTCONN);
+        ck_assert_int_eq(world_call(&world, "tls_resumed", stream, WORLD_RET), NB_WASI_ENOPROTOOPT);
+        ck_assert_int_eq(world_call(&world, "tls_resumed", control, WORLD_RET), NB_WASI_ENOTCONN);
+        ck_assert_int_eq(world_call(&world, "tls_resumed", stream, WORLD_MEMORY_SIZE - 3), NB_WASI_EFAULT);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(texts_of_tls_have_bounds) {
+        Nb__Security security = agreed();
+        struct world world;
+        uint32_t fd;
+
+        world_init(&world, 0);
+        world.broker.security = &security;
+        fd = world_stream(&world, 0);
+        ck_assert_int_eq(ask_peer_name(&world, fd, 1, 8), NB_WASI_ENAMETOOLONG);
+        ck_assert_uint_eq(world_get_u32(&world, WORLD_RET), strlen(peer_names[1]));
+        ck_assert_uint_eq(world.memory[TEXT], 0x55);
+        ck_assert_int_eq(ask_peer_name(&world, fd, 1, 9), OK);
+        expect_text(&world, peer_names[1]);
+        ck_assert_int_eq(world_call(&world, "tls_peer_name", fd, 9, TEXT, 9, WORLD_MEMORY_SIZE - 3), NB_WASI_EFAULT);
+        ck_assert_int_eq(world_call(&world, "tls_peer_name", fd, 0, 1, UINT32_MAX, WORLD_RET), NB_WASI_EFAULT);
+        ck_assert_int_eq(world_call(&world, "tls_version", fd, TEXT, 5, WORLD_RET), NB_WASI_ENAMETOOLONG);
+        ck_assert_int_eq(world_call(&world, "tls_resumed", fd, WORLD_MEMORY_SIZE - 4), OK);
+        ck_assert_uint_eq(world_get_u32(&world, WORLD_MEMORY_SIZE - 4), 1);
+        world_deinit(&world);
+}
+END_TEST
+
 /* ---- the last denial ---- */
 
 static int ask_denial(struct world *world, uint32_t pointer, uint32_t size, uint32_t ret_length) {
@@ -426,6 +565,11 @@ static TCase *address_tests(void) {
         tcase_add_test(tests, an_ipv4_address_of_both_families_is_written_as_one);
         tcase_add_test(tests, a_unix_socket_has_the_name_that_the_broker_tells);
         tcase_add_loop_test(tests, a_text_needs_its_room, 0, 2);
+        tcase_add_loop_test(tests, what_tls_has_agreed_on_is_told, 0, 3);
+        tcase_add_test(tests, what_was_agreed_on_outlives_the_stream);
+        tcase_add_test(tests, tls_without_alpn_or_names_is_told);
+        tcase_add_test(tests, what_has_no_tls_says_so);
+        tcase_add_test(tests, texts_of_tls_have_bounds);
         tcase_add_test(tests, the_last_denial_is_told);
         tcase_add_test(tests, a_guest_without_a_session_was_denied_nothing);
         return tests;

@@ -2,8 +2,8 @@
 /*
  * <wasi/networking_ext.h>: what the networking proposal of 2020 leaves out and programs need.
  *
- * Module `networking_ext` is netbroker's own. It tells the addresses of a descriptor, why the policy last said no, and gets and sets the
- * options of a stream's socket that programs have a use for. Errors are those of <wasi/networking.h>. A text that does not fit its
+ * Module `networking_ext` is netbroker's own. It tells the addresses of a descriptor, what TLS the host does for it, why the policy last
+ * said no, and gets and sets the options of a stream's socket that programs have a use for. Errors are those of <wasi/networking.h>. A text that does not fit its
  * buffer is not written, but its length is: `nametoolong` says how much room to come again with.
  *
  * Here is also how to find the preopened sockets, which takes no import.
@@ -22,6 +22,9 @@ extern "C" {
 
 /** Enough for the text of any address. */
 #define WASI_NETWORKING_ADDRESS_MAX 512
+
+/** Enough for any text about TLS. */
+#define WASI_NETWORKING_TLS_TEXT_MAX 255
 
 /** Enough for any reason of a denial. */
 #define WASI_NETWORKING_REASON_MAX 1024
@@ -72,6 +75,38 @@ __wasi_errno_t __wasi_networking_local_address(__wasi_fd_t fd, char *buffer, __w
 __wasi_errno_t __wasi_networking_remote_address(__wasi_fd_t fd, char *buffer, __wasi_size_t buffer_len,
                                                 __wasi_size_t *ret_length)
         WASI_NETWORKING_EXT_IMPORT_("remote_address");
+
+/*
+ * What TLS has been agreed on with the peer. Where the policy says TLS, the host does it: a stream carries what TLS protects, and the guest
+ * needs no library and no key. These functions are for guests that want to know. They are served by a connection and its stream, and answer
+ *   noprotoopt   there is no TLS on this connection: the peer is not known to be who it says
+ *   notconn      the descriptor is a control
+ *   nametoolong  the text does not fit
+ */
+
+/** The version, "TLS1.2" or "TLS1.3". */
+__wasi_errno_t __wasi_networking_tls_version(__wasi_fd_t fd, char *buffer, __wasi_size_t buffer_len,
+                                             __wasi_size_t *ret_length) WASI_NETWORKING_EXT_IMPORT_("tls_version");
+
+/** The cipher suite by its name with IANA: "TLS_AES_128_GCM_SHA256". */
+__wasi_errno_t __wasi_networking_tls_cipher(__wasi_fd_t fd, char *buffer, __wasi_size_t buffer_len,
+                                            __wasi_size_t *ret_length) WASI_NETWORKING_EXT_IMPORT_("tls_cipher");
+
+/** The application's protocol, RFC 7301: "h2"; the empty text where none was agreed on. The policy says what is offered. */
+__wasi_errno_t __wasi_networking_tls_alpn(__wasi_fd_t fd, char *buffer, __wasi_size_t buffer_len,
+                                          __wasi_size_t *ret_length) WASI_NETWORKING_EXT_IMPORT_("tls_alpn");
+
+/**
+ * A name of the peer's certificate, which the host has verified: a DNS name or an address of its subjectAltName.
+ * @param index  from 0; there are eight at most, and none without a certificate
+ * @return noent: there are not so many
+ */
+__wasi_errno_t __wasi_networking_tls_peer_name(__wasi_fd_t fd, uint32_t index, char *buffer, __wasi_size_t buffer_len,
+                                               __wasi_size_t *ret_length) WASI_NETWORKING_EXT_IMPORT_("tls_peer_name");
+
+/** Whether an earlier session was resumed, so that no certificate was shown again: 1 or 0. */
+__wasi_errno_t __wasi_networking_tls_resumed(__wasi_fd_t fd, uint32_t *ret_resumed)
+        WASI_NETWORKING_EXT_IMPORT_("tls_resumed");
 
 /**
  * Why the policy last refused this guest something; the empty text where nothing was refused, or the policy hides it.

@@ -258,6 +258,22 @@ NB_EXPORT const char *nb_connection_peer(const struct nb_connection *connection)
 /** @return the local address as the broker told it, borrowed; "" where getsockname() of the stream tells it, or it has none. */
 NB_EXPORT const char *nb_connection_local(const struct nb_connection *connection);
 
+/** What TLS has agreed on with the peer. TLS is done where the policy says so, outside of this process: the stream carries what it protects. */
+struct nb_security {
+        const char *version;           /* "TLS1.3" */
+        const char *cipher;            /* as IANA names suites: "TLS_AES_128_GCM_SHA256" */
+        const char *alpn;              /* RFC 7301; "" where none was agreed on */
+        int resumed;                   /* 1: by a session ticket, without showing certificates again */
+        size_t n_peer_names;           /* 8 at most; 0 without a certificate */
+        const char *const *peer_names; /* DNS names and addresses of the peer's certificate, which was verified */
+};
+
+/**
+ * Tells what TLS the connection has.
+ * @return borrowed from the connection; NULL where it has none: what the peer sends is then neither secret nor known to be its own
+ */
+NB_EXPORT const struct nb_security *nb_connection_security(const struct nb_connection *connection);
+
 /**
  * Takes the one stream of a connection that does not multiplex. No request: the stream is here already.
  * @param ret_fd  owned by the caller: a non-blocking, close-on-exec socket to read and write

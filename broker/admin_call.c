@@ -7,10 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "base/wall_clock.h"
 
 #define PIECE_MAX 16384
 
@@ -82,20 +82,9 @@ json_t *admin_text(const char *text) {
 }
 
 json_t *admin_time(uint64_t ms) {
-        time_t seconds = (time_t)(ms / 1000);
-        char date[32], text[48];
-        struct tm tm;
+        char text[NB_WALL_CLOCK_TEXT_MAX];
 
-        if (ms == 0 || !gmtime_r(&seconds, &tm))
+        if (ms == 0 || !nb_wall_clock_format(ms, text))
                 return json_null();
-        (void)strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-        (void)snprintf(text, sizeof(text), "%s.%03uZ", date, (unsigned)(ms % 1000));
         return json_string(text);
-}
-
-uint64_t admin_now_ms(void) {
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_REALTIME, &now);
-        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }

@@ -71,7 +71,4 @@ json_t *admin_text(const char *text);
 /** A moment of the wall clock as JSON, in RFC 3339's form. @param ms  since 1970; 0 is null */
 json_t *admin_time(uint64_t ms);
 
-/** The wall clock's, in ms since 1970. */
-uint64_t admin_now_ms(void);
-
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/wall_clock.h"
 #include "broker/admin.h"
 #include "broker/admin_batch.h"
 #include "broker/admin_find.h"
@@ -20,7 +21,9 @@
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "config.h"
+#include "policy/explain.h"
 #include "policy/limit.h"
+#include "policy/words.h"
 
 /* Where a long answer stands, and what it is about. */
 struct cursor {
@@ -115,7 +118,8 @@ int admin_status(struct admin_call *call, const json_t *request) {
                 return r;
         status = json_pack("{s:s, s:i, s:o, s:I, s:o}", "version", PACKAGE_VERSION, "pid", (int)getpid(), "started",
                            admin_time(broker->started_ms), "uptime_s",
-                           (json_int_t)((admin_now_ms() - broker->started_ms) / 1000), "policy", policy_status(broker));
+                           (json_int_t)((nb_wall_clock_ms() - broker->started_ms) / 1000), "policy",
+                           policy_status(broker));
         if (!status)
                 return -ENOMEM;
         (void)json_object_set_new(status, "log_level", json_string(admin_level_name(broker->log.level)));
@@ -130,32 +134,27 @@ int admin_status(struct admin_call *call, const json_t *request) {
 
 /* ---- tenants ---- */
 
-static const char *mode_name(enum policy_mode mode) {
-        return mode == POLICY_MODE_REPORT ? "report" : "enforce";
-}
-
 static void set_number(json_t *object, const char *key, uint64_t value) {
         (void)json_object_set_new(object, key, number(value));
 }
 
 static void set_verdicts(json_t *object, const struct metrics *metrics) {
-        const char *const names[METRICS_N_VERDICTS] = { "allowed", "denied", "reported" };
-
         for (int verdict = 0; verdict < METRICS_N_VERDICTS; ++verdict) {
                 uint64_t n = 0;
 
                 for (int verb = 0; metrics && verb <= POLICY_ACCEPT; ++verb)
                         n += metrics->decisions[verb][verdict];
-                set_number(object, names[verdict], n);
+                set_number(object, metrics_verdict_name((enum metrics_verdict)verdict), n);
         }
 }
 
 /* @param policy  NULL: the policy no longer has it. @param tenant  NULL: it has not been here yet. */
 static json_t *tenant_to_json(const struct policy_tenant *policy, const struct tenant *tenant) {
-        json_t *object = json_pack("{s:o, s:o, s:o, s:o}", "tenant", admin_text(policy ? policy->name : tenant->name),
-                                   "mode", policy ? json_string(mode_name(policy->mode)) : json_null(), "file",
-                                   admin_text(policy ? policy->file : NULL), "protocols",
-                                   policy ? number(policy->n_protocols + policy->n_preopens) : json_null());
+        json_t *object =
+                json_pack("{s:o, s:o, s:o, s:o}", "tenant", admin_text(policy ? policy->name : tenant->name), "mode",
+                          policy ? json_string(policy_word(policy_words_mode, (int)policy->mode)) : json_null(), "file",
+                          admin_text(policy ? policy->file : NULL), "protocols",
+                          policy ? number(policy->n_protocols + policy->n_preopens) : json_null());
 
         if (!object)
                 return NULL;
@@ -265,10 +264,9 @@ static json_t *connection_to_json(const struct connection *connection) {
 
         if (!object)
                 return NULL;
-        (void)json_object_set_new(object, "operation",
-                                  json_string(connection->verb == POLICY_CONNECT ? "connect" : "accept"));
+        (void)json_object_set_new(object, "operation", json_string(policy_verb_name(connection->verb)));
         (void)json_object_set_new(object, "type",
-                                  json_string(connection->type == POLICY_SOCKET_DGRAM ? "dgram" : "stream"));
+                                  json_string(policy_word(policy_words_socket_type, (int)connection->type)));
         (void)json_object_set_new(object, "name", admin_text(connection->name));
         (void)json_object_set_new(object, "local", admin_text(nb_socket_address_format(&connection->local, local)));
         (void)json_object_set_new(object, "peer", admin_text(nb_socket_address_format(&connection->peer, peer)));

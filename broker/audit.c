@@ -6,10 +6,10 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "base/wall_clock.h"
 #include "loop/deadline.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
@@ -59,17 +59,10 @@ static void set_text(json_t *object, const char *key, const char *text) {
         (void)json_object_set_new(object, key, string);
 }
 
-/* The time in RFC 3339's form, in UTC, with milliseconds. */
 static void set_time(json_t *object) {
-        struct timespec now;
-        struct tm tm;
-        char date[32], text[48];
+        char text[NB_WALL_CLOCK_TEXT_MAX];
 
-        (void)clock_gettime(CLOCK_REALTIME, &now);
-        (void)gmtime_r(&now.tv_sec, &tm);
-        (void)strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm);
-        (void)snprintf(text, sizeof(text), "%s.%03ldZ", date, now.tv_nsec / 1000000);
-        set_text(object, "time", text);
+        set_text(object, "time", nb_wall_clock_format(nb_wall_clock_ms(), text));
 }
 
 static void set_session(json_t *object, const struct session *session) {

@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/wall_clock.h"
 #include "broker/admin.h"
-#include "broker/admin_call.h"
 #include "broker/connection.h"
 #include "broker/connection_watch.h"
 #include "broker/exporter.h"
@@ -110,7 +110,7 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         audit_init(&broker->audit, &broker->log, sink, &broker->loop);
         max_fds = privilege_raise_fd_limit();
         account_init_broker(&broker->account, max_fds);
-        broker->started_ms = admin_now_ms();
+        broker->started_ms = nb_wall_clock_ms();
         broker->policy_state.loaded_ms = broker->started_ms;
         broker->half_open_max = half_open_max(max_fds);
 
@@ -234,7 +234,7 @@ static int load_policy(struct broker *broker, struct policy **ret, struct tenant
 }
 
 static void note_loading(struct policy_state *state, int r) {
-        uint64_t now = admin_now_ms();
+        uint64_t now = nb_wall_clock_ms();
 
         state->failed_ms = r < 0 ? now : 0;
         state->loaded_ms = r < 0 ? state->loaded_ms : now;

@@ -5,10 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/sock_diag.h"
+#include "base/wall_clock.h"
 #include "broker/broker.h"
 #include "broker/connection_files.h"
 #include "broker/connection_watch.h"
@@ -49,13 +49,6 @@ static struct connection *connection_free(struct connection *connection) {
 
 static void cleanup_connection(struct connection **connection) {
         (void)connection_free(*connection);
-}
-
-static uint64_t wall_clock_ms(void) {
-        struct timespec now;
-
-        (void)clock_gettime(CLOCK_REALTIME, &now);
-        return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
 /* The name of a Unix socket is the control's; the kernel would name the way by which it was bound (broker/unix_path.h). */
@@ -143,7 +136,7 @@ static void init(struct connection *connection, const struct connection_facts *f
         connection->tenant = facts->grant->tenant;
         connection->grant = facts->grant;
         connection->session_id = facts->session->id;
-        connection->since_ms = wall_clock_ms();
+        connection->since_ms = nb_wall_clock_ms();
         connection->verb = facts->verb;
         connection->type = facts->type;
         connection->peer = *facts->peer;

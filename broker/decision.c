@@ -9,25 +9,10 @@
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "policy/explain.h"
+#include "policy/words.h"
 
 /* A name with its port. */
 #define NAME_TEXT_MAX (POLICY_HOST_NAME_MAX + 8)
-
-static const char *type_name(enum policy_socket_type type) {
-        switch (type) {
-        case POLICY_SOCKET_STREAM:
-                return "stream";
-        case POLICY_SOCKET_DGRAM:
-                return "dgram";
-        }
-        return NULL;
-}
-
-static const char *const verdict_names[METRICS_N_VERDICTS] = {
-        [METRICS_ALLOWED] = "allowed",
-        [METRICS_DENIED] = "denied",
-        [METRICS_REPORTED] = "reported",
-};
 
 bool family_fits(const struct grant *grant, sa_family_t family) {
         return !grant->policy || policy_family_includes(grant->policy->family, family);
@@ -106,7 +91,7 @@ static struct audit_record record_of(const struct asker *asker, const char *verb
         return (struct audit_record){
                 .session = asker->session,
                 .protocol = asker->grant->name,
-                .type = type_name(asker->type),
+                .type = policy_word(policy_words_socket_type, (int)asker->type),
                 .verb = verb,
                 .asked = asked,
                 .asked_length = asked ? strlen(asked) : 0,
@@ -138,7 +123,7 @@ static bool is_read(const struct asker *asker, enum metrics_verdict verdict) {
 
 static void record_verdict(const struct asker *asker, struct audit_record *record, enum metrics_verdict verdict,
                            const struct policy_verdict *why) {
-        record->verdict = verdict_names[verdict];
+        record->verdict = metrics_verdict_name(verdict);
         record->rule = why->rule;
         record->reason = why->reason;
         record->remedy = why->remedy;

@@ -9,6 +9,16 @@ static const uint64_t bounds_us[METRICS_N_BUCKETS - 1] = {
         100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 1000000, 2500000, 10000000, 30000000,
 };
 
+static const char *const verdict_names[METRICS_N_VERDICTS] = {
+        [METRICS_ALLOWED] = "allowed",
+        [METRICS_DENIED] = "denied",
+        [METRICS_REPORTED] = "reported",
+};
+
+const char *metrics_verdict_name(enum metrics_verdict verdict) {
+        return verdict_names[verdict];
+}
+
 uint64_t metrics_bucket_bound(unsigned bucket) {
         return bucket < METRICS_N_BUCKETS - 1 ? bounds_us[bucket] : UINT64_MAX;
 }

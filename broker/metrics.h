@@ -52,6 +52,9 @@ struct metrics {
         struct metrics_histogram dns_latency; /* of questions that left the machine */
 };
 
+/** @return "allowed", "denied" or "reported" */
+const char *metrics_verdict_name(enum metrics_verdict verdict);
+
 /** Counts a time. */
 void metrics_observe(struct metrics_histogram *histogram, uint64_t us);
 

@@ -10,6 +10,7 @@
 #include "broker/broker.h"
 #include "broker/tenant.h"
 #include "config.h"
+#include "policy/explain.h"
 #include "policy/limit.h"
 
 /* ---- the broker's ---- */
@@ -151,25 +152,15 @@ static void write_whole(const struct tenant *tenant, struct exposition *expositi
         exposition_number(exposition, labels, n);
 }
 
-static const char *const verbs[] = {
-        [POLICY_CONNECT] = "connect",
-        [POLICY_LISTEN] = "listen",
-        [POLICY_ACCEPT] = "accept",
-};
-
-static const char *const verdicts[METRICS_N_VERDICTS] = {
-        [METRICS_ALLOWED] = "allowed",
-        [METRICS_DENIED] = "denied",
-        [METRICS_REPORTED] = "reported",
-};
-
 static void write_decisions(const struct tenant *tenant, struct exposition *exposition) {
         for (int verb = 0; verb <= POLICY_ACCEPT; ++verb) {
                 for (int verdict = 0; verdict < METRICS_N_VERDICTS; ++verdict) {
-                        const struct exposition_label labels[] = { label_of(tenant),
-                                                                   { "verb", verbs[verb] },
-                                                                   { "verdict", verdicts[verdict] },
-                                                                   { NULL, NULL } };
+                        const struct exposition_label labels[] = {
+                                label_of(tenant),
+                                { "verb", policy_verb_name((enum policy_verb)verb) },
+                                { "verdict", metrics_verdict_name((enum metrics_verdict)verdict) },
+                                { NULL, NULL },
+                        };
 
                         exposition_number(exposition, labels, tenant->metrics.decisions[verb][verdict]);
                 }

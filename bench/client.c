@@ -8,6 +8,11 @@
  *   client fresh SOCKET ADDRESS         the same, so that the library cannot use a control that it kept
  *   client accept SOCKET                a round accepts, takes the stream, and closes
  *   client stream SOCKET ADDRESS CHUNK  a round sends that many bytes in writes of CHUNK
+ *   client ping SOCKET ADDRESS SIZE     a round sends SIZE bytes and waits for as many, on one connection
+ *   client touch SOCKET ADDRESS         a round connects, has a byte echoed, and closes
+ *   client discard SOCKET               listens, and answers each upload (bench_upload()) with one byte, a connection after the other
+ *   client echo SOCKET                  listens, and gives back what comes on any number of connections
+ *   client datagrams SOCKET             the same for datagrams, with a connection for each peer
  *   client session SOCKET               a round opens sessions and closes them
  *   client hold SOCKET ADDRESS          opens and keeps: see hold()
  *
@@ -19,8 +24,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "bench/common.h"
+#include "bench/echo.h"
 #include "netbroker/client.h"
 
 #define TENANT "bench"
@@ -58,15 +66,18 @@ static struct nb_session *open_session(const char *socket_path, struct nb_protoc
         return session;
 }
 
-static struct nb_control *open_control(struct nb_protocol *protocol, const char *address) {
+static struct nb_control *open_control_of(struct nb_protocol *protocol, const char *address, enum nb_socket_type type) {
         struct nb_control *control;
         uint64_t base, inheriting;
 
         /* What is derived from a protocol may carry all that it passes on. */
         nb_protocol_rights(protocol, &base, &inheriting);
-        check("nb_open",
-              nb_open(protocol, address, strlen(address), NB_SOCKET_STREAM, inheriting, inheriting, 0, &control));
+        check("nb_open", nb_open(protocol, address, strlen(address), type, inheriting, inheriting, 0, &control));
         return control;
+}
+
+static struct nb_control *open_control(struct nb_protocol *protocol, const char *address) {
+        return open_control_of(protocol, address, NB_SOCKET_STREAM);
 }
 
 /* Takes the stream out of `connection`, which is consumed. */
@@ -167,6 +178,59 @@ static void round_stream(void *data, uint64_t count) {
         client->stream_fd = -1;
 }
 
+static void round_ping(void *data, uint64_t count) {
+        struct client *client = data;
+
+        if (client->stream_fd < 0) {
+                client->stream_fd = connect_stream(client->control, client->address);
+                bench_block(client->stream_fd);
+        }
+        bench_ping(client->stream_fd, count, client->chunk);
+}
+
+static void round_touch(void *data, uint64_t count) {
+        struct client *client = data;
+
+        while (count-- > 0) {
+                int fd = connect_stream(client->control, client->address);
+
+                bench_block(fd);
+                bench_ping(fd, 1, 1);
+                (void)close(fd);
+        }
+}
+
+/* For bench_echo(). */
+static int accept_next(void *data) {
+        struct client *client = data;
+        struct nb_connection *connection;
+        int r = nb_accept(client->control, &connection);
+
+        if (r == -EAGAIN)
+                return -1;
+        check("nb_accept", r);
+        return take_stream(connection);
+}
+
+_Noreturn static void serve_echo(struct client *client) {
+        short events;
+
+        nb_control_set_flags(client->control, NB_NONBLOCK);
+        bench_echo(nb_control_poll_fd(client->control, &events), accept_next, client);
+}
+
+_Noreturn static void serve_discard(struct client *client) {
+        for (;;) {
+                struct nb_connection *connection;
+                int fd;
+
+                check("nb_accept", nb_accept(client->control, &connection));
+                fd = take_stream(connection);
+                bench_block(fd);
+                bench_discard(fd);
+        }
+}
+
 static void round_session(void *data, uint64_t count) {
         struct client *client = data;
 
@@ -254,6 +318,14 @@ static void main_accept(struct client *client) {
         bench_rounds(round_accept, client);
 }
 
+_Noreturn static void main_serve(struct client *client, bool echoes) {
+        check("nb_listen", nb_listen(client->control, SOMAXCONN));
+        bench_ready(nb_control_address(client->control));
+        if (echoes)
+                serve_echo(client);
+        serve_discard(client);
+}
+
 static void run(struct client *client, bench_round_function round) {
         bench_ready(NULL);
         bench_rounds(round, client);
@@ -265,10 +337,17 @@ static void run_fresh(struct client *client) {
         run(client, round_cycle);
 }
 
-static void open_all(struct client *client, const char *socket_path, const char *bind_address) {
+static bool is_server(const char *mode) {
+        return strcmp(mode, "accept") == 0 || strcmp(mode, "discard") == 0 || strcmp(mode, "echo") == 0 ||
+               strcmp(mode, "datagrams") == 0;
+}
+
+static void open_all(struct client *client, const char *socket_path, const char *mode) {
+        enum nb_socket_type type = strcmp(mode, "datagrams") == 0 ? NB_SOCKET_DGRAM : NB_SOCKET_STREAM;
+
         client->socket_path = socket_path;
         client->session = open_session(socket_path, &client->protocol);
-        client->control = open_control(client->protocol, bind_address);
+        client->control = open_control_of(client->protocol, is_server(mode) ? SERVER_ADDRESS : CLIENT_ADDRESS, type);
 }
 
 static void close_all(struct client *client) {
@@ -285,11 +364,12 @@ int main(int argc, char **argv) {
                 return 0;
         }
         if (argc < 3 || argc > 5)
-                bench_die(
-                        "usage: client connect|median|cycle|fresh|accept|stream|session|hold SOCKET [ADDRESS [CHUNK]]",
-                        0);
+                bench_die("usage: client "
+                          "connect|median|cycle|fresh|accept|stream|ping|touch|discard|echo|datagrams|session|hold "
+                          "SOCKET [ADDRESS [CHUNK]]",
+                          0);
 
-        open_all(&client, argv[2], strcmp(argv[1], "accept") == 0 ? SERVER_ADDRESS : CLIENT_ADDRESS);
+        open_all(&client, argv[2], argv[1]);
         client.address = argc > 3 ? argv[3] : NULL;
         client.chunk = argc > 4 ? bench_number(argv[4], BENCH_CHUNK_MAX) : 0;
         if (argc == 4 && strcmp(argv[1], "connect") == 0)
@@ -304,6 +384,12 @@ int main(int argc, char **argv) {
                 main_accept(&client);
         else if (argc == 5 && strcmp(argv[1], "stream") == 0)
                 run(&client, round_stream);
+        else if (argc == 5 && strcmp(argv[1], "ping") == 0 && client.chunk <= BENCH_PING_MAX)
+                run(&client, round_ping);
+        else if (argc == 4 && strcmp(argv[1], "touch") == 0)
+                run(&client, round_touch);
+        else if (argc == 3 && is_server(argv[1]))
+                main_serve(&client, strcmp(argv[1], "discard") != 0);
         else if (argc == 3 && strcmp(argv[1], "session") == 0)
                 run(&client, round_session);
         else

@@ -3,9 +3,12 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +17,8 @@
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
+
+#define READ_SIZE ((size_t)256 * 1024)
 
 _Noreturn void bench_die(const char *what, int error) {
         fprintf(stderr, "%s: %s%s%s\n", program_invocation_short_name, what, error ? ": " : "",
@@ -191,4 +196,65 @@ void bench_upload(int fd, uint64_t total, size_t chunk) {
         write_all(fd, buffer, total, chunk);
         free(buffer);
         wait_for_receipt(fd);
+}
+
+/* Whether they came before the end of the connection. */
+static bool discard_bytes(int fd, uint8_t *buffer, uint64_t count) {
+        while (count > 0) {
+                ssize_t n = read(fd, buffer, count < READ_SIZE ? (size_t)count : READ_SIZE);
+
+                if (n == 0 || (n < 0 && errno != EINTR))
+                        return false;
+                if (n > 0)
+                        count -= (uint64_t)n;
+        }
+        return true;
+}
+
+void bench_discard(int fd) {
+        struct bench_upload_header header;
+        uint8_t *buffer = malloc(READ_SIZE);
+
+        if (!buffer)
+                bench_die("malloc", ENOMEM);
+        while (recv(fd, &header, sizeof(header), MSG_WAITALL) == (ssize_t)sizeof(header)) {
+                if (!discard_bytes(fd, buffer, (uint64_t)ntohl(header.high) << 32 | ntohl(header.low)))
+                        break;
+                if (write(fd, "", 1) != 1)
+                        break;
+        }
+        free(buffer);
+        bench_reset(fd);
+}
+
+void bench_ping(int fd, uint64_t count, size_t size) {
+        uint8_t bytes[BENCH_PING_MAX] = { 0 };
+
+        while (count-- > 0) {
+                size_t used = 0;
+
+                if (send(fd, bytes, size, MSG_NOSIGNAL) != (ssize_t)size)
+                        bench_die("send", errno);
+                while (used < size) {
+                        ssize_t n = recv(fd, bytes + used, size - used, 0);
+
+                        if (n <= 0)
+                                bench_die("the echo ended", n < 0 ? errno : 0);
+                        used += (size_t)n;
+                }
+        }
+}
+
+void bench_block(int fd) {
+        int flags = fcntl(fd, F_GETFL);
+
+        if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) < 0)
+                bench_die("fcntl", errno);
+}
+
+void bench_no_delay(int fd) {
+        int on = 1;
+
+        if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) < 0)
+                bench_die("setsockopt(TCP_NODELAY)", errno);
 }

@@ -65,6 +65,28 @@ void bench_reset(int fd);
  */
 void bench_upload(int fd, uint64_t total, size_t chunk);
 
+/**
+ * The other side of bench_upload(): reads uploads and answers each with one byte, until the connection ends.
+ * @param fd  consumed; blocking
+ */
+void bench_discard(int fd);
+
+/**
+ * Sends `size` bytes and waits until as many have come back, `count` times.
+ * @param fd    borrowed; blocking
+ * @param size  at most BENCH_PING_MAX
+ */
+void bench_ping(int fd, uint64_t count, size_t size);
+
+/** Has a TCP socket, borrowed, send small pieces at once. */
+void bench_no_delay(int fd);
+
+/** Makes reads and writes of a descriptor wait, borrowed. */
+void bench_block(int fd);
+
+/** The largest `size` of bench_ping(), in bytes. */
+#define BENCH_PING_MAX 4096u
+
 /** The largest `chunk`, in bytes. */
 #define BENCH_CHUNK_MAX ((size_t)1024 * 1024)
 

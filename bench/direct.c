@@ -5,6 +5,8 @@
  *   direct connect ADDRESS       a round connects and closes
  *   direct accept                a round accepts and closes
  *   direct stream ADDRESS CHUNK  a round sends that many bytes in writes of CHUNK
+ *   direct ping ADDRESS SIZE     a round sends SIZE bytes and waits for as many, on one connection
+ *   direct touch ADDRESS         a round connects, has a byte echoed, and closes
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,6 +63,42 @@ static void round_stream(void *data, uint64_t count) {
         stream->fd = -1;
 }
 
+static void round_ping(void *data, uint64_t count) {
+        const struct stream *stream = data;
+
+        bench_ping(stream->fd, count, stream->chunk);
+}
+
+/* Who is behind a proxy is reached when a byte has come back, not when the proxy has accepted. */
+static void round_touch(void *data, uint64_t count) {
+        const struct sockaddr_in *address = data;
+
+        while (count-- > 0) {
+                int fd = bench_connect(address);
+
+                bench_ping(fd, 1, 1);
+                bench_reset(fd);
+        }
+}
+
+static void main_ping(const char *text, const char *size) {
+        struct stream stream = { .chunk = bench_number(size, BENCH_PING_MAX) };
+
+        bench_address(text, &stream.address);
+        stream.fd = bench_connect(&stream.address);
+        bench_no_delay(stream.fd);
+        bench_ready(NULL);
+        bench_rounds(round_ping, &stream);
+}
+
+static void main_touch(const char *text) {
+        struct sockaddr_in address;
+
+        bench_address(text, &address);
+        bench_ready(NULL);
+        bench_rounds(round_touch, &address);
+}
+
 static void main_accept(void) {
         struct sockaddr_in address;
         int listener = bench_listen(&address);
@@ -96,7 +134,13 @@ int main(int argc, char **argv) {
                 main_accept();
         else if (argc == 4 && strcmp(argv[1], "stream") == 0)
                 main_stream(argv[2], argv[3]);
+        else if (argc == 4 && strcmp(argv[1], "ping") == 0)
+                main_ping(argv[2], argv[3]);
+        else if (argc == 3 && strcmp(argv[1], "touch") == 0)
+                main_touch(argv[2]);
         else
-                bench_die("usage: direct connect ADDRESS | accept | stream ADDRESS CHUNK", 0);
+                bench_die("usage: direct connect ADDRESS | accept | stream ADDRESS CHUNK | ping ADDRESS SIZE | touch "
+                          "ADDRESS",
+                          0);
         return 0;
 }

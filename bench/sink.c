@@ -4,21 +4,20 @@
  *
  *   sink hold N    accepts; keeps the last N connections open and closes older ones
  *   sink discard   accepts one connection after the other, and answers each upload (bench_upload()) with one byte
+ *   sink echo      accepts any number, and gives back what comes
  *
  * Connections are closed late because a proxy that saw its server go at once would be measured in another state.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <stdbool.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "bench/common.h"
+#include "bench/echo.h"
 
-#define READ_SIZE ((size_t)256 * 1024)
 #define HOLD_MAX 65536
 
 static int accept_one(int listener) {
@@ -47,38 +46,27 @@ _Noreturn static void hold(int listener, size_t n) {
         }
 }
 
-/* Whether they came before the end of the connection. */
-static bool discard_bytes(int fd, uint8_t *buffer, uint64_t count) {
-        while (count > 0) {
-                ssize_t n = read(fd, buffer, count < READ_SIZE ? (size_t)count : READ_SIZE);
-
-                if (n == 0 || (n < 0 && errno != EINTR))
-                        return false;
-                if (n > 0)
-                        count -= (uint64_t)n;
-        }
-        return true;
-}
-
-static void discard_all(int fd, uint8_t *buffer) {
-        struct bench_upload_header header;
-
-        while (recv(fd, &header, sizeof(header), MSG_WAITALL) == (ssize_t)sizeof(header)) {
-                if (!discard_bytes(fd, buffer, (uint64_t)ntohl(header.high) << 32 | ntohl(header.low)))
-                        break;
-                if (write(fd, "", 1) != 1)
-                        break;
-        }
-        bench_reset(fd);
-}
-
 _Noreturn static void discard(int listener) {
-        uint8_t *buffer = malloc(READ_SIZE);
-
-        if (!buffer)
-                bench_die("malloc", ENOMEM);
         for (;;)
-                discard_all(accept_one(listener), buffer);
+                bench_discard(accept_one(listener));
+}
+
+/* For bench_echo(). */
+static int accept_next(void *data) {
+        const int *listener = data;
+        int fd = accept4(*listener, NULL, NULL, SOCK_CLOEXEC);
+
+        if (fd < 0 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+                bench_die("accept4", errno);
+        if (fd >= 0)
+                bench_no_delay(fd);
+        return fd;
+}
+
+_Noreturn static void echo(int listener) {
+        if (fcntl(listener, F_SETFL, O_NONBLOCK) < 0)
+                bench_die("fcntl", errno);
+        bench_echo(listener, accept_next, &listener);
 }
 
 int main(int argc, char **argv) {
@@ -94,5 +82,7 @@ int main(int argc, char **argv) {
                 hold(listener, bench_number(argv[2], HOLD_MAX));
         if (argc == 2 && strcmp(argv[1], "discard") == 0)
                 discard(listener);
-        bench_die("usage: sink hold N | sink discard", 0);
+        if (argc == 2 && strcmp(argv[1], "echo") == 0)
+                echo(listener);
+        bench_die("usage: sink hold N | sink discard | sink echo", 0);
 }

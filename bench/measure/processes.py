@@ -164,7 +164,8 @@ class Processes:
         process.path = path
         return process.wait_until(lambda: _listens_unix(path), "listening")
 
-    def _proxy(self, cpus, name, arguments_for):
+    def proxy(self, cpus, name, arguments_for):
+        """Starts a program that listens on a port of 127.0.0.1, which `arguments_for(port)` tells it. Returns it with its `address`."""
         for _ in range(5):
             port = free_port()
             process = Process(
@@ -181,7 +182,7 @@ class Processes:
         raise failure
 
     def microsocks(self, cpus):
-        return self._proxy(cpus, "microsocks", lambda port: ["microsocks", "-i", "127.0.0.1", "-p", str(port)])
+        return self.proxy(cpus, "microsocks", lambda port: ["microsocks", "-i", "127.0.0.1", "-p", str(port)])
 
     def tinyproxy(self, cpus):
         def arguments(port):
@@ -192,7 +193,7 @@ class Processes:
                 config.write(f'LogLevel Critical\nLogFile "{log}"\n')
             return ["tinyproxy", "-d", "-c", path]
 
-        return self._proxy(cpus, "tinyproxy", arguments)
+        return self.proxy(cpus, "tinyproxy", arguments)
 
 
 def _listens_unix(path):

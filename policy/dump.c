@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "policy/dump_relay.h"
 #include "policy/lines.h"
 #include "policy/limit.h"
 #include "policy/policy.h"
@@ -67,6 +68,7 @@ static void print_tenant_section(FILE *out, const struct policy_tenant *tenant) 
         fprintf(out, "Existing=%s\n", policy_word(policy_words_existing, (int)tenant->existing));
         fprintf(out, "ExplainDenials=%s\n", policy_word(policy_words_yes_no, tenant->explain_denials));
         print_resolvers(out, tenant);
+        fprintf(out, "Relays=%u\n", tenant->n_relays);
         print_limits(out, tenant);
 }
 
@@ -92,12 +94,18 @@ static void print_grants(FILE *out, const struct policy_protocol *protocol, bool
         fprintf(out, "DataPath=%s\n", policy_word(policy_words_data_path, (int)protocol->data_path));
         if (connects)
                 fprintf(out, "ConnectTimeout=%s\n", policy_timeout_format(protocol->connect_timeout_ms, text));
+        if (policy_has_handshake(protocol, POLICY_ACCEPT))
+                fprintf(out, "HandshakeTimeout=%s\n", policy_timeout_format(protocol->handshake_timeout_ms, text));
+        if (dgram && policy_has_rule(protocol, POLICY_RULE_LISTEN))
+                fprintf(out, "IdleTimeout=%s\n", policy_timeout_format(protocol->idle_timeout_ms, text));
         if (policy_listens_on_path(protocol))
                 fprintf(out, "SocketMode=%04" PRIo32 "\n", protocol->socket_mode);
         for (size_t i = 0; i < protocol->n_rules; ++i)
                 print_rule(out, &protocol->rules[i]);
         for (size_t i = 0; i < protocol->n_addresses; ++i)
                 fprintf(out, "Addresses=%s\n", policy_range_format(&protocol->addresses[i], range));
+        dump_tls(out, protocol->tls);
+        dump_proxy(out, protocol);
 }
 
 static void print_protocol(FILE *out, const struct policy_protocol *protocol) {

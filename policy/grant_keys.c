@@ -41,6 +41,14 @@ int grant_set_connect_timeout(struct parser *p, const char *value) {
         return policy_timeout_parse(value, &p->protocol->connect_timeout_ms, &p->complaint);
 }
 
+int grant_set_handshake_timeout(struct parser *p, const char *value) {
+        return policy_timeout_parse(value, &p->protocol->handshake_timeout_ms, &p->complaint);
+}
+
+int grant_set_idle_timeout(struct parser *p, const char *value) {
+        return policy_timeout_parse(value, &p->protocol->idle_timeout_ms, &p->complaint);
+}
+
 int grant_set_nonblock(struct parser *p, const char *value) {
         return policy_yes_no_parse(value, &p->preopen->nonblock, &p->complaint);
 }

@@ -13,6 +13,8 @@ int grant_set_data_path(struct parser *p, const char *value);
 int grant_set_socket_types(struct parser *p, const char *value);
 int grant_set_socket_mode(struct parser *p, const char *value);
 int grant_set_connect_timeout(struct parser *p, const char *value);
+int grant_set_handshake_timeout(struct parser *p, const char *value);
+int grant_set_idle_timeout(struct parser *p, const char *value);
 int grant_set_nonblock(struct parser *p, const char *value);
 
 #endif

@@ -196,6 +196,31 @@ static int take_range(struct parser *p, const char *word) {
         return check_family(p, range->prefix.ip.family, "range");
 }
 
+/** One word of who must send a PROXY header. */
+static int take_header_source(struct parser *p, const char *word) {
+        struct policy_protocol *protocol = p->protocol;
+        struct policy_range range = { 0 };
+        struct nb_prefix *sources;
+        int r;
+
+        if (protocol->n_header_sources == POLICY_HEADER_SOURCES_MAX)
+                return policy_complain(&p->complaint, 0, "a section has at most %d of them", POLICY_HEADER_SOURCES_MAX);
+        r = policy_range_parse(word, strlen(word), &range, &p->complaint);
+        if (r == 0 && range.target == POLICY_TARGET_GROUP)
+                r = policy_complain(&p->complaint, 0,
+                                    "whoever is listed here says who it is: list addresses and prefixes, not a group");
+        if (r == 0)
+                r = check_family(p, range.prefix.ip.family, "prefix");
+        if (r < 0)
+                return r;
+        sources = parser_grow(protocol->header_sources, protocol->n_header_sources, sizeof(*sources));
+        if (!sources)
+                return -ENOMEM;
+        protocol->header_sources = sources;
+        sources[protocol->n_header_sources++] = range.prefix;
+        return 0;
+}
+
 static int take_value(struct parser *p, const char *value) {
         switch (p->key) {
         case PARSER_KEY_CONNECT:
@@ -208,16 +233,24 @@ static int take_value(struct parser *p, const char *value) {
                 return take_listen(p, value);
         case PARSER_KEY_ADDRESSES:
                 return parser_each_word(p, value, take_range);
+        case PARSER_KEY_ACCEPT_PROXY_HEADER:
+                return parser_each_word(p, value, take_header_source);
         default:
                 return parser_each_word(p, value, take_deny);
         }
+}
+
+/** Whether a line is the one address of a preopened socket. */
+static bool is_address(const struct parser *p, const struct parser_deferred *deferred) {
+        return p->preopen &&
+               (deferred->key == PARSER_KEY_PREOPEN_LISTEN || deferred->key == PARSER_KEY_PREOPEN_CONNECT);
 }
 
 /** Whether a later fragment has another address in the place of this one. */
 static bool is_overridden(const struct parser *p, const struct parser_deferred *deferred) {
         const struct parser_place *last = &p->section->set_in[deferred->key];
 
-        return p->preopen && deferred->key != PARSER_KEY_DENY && last->line.text != deferred->place.line.text;
+        return is_address(p, deferred) && last->line.text != deferred->place.line.text;
 }
 
 int grants_take(struct parser *p) {
@@ -227,7 +260,7 @@ int grants_take(struct parser *p) {
                 const struct parser_deferred *deferred = &section->deferred[i];
                 int r = 0;
 
-                if (p->preopen && deferred->key != PARSER_KEY_DENY && !is_overridden(p, deferred))
+                if (is_address(p, deferred) && !is_overridden(p, deferred))
                         r = take_line(p, deferred, take_address);
                 if (r < 0)
                         return r;

@@ -7,8 +7,10 @@
 #include "policy/grant_keys.h"
 #include "policy/grants.h"
 #include "policy/limit.h"
+#include "policy/proxy_keys.h"
 #include "policy/suggest.h"
 #include "policy/tenant_keys.h"
+#include "policy/tls_keys.h"
 
 /* How wide the reference is printed. */
 #define COLUMNS 80
@@ -33,9 +35,7 @@ struct later_key {
 
 static const struct later_key later_keys[] = {
         { "MaxStreams", "several streams in a connection" },
-        { "Proxy", "a proxy" },
         { "RequireSeal", "the seal" },
-        { "TLS", "TLS by the broker" },
 };
 
 /* One of policy/limit.h, which has its default. */
@@ -70,6 +70,8 @@ static const struct key keys[PARSER_N_KEYS] = {
                                          "yes|no", "no", "Whether a guest that is refused is told why." },
         [PARSER_KEY_RESOLVERS] = { "Resolvers", PARSER_OF_TENANT, false, tenant_set_resolvers, "ADDRESS[:PORT]...",
                                    "the system's", "The name servers for this tenant's names, at most four." },
+        [PARSER_KEY_RELAYS] = { "Relays", PARSER_TENANT, false, tenant_set_relays, "N", "1",
+                                "Processes that the tenant's relayed connections are spread over, from 1 to 16." },
         [PARSER_KEY_LIMIT + POLICY_LIMIT_SESSIONS] = LIMIT("MaxSessions", COUNT, "Sessions."),
         [PARSER_KEY_LIMIT + POLICY_LIMIT_CONTROLS] =
                 LIMIT("MaxControls", COUNT, "Controls, which guests open to connect or to listen."),
@@ -94,10 +96,11 @@ static const struct key keys[PARSER_N_KEYS] = {
                 LIMIT("RelayMemory", BYTES, "Bytes of memory that each of the tenant's relays may take."),
         [PARSER_KEY_FAMILY] = { "Family", PARSER_PROTOCOL, false, grant_set_family, "ip|ipv4|ipv6|unix", NULL,
                                 "Which addresses the protocol can name. Required." },
-        [PARSER_KEY_DATA_PATH] = { "DataPath", PARSER_GRANTING | PARSER_DEFAULTS, false, grant_set_data_path, "direct",
-                                   NULL,
-                                   "Which descriptor the process that runs the guest receives; direct is the word "
-                                   "that the process is locked down. Required, if not by [Defaults]." },
+        [PARSER_KEY_DATA_PATH] = { "DataPath", PARSER_GRANTING | PARSER_DEFAULTS, false, grant_set_data_path,
+                                   "direct|relay", NULL,
+                                   "Which descriptor the process that runs the guest receives: the socket itself, "
+                                   "which is the word that the process is locked down, or one end of a pair whose "
+                                   "other the tenant's relay has. Required, if not by [Defaults]." },
         [PARSER_KEY_SOCKET_TYPES] = { "SocketTypes", PARSER_GRANTING, false, grant_set_socket_types, "stream|dgram...",
                                       "stream", "Which types of socket the guest may open." },
         [PARSER_KEY_SOCKET_MODE] = { "SocketMode", PARSER_GRANTING, false, grant_set_socket_mode, "MODE", "0666",
@@ -105,6 +108,11 @@ static const struct key keys[PARSER_N_KEYS] = {
         [PARSER_KEY_CONNECT_TIMEOUT] = { "ConnectTimeout", PARSER_GRANTING | PARSER_DEFAULTS, false,
                                          grant_set_connect_timeout, "TIME", "30s",
                                          "How long a connect may take, with the look-up of a name." },
+        [PARSER_KEY_HANDSHAKE_TIMEOUT] = { "HandshakeTimeout", PARSER_GRANTING, false, grant_set_handshake_timeout,
+                                           "TIME", "10s",
+                                           "How long TLS and the PROXY header of an accepted peer may take." },
+        [PARSER_KEY_IDLE_TIMEOUT] = { "IdleTimeout", PARSER_GRANTING, false, grant_set_idle_timeout, "TIME", "1min",
+                                      "How long the peer of a server of datagrams may be silent." },
         [PARSER_KEY_NONBLOCK] = { "Nonblock", PARSER_PREOPEN, false, grant_set_nonblock, "yes|no",
                                   "yes for a listener, no for a connection",
                                   "Whether the guest finds the descriptor with fdflags.nonblock." },
@@ -120,6 +128,51 @@ static const struct key keys[PARSER_N_KEYS] = {
                                          "The address that the socket is connected to." },
         [PARSER_KEY_PREOPEN_LISTEN] = { "Listen", PARSER_PREOPEN, false, grants_defer_address, "ADDRESS", NULL,
                                         "The address that the socket listens on." },
+        [PARSER_KEY_TLS] = { "TLS", PARSER_GRANTING, false, tls_set_roles, "client|server|both", "no TLS",
+                             "Who of the guest's connections speaks TLS: what it connects to, what connects to it, or "
+                             "both. The guest reads and writes plain text." },
+        [PARSER_KEY_TLS_VERSIONS] = { "TLSVersions", PARSER_GRANTING, false, tls_set_versions, "1.2|1.3...", "1.2 1.3",
+                                      "Which versions of TLS are spoken." },
+        [PARSER_KEY_TLS_TRUST] = { "TLSTrust", PARSER_GRANTING, false, tls_set_trust, "system|FILE", "system",
+                                   "The authorities that certify peers." },
+        [PARSER_KEY_TLS_REVOKED] = { "TLSRevoked", PARSER_GRANTING, false, tls_set_revoked, "FILE", NULL,
+                                     "A list of certificates that are revoked." },
+        [PARSER_KEY_TLS_CERTIFICATE] = { "TLSCertificate", PARSER_GRANTING, true, tls_add_certificate,
+                                         "CHAIN [KEY [STAPLE]]", NULL,
+                                         "A certificate that the server shows, chosen by the name that the client asks "
+                                         "for; the first where none fits. Required for a server." },
+        [PARSER_KEY_TLS_CLIENT_CERTIFICATE] = { "TLSClientCertificate", PARSER_GRANTING, false,
+                                                tls_set_client_certificate, "CHAIN [KEY]", NULL,
+                                                "The certificate that is shown to servers that ask for one." },
+        [PARSER_KEY_TLS_CLIENT_AUTH] = { "TLSClientAuth", PARSER_GRANTING, false, tls_set_client_auth,
+                                         "none|request|require", "none",
+                                         "Whether the server asks clients for certificates." },
+        [PARSER_KEY_TLS_CLIENT_NAMES] = { "TLSClientNames", PARSER_GRANTING, true, tls_add_client_names, "NAME...",
+                                          "any",
+                                          "Names, one of which a client's certificate must be for; *.NAME is every "
+                                          "name "
+                                          "below." },
+        [PARSER_KEY_TLS_ALPN] = { "TLSALPN", PARSER_GRANTING, true, tls_add_alpn, "NAME...", "none",
+                                  "The protocols that are offered or accepted inside TLS, the preferred first." },
+        [PARSER_KEY_TLS_PINS] = { "TLSPins", PARSER_GRANTING, true, tls_add_pins, "sha256/BASE64...", NULL,
+                                  "Public keys, one of which must be in the peer's chain." },
+        [PARSER_KEY_TLS_MUST_STAPLE] = { "TLSMustStaple", PARSER_GRANTING, false, tls_set_must_staple, "yes|no", "no",
+                                         "Whether a server must prove by OCSP that its certificate is not revoked." },
+        [PARSER_KEY_TLS_TICKETS] = { "TLSTickets", PARSER_GRANTING, false, tls_set_tickets, "yes|no", "yes",
+                                     "Whether sessions of TLS are resumed." },
+        [PARSER_KEY_PROXY] = { "Proxy", PARSER_GRANTING, false, proxy_set_hops, "URL [URL]", NULL,
+                               "The proxy that all connects go through, or two, one through the other: http://, "
+                               "https:// or socks5://, with host and port." },
+        [PARSER_KEY_PROXY_PASSWORD] = { "ProxyPassword", PARSER_GRANTING, false, proxy_set_passwords, "FILE|- [FILE|-]",
+                                        NULL, "Files with user:password, for each proxy one, or - for none." },
+        [PARSER_KEY_PROXY_RESOLVE] = { "ProxyResolve", PARSER_GRANTING, false, proxy_set_resolve, "yes|no", "no",
+                                       "Whether the last proxy is given names and resolves them, past Addresses=." },
+        [PARSER_KEY_PROXY_TRUST] = { "ProxyTrust", PARSER_GRANTING, false, proxy_set_trust, "system|FILE", "system",
+                                     "The authorities that certify https:// proxies." },
+        [PARSER_KEY_ACCEPT_PROXY_HEADER] = { "AcceptProxyHeader", PARSER_GRANTING, true, grants_defer, "PREFIX...",
+                                             NULL, "Who must say by a PROXY header whom it connects for." },
+        [PARSER_KEY_SEND_PROXY_HEADER] = { "SendProxyHeader", PARSER_GRANTING, false, proxy_set_send_header, "v1|v2",
+                                           NULL, "Which PROXY header is sent in front of what the guest sends." },
         [PARSER_KEY_INCLUDE] = { "Include", PARSER_EVERY, true, parser_include, "FILE", NULL,
                                  "Reads the lines of FILE, keys without a section, as if they stood here." },
 };
@@ -203,6 +256,10 @@ static int check_once(struct parser *p, const struct key *key) {
         if (key->repeatable || !before->source || before->source->fragment != p->place.source->fragment)
                 return 0;
         return parser_fail_at(p, 0, "%s= is set already, in %s", key->name, parser_place_text(&p->place, before).text);
+}
+
+const char *keys_name(enum parser_key key) {
+        return keys[key].name;
 }
 
 int keys_assign(struct parser *p, const char *name, const char *value) {

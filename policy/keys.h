@@ -16,6 +16,9 @@
  */
 int keys_assign(struct parser *p, const char *name, const char *value);
 
+/** The name of a key. */
+const char *keys_name(enum parser_key key);
+
 /**
  * Prints the reference of all keys, a section after the other: a header, and for each key a line `Key=VALUE` in the first column and
  * indented lines below it, at most 80 columns wide.

@@ -104,7 +104,7 @@ struct policy_position parser_position(const struct parser *p) {
         return (struct policy_position){
                 .file = p->place.source->name,
                 .line = p->place.line.number,
-                .column = (unsigned)policy_line_value_offset(&p->place.line) + 1,
+                .column = (unsigned)(policy_line_value_offset(&p->place.line) + p->word_offset) + 1,
         };
 }
 
@@ -123,17 +123,15 @@ int parser_each_word(struct parser *p, const char *value, int (*take)(struct par
         size_t length = strlen(value), from, to = 0;
         struct policy_complaint complaint;
         char word[POLICY_LINE_MAX + 1];
-        int r;
+        int r = 0;
 
-        while (next_word(value, &from, &to, word)) {
+        while (r == 0 && next_word(value, &from, &to, word)) {
+                p->word_offset = from;
                 r = take(p, word);
-                if (r == -EINVAL)
-                        break;
-                if (r < 0)
-                        return r;
         }
-        if (from == to)
-                return 0;
+        p->word_offset = 0;
+        if (r != -EINVAL)
+                return r;
 
         /* A corrected line must be right as a whole: no correction where a later word is wrong as well. What is taken meanwhile
          * goes with the policy, which is thrown away. */

@@ -46,6 +46,7 @@ enum parser_key {
         PARSER_KEY_EXISTING,
         PARSER_KEY_EXPLAIN_DENIALS,
         PARSER_KEY_RESOLVERS,
+        PARSER_KEY_RELAYS,
         PARSER_KEY_LIMIT, /* the first of POLICY_N_LIMITS, in the order of enum policy_limit */
         PARSER_KEY_LIMIT_LAST = PARSER_KEY_LIMIT + POLICY_N_LIMITS - 1,
         PARSER_KEY_FAMILY,
@@ -53,6 +54,8 @@ enum parser_key {
         PARSER_KEY_SOCKET_TYPES,
         PARSER_KEY_SOCKET_MODE,
         PARSER_KEY_CONNECT_TIMEOUT,
+        PARSER_KEY_HANDSHAKE_TIMEOUT,
+        PARSER_KEY_IDLE_TIMEOUT,
         PARSER_KEY_NONBLOCK,
         PARSER_KEY_CONNECT,
         PARSER_KEY_LISTEN,
@@ -60,6 +63,24 @@ enum parser_key {
         PARSER_KEY_ADDRESSES,
         PARSER_KEY_PREOPEN_CONNECT,
         PARSER_KEY_PREOPEN_LISTEN,
+        PARSER_KEY_TLS,
+        PARSER_KEY_TLS_VERSIONS, /* the first of the keys that TLS= must stand beside */
+        PARSER_KEY_TLS_TRUST,
+        PARSER_KEY_TLS_REVOKED,
+        PARSER_KEY_TLS_CERTIFICATE,
+        PARSER_KEY_TLS_CLIENT_CERTIFICATE,
+        PARSER_KEY_TLS_CLIENT_AUTH,
+        PARSER_KEY_TLS_CLIENT_NAMES,
+        PARSER_KEY_TLS_ALPN,
+        PARSER_KEY_TLS_PINS,
+        PARSER_KEY_TLS_MUST_STAPLE,
+        PARSER_KEY_TLS_TICKETS, /* the last of them */
+        PARSER_KEY_PROXY,
+        PARSER_KEY_PROXY_PASSWORD, /* the first of the keys that Proxy= must stand beside */
+        PARSER_KEY_PROXY_RESOLVE,
+        PARSER_KEY_PROXY_TRUST, /* the last of them */
+        PARSER_KEY_ACCEPT_PROXY_HEADER,
+        PARSER_KEY_SEND_PROXY_HEADER,
         PARSER_KEY_INCLUDE,
         PARSER_N_KEYS,
 };
@@ -113,6 +134,7 @@ struct parser {
         size_t n_sections;
 
         enum parser_key key;               /* that is being set */
+        size_t word_offset;                /* of the word that is being taken, into its value */
         struct policy_complaint complaint; /* of its setter, about the value */
         struct policy_error *error;
         int result; /* what policy_add_tenant() will return */
@@ -155,7 +177,7 @@ struct parser_place_text {
 
 struct parser_place_text parser_place_text(const struct parser_place *from, const struct parser_place *place);
 
-/** Where the value of the current line stands. */
+/** Where the value of the current line stands, or, while parser_each_word() takes its words, the word. */
 struct policy_position parser_position(const struct parser *p);
 
 /**

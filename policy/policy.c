@@ -15,12 +15,48 @@ static void rule_deinit(struct policy_rule *rule) {
         free(rule->text);
 }
 
+static void certificate_deinit(struct policy_certificate *certificate) {
+        free(certificate->chain.path);
+        free(certificate->key.path);
+        free(certificate->staple.path);
+}
+
+static void tls_free(struct policy_tls *tls) {
+        if (!tls)
+                return;
+        for (size_t i = 0; i < tls->n_certificates; ++i)
+                certificate_deinit(&tls->certificates[i]);
+        for (size_t i = 0; i < tls->n_client_names; ++i)
+                free(tls->client_names[i].text);
+        for (size_t i = 0; i < tls->n_alpn; ++i)
+                free(tls->alpn[i]);
+        certificate_deinit(&tls->client_certificate);
+        free(tls->trust.path);
+        free(tls->revoked.path);
+        free(tls->certificates);
+        free(tls->client_names);
+        free(tls->alpn);
+        free(tls->pins);
+        free(tls);
+}
+
+static void proxy_deinit(struct policy_proxy *proxy) {
+        for (size_t i = 0; i < POLICY_HOPS_MAX; ++i) {
+                free(proxy->hops[i].password.path);
+                free(proxy->hops[i].text);
+        }
+        free(proxy->trust.path);
+}
+
 static void protocol_deinit(struct policy_protocol *protocol) {
         for (size_t i = 0; i < protocol->n_rules; ++i)
                 rule_deinit(&protocol->rules[i]);
         for (size_t i = 0; i < protocol->n_addresses; ++i)
                 free(protocol->addresses[i].text);
         policy_index_free(protocol->index);
+        tls_free(protocol->tls);
+        proxy_deinit(&protocol->proxy);
+        free(protocol->header_sources);
         free(protocol->addresses);
         free(protocol->rules);
         free(protocol->name);
@@ -85,6 +121,22 @@ bool policy_family_includes(enum policy_family family, sa_family_t address_famil
         case POLICY_FAMILY_UNIX:
                 return address_family == AF_UNIX;
         }
+        return false;
+}
+
+bool policy_has_handshake(const struct policy_protocol *protocol, enum policy_verb verb) {
+        unsigned roles = protocol->tls ? protocol->tls->roles : 0;
+
+        if (verb == POLICY_CONNECT)
+                return (roles & POLICY_TLS_CLIENT) || protocol->proxy.n_hops > 0 ||
+                       protocol->send_header != POLICY_PROXY_HEADER_NONE;
+        return (roles & POLICY_TLS_SERVER) || protocol->n_header_sources > 0;
+}
+
+bool policy_has_rule(const struct policy_protocol *protocol, enum policy_rule_kind kind) {
+        for (size_t i = 0; i < protocol->n_rules; ++i)
+                if (protocol->rules[i].kind == kind)
+                        return true;
         return false;
 }
 

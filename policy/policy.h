@@ -264,6 +264,9 @@ struct policy_tls {
 /** The most proxies on one way. */
 #define POLICY_HOPS_MAX 2
 
+/** The most prefixes of `AcceptProxyHeader=`: each peer is compared with all of them. */
+#define POLICY_HEADER_SOURCES_MAX 64
+
 enum policy_hop_kind {
         POLICY_HOP_HTTP,   /* http://: CONNECT */
         POLICY_HOP_HTTPS,  /* https://: CONNECT, in TLS to the proxy */
@@ -283,8 +286,9 @@ struct policy_hop {
 
 struct policy_proxy {
         struct policy_hop hops[POLICY_HOPS_MAX];
-        size_t n_hops; /* 0: no proxy */
-        bool resolves; /* ProxyResolve=yes: the last proxy gets the granted name, and no address of it is judged */
+        size_t n_hops;      /* 0: no proxy */
+        size_t n_passwords; /* words of ProxyPassword=, at most as many */
+        bool resolves;      /* ProxyResolve=yes: the last proxy gets the granted name, and no address of it is judged */
         struct policy_path trust; /* ProxyTrust=, of https://; no path: the system's authorities */
 };
 
@@ -455,6 +459,16 @@ struct policy_verdict {
 
 /** Whether a protocol of that family can name addresses of AF_INET, AF_INET6 or AF_UNIX. */
 bool policy_family_includes(enum policy_family family, sa_family_t address_family);
+
+/**
+ * Whether something comes before the bytes of a connection: TLS, a proxy's handshake or a PROXY header. Of what is accepted, of some peers:
+ * only those of AcceptProxyHeader= have a header.
+ * @param verb  POLICY_CONNECT, or POLICY_ACCEPT
+ */
+bool policy_has_handshake(const struct policy_protocol *protocol, enum policy_verb verb);
+
+/** Whether the protocol has a rule of that kind. */
+bool policy_has_rule(const struct policy_protocol *protocol, enum policy_rule_kind kind);
 
 /** Whether the protocol grants binding to a path, which is what SocketMode= is about. */
 bool policy_listens_on_path(const struct policy_protocol *protocol);

@@ -7,7 +7,9 @@
 
 #include "policy/grants.h"
 #include "policy/preopen.h"
+#include "policy/proxy_keys.h"
 #include "policy/suggest.h"
+#include "policy/tls_keys.h"
 #include "policy/value.h"
 #include "policy/verdict.h"
 
@@ -24,30 +26,51 @@ static const char *section_name(const struct parser *p, const struct parser_sect
 
 /* ---- the end of a section ---- */
 
+/** Times of what the section has not. */
+static int check_timeouts(struct parser *p) {
+        const struct policy_protocol *protocol = p->protocol;
+        bool listens = policy_has_rule(protocol, POLICY_RULE_LISTEN);
+
+        if (parser_is_set(p, PARSER_KEY_HANDSHAKE_TIMEOUT) && !policy_has_handshake(protocol, POLICY_ACCEPT))
+                return parser_fail_value(p, PARSER_KEY_HANDSHAKE_TIMEOUT,
+                                         "HandshakeTimeout= is for TLS=server and AcceptProxyHeader=, and [%s %s] has "
+                                         "neither",
+                                         policy_section_word(protocol), protocol->name);
+        if (parser_is_set(p, PARSER_KEY_IDLE_TIMEOUT) && (!listens || !(protocol->socket_types & POLICY_SOCKET_DGRAM)))
+                return parser_fail_value(p, PARSER_KEY_IDLE_TIMEOUT,
+                                         "IdleTimeout= is for servers of datagrams: it takes Listen= and "
+                                         "SocketTypes=dgram");
+        return 0;
+}
+
 /** What protocols and preopened sockets have in common. */
 static int finish_grants(struct parser *p) {
         struct policy_protocol *protocol = p->protocol;
+        int r;
 
         if (protocol->data_path == POLICY_DATA_PATH_UNSET)
                 return parser_fail_whole(
-                        p, &p->section->header, "DataPath=direct",
-                        "[%s %s] needs DataPath=: the program that runs the guest gets the sockets themselves, "
-                        "which it must be locked down for (netbroker.conf(5))",
+                        p, &p->section->header, "DataPath=relay",
+                        "[%s %s] needs DataPath=: relay, or direct where the program that runs the guest gets the "
+                        "sockets themselves, which it must be locked down for (netbroker.conf(5))",
                         policy_section_word(protocol), protocol->name);
         if (protocol->socket_types == 0)
                 protocol->socket_types = POLICY_SOCKET_STREAM;
-        if (protocol->family == POLICY_FAMILY_UNIX && (protocol->socket_types & POLICY_SOCKET_DGRAM))
-                return parser_fail_value(
-                        p, PARSER_KEY_SOCKET_TYPES,
-                        "datagrams between Unix sockets come with the relay, which this version does not "
-                        "have: write stream");
+        if (protocol->family == POLICY_FAMILY_UNIX && (protocol->socket_types & POLICY_SOCKET_DGRAM) &&
+            protocol->data_path != POLICY_DATA_PATH_RELAY)
+                return parser_fail_value(p, PARSER_KEY_SOCKET_TYPES,
+                                         "datagrams between Unix sockets go through the relay, for such a socket sends "
+                                         "to every other: write DataPath=relay");
         if (parser_is_set(p, PARSER_KEY_SOCKET_MODE) && !policy_listens_on_path(protocol))
                 return parser_fail_value(
                         p, PARSER_KEY_SOCKET_MODE,
                         "SocketMode= is for the sockets that a guest binds to paths, and [%s %s] has no "
                         "Listen= for a path",
                         policy_section_word(protocol), protocol->name);
-        return 0;
+        r = tls_keys_finish(p);
+        if (r == 0)
+                r = proxy_keys_finish(p);
+        return r < 0 ? r : check_timeouts(p);
 }
 
 static int finish_protocol(struct parser *p) {
@@ -73,8 +96,7 @@ static int finish_preopen_type(struct parser *p) {
         if (p->preopen->type == POLICY_SOCKET_DGRAM && p->preopen->verb == POLICY_LISTEN)
                 return parser_fail_value(
                         p, PARSER_KEY_SOCKET_TYPES,
-                        "datagram sockets only connect: servers of datagrams come with the relay, which this "
-                        "version does not have");
+                        "a preopened socket of datagrams connects: for a server of datagrams write a [Protocol NAME]");
         return 0;
 }
 

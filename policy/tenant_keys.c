@@ -157,6 +157,15 @@ int tenant_set_resolvers(struct parser *p, const char *value) {
         return parser_each_word(p, value, take_resolver);
 }
 
+int tenant_set_relays(struct parser *p, const char *value) {
+        uint16_t number;
+
+        if (nb_port_parse(value, strlen(value), &number) < 0 || number == 0 || number > POLICY_RELAYS_MAX)
+                return policy_complain(&p->complaint, 0, "a tenant has from 1 to %d relays", POLICY_RELAYS_MAX);
+        p->tenant->n_relays = number;
+        return 0;
+}
+
 int tenant_set_limit(struct parser *p, const char *value) {
         enum policy_limit limit = (enum policy_limit)(p->key - PARSER_KEY_LIMIT);
 

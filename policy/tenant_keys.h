@@ -17,6 +17,7 @@ int tenant_set_mode(struct parser *p, const char *value);
 int tenant_set_existing(struct parser *p, const char *value);
 int tenant_set_explain_denials(struct parser *p, const char *value);
 int tenant_set_resolvers(struct parser *p, const char *value);
+int tenant_set_relays(struct parser *p, const char *value);
 int tenant_set_limit(struct parser *p, const char *value);
 
 #endif

@@ -14,11 +14,9 @@ const struct policy_word policy_words_family[] = {
 
 const struct policy_word policy_words_data_path[] = {
         { .text = "direct", .value = POLICY_DATA_PATH_DIRECT },
+        { .text = "relay", .value = POLICY_DATA_PATH_RELAY },
         { .text = "auto",
-          .not_yet = "comes with a later version, which proves the seal; this one has only direct",
-          .value = -1 },
-        { .text = "relay",
-          .not_yet = "comes with a later version, which has a relay; this one has only direct",
+          .not_yet = "comes with a later version, which proves the seal; this one has direct and relay",
           .value = -1 },
         { 0 },
 };
@@ -44,6 +42,42 @@ const struct policy_word policy_words_existing[] = {
 const struct policy_word policy_words_yes_no[] = {
         { .text = "yes", .value = true },
         { .text = "no", .value = false },
+        { 0 },
+};
+
+const struct policy_word policy_words_tls[] = {
+        { .text = "client", .value = POLICY_TLS_CLIENT },
+        { .text = "server", .value = POLICY_TLS_SERVER },
+        { .text = "both", .value = POLICY_TLS_CLIENT | POLICY_TLS_SERVER },
+        { 0 },
+};
+
+const struct policy_word policy_words_tls_version[] = {
+        { .text = "1.2", .value = POLICY_TLS_1_2 },
+        { .text = "1.3", .value = POLICY_TLS_1_3 },
+        { .text = "1.0", .not_yet = "is broken (RFC 8996): write 1.2, 1.3 or both", .value = -1 },
+        { .text = "1.1", .not_yet = "is broken (RFC 8996): write 1.2, 1.3 or both", .value = -1 },
+        { 0 },
+};
+
+const struct policy_word policy_words_client_auth[] = {
+        { .text = "none", .value = POLICY_CLIENT_AUTH_NONE },
+        { .text = "request", .value = POLICY_CLIENT_AUTH_REQUEST },
+        { .text = "require", .value = POLICY_CLIENT_AUTH_REQUIRE },
+        { 0 },
+};
+
+const struct policy_word policy_words_hop[] = {
+        { .text = "http", .value = POLICY_HOP_HTTP },
+        { .text = "https", .value = POLICY_HOP_HTTPS },
+        { .text = "socks5", .value = POLICY_HOP_SOCKS5 },
+        { .text = "socks5h", .not_yet = "is written socks5, with ProxyResolve=yes", .value = -1 },
+        { 0 },
+};
+
+const struct policy_word policy_words_proxy_header[] = {
+        { .text = "v1", .value = POLICY_PROXY_HEADER_V1 },
+        { .text = "v2", .value = POLICY_PROXY_HEADER_V2 },
         { 0 },
 };
 

@@ -237,8 +237,8 @@ static const struct bad_text bad_texts[] = {
         { TENANT "[Protocol \"a\"]\n", 3, 11, "letters, digits", NULL },
         { HEAD "[Protocol web]\n", 6, 11, "stands already in line 3", NULL },
         { TENANT "[Protocol web]\nDataPath=direct\n", 3, 0, "needs Family=", "Family=ip" },
-        { TENANT "[Protocol web]\nFamily=ip\n", 3, 0, "needs DataPath=", "DataPath=direct" },
-        { TENANT "[Protocol web]\nFamily=ip\n[Protocol db]\n", 3, 0, "needs DataPath=", "DataPath=direct" },
+        { TENANT "[Protocol web]\nFamily=ip\n", 3, 0, "needs DataPath=", "DataPath=relay" },
+        { TENANT "[Protocol web]\nFamily=ip\n[Protocol db]\n", 3, 0, "needs DataPath=", "DataPath=relay" },
         { TENANT "[Protocol web]\nFamily=ip\n[Protocol db]\nx\n", 6, 1, "nor Key=value", NULL }, /* lines first */
 
         /* lines that inih would change */
@@ -268,8 +268,6 @@ static const struct bad_text bad_texts[] = {
         { "[Tenant]\nname=acme\n", 2, 1, "did you mean Name=?", "Name=acme" },
         { HEAD "Conect=192.0.2.1:80\n", 6, 1, "did you mean Connect=?", "Connect=192.0.2.1:80" },
         { HEAD "Bananas=3\n", 6, 1, "there is no key Bananas=", NULL },
-        { HEAD "TLS=client\n", 6, 1, "not enforced by this version", NULL },
-        { HEAD "Proxy=socks5://proxy.internal:1080\n", 6, 1, "not enforced by this version", NULL },
         { HEAD "RequireSeal=yes\n", 6, 1, "not enforced by this version", NULL },
         { TENANT "MaxStreams=1\n", 3, 1, "not enforced by this version", NULL },
         { TENANT "unit=x.service\n", 3, 1, "did you mean Unit=?", "Unit=x.service" },
@@ -297,8 +295,7 @@ static const struct bad_text bad_texts[] = {
         { TENANT "[Protocol a]\nFamily=Unix\n", 4, 8, "not ip, ipv4, ipv6 or unix", "Family=unix" },
         { TENANT "[Protocol a]\nFamily=quic\n", 4, 8, "not enforced by this version", NULL },
         { TENANT "[Protocol a]\nDataPath=auto\n", 4, 10, "comes with a later version", NULL },
-        { TENANT "[Protocol a]\nDataPath=relay\n", 4, 10, "comes with a later version", NULL },
-        { TENANT "[Protocol a]\nDataPath=dierct\n", 4, 10, "is not direct", "DataPath=direct" },
+        { TENANT "[Protocol a]\nDataPath=dierct\n", 4, 10, "is not direct or relay", "DataPath=direct" },
         { HEAD "SocketTypes=seqpacket\n", 6, 13, "is not stream or dgram", NULL },
         { HEAD "SocketTypes=stream dgrm\n", 6, 20, "is not stream or dgram", "SocketTypes=stream dgram" },
         { HEAD "SocketTypes=streams\n", 6, 13, "is not stream or dgram", "SocketTypes=stream" },

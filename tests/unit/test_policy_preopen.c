@@ -200,7 +200,7 @@ END_TEST
 
 static const struct bad_text bad_texts[] = {
         { HEAD DIRECT, 3, 0, "[Preopen http] needs Listen= or Connect=", "Listen=127.0.0.1:8080" },
-        { HEAD LISTEN, 3, 0, "[Preopen http] needs DataPath=", "DataPath=direct" },
+        { HEAD LISTEN, 3, 0, "[Preopen http] needs DataPath=", "DataPath=relay" },
         { HEAD LISTEN DIRECT CONNECT, 6, 9, "listens or connects", NULL },
         { HEAD CONNECT LISTEN DIRECT, 5, 8, "listens or connects", NULL },
         { HEAD CONNECT "Listen=/run/a\n" DIRECT, 5, 8, "listens or connects", NULL },
@@ -215,10 +215,10 @@ static const struct bad_text bad_texts[] = {
         { HEAD "Listn=127.0.0.1:80\n", 4, 1, "did you mean Listen=?", "Listen=127.0.0.1:80" },
 
         /* types */
-        { HEAD LISTEN "SocketTypes=dgram\n" DIRECT, 5, 13, "datagram sockets only connect", NULL },
+        { HEAD LISTEN "SocketTypes=dgram\n" DIRECT, 5, 13, "a preopened socket of datagrams connects", NULL },
         { HEAD CONNECT "SocketTypes=stream dgram\n" DIRECT, 5, 13, "has one type: stream or dgram", NULL },
         { HEAD "Connect=/run/a\nSocketTypes=dgram\n" DIRECT, 5, 13,
-          "datagrams between Unix sockets come with the relay", NULL },
+          "datagrams between Unix sockets go through the relay", NULL },
 
         /* modes */
         { HEAD LISTEN "SocketMode=0600\n" DIRECT, 5, 12, "[Preopen http] has no Listen= for a path", NULL },

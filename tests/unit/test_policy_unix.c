@@ -175,7 +175,7 @@ START_TEST(bad_rule) {
 }
 END_TEST
 
-#define DGRAM_MESSAGE "datagrams between Unix sockets come with the relay"
+#define DGRAM_MESSAGE "datagrams between Unix sockets go through the relay"
 #define MODE_MESSAGE "[Protocol db] has no Listen= for a path"
 
 static const struct bad_text bad_texts[] = {

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "policy/pin.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define PREFIX "sha256/"
+
+/* Of 32 bytes: 43 digits carry 258 bits, and the `=` says that the last two are none. */
+#define DIGITS 43
+
+static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static int complain(const char *text, struct policy_complaint *ret) {
+        size_t length = strlen(text), prefix = strlen(PREFIX);
+
+        policy_complain(ret, 0,
+                        "a pin is sha256/ and 44 characters of base64, the SHA-256 of a public key "
+                        "(SubjectPublicKeyInfo)");
+        if (strncmp(text, PREFIX "/", prefix + 1) == 0 && length == prefix + 1 + DIGITS + 1) /* as curl writes it */
+                policy_complaint_splice(ret, text, length, prefix, prefix + 1, "");
+        return -EINVAL;
+}
+
+/** @return the value of a digit, or -1 */
+static int value_of(char digit) {
+        const char *place = digit != '\0' ? strchr(alphabet, digit) : NULL;
+
+        return place ? (int)(place - alphabet) : -1;
+}
+
+int policy_pin_parse(const char *text, struct policy_pin *ret, struct policy_complaint *ret_complaint) {
+        const char *digits = text + strlen(PREFIX);
+        struct policy_pin pin = { 0 };
+        unsigned bits = 0, n_bits = 0;
+        size_t used = 0;
+
+        if (strncmp(text, PREFIX, strlen(PREFIX)) != 0 || strlen(digits) != DIGITS + 1 || digits[DIGITS] != '=')
+                return complain(text, ret_complaint);
+        for (size_t i = 0; i < DIGITS; ++i) {
+                int value = value_of(digits[i]);
+
+                if (value < 0)
+                        return complain(text, ret_complaint);
+                bits = (bits << 6 | (unsigned)value) & 0x3fff;
+                n_bits += 6;
+                if (n_bits < 8)
+                        continue;
+                n_bits -= 8;
+                pin.bytes[used++] = (uint8_t)(bits >> n_bits);
+        }
+        if ((bits & 0x3) != 0) /* another text of the same bytes */
+                return complain(text, ret_complaint);
+        *ret = pin;
+        return 0;
+}
+
+const char *policy_pin_format(const struct policy_pin *pin, char buffer[static POLICY_PIN_TEXT_MAX]) {
+        size_t used = strlen(PREFIX);
+        unsigned bits = 0, n_bits = 0;
+
+        memcpy(buffer, PREFIX, used);
+        for (size_t i = 0; i < sizeof(pin->bytes); ++i) {
+                bits = (bits << 8 | pin->bytes[i]) & 0x3fff;
+                for (n_bits += 8; n_bits >= 6; n_bits -= 6)
+                        buffer[used++] = alphabet[bits >> (n_bits - 6) & 0x3f];
+        }
+        buffer[used++] = alphabet[bits << (6 - n_bits) & 0x3f];
+        buffer[used++] = '=';
+        buffer[used] = '\0';
+        return buffer;
+}

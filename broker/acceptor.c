@@ -14,6 +14,10 @@
 #include "broker/control.h"
 #include "loop/deadline.h"
 #include "broker/decision.h"
+#include "broker/handshakes.h"
+#include "broker/quota.h"
+#include "broker/relayed.h"
+#include "broker/security.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "broker/unix_path.h"
@@ -33,6 +37,7 @@ struct acceptor {
         uint64_t credit; /* the total up to which they may be */
         int pending_fd;  /* accepted, and waiting for a descriptor in flight; -1 if none */
         struct nb_socket_address pending_peer;
+        struct handshakes handshakes;
         uint64_t acknowledged; /* the part of `sent` that has arrived at the guest; the rest is charged */
         struct deadline *pause;
         uint64_t pause_ms; /* how long the next one is */
@@ -42,6 +47,7 @@ struct acceptor {
 enum outcome {
         OUTCOME_TAKEN, /* there is a peer to push */
         OUTCOME_PUSHED,
+        OUTCOME_STARTED,  /* a relay shakes hands with it */
         OUTCOME_SKIPPED,  /* the peer was gone or refused */
         OUTCOME_EMPTY,    /* nobody waits */
         OUTCOME_SHORTAGE, /* of descriptors or of the tenant's account */
@@ -49,6 +55,7 @@ enum outcome {
 };
 
 static void accept_some(struct acceptor *acceptor);
+static void handshake_over(void *data);
 static void ready(struct watch *watch, uint32_t events);
 
 static uint32_t in_flight(const struct acceptor *acceptor) {
@@ -63,6 +70,7 @@ struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received
                 return NULL;
         acceptor->control = control;
         acceptor->pending_fd = -1;
+        handshakes_init(&acceptor->handshakes, control, handshake_over, acceptor);
         acceptor->pause_ms = PAUSE_FIRST_MS;
         acceptor->sent = acceptor->credit = acceptor->acknowledged = received;
         r = watch_start(&acceptor->watch, &control->grant->tenant->throttle.sockets, fd, 0, ready);
@@ -75,6 +83,7 @@ struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received
 }
 
 void acceptor_stop(struct acceptor *acceptor) {
+        handshakes_deinit(&acceptor->handshakes);
         watch_end_before_close(&acceptor->watch);
         acceptor->fd = nb_fd_close(acceptor->fd);
         acceptor->pending_fd = nb_fd_close(acceptor->pending_fd);
@@ -90,9 +99,18 @@ struct acceptor *acceptor_free(struct acceptor *acceptor) {
         return NULL;
 }
 
+static bool may_push(const struct acceptor *acceptor) {
+        return acceptor->sent < acceptor->credit;
+}
+
+/* Those that are ready, and not pushed yet, have credit in mind already. */
+static bool may_accept(const struct acceptor *acceptor) {
+        return acceptor->sent + acceptor->handshakes.n_ready < acceptor->credit;
+}
+
 /* Watches for peers only while one may be pushed. */
 static int update_watch(struct acceptor *acceptor) {
-        bool wanted = acceptor->sent < acceptor->credit && !acceptor->pause;
+        bool wanted = may_accept(acceptor) && !acceptor->pause;
 
         return watch_change(&acceptor->watch, wanted ? EPOLLIN : 0);
 }
@@ -124,14 +142,20 @@ static bool peer_is_allowed(struct acceptor *acceptor, const struct nb_socket_ad
         return verdict.allowed;
 }
 
-static int send_accepted(struct acceptor *acceptor, int fd, const struct nb_socket_address *peer) {
+/* @param handshake  NULL: it is in no relay */
+static int send_accepted(struct acceptor *acceptor, int fd, const struct nb_socket_address *peer,
+                         const struct handshake *handshake) {
+        const struct control *control = acceptor->control;
         Nb__Accepted accepted = NB__ACCEPTED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
+        struct security_view security;
         char text[NB_SOCKET_ADDRESS_TEXT_MAX], local[NB_SOCKET_ADDRESS_TEXT_MAX];
 
         accepted.number = acceptor->sent + 1;
         accepted.peer = (char *)nb_socket_address_format(peer, text);
-        accepted.local = (char *)control_local_text(acceptor->control, local);
+        accepted.local = (char *)(handshake ? control_relayed_local_text(control, &handshake->local, local)
+                                            : control_local_text(control, local));
+        accepted.security = security_view(&security, handshake ? handshake->security : NULL);
         reply.body_case = NB__REPLY__BODY_ACCEPTED;
         reply.accepted = &accepted;
         return endpoint_push(&acceptor->control->endpoint, &reply, fd);
@@ -157,7 +181,7 @@ static int push(struct acceptor *acceptor, int fd, const struct nb_socket_addres
 
         if (r < 0)
                 return r;
-        r = send_accepted(acceptor, fd, peer);
+        r = send_accepted(acceptor, fd, peer, NULL);
         if (r < 0)
                 connection_forget(connection, fd);
         return r;
@@ -191,8 +215,29 @@ static enum outcome next_peer(struct acceptor *acceptor, int *ret_fd, struct nb_
         return OUTCOME_TAKEN;
 }
 
-/* The account is charged already. */
-static enum outcome accept_charged(struct acceptor *acceptor) {
+static const struct policy_protocol *policy_of(const struct acceptor *acceptor) {
+        return acceptor->control->grant->policy;
+}
+
+/* A place for a handshake is claimed before anyone is accepted, where there may be one. */
+static bool may_shake_hands(const struct acceptor *acceptor) {
+        return acceptor->pending_fd < 0 && policy_of(acceptor) && relayed_is_needed(policy_of(acceptor), POLICY_ACCEPT);
+}
+
+/* Gives a peer to a relay, with the place. Where that cannot be had the peer is dropped: it would wait for others' mistakes. */
+static enum outcome shake_hands(struct acceptor *acceptor, int fd, const struct nb_socket_address *peer) {
+        const struct control *control = acceptor->control;
+        struct asker asker = { .session = control->endpoint.session, .grant = control->grant, .type = control->type };
+        int r = handshakes_start(&acceptor->handshakes, fd, peer);
+
+        if (r == 0)
+                return OUTCOME_STARTED;
+        decision_record_failure(&asker, "accept", peer, strerror(-r));
+        return OUTCOME_SKIPPED;
+}
+
+/* The account is charged already. @param place  whether it is for a handshake too; taken by it */
+static enum outcome accept_charged(struct acceptor *acceptor, bool *place) {
         NB_CLEANUP_CHANNEL_FD int fd = -1;
         struct nb_socket_address peer;
         enum outcome outcome;
@@ -201,6 +246,10 @@ static enum outcome accept_charged(struct acceptor *acceptor) {
         outcome = next_peer(acceptor, &fd, &peer);
         if (outcome != OUTCOME_TAKEN)
                 return outcome;
+        if (*place && relayed_is_needed_for(policy_of(acceptor), &peer)) {
+                *place = false;
+                return shake_hands(acceptor, nb_steal_fd(&fd), &peer);
+        }
         r = push(acceptor, fd, &peer);
         if (is_shortage(-r)) {
                 acceptor->pending_fd = nb_steal_fd(&fd);
@@ -210,31 +259,71 @@ static enum outcome accept_charged(struct acceptor *acceptor) {
         return r < 0 ? OUTCOME_LOST : OUTCOME_PUSHED;
 }
 
+/* As accept_charged(), with a place for a handshake where there may be one. */
+static enum outcome accept_placed(struct acceptor *acceptor) {
+        struct tenant *tenant = acceptor->control->grant->tenant;
+        bool place = may_shake_hands(acceptor);
+        enum outcome outcome;
+
+        if (place && quota_claim(tenant, ACCOUNT_HANDSHAKES) < 0)
+                return OUTCOME_SHORTAGE;
+        outcome = accept_charged(acceptor, &place);
+        if (place)
+                account_release(&tenant->account, ACCOUNT_HANDSHAKES, 1);
+        return outcome;
+}
+
+static void note_pushed(struct acceptor *acceptor) {
+        acceptor->sent++;
+        acceptor->pause_ms = PAUSE_FIRST_MS;
+}
+
+/* Pushes the one that has been ready for longest; it is registered already. */
+static enum outcome push_ready(struct acceptor *acceptor) {
+        struct tenant *tenant = acceptor->control->grant->tenant;
+        struct handshake *handshake = handshakes_first(&acceptor->handshakes);
+        int r = quota_claim(tenant, ACCOUNT_IN_FLIGHT);
+
+        if (r < 0)
+                return OUTCOME_SHORTAGE;
+        r = send_accepted(acceptor, handshake->fd, &handshake->peer, handshake);
+        if (r < 0) {
+                account_release(&tenant->account, ACCOUNT_IN_FLIGHT, 1);
+                return is_shortage(-r) ? OUTCOME_SHORTAGE : OUTCOME_LOST;
+        }
+        handshakes_drop(handshake);
+        note_pushed(acceptor);
+        return OUTCOME_PUSHED;
+}
+
 static enum outcome accept_one(struct acceptor *acceptor) {
         struct tenant *tenant = acceptor->control->grant->tenant;
         enum outcome outcome;
+
+        if (may_push(acceptor) && acceptor->handshakes.n_ready > 0)
+                return push_ready(acceptor);
 
         /* Who comes when the tenant has as many connections as it may have waits in the kernel's backlog. */
         if (connection_check_room(tenant) < 0)
                 return OUTCOME_SHORTAGE;
         if (quota_claim(tenant, ACCOUNT_IN_FLIGHT) < 0)
                 return OUTCOME_SHORTAGE;
-        outcome = accept_charged(acceptor);
+        outcome = accept_placed(acceptor);
         if (outcome != OUTCOME_PUSHED) {
                 account_release(&tenant->account, ACCOUNT_IN_FLIGHT, 1);
                 return outcome;
         }
-        acceptor->sent++;
-        acceptor->pause_ms = PAUSE_FIRST_MS;
+        note_pushed(acceptor);
         return outcome;
 }
 
 /* May end the control, and the acceptor with it. */
 static void accept_some(struct acceptor *acceptor) {
-        for (int i = 0; i < BATCH && acceptor->sent < acceptor->credit; ++i) {
+        for (int i = 0; i < BATCH && may_push(acceptor); ++i) {
                 switch (accept_one(acceptor)) {
                 case OUTCOME_TAKEN:
                 case OUTCOME_PUSHED:
+                case OUTCOME_STARTED:
                 case OUTCOME_SKIPPED:
                         continue;
                 case OUTCOME_EMPTY:
@@ -248,6 +337,15 @@ static void accept_some(struct acceptor *acceptor) {
                 }
         }
         (void)update_watch(acceptor);
+}
+
+/* There is somebody to be pushed, or a place for the next one. */
+static void handshake_over(void *data) {
+        struct acceptor *acceptor = data;
+
+        acceptor->pause = deadline_free(acceptor->pause);
+        (void)update_watch(acceptor);
+        accept_some(acceptor);
 }
 
 static void ready(struct watch *watch, uint32_t events) {
@@ -283,12 +381,21 @@ int acceptor_set_credit(struct acceptor *acceptor, uint64_t total) {
                 total = acceptor->acknowledged + NB_CREDIT_WINDOW_MAX;
         if (total > acceptor->credit)
                 acceptor->credit = total;
+        while (may_push(acceptor) && acceptor->handshakes.n_ready > 0 && !acceptor->pause) {
+                enum outcome outcome = push_ready(acceptor);
+
+                if (outcome == OUTCOME_LOST)
+                        return -EPIPE;
+                if (outcome == OUTCOME_SHORTAGE)
+                        pause_for_a_moment(acceptor);
+        }
         return update_watch(acceptor);
 }
 
 void acceptor_policy_changed(struct acceptor *acceptor) {
         if (acceptor->pending_fd >= 0 && !peer_is_allowed(acceptor, &acceptor->pending_peer))
                 acceptor->pending_fd = nb_fd_close(acceptor->pending_fd);
+        handshakes_judge(&acceptor->handshakes);
 }
 
 int acceptor_set_backlog(struct acceptor *acceptor, int backlog) {

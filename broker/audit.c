@@ -100,6 +100,7 @@ json_t *audit_record_to_json(const struct audit_record *record, uint64_t suppres
         set_text(object, "name", record->name);
         set_text(object, "address", record->address);
         set_text(object, "resolved", record->resolved);
+        set_text(object, "via", record->via);
         set_text(object, "verdict", record->verdict);
         set_rule(object, record->rule);
         set_text(object, "reason", record->reason);

@@ -18,6 +18,9 @@
 #include "broker/helper_client.h"
 #include "broker/listener.h"
 #include "broker/privilege.h"
+#include "broker/relay.h"
+#include "broker/relay_context.h"
+#include "broker/relay_process.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "broker/tenant_socket.h"
@@ -164,6 +167,8 @@ struct broker *broker_free(struct broker *broker) {
         end_sessions(&broker->half_open);
         end_sessions(&broker->sessions);
         free_tenants(broker);
+        broker->relay_launcher = relay_launcher_free(broker->relay_launcher);
+        broker->relay_contexts = relay_contexts_free(broker->relay_contexts);
         audit_deinit(&broker->audit);
         broker->connection_watch = connection_watch_free(broker->connection_watch);
         broker->helper = helper_client_free(broker->helper);

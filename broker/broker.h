@@ -38,6 +38,8 @@ struct admin;
 struct connection_watch;
 struct exporter;
 struct helper_client;
+struct relay_contexts;
+struct relay_launcher;
 
 /** The policy in force, and why there is no newer one. Times are of the wall clock, in ms since 1970. */
 struct policy_state {
@@ -77,6 +79,10 @@ struct broker {
         struct connection_table connections; /* in all tenants' hands */
         struct connection_watch *connection_watch;
         struct helper_client *helper; /* NULL: there is none */
+        struct relay_launcher *relay_launcher; /* NULL: no relay can be started */
+        struct relay_contexts *relay_contexts; /* of the policy in force; NULL: none are needed */
+        uint64_t last_relay_number;
+        uint32_t last_relay_context;
         uint64_t last_session_id;
         uint64_t last_connection_id;
         bool stopping;

@@ -26,6 +26,38 @@ static struct connection_watch *watch_of(const struct connection *connection) {
         return connection->tenant->broker->connection_watch;
 }
 
+/* ---- at a relay ---- */
+
+/* How it ends is the kernel's to tell (broker/connection_watch.h). */
+static int relayed_report(struct relay_object *object, const Nb__Relay__Report *report) {
+        if (report->body_case != NB__RELAY__REPORT__BODY_ENDED)
+                return -EPROTO;
+        relay_detach(object);
+        return 0;
+}
+
+static void relayed_lost(struct relay_object *object, const char *why) {
+        (void)object;
+        (void)why;
+}
+
+static const struct relay_object_ops relayed_ops = {
+        .report = relayed_report,
+        .lost = relayed_lost,
+};
+
+static void end_at_relay(struct connection *connection) {
+        Nb__Relay__End end = NB__RELAY__END__INIT;
+        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
+
+        end.link = connection->relayed.number;
+        order.body_case = NB__RELAY__ORDER__BODY_END;
+        order.end = &end;
+        (void)relay_order(&connection->relayed, &order, NULL, 0);
+}
+
+/* ---- beginning and end ---- */
+
 /* Frees one that is, or is not yet, registered: what it has taken is given back. */
 static struct connection *connection_free(struct connection *connection) {
         if (!connection)
@@ -38,6 +70,7 @@ static struct connection *connection_free(struct connection *connection) {
                 connection_table_remove(table_of(connection), connection);
         if (connection->id != 0)
                 connection_watch_remove(watch_of(connection), connection);
+        relay_detach(&connection->relayed);
         nb_list_remove(&connection->in_revocation);
         nb_list_remove(&connection->link);
         account_release(&connection->tenant->account, ACCOUNT_CONNECTIONS, 1);
@@ -140,6 +173,8 @@ static void init(struct connection *connection, const struct connection_facts *f
         connection->verb = facts->verb;
         connection->type = facts->type;
         connection->peer = *facts->peer;
+        if (facts->via)
+                connection->via = *facts->via;
         if (facts->bind)
                 connection->bind = *facts->bind;
 }
@@ -174,6 +209,8 @@ int connection_register(const struct connection_facts *facts, int fd, struct con
                 r = publish(connection, fd);
         if (r < 0)
                 return r;
+        if (facts->relayed)
+                relay_pass_on(facts->relayed, &connection->relayed, &relayed_ops);
         connection->id = ++facts->session->broker->last_connection_id;
         connection_watch_add(watch_of(connection), connection);
         *ret = nb_steal_ptr(connection);
@@ -292,9 +329,12 @@ void connection_judge_all(struct tenant *tenant) {
 
 int connection_revoke(struct connection *connection) {
         struct helper_client *helper = connection->tenant->broker->helper;
+        bool is_relayed = connection->relayed.relay != NULL;
 
-        if (!helper || connection->peer.family == AF_UNIX)
-                return -EOPNOTSUPP;
+        if (is_relayed)
+                end_at_relay(connection);
+        if (!helper || connection->local.family == AF_UNIX)
+                return is_relayed ? 0 : -EOPNOTSUPP;
         connection_watch_revoked(watch_of(connection), connection);
         helper_client_destroy(helper, connection);
         return 0;
@@ -302,6 +342,6 @@ int connection_revoke(struct connection *connection) {
 
 void connection_found_alive(struct connection *connection, const struct nb_sock_diag_id *id) {
         connection->local = nb_socket_address_of_ip(&id->local);
-        connection->peer = nb_socket_address_of_ip(&id->peer);
+        *(connection->via.family != 0 ? &connection->via : &connection->peer) = nb_socket_address_of_ip(&id->peer);
         helper_client_destroy(connection->tenant->broker->helper, connection);
 }

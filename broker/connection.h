@@ -17,6 +17,7 @@
 
 #include "base/list.h"
 #include "base/socket_address.h"
+#include "broker/relay.h"
 #include "policy/policy.h"
 
 struct broker;
@@ -39,9 +40,14 @@ struct connection {
         enum policy_socket_type type;
         struct nb_socket_address local, peer;
         struct nb_socket_address
+                via; /* whom the socket has, where that is not `peer`: a proxy, or who sent a PROXY header; otherwise
+                                         family 0 */
+        struct nb_socket_address
                 bind; /* of its control, as it was judged; family 0 for an open one, of which nothing was */
         char *name;   /* that was asked for, `api.example.com:443`; NULL for an address */
         char *label;  /* of the session */
+
+        struct relay_object relayed; /* at its tenant's relay, if it goes through one: relayed.relay is not NULL */
 
         /* For broker/connection*.c only. */
         struct connection *next_in_bucket; /* broker/connection_table.h */
@@ -66,6 +72,8 @@ struct connection_facts {
         const struct nb_socket_address *peer;
         const struct nb_socket_address *bind; /* of its control; NULL for an open one */
         const char *name;                     /* NULL for an address */
+        const struct nb_socket_address *via;  /* as of struct connection; NULL: `peer` */
+        struct relay_object *relayed;         /* its number at a relay, which the connection takes over; NULL: none */
 };
 
 /**
@@ -96,9 +104,9 @@ void connection_end(struct connection *connection);
 void connection_judge_all(struct tenant *tenant);
 
 /**
- * Shuts a connection down in the holder's hands.
- * @return 0 when the helper was asked, or will be when it is there; -EOPNOTSUPP without a helper, or for a Unix socket, which nothing can shut
- *         down from outside
+ * Shuts a connection down: in the holder's hands, or at its relay.
+ * @return 0 when the relay or the helper was asked, or will be when it is there; for one that is in no relay, -EOPNOTSUPP without a helper, or
+ *         for a Unix socket, which nothing can shut down from outside
  */
 int connection_revoke(struct connection *connection);
 

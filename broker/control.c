@@ -17,6 +17,8 @@
 #include "broker/decision.h"
 #include "broker/name_connect.h"
 #include "broker/refusal.h"
+#include "broker/relayed.h"
+#include "broker/security.h"
 #include "broker/session.h"
 #include "broker/socket.h"
 #include "broker/tenant.h"
@@ -95,6 +97,7 @@ static void control_endpoint_stop(struct endpoint *endpoint) {
         control->file = unix_file_free(control->file);
         control->connector = connector_free(control->connector);
         control->naming = name_connect_free(control->naming);
+        control->relaying = relayed_free(control->relaying);
         control->socket_fd = nb_fd_close(control->socket_fd);
         if (control->acceptor)
                 acceptor_stop(control->acceptor);
@@ -168,6 +171,11 @@ const char *control_local_text(const struct control *control, char buffer[static
         return buffer;
 }
 
+const char *control_relayed_local_text(const struct control *control, const struct nb_socket_address *local,
+                                       char buffer[static NB_SOCKET_ADDRESS_TEXT_MAX]) {
+        return local->family == AF_UNIX ? control_local_text(control, buffer) : nb_socket_address_format(local, buffer);
+}
+
 /* ---- Connect ---- */
 
 static void note_connected(struct control *control) {
@@ -175,42 +183,61 @@ static void note_connected(struct control *control) {
         tenant_of(control)->metrics.connects_done++;
 }
 
+/* What the guest gets, and what it is registered by. All borrowed. */
+struct outcome {
+        int fd;        /* the guest's */
+        int socket_fd; /* the peer's socket; the same where that is the guest's */
+        const struct nb_socket_address *peer;
+        const struct nb_socket_address *via; /* as of struct connection_facts */
+        const char *name;                    /* that was asked for, with its port; NULL for an address */
+        struct relay_object *relayed;        /* NULL: it is in no relay */
+        const Nb__Relay__Security *security; /* NULL: none */
+};
+
 /* Sends the socket; the entry that it has in the account goes again if it could not be sent. */
-static int hand_out(struct control *control, const Nb__Reply *reply, int fd, const struct nb_socket_address *peer,
-                    const char *name) {
+static int hand_out(struct control *control, const Nb__Reply *reply, const struct outcome *outcome,
+                    struct connection *connection) {
+        int r = endpoint_reply(&control->endpoint, reply, outcome->fd);
+
+        if (r == 0)
+                note_connected(control);
+        else
+                connection_forget(connection, outcome->socket_fd);
+        return r == -ETOOMANYREFS ? endpoint_refuse(&control->endpoint, NB_WASI_ENFILE, NULL) : r;
+}
+
+static int answer_connected(struct control *control, const struct outcome *outcome, struct connection *connection) {
+        char text[NB_SOCKET_ADDRESS_TEXT_MAX], local[NB_SOCKET_ADDRESS_TEXT_MAX];
+        Nb__Connected connected = NB__CONNECTED__INIT;
+        struct security_view security;
+        Nb__Reply reply = NB__REPLY__INIT;
+
+        connected.peer = (char *)nb_socket_address_format(outcome->peer, text);
+        connected.local = (char *)(outcome->relayed ? control_relayed_local_text(control, &connection->local, local)
+                                                    : control_local_text(control, local));
+        connected.security = security_view(&security, outcome->security);
+        reply.body_case = NB__REPLY__BODY_CONNECTED;
+        reply.connected = &connected;
+        return hand_out(control, &reply, outcome, connection);
+}
+
+static int register_and_answer(struct control *control, const struct outcome *outcome) {
         struct connection_facts facts = {
                 .session = session_of(control),
                 .grant = control->grant,
                 .verb = POLICY_CONNECT,
                 .type = control->type,
-                .peer = peer,
+                .peer = outcome->peer,
+                .via = outcome->via,
                 .bind = control->bind_is_open ? NULL : &control->bind,
-                .name = name,
+                .name = outcome->name,
+                .relayed = outcome->relayed,
         };
         struct connection *connection;
-        int r = connection_register(&facts, fd, &connection);
+        int r = connection_register(&facts, outcome->socket_fd, &connection);
 
-        if (r < 0)
-                return refuse_errno_of(control, "connect", peer, r);
-        r = endpoint_reply(&control->endpoint, reply, fd);
-        if (r == 0)
-                note_connected(control);
-        else
-                connection_forget(connection, fd);
-        return r == -ETOOMANYREFS ? endpoint_refuse(&control->endpoint, NB_WASI_ENFILE, NULL) : r;
-}
-
-/* @param name  that was asked for, with its port; NULL for an address */
-static int answer_connected(struct control *control, int fd, const struct nb_socket_address *peer, const char *name) {
-        char text[NB_SOCKET_ADDRESS_TEXT_MAX], local[NB_SOCKET_ADDRESS_TEXT_MAX];
-        Nb__Connected connected = NB__CONNECTED__INIT;
-        Nb__Reply reply = NB__REPLY__INIT;
-
-        connected.peer = (char *)nb_socket_address_format(peer, text);
-        connected.local = (char *)control_local_text(control, local);
-        reply.body_case = NB__REPLY__BODY_CONNECTED;
-        reply.connected = &connected;
-        return hand_out(control, &reply, fd, peer, name);
+        return r < 0 ? refuse_errno_of(control, "connect", outcome->peer, r)
+                     : answer_connected(control, outcome, connection);
 }
 
 /* From the loop there is no request whose handler could return this. */
@@ -225,10 +252,100 @@ static int answer_failed(struct control *control, const struct nb_socket_address
         return refuse_errno_of(control, "connect", peer, r);
 }
 
-static int answer_dialled(struct control *control, int r, int fd_consumed, const struct nb_socket_address *peer) {
-        NB_CLEANUP_CHANNEL_FD int fd = fd_consumed;
+/* ---- through a relay ---- */
 
-        return r < 0 ? answer_failed(control, peer, r) : answer_connected(control, fd, peer, NULL);
+static int answer_relayed(struct control *control, int r, struct relayed_result *result) {
+        NB_CLEANUP_CHANNEL_FD int socket_fd = result->socket_fd;
+        NB_CLEANUP_CHANNEL_FD int fd = result->fd;
+        const struct outcome outcome = {
+                .fd = fd,
+                .socket_fd = socket_fd >= 0 ? socket_fd : fd,
+                .peer = result->peer,
+                .via = result->via,
+                .name = result->name,
+                .relayed = result->object,
+                .security = result->security,
+        };
+
+        if (r == 0)
+                return register_and_answer(control, &outcome);
+        tenant_of(control)->metrics.connects_failed++;
+        return endpoint_refuse(&control->endpoint, nb_wasi_errno_from_host(-r), result->reason);
+}
+
+static void relayed(void *data, int error, struct relayed_result *result) {
+        struct control *control = data;
+        struct relayed *relayed = control->relaying;
+        int r;
+
+        control->relaying = NULL;
+        set_state(control, CONTROL_IDLE);
+        r = answer_relayed(control, error, result);
+        /* Only now: the result's texts are its own. */
+        (void)relayed_free(relayed);
+        end_if_failed(control, r);
+}
+
+/* What is left of ConnectTimeout=. */
+static uint64_t time_left(const struct control *control) {
+        uint64_t gone_ms = (uv_hrtime() - control->connecting_since_ns) / 1000000;
+        uint64_t timeout_ms = control->grant->policy->connect_timeout_ms;
+
+        return gone_ms < timeout_ms ? timeout_ms - gone_ms : 1;
+}
+
+/* Gives what is connected to a relay. @return 0: it is waited for; -errno */
+static int start_relaying(struct control *control, int fd, const struct nb_socket_address *peer,
+                          const struct proxy_way *way, const char *name) {
+        const struct relayed_options options = {
+                .asker = asker_of(control),
+                .verb = POLICY_CONNECT,
+                .peer = peer,
+                .way = way,
+                .name = name,
+                .timeout_ms = time_left(control),
+                .function = relayed,
+                .data = control,
+        };
+
+        return relayed_start(&options, fd, &control->relaying);
+}
+
+/* ---- what is connected ---- */
+
+/* A reload with Existing=keep may have taken the protocol away meanwhile: then what was dialled goes the way of before. */
+static bool needs_relay(const struct control *control) {
+        const struct policy_protocol *policy = control->grant->policy;
+
+        return policy && relayed_is_needed(policy, POLICY_CONNECT);
+}
+
+/*
+ * Goes on with what was dialled, still connecting.
+ * @return 0; -errno for the session's end
+ */
+static int proceed(struct control *control, int fd_consumed, const struct nb_socket_address *peer,
+                   const struct proxy_way *way, const char *name) {
+        NB_CLEANUP_CHANNEL_FD int fd = fd_consumed;
+        const struct outcome outcome = { .fd = fd, .socket_fd = fd, .peer = peer, .name = name };
+        int r;
+
+        if (!needs_relay(control)) {
+                set_state(control, CONTROL_IDLE);
+                return register_and_answer(control, &outcome);
+        }
+        r = start_relaying(control, nb_steal_fd(&fd), peer, way, name);
+        if (r == 0)
+                return 0;
+        set_state(control, CONTROL_IDLE);
+        return answer_failed(control, peer, r);
+}
+
+static int answer_dialled(struct control *control, int r, int fd, const struct nb_socket_address *peer) {
+        if (r == 0)
+                return proceed(control, fd, peer, NULL, NULL);
+        set_state(control, CONTROL_IDLE);
+        return answer_failed(control, peer, r);
 }
 
 static void dialled(void *data, int error, int fd) {
@@ -236,7 +353,6 @@ static void dialled(void *data, int error, int fd) {
         struct nb_socket_address peer = *connector_address(control->connector);
 
         control->connector = connector_free(control->connector);
-        set_state(control, CONTROL_IDLE);
         end_if_failed(control, answer_dialled(control, -error, fd, &peer));
 }
 
@@ -338,7 +454,6 @@ static int start_connecting(struct control *control, const struct nb_socket_addr
         r = dial(control, address, &fd);
         if (r == 0 && fd < 0)
                 return 0;
-        set_state(control, CONTROL_IDLE);
         return answer_dialled(control, r, fd, address);
 }
 
@@ -356,11 +471,11 @@ static int parse_peer(const char *text, struct nb_socket_address *ret) {
 /* ---- Connect to a name ---- */
 
 static int answer_named(struct control *control, int r, const struct name_result *result) {
-        NB_CLEANUP_CHANNEL_FD int fd = result->fd;
         enum nb_wasi_errno error = nb_wasi_errno_from_host(-r);
 
         if (r == 0)
-                return answer_connected(control, fd, &result->peer, result->name);
+                return proceed(control, result->fd, &result->peer, NULL, result->name);
+        set_state(control, CONTROL_IDLE);
         if (result->peer.family != 0)
                 return answer_failed(control, &result->peer, r);
         tenant_of(control)->metrics.connects_failed++;
@@ -373,7 +488,6 @@ static void named(void *data, int r, const struct name_result *result) {
         struct control *control = data;
 
         control->naming = name_connect_free(control->naming);
-        set_state(control, CONTROL_IDLE);
         end_if_failed(control, answer_named(control, r, result));
 }
 
@@ -408,7 +522,6 @@ static int start_naming(struct control *control, const struct policy_host_name *
         r = name_connect_start(&options, &result, &control->naming);
         if (control->naming)
                 return 0;
-        set_state(control, CONTROL_IDLE);
         return answer_named(control, r, &result);
 }
 
@@ -577,6 +690,8 @@ static bool is_still_granted(const struct control *control) {
         if (control->connector && !is_granted(control, POLICY_CONNECT, connector_address(control->connector)))
                 return false;
         if (control->naming && !name_connect_is_granted(control->naming))
+                return false;
+        if (control->relaying && !relayed_is_granted(control->relaying))
                 return false;
         if (control->destination.family != 0 && !is_granted(control, POLICY_CONNECT, &control->destination))
                 return false;

@@ -34,6 +34,7 @@ struct acceptor;
 struct connector;
 struct grant;
 struct name_connect;
+struct relayed;
 struct unix_file;
 
 enum control_state {
@@ -58,6 +59,7 @@ struct control {
         struct acceptor *acceptor;            /* while listening */
         struct connector *connector;          /* while connecting to an address */
         struct name_connect *naming;          /* while connecting to a name */
+        struct relayed *relaying;             /* while a relay shakes hands on what is connected */
 };
 
 /** What a control is to be. */
@@ -82,5 +84,12 @@ int control_new(struct session *session, const struct control_options *options, 
  * @return `buffer`, which is empty where the socket tells it, or has no name
  */
 const char *control_local_text(const struct control *control, char buffer[static NB_SOCKET_ADDRESS_TEXT_MAX]);
+
+/**
+ * The same of a connection that goes through a relay: the pair's end that the guest has does not know what the socket is bound to.
+ * @param local  what that is
+ */
+const char *control_relayed_local_text(const struct control *control, const struct nb_socket_address *local,
+                                       char buffer[static NB_SOCKET_ADDRESS_TEXT_MAX]);
 
 #endif

@@ -138,20 +138,36 @@ struct nb_socket_address decision_reached(const struct nb_socket_address *addres
         return reached;
 }
 
-void decide(const struct asker *asker, enum policy_verb verb, const struct nb_socket_address *address,
-            const char *asked, struct policy_verdict *ret) {
+static const char *format_via(const struct nb_socket_address *via, char buffer[static NB_SOCKET_ADDRESS_TEXT_MAX]) {
+        return via ? nb_socket_address_format(via, buffer) : NULL;
+}
+
+/* @param via  NULL: it is the address itself */
+static void decide_by(const struct asker *asker, enum policy_verb verb, const struct nb_socket_address *address,
+                      const struct nb_socket_address *via, const char *asked, struct policy_verdict *ret) {
         struct audit_record record = record_of(asker, policy_verb_name(verb), asked);
         enum metrics_verdict verdict = judge(asker->grant, verb, address, ret);
+        char text[NB_SOCKET_ADDRESS_TEXT_MAX], via_text[NB_SOCKET_ADDRESS_TEXT_MAX];
         struct nb_socket_address reached;
-        char text[NB_SOCKET_ADDRESS_TEXT_MAX];
 
         count(asker, verb, verdict);
         if (!is_read(asker, verdict))
                 return;
         reached = verb == POLICY_CONNECT ? decision_reached(address) : *address;
         record.address = nb_socket_address_format(&reached, text);
+        record.via = format_via(via, via_text);
         note_seen(asker, verb, verdict, text);
         record_verdict(asker, &record, verdict, ret);
+}
+
+void decide(const struct asker *asker, enum policy_verb verb, const struct nb_socket_address *address,
+            const char *asked, struct policy_verdict *ret) {
+        decide_by(asker, verb, address, NULL, asked, ret);
+}
+
+void decide_announced(const struct asker *asker, const struct nb_socket_address *address,
+                      const struct nb_socket_address *via, struct policy_verdict *ret) {
+        decide_by(asker, POLICY_ACCEPT, address, via, NULL, ret);
 }
 
 static const char *format_name(const struct policy_host_name *name, char buffer[static NAME_TEXT_MAX]) {
@@ -203,6 +219,22 @@ void decision_record_refusal(const struct asker *asker, const char *verb, const 
         struct audit_record record = record_of(asker, verb, asked);
 
         record.verdict = "denied";
+        record.reason = reason;
+        write_record(asker, &record);
+}
+
+void decision_record_relay_failure(const struct asker *asker, enum policy_verb verb, const char *name,
+                                   const struct nb_socket_address *address, const struct nb_socket_address *via,
+                                   const char *reason) {
+        struct audit_record record = record_of(asker, policy_verb_name(verb), NULL);
+        char text[NB_SOCKET_ADDRESS_TEXT_MAX], via_text[NB_SOCKET_ADDRESS_TEXT_MAX];
+        const char *address_text = address ? nb_socket_address_format(address, text) : NULL;
+
+        record.verdict = "denied";
+        record.name = name;
+        record.address = name ? NULL : address_text;
+        record.resolved = name ? address_text : NULL;
+        record.via = format_via(via, via_text);
         record.reason = reason;
         write_record(asker, &record);
 }

@@ -43,6 +43,13 @@ struct nb_socket_address decision_reached(const struct nb_socket_address *addres
 void decide_resolved(const struct asker *asker, const struct policy_host_name *name, const struct nb_address *address,
                      struct policy_verdict *ret);
 
+/**
+ * Decides whether the peer that a PROXY header announces is accepted; as decide().
+ * @param via  who has sent the header, for the record
+ */
+void decide_announced(const struct asker *asker, const struct nb_socket_address *address,
+                      const struct nb_socket_address *via, struct policy_verdict *ret);
+
 /** As decide() without a record, for what was recorded already; report mode holds for it too. */
 void decide_again(const struct grant *grant, enum policy_verb verb, const struct nb_socket_address *address,
                   struct policy_verdict *ret);
@@ -59,6 +66,16 @@ bool family_fits(const struct grant *grant, sa_family_t family);
 
 /** Records a refusal that is not a rule's: a text that is no address, a quota. @param asked  as the session wrote it, may be NULL */
 void decision_record_refusal(const struct asker *asker, const char *verb, const char *asked, const char *reason);
+
+/**
+ * Records that what was granted did not come about, by what a relay has said.
+ * @param name     that was asked for, with its port; NULL for an address
+ * @param address  of the other side; NULL: it is not known
+ * @param via      whom the socket has, where that is another; or NULL
+ */
+void decision_record_relay_failure(const struct asker *asker, enum policy_verb verb, const char *name,
+                                   const struct nb_socket_address *address, const struct nb_socket_address *via,
+                                   const char *reason);
 
 /** Records that what was granted cannot be done. */
 void decision_record_failure(const struct asker *asker, const char *verb, const struct nb_socket_address *address,

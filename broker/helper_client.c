@@ -160,7 +160,8 @@ static int connect_to_helper(struct helper_client *client) {
 }
 
 static struct nb_destroy_request request_for(const struct connection *connection, uint64_t serial) {
-        const struct nb_address *local = &connection->local.ip, *peer = &connection->peer.ip;
+        const struct nb_address *local = &connection->local.ip;
+        const struct nb_address *peer = connection->via.family != 0 ? &connection->via.ip : &connection->peer.ip;
         struct nb_destroy_request request = {
                 .version = NB_DESTROY_VERSION,
                 .family = local->ip.family,

@@ -19,6 +19,7 @@
 #include "broker/listener.h"
 #include "broker/options.h"
 #include "broker/privilege.h"
+#include "broker/relay_process.h"
 #include "broker/session.h"
 #include "broker/tenant_socket.h"
 
@@ -199,6 +200,16 @@ static int take_helper(struct broker *broker, const char *path) {
         return -errno;
 }
 
+/* They are started when they are needed, as who the broker is then. */
+static int take_relays(struct broker *broker, const struct options *options) {
+        broker->relay_launcher = relay_launcher_new(broker, options->relay_program, options->relay_socket);
+        if (broker->relay_launcher)
+                return 0;
+        nb_log(&broker->log, NB_LOG_ERROR, "cannot have relays started by systemd at %s: %s", options->relay_socket,
+               strerror(errno));
+        return -errno;
+}
+
 static void log_no_privileges(const struct broker *broker, int r) {
         nb_log(&broker->log, NB_LOG_ERROR, "cannot give up privileges: %s",
                r == -ENOENT ? "there is no such user" : strerror(-r));
@@ -211,7 +222,8 @@ static int serve(struct broker *broker, const struct options *options) {
                 log_no_privileges(broker, r);
                 return EX_NOPERM;
         }
-        if (take_sources(broker, options) < 0 || take_helper(broker, options->helper) < 0)
+        if (take_sources(broker, options) < 0 || take_helper(broker, options->helper) < 0 ||
+            take_relays(broker, options) < 0)
                 return EX_UNAVAILABLE;
         r = privilege_drop(options->user);
         if (r < 0) {

@@ -118,6 +118,21 @@ static const struct nb_option table[] = {
                 .offset = offsetof(struct options, helper),
         },
         {
+                .name = "relay-program",
+                .argument = "PATH",
+                .help = "Start the tenants' relays, for TLS, proxies and DataPath=relay, from PATH. "
+                        "The default is " NETBROKER_RELAY_PATH ".",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, relay_program),
+        },
+        {
+                .name = "relay-socket",
+                .argument = "PATH",
+                .help = "Have systemd start them instead, an instance for each connection to the socket at PATH.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, relay_socket),
+        },
+        {
                 .name = "user",
                 .argument = "NAME",
                 .help = "Become the user NAME after start, keeping CAP_NET_BIND_SERVICE only.",
@@ -153,6 +168,7 @@ void options_init(struct options *options) {
         *options = (struct options){
                 .policy = POLICY_SOURCE_DEFAULT,
                 .session_fd = -1,
+                .relay_program = NETBROKER_RELAY_PATH,
                 .data_path = POLICY_DATA_PATH_UNSET,
                 .log_level = NB_LOG_NOTICE,
         };

@@ -13,14 +13,16 @@
 
 struct options {
         const char *policy;
-        const char *defaults;     /* a file with a [Defaults] section; NULL: none */
-        const char *socket_path;  /* NULL: none is made */
-        int session_fd;           /* -1: none is inherited */
-        const char *metrics;      /* where to serve them; NULL: nowhere */
-        const char *user;         /* NULL: stay who we are */
-        const char *admin_socket; /* NULL: none is made */
-        const char *audit;        /* a file; NULL: to the log */
-        const char *helper;       /* where netbroker-helper(8) serves; NULL: there is none */
+        const char *defaults;      /* a file with a [Defaults] section; NULL: none */
+        const char *socket_path;   /* NULL: none is made */
+        int session_fd;            /* -1: none is inherited */
+        const char *metrics;       /* where to serve them; NULL: nowhere */
+        const char *user;          /* NULL: stay who we are */
+        const char *admin_socket;  /* NULL: none is made */
+        const char *audit;         /* a file; NULL: to the log */
+        const char *helper;        /* where netbroker-helper(8) serves; NULL: there is none */
+        const char *relay_program; /* what relays are started by */
+        const char *relay_socket;  /* or where systemd starts them; NULL: it does not */
         enum policy_data_path data_path;
         enum nb_log_level log_level;
         bool check;

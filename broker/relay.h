@@ -20,12 +20,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/list.h"
 #include "proto/relay_frame.h"
 
-struct broker;
-struct policy_protocol;
 struct relay;
 struct relay_object;
 struct relay_pool;
@@ -59,17 +58,44 @@ int relay_attach(struct relay_object *object, const struct relay_object_ops *ops
 /** Takes its number back; reports that still come for it are dropped. Harmless where it is detached. */
 void relay_detach(struct relay_object *object);
 
-/** Sends an order of an attached object. `fds` are borrowed. @return 0; -errno: the relay is being ended, and the object will be told */
-int relay_order(struct relay_object *object, const Nb__Relay__Order *order, const int *fds, size_t n_fds);
+/** Gives an attached object's number to another one, which is detached; the first is detached then. */
+void relay_pass_on(struct relay_object *object, struct relay_object *successor, const struct relay_object_ops *ops);
 
 /**
- * Makes sure that the object's relay has what a protocol's TLS needs, and its proxies' (broker/relay_context.h).
- * @param ret_context  of TLS with the peer; 0: none
- * @return 0; -EKEYREJECTED when the files that the policy names cannot be used, which is logged; another -errno
+ * Sends an order of an attached object; what the channel cannot take at once waits in a queue.
+ * @param fds  borrowed
+ * @return 0; -ENOTCONN for a detached one; -EAGAIN when too much waits already, or too many descriptors are in flight: nothing was sent
  */
-int relay_context_for(struct relay_object *object, const struct policy_protocol *policy, uint32_t *ret_context);
+int relay_order(struct relay_object *object, const Nb__Relay__Order *order, const int *fds, size_t n_fds);
 
-/** Frees a tenant's relays and ends them. Takes NULL. @return NULL */
+/** What a relay has said of itself, for `netbrokerctl status`. */
+struct relay_facts {
+        pid_t pid; /* 0: systemd has started it */
+        bool is_started;
+        bool locked_memory;
+        bool kernel_tls;
+        uint64_t n_objects;
+};
+
+/** Calls the function for each of a tenant's relays. @param pool  NULL: there are none */
+void relay_pool_each(const struct relay_pool *pool, void (*function)(void *data, const struct relay_facts *facts),
+                     void *data);
+
+/** How many relays of the tenant have ended by themselves. @param pool  may be NULL */
+uint64_t relay_pool_crashes(const struct relay_pool *pool);
+
+/**
+ * Sends a context, unless the object's relay has it; for broker/relay_context.c.
+ * @param order  a Context
+ * @param fds    borrowed
+ * @return as relay_order()
+ */
+int relay_order_context(struct relay_object *object, const Nb__Relay__Order *order, const int *fds, size_t n_fds);
+
+/** Has a tenant's relays forget all contexts with lower ids: their policy was replaced. @param pool  may be NULL */
+void relay_pool_drop_contexts(struct relay_pool *pool, uint32_t first_id);
+
+/** Frees a tenant's relays and ends them; its objects must be detached. Takes NULL. @return NULL */
 struct relay_pool *relay_pool_free(struct relay_pool *pool);
 
 #endif

@@ -2,13 +2,16 @@
 /*
  * One connection that goes through a relay: from its socket, connected or accepted, to the guest's end of a pair.
  *
- *      attached ──Begin──► handshaking ──Ready──► told ──detached by its control; the connection's entry lives on (broker/connection.h)
+ *      attached ──Begin──► handshaking ──Ready──► told ──its number goes on to the connection's entry (broker/connection.h)
  *                              ├──Announced──► the peer is judged again, by the address of the PROXY header ──Judgement──► handshaking
- *                              └──Ended, lost──► told of the failure
+ *                              └──Ended, lost──► told of the failure, which is recorded
  *
  * The broker makes the pair, sends the socket and one end with Begin, and keeps the other end, and a duplicate of the socket, until it is Ready:
  * then the socket is registered as the connection (its cookie is what the kernel tells the end of), the guest gets its end, and the
  * broker has neither. An entry of a relayed connection can be ended without netbroker-helper: the relay is told to.
+ *
+ * One byte is written into the guest's end before the relay gets the other, and the relay leaves it there for as long as the connection has not
+ * ended well. So the kernel tells the guest ECONNRESET when the relay is gone, and not the end of a file (relay/pair.h).
  */
 #ifndef NB_BROKER_RELAYED_H
 #define NB_BROKER_RELAYED_H
@@ -18,32 +21,40 @@
 
 #include "base/socket_address.h"
 #include "broker/decision.h"
+#include "broker/relay.h"
 #include "policy/policy.h"
 #include "proto/relay_frame.h"
 
+struct proxy_way;
 struct relayed;
 
 /** What came of it. */
 struct relayed_result {
         int fd;        /* the guest's end, or the socket itself where the relay stepped out; owned by who is told; -1 */
-        int socket_fd; /* the peer's socket, for connection_register(); owned by who is told; -1 */
+        int socket_fd; /* the peer's socket, for connection_register(); owned by who is told; -1 where `fd` is that */
+        struct relay_object
+                *object; /* the link's number, for connection_register(); NULL where the relay stepped out */
         const Nb__Relay__Security *security;  /* NULL: none; borrowed until the return */
         const struct nb_socket_address *peer; /* who the peer is: of the socket, or as a PROXY header said */
-        const char *reason; /* of a failure, for the audit and, where the policy lets it, the guest; borrowed */
+        const struct nb_socket_address *via;  /* whom the socket has, where that is not `peer`; NULL otherwise */
+        const char *name;                     /* as in the options; NULL for an address */
+        const char *
+                reason; /* of a failure that is recorded, for the guest where the policy lets it; borrowed; NULL: none */
 };
 
 /**
- * Called once, from the loop.
+ * Called once, from the loop. The relayed is to be freed in it, or later.
  * @param error  0; or -errno: -EACCES for a peer that is not who the policy granted, -EPROTO, -ECONNREFUSED, -EHOSTUNREACH, -ETIMEDOUT, ...
  */
 typedef void (*relayed_function)(void *data, int error, struct relayed_result *result);
 
 struct relayed_options {
         struct asker asker;
-        enum policy_verb verb; /* POLICY_CONNECT or POLICY_ACCEPT */
-        const struct nb_socket_address
-                *peer;    /* of the socket; of a connect through a proxy: where it leads in the end */
-        const char *name; /* that was granted, without its port; NULL for an address */
+        enum policy_verb verb;                /* POLICY_CONNECT or POLICY_ACCEPT */
+        const struct nb_socket_address *peer; /* of the socket; of a connect through a proxy: where it leads in the end,
+                                                 family 0 where the proxy resolves; copied */
+        const struct proxy_way *way;          /* NULL: there is no proxy; copied */
+        const char *name;                     /* that was granted, with its port; NULL for an address; copied */
         uint64_t timeout_ms;
         relayed_function function;
         void *data;
@@ -52,12 +63,18 @@ struct relayed_options {
 /** Whether connections of that verb go through a relay: by DataPath=, TLS=, Proxy= or a PROXY header. */
 bool relayed_is_needed(const struct policy_protocol *policy, enum policy_verb verb);
 
+/** The same of one that was accepted, for a header is expected of some peers only. */
+bool relayed_is_needed_for(const struct policy_protocol *policy, const struct nb_socket_address *peer);
+
 /**
  * Starts one.
  * @param fd  the connected socket; consumed
  * @return 0 with an object owned by the caller; -errno: nothing will be told
  */
 int relayed_start(const struct relayed_options *options, int fd, struct relayed **ret);
+
+/** Whether the policy of this moment grants it. */
+bool relayed_is_granted(const struct relayed *relayed);
 
 /** Ends it if it is not Ready; the function is not called any more. Takes NULL. @return NULL */
 struct relayed *relayed_free(struct relayed *relayed);

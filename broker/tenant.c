@@ -9,6 +9,7 @@
 #include "broker/seen.h"
 #include "broker/connection.h"
 #include "broker/connection_files.h"
+#include "broker/relay.h"
 #include "broker/resolver.h"
 
 struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *policy) {
@@ -59,6 +60,7 @@ struct tenant *tenant_free(struct tenant *tenant) {
         assert(tenant->n_sessions == 0);
         connection_forget_all(tenant);
         tenant->resolver = resolver_free(tenant->resolver);
+        tenant->relays = relay_pool_free(tenant->relays);
         connection_files_deinit(&tenant->holding.shelves);
         nb_list_foreach_safe(link, &tenant->grants)(void) grant_free(nb_container_of(link, struct grant, link));
         throttle_stop(&tenant->throttle);

@@ -22,6 +22,7 @@
 #include "policy/policy.h"
 
 struct broker;
+struct relay_pool;
 struct resolver;
 struct seen;
 
@@ -47,6 +48,7 @@ struct tenant {
         struct throttle throttle;
         struct metrics metrics;
         struct resolver *resolver; /* NULL until the first name */
+        struct relay_pool *relays; /* NULL until the first object of one */
         struct seen *seen;         /* may be NULL */
         struct audit_rate audit_rate;
         uint32_t n_sessions;

@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/handshakes.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/channel.h"
+#include "base/cleanup.h"
+#include "broker/connection.h"
+#include "broker/control.h"
+#include "broker/decision.h"
+#include "broker/relayed.h"
+#include "broker/security.h"
+#include "broker/session.h"
+#include "broker/tenant.h"
+
+static struct asker asker_of(const struct control *control) {
+        return (struct asker){ .session = control->endpoint.session, .grant = control->grant, .type = control->type };
+}
+
+static void handshake_free(struct handshake *handshake) {
+        nb_list_remove(&handshake->link);
+        handshake->relayed = relayed_free(handshake->relayed);
+        handshake->fd = nb_channel_fd_close(handshake->fd);
+        handshake->security = security_free(handshake->security);
+        account_release(&handshake->owner->control->grant->tenant->account, ACCOUNT_HANDSHAKES, 1);
+        free(handshake);
+}
+
+void handshakes_init(struct handshakes *handshakes, struct control *control, handshakes_function function, void *data) {
+        *handshakes = (struct handshakes){ .control = control, .function = function, .data = data };
+        nb_list_init(&handshakes->underway);
+        nb_list_init(&handshakes->ready);
+}
+
+void handshakes_drop(struct handshake *handshake) {
+        handshake->owner->n_ready--;
+        handshake_free(handshake);
+}
+
+void handshakes_deinit(struct handshakes *handshakes) {
+        nb_list_foreach_safe(link, &handshakes->underway) handshake_free(nb_container_of(link, struct handshake, link));
+        nb_list_foreach_safe(other, &handshakes->ready) handshakes_drop(nb_container_of(other, struct handshake, link));
+}
+
+/* ---- ready ---- */
+
+static int register_connection(struct handshake *handshake, const struct relayed_result *result, int socket_fd) {
+        const struct control *control = handshake->owner->control;
+        struct connection_facts facts = {
+                .session = control->endpoint.session,
+                .grant = control->grant,
+                .verb = POLICY_ACCEPT,
+                .type = control->type,
+                .peer = result->peer,
+                .via = result->via,
+                .bind = &control->bind,
+                .relayed = result->object,
+        };
+        struct connection *connection;
+        int r = connection_register(&facts, socket_fd, &connection);
+
+        if (r < 0)
+                return r;
+        handshake->local = connection->local;
+        /* A descriptor of the socket itself knows it. */
+        if (!result->object)
+                handshake->local = (struct nb_socket_address){ .family = AF_UNIX };
+        return 0;
+}
+
+static int become_ready(struct handshake *handshake, struct relayed_result *result) {
+        NB_CLEANUP_CHANNEL_FD int socket_fd = result->socket_fd;
+        NB_CLEANUP_CHANNEL_FD int fd = result->fd;
+        int r;
+
+        handshake->peer = *result->peer;
+        handshake->security = security_copy(result->security);
+        if (result->security && !handshake->security)
+                return -ENOMEM;
+        r = register_connection(handshake, result, socket_fd >= 0 ? socket_fd : fd);
+        if (r < 0)
+                return r;
+        handshake->fd = nb_steal_fd(&fd);
+        return 0;
+}
+
+static void record_failure(const struct handshake *handshake, int r) {
+        struct asker asker = asker_of(handshake->owner->control);
+
+        decision_record_failure(&asker, "accept", &handshake->peer, strerror(-r));
+}
+
+/* What failed before is recorded by broker/relayed.c. */
+static void done(void *data, int error, struct relayed_result *result) {
+        struct handshake *handshake = data;
+        struct handshakes *owner = handshake->owner;
+        int r = error;
+
+        if (error == 0) {
+                r = become_ready(handshake, result);
+                if (r < 0)
+                        record_failure(handshake, r);
+        }
+        if (r < 0) {
+                handshake_free(handshake);
+        } else {
+                handshake->relayed = relayed_free(handshake->relayed);
+                nb_list_remove(&handshake->link);
+                nb_list_append(&owner->ready, &handshake->link);
+                owner->n_ready++;
+        }
+        owner->function(owner->data);
+}
+
+/* ---- for others ---- */
+
+int handshakes_start(struct handshakes *handshakes, int fd, const struct nb_socket_address *peer) {
+        const struct control *control = handshakes->control;
+        struct handshake *handshake = calloc(1, sizeof(*handshake));
+        const struct relayed_options options = {
+                .asker = asker_of(control),
+                .verb = POLICY_ACCEPT,
+                .peer = peer,
+                .timeout_ms = control->grant->policy->handshake_timeout_ms,
+                .function = done,
+                .data = handshake,
+        };
+        int r;
+
+        if (!handshake) {
+                (void)nb_channel_fd_close(fd);
+                account_release(&control->grant->tenant->account, ACCOUNT_HANDSHAKES, 1);
+                return -ENOMEM;
+        }
+        nb_list_init(&handshake->link);
+        handshake->owner = handshakes;
+        handshake->fd = -1;
+        handshake->peer = *peer;
+        r = relayed_start(&options, fd, &handshake->relayed);
+        if (r < 0) {
+                handshake_free(handshake);
+                return r;
+        }
+        nb_list_append(&handshakes->underway, &handshake->link);
+        return 0;
+}
+
+struct handshake *handshakes_first(const struct handshakes *handshakes) {
+        return nb_list_is_empty(&handshakes->ready) ? NULL
+                                                    : nb_container_of(handshakes->ready.next, struct handshake, link);
+}
+
+static bool ready_is_granted(const struct handshake *handshake) {
+        struct policy_verdict verdict;
+
+        decide_again(handshake->owner->control->grant, POLICY_ACCEPT, &handshake->peer, &verdict);
+        return verdict.allowed;
+}
+
+void handshakes_judge(struct handshakes *handshakes) {
+        nb_list_foreach_safe(link, &handshakes->underway) {
+                struct handshake *handshake = nb_container_of(link, struct handshake, link);
+
+                if (!relayed_is_granted(handshake->relayed))
+                        handshake_free(handshake);
+        }
+        nb_list_foreach_safe(other, &handshakes->ready) {
+                struct handshake *handshake = nb_container_of(other, struct handshake, link);
+
+                if (!ready_is_granted(handshake))
+                        handshakes_drop(handshake);
+        }
+}

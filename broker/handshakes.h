@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Peers that were accepted and that a relay shakes hands with, of one listener; and those that are through and wait for credit.
+ *
+ *      started ──Ready──► ready, registered as a connection ──taken──► the guest's
+ *         └──failed, refused──► gone, never shown to the guest
+ *
+ * Each takes a place of MaxHandshakes= (ACCOUNT_HANDSHAKES) until it is taken or gone, and none of the guest's credit before it is ready: peers
+ * that connect and say nothing keep no good ones away for longer than HandshakeTimeout=.
+ */
+#ifndef NB_BROKER_HANDSHAKES_H
+#define NB_BROKER_HANDSHAKES_H
+
+#include <stddef.h>
+
+#include "base/list.h"
+#include "base/socket_address.h"
+#include "proto/relay_frame.h"
+
+struct control;
+struct relayed;
+
+/** One. For others it is of interest when it is ready. */
+struct handshake {
+        struct nb_list link;
+        struct handshakes *owner;
+        struct relayed *relayed; /* NULL: it is ready */
+        int fd;                  /* the guest's; owned */
+        struct nb_socket_address peer, local;
+        Nb__Relay__Security *security; /* owned; NULL: none */
+};
+
+/** Called when one is ready or gone; it may free the listener. */
+typedef void (*handshakes_function)(void *data);
+
+struct handshakes {
+        struct control *control; /* borrowed */
+        handshakes_function function;
+        void *data;
+        struct nb_list underway;
+        struct nb_list ready;
+        size_t n_ready;
+};
+
+void handshakes_init(struct handshakes *handshakes, struct control *control, handshakes_function function, void *data);
+
+/** Ends all; may be called again. */
+void handshakes_deinit(struct handshakes *handshakes);
+
+/**
+ * Starts one, for which a place is claimed already; it is given back when the handshake is over, also on failure.
+ * @param fd  of a peer that was judged; consumed
+ * @return 0 or -errno
+ */
+int handshakes_start(struct handshakes *handshakes, int fd, const struct nb_socket_address *peer);
+
+/** @return the one that has been ready for longest, borrowed; NULL: there is none */
+struct handshake *handshakes_first(const struct handshakes *handshakes);
+
+/** Takes one that is ready from the list and frees it. */
+void handshakes_drop(struct handshake *handshake);
+
+/** Ends those that a new policy does not grant. */
+void handshakes_judge(struct handshakes *handshakes);
+
+#endif

@@ -1,0 +1,506 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/relay.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/channel.h"
+#include "base/cleanup.h"
+#include "base/escape.h"
+#include "broker/broker.h"
+#include "broker/relay_context.h"
+#include "broker/relay_object.h"
+#include "broker/relay_outbox.h"
+#include "broker/relay_process.h"
+#include "broker/tenant.h"
+#include "loop/deadline.h"
+#include "loop/nudge.h"
+
+/* How long a relay may take until it has said what it is. */
+#define START_MS 5000
+
+/* Relays that end within this time after one another are started with pauses in between. */
+#define CALM_MS 60000
+#define PAUSE_FIRST_MS 100
+#define PAUSE_LAST_MS 10000
+
+/* Links beyond what the tenant may have: of what it has ended, the relay may not know yet. */
+#define LINKS_SPARE 1024
+
+/* When descriptors in flight are too many for the user, others end that. */
+#define FLUSH_MS 20
+
+/* Contexts of one relay, which a policy's protocols bound: TLS, and two of each proxy. */
+#define CONTEXTS_MAX (POLICY_PROTOCOLS_MAX * 2 * 8)
+
+struct relay {
+        struct nb_list in_pool;
+        struct relay_pool *pool;       /* NULL: it is being ended */
+        struct relay_process *process; /* NULL: systemd's */
+        struct watch watch;
+        int fd;
+        struct deadline *deadline; /* until Started */
+        struct deadline *flush;    /* until descriptors in flight may be fewer */
+        struct relay_outbox outbox;
+        struct relay_object_table table;
+        struct nb_list objects;
+        uint32_t contexts[CONTEXTS_MAX]; /* that it has, by their ids */
+        size_t n_contexts;
+        bool is_started;
+        bool locked_memory;
+        bool kernel_tls;
+};
+
+struct relay_pool {
+        struct tenant *tenant;
+        struct nb_list relays;
+        unsigned n;
+        uint64_t crashes;
+        uint64_t last_crash_ms;
+        uint64_t pause_ms;      /* the last one; 0: there was none */
+        uint64_t not_before_ms; /* no relay is started before */
+};
+
+static struct broker *broker_of(const struct relay *relay) {
+        return relay->pool->tenant->broker;
+}
+
+/* ---- ending one ---- */
+
+static struct relay *relay_free(struct relay *relay, bool kill_now) {
+        assert(nb_list_is_empty(&relay->objects));
+        watch_end_before_close(&relay->watch);
+        relay->fd = nb_fd_close(relay->fd);
+        relay->process = relay_process_release(relay->process, kill_now);
+        relay->deadline = deadline_free(relay->deadline);
+        relay->flush = deadline_free(relay->flush);
+        relay_outbox_deinit(&relay->outbox);
+        relay_object_table_deinit(&relay->table);
+        free(relay);
+        return NULL;
+}
+
+/* The first time the next one is started at once; after that, pauses double while relays keep ending. */
+static void note_crash(struct relay_pool *pool) {
+        uint64_t now = uv_now(&pool->tenant->broker->loop);
+
+        if (pool->crashes == 0 || now - pool->last_crash_ms > CALM_MS)
+                pool->pause_ms = 0;
+        else if (pool->pause_ms == 0)
+                pool->pause_ms = PAUSE_FIRST_MS;
+        else
+                pool->pause_ms = 2 * pool->pause_ms < PAUSE_LAST_MS ? 2 * pool->pause_ms : PAUSE_LAST_MS;
+        pool->crashes++;
+        pool->last_crash_ms = now;
+        pool->not_before_ms = now + pool->pause_ms;
+}
+
+/* Tells all of its objects. What these end may be the tenant, and the pool with it. */
+static void lose(struct relay *relay, const char *why, bool kill_now) {
+        struct relay_pool *pool = relay->pool;
+
+        nb_log(&broker_of(relay)->log, NB_LOG_ERROR, "tenant %s: %s; its %zu connections end", pool->tenant->name, why,
+               relay->table.n);
+        note_crash(pool);
+        nb_list_remove(&relay->in_pool);
+        pool->n--;
+        relay->pool = NULL;
+        watch_end_before_close(&relay->watch);
+        relay->fd = nb_fd_close(relay->fd);
+        relay->deadline = deadline_free(relay->deadline);
+        relay->flush = deadline_free(relay->flush);
+        while (!nb_list_is_empty(&relay->objects)) {
+                struct relay_object *object = nb_container_of(relay->objects.next, struct relay_object, in_relay);
+
+                relay_detach(object);
+                object->ops->lost(object, why);
+        }
+        (void)relay_free(relay, kill_now);
+}
+
+/* ---- reports ---- */
+
+static void log_walls(const struct relay *relay, const Nb__Relay__Started *started) {
+        char text[256];
+
+        for (size_t i = 0; i < started->n_missing_walls; ++i)
+                nb_log(&broker_of(relay)->log, NB_LOG_WARNING, "tenant %s: its relay runs without %s",
+                       relay->pool->tenant->name,
+                       nb_escape(started->missing_walls[i], strlen(started->missing_walls[i]), text, sizeof(text)));
+}
+
+static int report_started(struct relay *relay, const Nb__Relay__Started *started) {
+        if (relay->is_started || started->version != NB_RELAY_VERSION)
+                return -EPROTO;
+        relay->is_started = true;
+        relay->locked_memory = started->locked_memory;
+        relay->kernel_tls = started->kernel_tls;
+        relay->deadline = deadline_free(relay->deadline);
+        log_walls(relay, started);
+        return 0;
+}
+
+static uint64_t number_of(const Nb__Relay__Report *report) {
+        switch (report->body_case) {
+        case NB__RELAY__REPORT__BODY_ANNOUNCED:
+                return report->announced->link;
+        case NB__RELAY__REPORT__BODY_READY:
+                return report->ready->link;
+        case NB__RELAY__REPORT__BODY_ENDED:
+                return report->ended->link;
+        case NB__RELAY__REPORT__BODY_NEW_PEER:
+                return report->new_peer->server;
+        case NB__RELAY__REPORT__BODY_PEER_GONE:
+                return report->peer_gone->server;
+        default:
+                return 0;
+        }
+}
+
+/* Of an object that was detached, reports may still be on their way; a number that was never given is a lie. */
+static int report_of_object(struct relay *relay, const Nb__Relay__Report *report) {
+        uint64_t number = number_of(report);
+        struct relay_object *object = relay_object_table_find(&relay->table, number);
+
+        if (object)
+                return object->ops->report(object, report);
+        return number == 0 || number > broker_of(relay)->last_relay_number ? -EPROTO : 0;
+}
+
+static bool has_context(const struct relay *relay, uint32_t id) {
+        for (size_t i = 0; i < relay->n_contexts; ++i) {
+                if (relay->contexts[i] == id)
+                        return true;
+        }
+        return false;
+}
+
+static int report_of_context(const struct relay *relay, const Nb__Relay__Report *report) {
+        bool is_loaded = report->body_case == NB__RELAY__REPORT__BODY_LOADED;
+        uint32_t id = is_loaded ? report->loaded->context : report->unusable->context;
+
+        /* One that was dropped meanwhile is of no interest. */
+        if (has_context(relay, id) && !is_loaded)
+                relay_context_note_unusable(broker_of(relay), report->unusable);
+        return 0;
+}
+
+/* @return 0; -EPROTO. The relay may be gone afterwards, but not after -EPROTO. */
+static int handle_report(struct relay *relay, const Nb__Relay__Report *report) {
+        if (report->body_case == NB__RELAY__REPORT__BODY_STARTED)
+                return report_started(relay, report->started);
+        if (!relay->is_started)
+                return -EPROTO;
+        switch (report->body_case) {
+        case NB__RELAY__REPORT__BODY_LOADED:
+        case NB__RELAY__REPORT__BODY_UNUSABLE:
+                return report_of_context(relay, report);
+        default:
+                return report_of_object(relay, report);
+        }
+}
+
+/* One at a time: what it is about may end the tenant, and the relay with it. */
+static void receive(struct relay *relay) {
+        struct broker *broker = broker_of(relay);
+        Nb__Relay__Report *report;
+        int n;
+
+        nudge_on(&broker->loop);
+        n = nb_channel_receive_bytes(relay->fd, broker->frame);
+        if (n == -EAGAIN || n == -EINTR)
+                return;
+        if (n == -EBADMSG || (n > 0 && nb_relay_report_decode(&broker->arena, broker->frame, (size_t)n, &report) < 0))
+                lose(relay, "its relay has sent what is no report", true);
+        else if (n <= 0)
+                lose(relay, "its relay has ended", false);
+        else if (handle_report(relay, report) == -EPROTO)
+                lose(relay, "its relay has sent a report that does not fit", true);
+}
+
+/* ---- orders ---- */
+
+static void flush(struct relay *relay);
+
+static void flush_again(void *data) {
+        struct relay *relay = data;
+
+        relay->flush = deadline_free(relay->flush);
+        flush(relay);
+}
+
+/* A relay that is gone is noticed by its channel's end. */
+static void flush(struct relay *relay) {
+        int r = relay->flush ? 0 : relay_outbox_flush(&relay->outbox, relay->fd);
+
+        if (r == -ETOOMANYREFS)
+                relay->flush = deadline_new(&broker_of(relay)->loop, FLUSH_MS, flush_again, relay);
+        (void)watch_change(&relay->watch, r == -EAGAIN ? EPOLLIN | EPOLLOUT : EPOLLIN);
+}
+
+static int send_order(struct relay *relay, const Nb__Relay__Order *order, const int *fds, size_t n_fds) {
+        int r = relay_outbox_send(&relay->outbox, relay->fd, order, fds, n_fds);
+
+        if (r == 0 && !relay_outbox_is_empty(&relay->outbox) && !relay->flush)
+                (void)watch_change(&relay->watch, EPOLLIN | EPOLLOUT);
+        return r;
+}
+
+int relay_order(struct relay_object *object, const Nb__Relay__Order *order, const int *fds, size_t n_fds) {
+        return object->relay ? send_order(object->relay, order, fds, n_fds) : -ENOTCONN;
+}
+
+static void ready(struct watch *watch, uint32_t events) {
+        struct relay *relay = nb_container_of(watch, struct relay, watch);
+
+        if (events & EPOLLOUT)
+                flush(relay);
+        if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+                receive(relay);
+}
+
+/* ---- contexts ---- */
+
+int relay_order_context(struct relay_object *object, const Nb__Relay__Order *order, const int *fds, size_t n_fds) {
+        struct relay *relay = object->relay;
+        uint32_t id = order->context->id;
+        int r;
+
+        if (!relay)
+                return -ENOTCONN;
+        if (has_context(relay, id))
+                return 0;
+        if (relay->n_contexts == CONTEXTS_MAX)
+                return -ENOBUFS;
+        r = send_order(relay, order, fds, n_fds);
+        if (r == 0)
+                relay->contexts[relay->n_contexts++] = id;
+        return r;
+}
+
+static void drop_context(struct relay *relay, uint32_t id) {
+        Nb__Relay__Drop drop = NB__RELAY__DROP__INIT;
+        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
+
+        drop.context = id;
+        order.body_case = NB__RELAY__ORDER__BODY_DROP;
+        order.drop = &drop;
+        /* What cannot be said costs the relay memory, and ends with it. */
+        (void)send_order(relay, &order, NULL, 0);
+}
+
+static void drop_contexts(struct relay *relay, uint32_t first_id) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < relay->n_contexts; ++i) {
+                if (relay->contexts[i] < first_id)
+                        drop_context(relay, relay->contexts[i]);
+                else
+                        relay->contexts[n++] = relay->contexts[i];
+        }
+        relay->n_contexts = n;
+}
+
+void relay_pool_drop_contexts(struct relay_pool *pool, uint32_t first_id) {
+        if (!pool)
+                return;
+        nb_list_foreach_safe(link, &pool->relays) drop_contexts(nb_container_of(link, struct relay, in_pool), first_id);
+}
+
+/* ---- starting one ---- */
+
+static void did_not_start(void *data) {
+        struct relay *relay = data;
+
+        relay->deadline = deadline_free(relay->deadline);
+        lose(relay, "its relay did not start in 5 s", true);
+}
+
+/* What the tenant may have at the same time. */
+static uint32_t links_max(const struct tenant *tenant) {
+        const enum account_kind kinds[] = { ACCOUNT_CONNECTIONS, ACCOUNT_CONNECTS, ACCOUNT_HANDSHAKES };
+        uint64_t sum = LINKS_SPARE;
+
+        for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); ++i) {
+                uint64_t limit = tenant->account.limit[kinds[i]];
+
+                sum += limit < UINT32_MAX ? limit : UINT32_MAX;
+        }
+        return sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;
+}
+
+static int send_setup(struct relay *relay) {
+        const struct tenant *tenant = relay->pool->tenant;
+        uint64_t memory_max = tenant->policy ? tenant->policy->limits[POLICY_LIMIT_RELAY_MEMORY] : POLICY_UNLIMITED;
+        Nb__Relay__Setup setup = NB__RELAY__SETUP__INIT;
+        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
+
+        setup.version = NB_RELAY_VERSION;
+        setup.tenant = tenant->name;
+        setup.memory_max = memory_max == POLICY_UNLIMITED ? 0 : memory_max;
+        setup.links_max = links_max(tenant);
+        setup.log_level = tenant->broker->log.level;
+        order.body_case = NB__RELAY__ORDER__BODY_SETUP;
+        order.setup = &setup;
+        return send_order(relay, &order, NULL, 0);
+}
+
+static int start(struct relay *relay) {
+        struct tenant *tenant = relay->pool->tenant;
+        int r = relay_launcher_start(tenant->broker, tenant->name, &relay->process, &relay->fd);
+
+        if (r < 0)
+                return r;
+        relay->deadline = deadline_new(&tenant->broker->loop, START_MS, did_not_start, relay);
+        if (!relay->deadline)
+                return -ENOMEM;
+        r = watch_start(&relay->watch, &tenant->throttle.sockets, relay->fd, EPOLLIN, ready);
+        return r < 0 ? r : send_setup(relay);
+}
+
+static int relay_new(struct relay_pool *pool, struct relay **ret) {
+        struct relay *relay;
+        int r;
+
+        if (uv_now(&pool->tenant->broker->loop) < pool->not_before_ms)
+                return -EAGAIN;
+        relay = calloc(1, sizeof(*relay));
+        if (!relay)
+                return -ENOMEM;
+        relay->pool = pool;
+        relay->fd = -1;
+        nb_list_init(&relay->in_pool);
+        nb_list_init(&relay->objects);
+        relay_outbox_init(&relay->outbox);
+        r = start(relay);
+        if (r < 0) {
+                (void)relay_free(relay, true);
+                /* A program that is missing, or a socket that nobody serves, is not asked for at each connect. */
+                note_crash(pool);
+                return r;
+        }
+        nb_list_append(&pool->relays, &relay->in_pool);
+        pool->n++;
+        *ret = relay;
+        return 0;
+}
+
+/* ---- pools ---- */
+
+static struct relay_pool *pool_of(struct tenant *tenant) {
+        if (tenant->relays)
+                return tenant->relays;
+        tenant->relays = calloc(1, sizeof(*tenant->relays));
+        if (!tenant->relays)
+                return NULL;
+        tenant->relays->tenant = tenant;
+        nb_list_init(&tenant->relays->relays);
+        return tenant->relays;
+}
+
+static unsigned wanted(const struct tenant *tenant) {
+        return tenant->policy && tenant->policy->n_relays > 1 ? tenant->policy->n_relays : 1;
+}
+
+static struct relay *with_fewest(const struct relay_pool *pool) {
+        struct relay *best = NULL;
+
+        nb_list_foreach_safe(link, &pool->relays) {
+                struct relay *relay = nb_container_of(link, struct relay, in_pool);
+
+                if (!best || relay->table.n < best->table.n)
+                        best = relay;
+        }
+        return best;
+}
+
+/* Another one is started while there are fewer than the policy wants and none is idle. */
+static int choose(struct relay_pool *pool, struct relay **ret) {
+        struct relay *best = with_fewest(pool);
+        int r = 0;
+
+        if (best && (best->table.n == 0 || pool->n >= wanted(pool->tenant))) {
+                *ret = best;
+                return 0;
+        }
+        r = relay_new(pool, ret);
+        if (r < 0 && best) {
+                *ret = best;
+                return 0;
+        }
+        return r;
+}
+
+int relay_attach(struct relay_object *object, const struct relay_object_ops *ops, struct tenant *tenant) {
+        struct relay_pool *pool = pool_of(tenant);
+        struct relay *relay;
+        int r = pool ? choose(pool, &relay) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        object->ops = ops;
+        object->number = ++tenant->broker->last_relay_number;
+        r = relay_object_table_add(&relay->table, object);
+        if (r < 0)
+                return r;
+        object->relay = relay;
+        nb_list_init(&object->in_relay);
+        nb_list_append(&relay->objects, &object->in_relay);
+        return 0;
+}
+
+void relay_detach(struct relay_object *object) {
+        if (!object->relay)
+                return;
+        relay_object_table_remove(&object->relay->table, object);
+        nb_list_remove(&object->in_relay);
+        object->relay = NULL;
+}
+
+void relay_pass_on(struct relay_object *object, struct relay_object *successor, const struct relay_object_ops *ops) {
+        struct relay *relay = object->relay;
+        int r;
+
+        relay_detach(object);
+        successor->ops = ops;
+        successor->number = object->number;
+        /* There is room: one was taken out. */
+        r = relay_object_table_add(&relay->table, successor);
+        assert(r == 0);
+        (void)r;
+        successor->relay = relay;
+        nb_list_init(&successor->in_relay);
+        nb_list_append(&relay->objects, &successor->in_relay);
+}
+
+void relay_pool_each(const struct relay_pool *pool, void (*function)(void *data, const struct relay_facts *facts),
+                     void *data) {
+        if (!pool)
+                return;
+        nb_list_foreach_safe(link, &pool->relays) {
+                const struct relay *relay = nb_container_of(link, struct relay, in_pool);
+                const struct relay_facts facts = {
+                        .pid = relay_process_pid(relay->process),
+                        .is_started = relay->is_started,
+                        .locked_memory = relay->locked_memory,
+                        .kernel_tls = relay->kernel_tls,
+                        .n_objects = relay->table.n,
+                };
+
+                function(data, &facts);
+        }
+}
+
+uint64_t relay_pool_crashes(const struct relay_pool *pool) {
+        return pool ? pool->crashes : 0;
+}
+
+struct relay_pool *relay_pool_free(struct relay_pool *pool) {
+        if (!pool)
+                return NULL;
+        nb_list_foreach_safe(link, &pool->relays)(void) relay_free(nb_container_of(link, struct relay, in_pool), false);
+        free(pool);
+        return NULL;
+}

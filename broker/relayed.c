@@ -1,0 +1,461 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/relayed.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/channel.h"
+#include "base/cleanup.h"
+#include "base/escape.h"
+#include "broker/broker.h"
+#include "broker/proxy_route.h"
+#include "broker/relay_context.h"
+#include "broker/relayed_cause.h"
+#include "broker/security.h"
+#include "broker/session.h"
+#include "broker/tenant.h"
+#include "loop/deadline.h"
+
+/* The relay has the deadline, and knows more to say of it; ours is for a relay that says nothing. */
+#define GRACE_MS 2000
+
+enum relayed_state {
+        RELAYED_HANDSHAKING,
+        RELAYED_JUDGED, /* Announced has come */
+        RELAYED_TOLD,
+};
+
+struct relayed {
+        struct relay_object object;
+        enum relayed_state state;
+        struct asker asker;
+        enum policy_verb verb;
+        struct nb_socket_address peer;
+        struct nb_socket_address via; /* family 0: it is `peer` */
+        struct proxy_way way;
+        bool has_way;
+        bool expects_header;
+        bool may_step_out;
+        bool has_tls;
+        char *name; /* NULL: an address */
+        relayed_function function;
+        void *data;
+        int socket_fd;
+        int guest_fd;
+        struct deadline *deadline;
+};
+
+static int relayed_report(struct relay_object *object, const Nb__Relay__Report *report);
+static void relayed_lost(struct relay_object *object, const char *why);
+
+static const struct relay_object_ops relayed_ops = {
+        .report = relayed_report,
+        .lost = relayed_lost,
+};
+
+static void cleanup_relayed(struct relayed **relayed) {
+        *relayed = relayed_free(*relayed);
+}
+
+static struct broker *broker_of(const struct relayed *relayed) {
+        return relayed->asker.grant->tenant->broker;
+}
+
+/* ---- whether ---- */
+
+static unsigned tls_role(enum policy_verb verb) {
+        return verb == POLICY_CONNECT ? POLICY_TLS_CLIENT : POLICY_TLS_SERVER;
+}
+
+static bool has_tls(const struct policy_protocol *policy, enum policy_verb verb) {
+        return policy->tls && (policy->tls->roles & tls_role(verb));
+}
+
+static bool changes_bytes(const struct policy_protocol *policy, enum policy_verb verb) {
+        if (policy->data_path == POLICY_DATA_PATH_RELAY || has_tls(policy, verb))
+                return true;
+        return verb == POLICY_CONNECT && (policy->proxy.n_hops > 0 || policy->send_header != POLICY_PROXY_HEADER_NONE);
+}
+
+bool relayed_is_needed(const struct policy_protocol *policy, enum policy_verb verb) {
+        return changes_bytes(policy, verb) || (verb == POLICY_ACCEPT && policy->n_header_sources > 0);
+}
+
+/* Who is listed must send a header; what others send is data. */
+static bool expects_header(const struct policy_protocol *policy, const struct nb_socket_address *peer) {
+        if (peer->family == AF_UNIX)
+                return false;
+        for (size_t i = 0; i < policy->n_header_sources; ++i) {
+                if (nb_prefix_contains(&policy->header_sources[i], &peer->ip.ip))
+                        return true;
+        }
+        return false;
+}
+
+bool relayed_is_needed_for(const struct policy_protocol *policy, const struct nb_socket_address *peer) {
+        return changes_bytes(policy, POLICY_ACCEPT) || expects_header(policy, peer);
+}
+
+/* ---- telling ---- */
+
+static void tell(struct relayed *relayed, int error, struct relayed_result *result) {
+        relayed->state = RELAYED_TOLD;
+        relayed->deadline = deadline_free(relayed->deadline);
+        result->peer = &relayed->peer;
+        result->via = relayed->via.family != 0 ? &relayed->via : NULL;
+        result->name = relayed->name;
+        relayed->function(relayed->data, error, result);
+}
+
+static void record_failure(const struct relayed *relayed, const char *reason) {
+        decision_record_relay_failure(&relayed->asker, relayed->verb, relayed->name,
+                                      relayed->peer.family != 0 ? &relayed->peer : NULL,
+                                      relayed->via.family != 0 ? &relayed->via : NULL, reason);
+}
+
+/* It is over. @param reason  NULL: it is recorded already */
+static void fail(struct relayed *relayed, int error, const char *reason) {
+        struct relayed_result result = { .fd = -1, .socket_fd = -1, .reason = reason };
+
+        if (reason)
+                record_failure(relayed, reason);
+        tell(relayed, error, &result);
+}
+
+static void relayed_lost(struct relay_object *object, const char *why) {
+        struct relayed *relayed = nb_container_of(object, struct relayed, object);
+
+        if (relayed->state != RELAYED_TOLD)
+                fail(relayed, -ECONNRESET, why);
+}
+
+static void send_end(struct relay_object *object) {
+        Nb__Relay__End end = NB__RELAY__END__INIT;
+        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
+
+        end.link = object->number;
+        order.body_case = NB__RELAY__ORDER__BODY_END;
+        order.end = &end;
+        (void)relay_order(object, &order, NULL, 0);
+}
+
+static void timed_out(void *data) {
+        struct relayed *relayed = data;
+
+        relayed->deadline = deadline_free(relayed->deadline);
+        send_end(&relayed->object);
+        relay_detach(&relayed->object);
+        fail(relayed, -ETIMEDOUT, "the relay has said nothing in time");
+}
+
+/* ---- reports ---- */
+
+/* Where the relay has stepped out, the socket is all that is left of it. */
+static int report_ready(struct relayed *relayed, const Nb__Relay__Ready *ready) {
+        struct relayed_result result = { .security = ready->security };
+
+        if (relayed->state == RELAYED_TOLD || (ready->security != NULL) != relayed->has_tls ||
+            (ready->stepped_out && (!relayed->may_step_out || relayed->has_tls)) ||
+            (ready->security && !security_is_sane(ready->security)))
+                return -EPROTO;
+        result.socket_fd = nb_steal_fd(&relayed->socket_fd);
+        result.fd = nb_steal_fd(&relayed->guest_fd);
+        result.object = &relayed->object;
+        if (ready->stepped_out) {
+                relay_detach(&relayed->object);
+                result.fd = nb_fd_close(result.fd);
+                result.fd = nb_steal_fd(&result.socket_fd);
+                result.object = NULL;
+        }
+        tell(relayed, 0, &result);
+        return 0;
+}
+
+static int report_ended(struct relayed *relayed, const Nb__Relay__Ended *ended) {
+        const struct relayed_cause *cause = &relayed_causes[relayed_cause_index(ended->cause)];
+        char reason[NB_REASON_LENGTH_MAX / 2];
+
+        relay_detach(&relayed->object);
+        if (relayed->state == RELAYED_TOLD)
+                return 0;
+        (void)nb_escape(ended->reason, strlen(ended->reason), reason, sizeof(reason));
+        fail(relayed, cause->error, reason[0] != '\0' ? reason : cause->name);
+        return 0;
+}
+
+static void send_judgement(struct relayed *relayed, bool allowed) {
+        Nb__Relay__Judgement judgement = NB__RELAY__JUDGEMENT__INIT;
+        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
+
+        judgement.link = relayed->object.number;
+        judgement.allowed = allowed;
+        order.body_case = NB__RELAY__ORDER__BODY_JUDGEMENT;
+        order.judgement = &judgement;
+        (void)relay_order(&relayed->object, &order, NULL, 0);
+}
+
+/* Who the header says the peer is, is judged as a peer is. */
+static bool judge_announced(struct relayed *relayed, const struct nb_socket_address *source) {
+        struct policy_verdict verdict;
+
+        relayed->via = relayed->peer;
+        relayed->peer = *source;
+        decide_announced(&relayed->asker, source, &relayed->via, &verdict);
+        return verdict.allowed;
+}
+
+/* A header without addresses leaves the socket's own, which were judged when it was accepted. */
+static int report_announced(struct relayed *relayed, const Nb__Relay__Announced *announced) {
+        struct nb_socket_address source;
+        bool allowed = true;
+
+        if (relayed->state != RELAYED_HANDSHAKING || !relayed->expects_header)
+                return -EPROTO;
+        if (announced->source[0] != '\0') {
+                if (nb_socket_address_parse(announced->source, strlen(announced->source), &source) < 0)
+                        return -EPROTO;
+                nb_socket_address_unmap(&source);
+                allowed = judge_announced(relayed, &source);
+        }
+        relayed->state = RELAYED_JUDGED;
+        send_judgement(relayed, allowed);
+        if (!allowed) {
+                relay_detach(&relayed->object);
+                fail(relayed, -EACCES, NULL);
+        }
+        return 0;
+}
+
+static int relayed_report(struct relay_object *object, const Nb__Relay__Report *report) {
+        struct relayed *relayed = nb_container_of(object, struct relayed, object);
+
+        switch (report->body_case) {
+        case NB__RELAY__REPORT__BODY_ANNOUNCED:
+                return report_announced(relayed, report->announced);
+        case NB__RELAY__REPORT__BODY_READY:
+                return report_ready(relayed, report->ready);
+        case NB__RELAY__REPORT__BODY_ENDED:
+                return report_ended(relayed, report->ended);
+        default:
+                return -EPROTO;
+        }
+}
+
+/* ---- beginning ---- */
+
+/* Texts that a Begin points to. */
+struct begin_texts {
+        char server_name[PROXY_TARGET_MAX];
+        char source[NB_SOCKET_ADDRESS_TEXT_MAX];
+        char destination[NB_SOCKET_ADDRESS_TEXT_MAX];
+        char hop_names[POLICY_HOPS_MAX][PROXY_TARGET_MAX];
+};
+
+/* Whom the certificate must be for: the name that was granted, without its port, or the address. */
+static void set_server_name(const struct relayed *relayed, char *buffer, size_t size) {
+        char text[NB_ADDRESS_TEXT_MAX];
+
+        if (relayed->name)
+                (void)snprintf(buffer, size, "%.*s", (int)strcspn(relayed->name, ":"), relayed->name);
+        else if (relayed->peer.family != AF_UNIX)
+                (void)snprintf(buffer, size, "%s", nb_ip_format(&relayed->peer.ip.ip, text));
+}
+
+static Nb__Relay__ProxyHeader header_kind(enum policy_proxy_header header) {
+        switch (header) {
+        case POLICY_PROXY_HEADER_V1:
+                return NB__RELAY__PROXY_HEADER__PROXY_HEADER_V1;
+        case POLICY_PROXY_HEADER_V2:
+                return NB__RELAY__PROXY_HEADER__PROXY_HEADER_V2;
+        case POLICY_PROXY_HEADER_NONE:
+                break;
+        }
+        return NB__RELAY__PROXY_HEADER__PROXY_HEADER_NONE;
+}
+
+/* The guest has no address of its own: the socket's stands for it. */
+static void set_header(const struct relayed *relayed, const struct policy_protocol *policy, Nb__Relay__Begin *begin,
+                       struct begin_texts *texts) {
+        struct sockaddr_storage sa;
+        struct nb_socket_address local;
+        socklen_t length = sizeof(sa);
+
+        begin->header = header_kind(policy->send_header);
+        if (policy->send_header == POLICY_PROXY_HEADER_NONE || relayed->peer.family == AF_UNIX ||
+            relayed->peer.family == 0)
+                return;
+        if (getsockname(relayed->socket_fd, (struct sockaddr *)&sa, &length) < 0 ||
+            nb_socket_address_from_sockaddr((struct sockaddr *)&sa, length, &local) < 0)
+                return;
+        nb_socket_address_unmap(&local);
+        begin->header_source = (char *)nb_socket_address_format(&local, texts->source);
+        begin->header_destination = (char *)nb_socket_address_format(&relayed->peer, texts->destination);
+}
+
+static void set_hop(const struct policy_hop *hop, const char *target, uint32_t password, uint32_t tls,
+                    char name[static PROXY_TARGET_MAX], Nb__Relay__Hop *ret) {
+        nb__relay__hop__init(ret);
+        ret->kind = hop->kind == POLICY_HOP_SOCKS5 ? NB__RELAY__HOP_KIND__HOP_KIND_SOCKS5
+                                                   : NB__RELAY__HOP_KIND__HOP_KIND_CONNECT;
+        ret->target = (char *)target;
+        ret->password_context = password;
+        if (hop->kind != POLICY_HOP_HTTPS)
+                return;
+        ret->tls_context = tls;
+        if (hop->is_name)
+                (void)snprintf(name, PROXY_TARGET_MAX, "%s", hop->name.text);
+        else
+                (void)nb_ip_format(&hop->address.ip, name);
+        ret->server_name = name;
+}
+
+static int send_begin(struct relayed *relayed, const struct policy_protocol *policy, uint64_t timeout_ms, int pair_fd) {
+        Nb__Relay__Begin begin = NB__RELAY__BEGIN__INIT;
+        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
+        Nb__Relay__Hop hops[POLICY_HOPS_MAX], *hop_pointers[POLICY_HOPS_MAX];
+        const int fds[] = { relayed->socket_fd, pair_fd };
+        struct begin_texts texts = { .server_name = "" };
+        struct relay_context_ids contexts = { 0 };
+        int r = relay_context_for(&relayed->object, broker_of(relayed), policy, &contexts);
+
+        if (r < 0)
+                return r;
+        begin.link = relayed->object.number;
+        begin.role = relayed->verb == POLICY_CONNECT ? NB__RELAY__ROLE__ROLE_CLIENT : NB__RELAY__ROLE__ROLE_SERVER;
+        begin.timeout_ms = timeout_ms < UINT32_MAX ? (uint32_t)timeout_ms : UINT32_MAX;
+        begin.expects_header = relayed->expects_header;
+        begin.datagrams = relayed->asker.type == POLICY_SOCKET_DGRAM;
+        begin.may_step_out = relayed->may_step_out;
+        if (relayed->has_tls) {
+                begin.tls_context = contexts.tls;
+                set_server_name(relayed, texts.server_name, sizeof(texts.server_name));
+        }
+        if (relayed->verb == POLICY_CONNECT) {
+                begin.server_name = texts.server_name;
+                set_header(relayed, policy, &begin, &texts);
+        }
+        begin.n_hops = relayed->has_way ? relayed->way.n : 0;
+        begin.hops = hop_pointers;
+        for (size_t i = 0; i < begin.n_hops; ++i) {
+                set_hop(&policy->proxy.hops[i], relayed->way.targets[i], contexts.passwords[i], contexts.proxy_tls,
+                        texts.hop_names[i], &hops[i]);
+                hop_pointers[i] = &hops[i];
+        }
+        order.body_case = NB__RELAY__ORDER__BODY_BEGIN;
+        order.begin = &begin;
+        return relay_order(&relayed->object, &order, fds, 2);
+}
+
+/* With the byte in it that is not read before a good end. @param ret_fd  the relay's end */
+static int make_pair(struct relayed *relayed, int *ret_fd) {
+        int type = relayed->asker.type == POLICY_SOCKET_DGRAM ? SOCK_SEQPACKET : SOCK_STREAM;
+        const char byte = 0;
+        int ends[2];
+
+        if (socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
+                return -errno;
+        relayed->guest_fd = ends[0];
+        *ret_fd = ends[1];
+        nb_channel_refuse_fds(ends[0]);
+        nb_channel_refuse_fds(ends[1]);
+        return send(ends[0], &byte, 1, MSG_NOSIGNAL) == 1 ? 0 : -EIO;
+}
+
+static int begin(struct relayed *relayed, const struct policy_protocol *policy, uint64_t timeout_ms) {
+        NB_CLEANUP_FD int pair_fd = -1;
+        int r = relay_attach(&relayed->object, &relayed_ops, relayed->asker.grant->tenant);
+
+        if (r == 0)
+                r = make_pair(relayed, &pair_fd);
+        if (r < 0)
+                return r;
+        relayed->deadline = deadline_new(&broker_of(relayed)->loop, timeout_ms + GRACE_MS, timed_out, relayed);
+        if (!relayed->deadline)
+                return -ENOMEM;
+        return send_begin(relayed, policy, timeout_ms, pair_fd);
+}
+
+static int fill_in(struct relayed *relayed, const struct relayed_options *options,
+                   const struct policy_protocol *policy) {
+        relayed->asker = options->asker;
+        relayed->verb = options->verb;
+        relayed->peer = *options->peer;
+        relayed->function = options->function;
+        relayed->data = options->data;
+        relayed->may_step_out = policy->data_path == POLICY_DATA_PATH_DIRECT;
+        relayed->has_tls = has_tls(policy, options->verb);
+        relayed->expects_header = options->verb == POLICY_ACCEPT && expects_header(policy, options->peer);
+        if (options->way) {
+                relayed->way = *options->way;
+                relayed->has_way = true;
+                relayed->via = options->way->first;
+        }
+        if (!options->name)
+                return 0;
+        relayed->name = strdup(options->name);
+        return relayed->name ? 0 : -ENOMEM;
+}
+
+int relayed_start(const struct relayed_options *options, int fd_consumed, struct relayed **ret) {
+        NB_CLEANUP_CHANNEL_FD int fd = fd_consumed;
+        NB_CLEANUP(cleanup_relayed) struct relayed *relayed = NULL;
+        const struct policy_protocol *policy = options->asker.grant->policy;
+        int r;
+
+        if (!policy)
+                return -EACCES;
+        relayed = calloc(1, sizeof(*relayed));
+        if (!relayed)
+                return -ENOMEM;
+        relayed->socket_fd = nb_steal_fd(&fd);
+        relayed->guest_fd = -1;
+        r = fill_in(relayed, options, policy);
+        if (r == 0)
+                r = begin(relayed, policy, options->timeout_ms);
+        if (r < 0)
+                return r;
+        *ret = nb_steal_ptr(relayed);
+        return 0;
+}
+
+/* ---- afterwards ---- */
+
+static bool name_is_granted(const struct relayed *relayed) {
+        const struct grant *grant = relayed->asker.grant;
+        struct policy_host_name name;
+        struct policy_verdict verdict;
+
+        if (policy_host_name_parse(relayed->name, strlen(relayed->name), &name) < 0)
+                return false;
+        decide_name_again(grant, &name, &verdict);
+        if (verdict.allowed && relayed->peer.family != 0)
+                decide_resolved_again(grant, &name, &relayed->peer.ip, &verdict);
+        return verdict.allowed;
+}
+
+bool relayed_is_granted(const struct relayed *relayed) {
+        struct policy_verdict verdict;
+
+        if (relayed->name)
+                return name_is_granted(relayed);
+        decide_again(relayed->asker.grant, relayed->verb, &relayed->peer, &verdict);
+        return verdict.allowed;
+}
+
+struct relayed *relayed_free(struct relayed *relayed) {
+        if (!relayed)
+                return NULL;
+        if (relayed->object.relay && relayed->state != RELAYED_TOLD)
+                send_end(&relayed->object);
+        relay_detach(&relayed->object);
+        relayed->deadline = deadline_free(relayed->deadline);
+        relayed->socket_fd = nb_channel_fd_close(relayed->socket_fd);
+        relayed->guest_fd = nb_fd_close(relayed->guest_fd);
+        free(relayed->name);
+        free(relayed);
+        return NULL;
+}

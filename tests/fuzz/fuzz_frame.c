@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Frames: the input is one, from a session and from a broker.
+ * Frames: the input is one, from a session, from a broker, from a relay, and from a broker to its relay.
  *
  * It is refused in one way, or there is one way to read it: what was read, written again, is read as the same, and says no less than the
  * frame did. All of it lies in the arena.
@@ -12,6 +12,7 @@
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "proto/frame.h"
+#include "proto/relay_frame.h"
 #include "proto/scan.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -36,6 +37,24 @@ static const ProtobufCMessage *decode_reply(struct nb_frame_arena *arena, const 
         FUZZ_CHECK(r == 0 || (r == -EBADMSG && !reply), "%d", r);
         FUZZ_CHECK(r < 0 || reply->body_case != NB__REPLY__BODY__NOT_SET, "a reply without a body");
         return r == 0 ? &reply->base : NULL;
+}
+
+static const ProtobufCMessage *decode_order(struct nb_frame_arena *arena, const uint8_t *frame, size_t length) {
+        Nb__Relay__Order *order = NULL;
+        int r = nb_relay_order_decode(arena, frame, length, &order);
+
+        FUZZ_CHECK(r == 0 || (r == -EBADMSG && !order), "%d", r);
+        FUZZ_CHECK(r < 0 || order->body_case != NB__RELAY__ORDER__BODY__NOT_SET, "an order without a body");
+        return r == 0 ? &order->base : NULL;
+}
+
+static const ProtobufCMessage *decode_report(struct nb_frame_arena *arena, const uint8_t *frame, size_t length) {
+        Nb__Relay__Report *report = NULL;
+        int r = nb_relay_report_decode(arena, frame, length, &report);
+
+        FUZZ_CHECK(r == 0 || (r == -EBADMSG && !report), "%d", r);
+        FUZZ_CHECK(r < 0 || report->body_case != NB__RELAY__REPORT__BODY__NOT_SET, "a report without a body");
+        return r == 0 ? &report->base : NULL;
 }
 
 /** Writes a message into a block of exactly its size, owned by the caller. */
@@ -77,5 +96,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         FUZZ_CHECK(arena, "no memory for an arena");
         check(arena, decode_request, data, size);
         check(arena, decode_reply, data, size);
+        check(arena, decode_order, data, size);
+        check(arena, decode_report, data, size);
         return 0;
 }

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/tls/load.h"
+
+#include <errno.h>
+#include <gnutls/ocsp.h>
+#include <gnutls/x509.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/escape.h"
+#include "relay/tls/material.h"
+#include "relay/tls/name.h"
+#include "relay/tls/priority.h"
+
+/* A client learns by which authorities its certificate may be certified; the system's hundred would be longer than all else of a handshake. */
+#define AUTHORITIES_NAMED_MAX 20
+
+int tls_loader_refuse(struct tls_loader *loader, const Nb__Relay__File *file, const char *format, ...) {
+        va_list arguments;
+
+        loader->file = file ? file->name : NULL;
+        va_start(arguments, format);
+        (void)vsnprintf(loader->reason, loader->reason_size, format, arguments);
+        va_end(arguments);
+        return -EINVAL;
+}
+
+static int refuse_memory(struct tls_loader *loader) {
+        return tls_loader_refuse(loader, NULL, "the relay has no memory left: RelayMemory= bounds it");
+}
+
+/* @param material  wiped by the caller on success */
+static int read_file(struct tls_loader *loader, size_t index, struct tls_material *material) {
+        const Nb__Relay__File *file = loader->order->files[index];
+        int error = tls_material_read(material, loader->fds[index], NB_RELAY_FILE_SIZE_MAX);
+
+        if (error == -ENOMEM)
+                return refuse_memory(loader);
+        if (error == -EFBIG)
+                return tls_loader_refuse(loader, file,
+                                         "it is larger than %u bytes, which is more than certificates are",
+                                         NB_RELAY_FILE_SIZE_MAX);
+        if (error < 0)
+                return tls_loader_refuse(loader, file, "it cannot be read: %s", strerror(-error));
+        return 0;
+}
+
+static gnutls_datum_t datum_of(const struct tls_material *material) {
+        return (gnutls_datum_t){ material->bytes, (unsigned)material->length };
+}
+
+/* ---- who is trusted ---- */
+
+static int add_trust(struct tls_loader *loader, gnutls_certificate_credentials_t to, const Nb__Relay__File *file,
+                     const gnutls_datum_t *bytes) {
+        int n;
+
+        if (!to)
+                return 0;
+        n = gnutls_certificate_set_x509_trust_mem(to, bytes, GNUTLS_X509_FMT_PEM);
+        if (n == GNUTLS_E_MEMORY_ERROR)
+                return refuse_memory(loader);
+        if (n == 0 || n == GNUTLS_E_NO_CERTIFICATE_FOUND || n == GNUTLS_E_BASE64_UNEXPECTED_HEADER_ERROR)
+                return tls_loader_refuse(loader, file, "it holds no certificate in PEM, so nobody would be trusted");
+        if (n < 0)
+                return tls_loader_refuse(loader, file, "it holds a certificate that cannot be read: %s",
+                                         gnutls_strerror(n));
+        return n;
+}
+
+static int read_trust(struct tls_loader *loader) {
+        const Nb__Relay__File *file = loader->order->files[loader->next];
+        struct tls_credentials *credentials = loader->credentials;
+        TLS_MATERIAL material = { NULL, 0 };
+        gnutls_datum_t bytes;
+        int n = read_file(loader, loader->next++, &material);
+
+        if (n < 0)
+                return n;
+        bytes = datum_of(&material);
+        n = add_trust(loader, credentials->as_client, file, &bytes);
+        if (n < 0)
+                return n;
+        if (credentials->client_auth == NB__RELAY__CLIENT_AUTH__CLIENT_AUTH_NONE)
+                return 0;
+        n = add_trust(loader, credentials->as_server, file, &bytes);
+        credentials->names_authorities = n <= AUTHORITIES_NAMED_MAX;
+        return n < 0 ? n : 0;
+}
+
+/* ---- who is not any more ---- */
+
+static void note_next_update(struct tls_credentials *credentials, gnutls_x509_crl_t list) {
+        time_t until = gnutls_x509_crl_get_next_update(list);
+
+        /* A list need not say when the next will come. */
+        if (until > 0 && (credentials->revoked_until == 0 || until < credentials->revoked_until))
+                credentials->revoked_until = until;
+}
+
+static int add_revoked(struct tls_loader *loader, const Nb__Relay__File *file, const gnutls_datum_t *bytes) {
+        struct tls_credentials *credentials = loader->credentials;
+        gnutls_x509_crl_t *lists = NULL;
+        unsigned n_lists = 0;
+        int error = gnutls_x509_crl_list_import2(&lists, &n_lists, bytes, GNUTLS_X509_FMT_PEM, 0);
+
+        if (error < 0 || n_lists == 0)
+                return tls_loader_refuse(loader, file,
+                                         "it holds no list of revoked certificates in PEM (BEGIN X509 CRL)");
+        if (credentials->as_client)
+                error = gnutls_certificate_set_x509_crl(credentials->as_client, lists, (int)n_lists);
+        if (error >= 0 && credentials->as_server)
+                error = gnutls_certificate_set_x509_crl(credentials->as_server, lists, (int)n_lists);
+        for (unsigned i = 0; i < n_lists; ++i) {
+                note_next_update(credentials, lists[i]);
+                gnutls_x509_crl_deinit(lists[i]);
+        }
+        gnutls_free(lists);
+        if (error < 0)
+                return tls_loader_refuse(loader, file, "its list of revoked certificates is of no use: %s",
+                                         gnutls_strerror(error));
+        return 0;
+}
+
+static int read_revoked(struct tls_loader *loader) {
+        const Nb__Relay__File *file = loader->order->files[loader->next];
+        TLS_MATERIAL material = { NULL, 0 };
+        gnutls_datum_t bytes;
+        int error = read_file(loader, loader->next++, &material);
+
+        if (error < 0)
+                return error;
+        bytes = datum_of(&material);
+        return add_revoked(loader, file, &bytes);
+}
+
+/* ---- what we show ---- */
+
+/* A chain and its key, while they are put together. */
+struct pair {
+        const Nb__Relay__File *chain_file;
+        const Nb__Relay__File *key_file;
+        gnutls_x509_crt_t *chain;
+        unsigned n_chain;
+        gnutls_x509_privkey_t key;
+};
+
+static void pair_deinit(struct pair *pair) {
+        for (unsigned i = 0; i < pair->n_chain; ++i)
+                gnutls_x509_crt_deinit(pair->chain[i]);
+        gnutls_free(pair->chain);
+        gnutls_x509_privkey_deinit(pair->key);
+}
+
+static int import_chain(struct tls_loader *loader, struct pair *pair, const gnutls_datum_t *bytes) {
+        int algorithm;
+        unsigned bits = 0;
+        int error = gnutls_x509_crt_list_import2(&pair->chain, &pair->n_chain, bytes, GNUTLS_X509_FMT_PEM,
+                                                 GNUTLS_X509_CRT_LIST_SORT);
+
+        if (error < 0 || pair->n_chain == 0) {
+                pair->n_chain = 0;
+                return tls_loader_refuse(loader, pair->chain_file,
+                                         "it holds no chain of certificates in PEM (BEGIN CERTIFICATE): %s",
+                                         gnutls_strerror(error));
+        }
+        algorithm = gnutls_x509_crt_get_pk_algorithm(pair->chain[0], &bits);
+        if (!tls_key_is_strong(algorithm, bits))
+                return tls_loader_refuse(loader, pair->chain_file,
+                                         "its key, %s of %u bits, is too weak: take RSA of %u bits, or a curve of %u",
+                                         gnutls_pk_get_name((gnutls_pk_algorithm_t)algorithm), bits, TLS_RSA_BITS_MIN,
+                                         TLS_CURVE_BITS_MIN);
+        return 0;
+}
+
+static int import_key(struct tls_loader *loader, struct pair *pair, const gnutls_datum_t *bytes) {
+        int error = gnutls_x509_privkey_init(&pair->key);
+
+        if (error < 0)
+                return refuse_memory(loader);
+        error = gnutls_x509_privkey_import2(pair->key, bytes, GNUTLS_X509_FMT_PEM, NULL, 0);
+        if (error == GNUTLS_E_DECRYPTION_FAILED || error == GNUTLS_E_PKCS11_PIN_ERROR)
+                return tls_loader_refuse(
+                        loader, pair->key_file,
+                        "its key is encrypted, and nobody is asked for a password: write it without one, "
+                        "or as a credential of systemd's");
+        if (error < 0)
+                return tls_loader_refuse(loader, pair->key_file,
+                                         "it holds no private key in PEM (BEGIN PRIVATE KEY): %s",
+                                         gnutls_strerror(error));
+        return 0;
+}
+
+/* The key is the next file, or stands in the same. */
+static int read_pair(struct tls_loader *loader, struct pair *pair) {
+        TLS_MATERIAL chain = { NULL, 0 };
+        TLS_MATERIAL key = { NULL, 0 };
+        gnutls_datum_t bytes;
+        int error;
+
+        pair->chain_file = pair->key_file = loader->order->files[loader->next];
+        error = read_file(loader, loader->next++, &chain);
+        if (error < 0)
+                return error;
+        bytes = datum_of(&chain);
+        error = import_chain(loader, pair, &bytes);
+        if (error < 0)
+                return error;
+        if (loader->next >= loader->order->n_files ||
+            loader->order->files[loader->next]->kind != NB__RELAY__FILE_KIND__FILE_KIND_KEY)
+                return import_key(loader, pair, &bytes);
+        pair->key_file = loader->order->files[loader->next];
+        error = read_file(loader, loader->next++, &key);
+        if (error < 0)
+                return error;
+        bytes = datum_of(&key);
+        return import_key(loader, pair, &bytes);
+}
+
+/* What it is called: its first name, or the subject of one that has none. */
+static char *name_of(gnutls_x509_crt_t certificate) {
+        char text[512];
+        char subject[256];
+        size_t size = sizeof(subject);
+        struct tls_name name;
+        TLS_NAMES names;
+
+        if (tls_names_init(&names, certificate) == 0 && tls_names_at(&names, 0, &name) > 0)
+                return strdup(nb_escape(name.text, strlen(name.text), text, sizeof(text)));
+        if (gnutls_x509_crt_get_dn(certificate, subject, &size) < 0)
+                size = 0;
+        return strdup(nb_escape(subject, strnlen(subject, size), text, sizeof(text)));
+}
+
+static int note_shown(struct tls_loader *loader, const struct pair *pair) {
+        struct tls_credentials *credentials = loader->credentials;
+        struct tls_shown *shown = &credentials->shown[credentials->n_shown];
+
+        shown->file = strdup(pair->chain_file->name);
+        shown->name = name_of(pair->chain[0]);
+        shown->not_before = gnutls_x509_crt_get_activation_time(pair->chain[0]);
+        shown->not_after = gnutls_x509_crt_get_expiration_time(pair->chain[0]);
+        ++credentials->n_shown;
+        return shown->file && shown->name ? 0 : refuse_memory(loader);
+}
+
+/* @return the place of the pair among those of `to`, or negative */
+static int add_pair(struct tls_loader *loader, gnutls_certificate_credentials_t to, struct pair *pair) {
+        int index = gnutls_certificate_set_x509_key(to, pair->chain, (int)pair->n_chain, pair->key);
+
+        if (index == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
+                return tls_loader_refuse(loader, pair->key_file, "its key is not that of the first certificate in %s",
+                                         pair->chain_file->name);
+        if (index == GNUTLS_E_MEMORY_ERROR)
+                return refuse_memory(loader);
+        if (index < 0)
+                return tls_loader_refuse(loader, pair->chain_file, "its certificate cannot be used: %s",
+                                         gnutls_strerror(index));
+        return note_shown(loader, pair) < 0 ? -EINVAL : index;
+}
+
+static int read_staple(struct tls_loader *loader, gnutls_certificate_credentials_t to, unsigned index) {
+        const Nb__Relay__File *file = loader->order->files[loader->next];
+        TLS_MATERIAL material = { NULL, 0 };
+        gnutls_datum_t bytes;
+        int error = read_file(loader, loader->next++, &material);
+
+        if (error < 0)
+                return error;
+        bytes = datum_of(&material);
+        error = gnutls_certificate_set_ocsp_status_request_mem(to, &bytes, index, GNUTLS_X509_FMT_DER);
+        if (error == GNUTLS_E_OCSP_MISMATCH_WITH_CERTS)
+                return tls_loader_refuse(loader, file, "its OCSP response is for another certificate");
+        if (error < 0)
+                return tls_loader_refuse(loader, file, "it holds no OCSP response in DER: %s", gnutls_strerror(error));
+        return 0;
+}
+
+static int read_certificate(struct tls_loader *loader, gnutls_certificate_credentials_t to) {
+        __attribute__((cleanup(pair_deinit))) struct pair pair = { .n_chain = 0 };
+        int index;
+        int error;
+
+        if (!to)
+                return tls_loader_refuse(loader, loader->order->files[loader->next],
+                                         "it is a certificate for a role that the context has not");
+        error = read_pair(loader, &pair);
+        if (error < 0)
+                return error;
+        index = add_pair(loader, to, &pair);
+        if (index < 0)
+                return index;
+        if (loader->next < loader->order->n_files &&
+            loader->order->files[loader->next]->kind == NB__RELAY__FILE_KIND__FILE_KIND_STAPLE)
+                return read_staple(loader, to, (unsigned)index);
+        return 0;
+}
+
+/* ---- ---- */
+
+static int read_next(struct tls_loader *loader) {
+        const Nb__Relay__File *file = loader->order->files[loader->next];
+
+        switch (file->kind) {
+        case NB__RELAY__FILE_KIND__FILE_KIND_TRUST:
+                return read_trust(loader);
+        case NB__RELAY__FILE_KIND__FILE_KIND_REVOKED:
+                return read_revoked(loader);
+        case NB__RELAY__FILE_KIND__FILE_KIND_CERTIFICATE:
+                return read_certificate(loader, loader->credentials->as_server);
+        case NB__RELAY__FILE_KIND__FILE_KIND_CLIENT_CERTIFICATE:
+                return read_certificate(loader, loader->credentials->as_client);
+        default:
+                return tls_loader_refuse(loader, file, "a file of its kind has no place here");
+        }
+}
+
+/* One of a role that would fail every handshake. */
+static int check_complete(struct tls_loader *loader) {
+        const struct tls_credentials *credentials = loader->credentials;
+        const Nb__Relay__Context *order = loader->order;
+        bool has_trust = false;
+        bool has_certificate = false;
+
+        for (size_t i = 0; i < order->n_files; ++i) {
+                has_trust |= order->files[i]->kind == NB__RELAY__FILE_KIND__FILE_KIND_TRUST;
+                has_certificate |= order->files[i]->kind == NB__RELAY__FILE_KIND__FILE_KIND_CERTIFICATE;
+        }
+        if (!has_trust &&
+            (credentials->as_client || credentials->client_auth != NB__RELAY__CLIENT_AUTH__CLIENT_AUTH_NONE))
+                return tls_loader_refuse(loader, NULL, "peers are to be verified, and no authority is trusted");
+        if (!has_certificate && credentials->as_server)
+                return tls_loader_refuse(loader, NULL, "a server of TLS needs a certificate: TLSCertificate=");
+        return 0;
+}
+
+int tls_loader_read(struct tls_loader *loader) {
+        while (loader->next < loader->order->n_files) {
+                int error = read_next(loader);
+
+                if (error < 0)
+                        return error;
+        }
+        return check_complete(loader);
+}

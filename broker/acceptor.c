@@ -9,6 +9,7 @@
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "base/socket_address.h"
+#include "broker/accept_credit.h"
 #include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/control.h"
@@ -33,12 +34,10 @@ struct acceptor {
         struct control *control;
         struct watch watch;
         int fd;
-        uint64_t sent;   /* connections pushed, refused peers not counted */
-        uint64_t credit; /* the total up to which they may be */
-        int pending_fd;  /* accepted, and waiting for a descriptor in flight; -1 if none */
+        struct accept_credit credit;
+        int pending_fd; /* accepted, and waiting for a descriptor in flight; -1 if none */
         struct nb_socket_address pending_peer;
         struct handshakes handshakes;
-        uint64_t acknowledged; /* the part of `sent` that has arrived at the guest; the rest is charged */
         struct deadline *pause;
         uint64_t pause_ms; /* how long the next one is */
 };
@@ -58,10 +57,6 @@ static void accept_some(struct acceptor *acceptor);
 static void handshake_over(void *data);
 static void ready(struct watch *watch, uint32_t events);
 
-static uint32_t in_flight(const struct acceptor *acceptor) {
-        return (uint32_t)(acceptor->sent - acceptor->acknowledged);
-}
-
 struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received) {
         NB_CLEANUP_FREE struct acceptor *acceptor = calloc(1, sizeof(*acceptor));
         int r;
@@ -72,7 +67,7 @@ struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received
         acceptor->pending_fd = -1;
         handshakes_init(&acceptor->handshakes, control, handshake_over, acceptor);
         acceptor->pause_ms = PAUSE_FIRST_MS;
-        acceptor->sent = acceptor->credit = acceptor->acknowledged = received;
+        accept_credit_init(&acceptor->credit, received);
         r = watch_start(&acceptor->watch, &control->grant->tenant->throttle.sockets, fd, 0, ready);
         if (r < 0) {
                 errno = -r;
@@ -93,19 +88,19 @@ void acceptor_stop(struct acceptor *acceptor) {
 struct acceptor *acceptor_free(struct acceptor *acceptor) {
         if (!acceptor)
                 return NULL;
-        account_release(&acceptor->control->grant->tenant->account, ACCOUNT_IN_FLIGHT, in_flight(acceptor));
+        accept_credit_release(&acceptor->credit, acceptor->control);
         acceptor_stop(acceptor);
         free(acceptor);
         return NULL;
 }
 
 static bool may_push(const struct acceptor *acceptor) {
-        return acceptor->sent < acceptor->credit;
+        return accept_credit_is_left(&acceptor->credit);
 }
 
 /* Those that are ready, and not pushed yet, have credit in mind already. */
 static bool may_accept(const struct acceptor *acceptor) {
-        return acceptor->sent + acceptor->handshakes.n_ready < acceptor->credit;
+        return acceptor->credit.sent + acceptor->handshakes.n_ready < acceptor->credit.total;
 }
 
 /* Watches for peers only while one may be pushed. */
@@ -151,7 +146,7 @@ static int send_accepted(struct acceptor *acceptor, int fd, const struct nb_sock
         struct security_view security;
         char text[NB_SOCKET_ADDRESS_TEXT_MAX], local[NB_SOCKET_ADDRESS_TEXT_MAX];
 
-        accepted.number = acceptor->sent + 1;
+        accepted.number = acceptor->credit.sent + 1;
         accepted.peer = (char *)nb_socket_address_format(peer, text);
         accepted.local = (char *)(handshake ? control_relayed_local_text(control, &handshake->local, local)
                                             : control_local_text(control, local));
@@ -274,7 +269,7 @@ static enum outcome accept_placed(struct acceptor *acceptor) {
 }
 
 static void note_pushed(struct acceptor *acceptor) {
-        acceptor->sent++;
+        acceptor->credit.sent++;
         acceptor->pause_ms = PAUSE_FIRST_MS;
 }
 
@@ -353,34 +348,8 @@ static void ready(struct watch *watch, uint32_t events) {
         accept_some(nb_container_of(watch, struct acceptor, watch));
 }
 
-/*
- * What the session says it has accepted is believed only as far as the kernel confirms that it was read: a session that
- * raises its credit without reading would otherwise pile up descriptors in flight.
- */
-static void acknowledge(struct acceptor *acceptor, uint64_t accepted) {
-        uint64_t unread = endpoint_unread_max(&acceptor->control->endpoint);
-        uint64_t confirmed = unread < acceptor->sent ? acceptor->sent - unread : 0;
-        uint64_t total = acceptor->acknowledged + accepted;
-
-        if (total > confirmed)
-                total = confirmed;
-        if (total <= acceptor->acknowledged)
-                return;
-        account_release(&acceptor->control->grant->tenant->account, ACCOUNT_IN_FLIGHT,
-                        (uint32_t)(total - acceptor->acknowledged));
-        acceptor->acknowledged = total;
-}
-
 int acceptor_set_credit(struct acceptor *acceptor, uint64_t total) {
-        if (total <= acceptor->credit)
-                return 0;
-        /* The session keeps its window constant: what it raises the total by, its guest has accepted. */
-        if (acceptor->sent > acceptor->acknowledged)
-                acknowledge(acceptor, total - acceptor->credit);
-        if (total - acceptor->acknowledged > NB_CREDIT_WINDOW_MAX)
-                total = acceptor->acknowledged + NB_CREDIT_WINDOW_MAX;
-        if (total > acceptor->credit)
-                acceptor->credit = total;
+        accept_credit_raise(&acceptor->credit, acceptor->control, total);
         while (may_push(acceptor) && acceptor->handshakes.n_ready > 0 && !acceptor->pause) {
                 enum outcome outcome = push_ready(acceptor);
 

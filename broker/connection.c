@@ -46,16 +46,6 @@ static const struct relay_object_ops relayed_ops = {
         .lost = relayed_lost,
 };
 
-static void end_at_relay(struct connection *connection) {
-        Nb__Relay__End end = NB__RELAY__END__INIT;
-        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
-
-        end.link = connection->relayed.number;
-        order.body_case = NB__RELAY__ORDER__BODY_END;
-        order.end = &end;
-        (void)relay_order(&connection->relayed, &order, NULL, 0);
-}
-
 /* ---- beginning and end ---- */
 
 /* Frees one that is, or is not yet, registered: what it has taken is given back. */
@@ -115,7 +105,7 @@ static int fill_in(struct connection *connection, const struct connection_facts 
         int r;
 
         r = ask_cookie(fd, &connection->cookie);
-        if (r == 0)
+        if (r == 0 && !connection->is_pair)
                 r = ask_local(fd, facts->peer->family, &connection->local);
         if (r == 0)
                 r = copy_text(facts->name, &connection->name);
@@ -177,6 +167,9 @@ static void init(struct connection *connection, const struct connection_facts *f
                 connection->via = *facts->via;
         if (facts->bind)
                 connection->bind = *facts->bind;
+        connection->is_pair = facts->pair_local != NULL;
+        if (connection->is_pair)
+                connection->local = *facts->pair_local;
 }
 
 /* Charged, and not registered yet. */
@@ -332,8 +325,8 @@ int connection_revoke(struct connection *connection) {
         bool is_relayed = connection->relayed.relay != NULL;
 
         if (is_relayed)
-                end_at_relay(connection);
-        if (!helper || connection->local.family == AF_UNIX)
+                relay_order_end(&connection->relayed);
+        if (!helper || connection_is_unix(connection))
                 return is_relayed ? 0 : -EOPNOTSUPP;
         connection_watch_revoked(watch_of(connection), connection);
         helper_client_destroy(helper, connection);

@@ -47,6 +47,7 @@ struct connection {
         char *name;   /* that was asked for, `api.example.com:443`; NULL for an address */
         char *label;  /* of the session */
 
+        bool is_pair;                /* what is handed out is an end of a pair: its socket stays with the relay */
         struct relay_object relayed; /* at its tenant's relay, if it goes through one: relayed.relay is not NULL */
 
         /* For broker/connection*.c only. */
@@ -71,9 +72,11 @@ struct connection_facts {
         enum policy_socket_type type;
         const struct nb_socket_address *peer;
         const struct nb_socket_address *bind; /* of its control; NULL for an open one */
-        const char *name;                     /* NULL for an address */
-        const struct nb_socket_address *via;  /* as of struct connection; NULL: `peer` */
-        struct relay_object *relayed;         /* its number at a relay, which the connection takes over; NULL: none */
+        const struct nb_socket_address
+                *pair_local; /* of the peer of a datagram server, whose pair does not know it; NULL: the socket knows */
+        const char *name;    /* NULL for an address */
+        const struct nb_socket_address *via; /* as of struct connection; NULL: `peer` */
+        struct relay_object *relayed;        /* its number at a relay, which the connection takes over; NULL: none */
 };
 
 /**
@@ -93,6 +96,11 @@ int connection_check_room(struct tenant *tenant);
 
 /** The same, and what is refused counts as a denial (broker/quota.h). */
 int connection_demand_room(struct tenant *tenant);
+
+/** Whether what the guest has is a Unix socket, of which the kernel tells no events, and which nothing can shut down from outside. */
+static inline bool connection_is_unix(const struct connection *connection) {
+        return connection->is_pair || connection->local.family == AF_UNIX || connection->peer.family == AF_UNIX;
+}
 
 /** Takes one back that was not handed out after all. @param fd  as it was registered with; borrowed */
 void connection_forget(struct connection *connection, int fd);

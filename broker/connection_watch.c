@@ -443,7 +443,7 @@ static void measure(void *data) {
 /* ---- for others ---- */
 
 void connection_watch_add(struct connection_watch *watch, const struct connection *connection) {
-        if (connection->peer.family == AF_UNIX)
+        if (connection_is_unix(connection))
                 watch->n_unix++;
         plan_sweep(watch);
         if (has_limit(connection->tenant))
@@ -452,7 +452,7 @@ void connection_watch_add(struct connection_watch *watch, const struct connectio
 
 void connection_watch_remove(struct connection_watch *watch, struct connection *connection) {
         nb_list_remove(&connection->in_closing);
-        if (connection->peer.family == AF_UNIX)
+        if (connection_is_unix(connection))
                 watch->n_unix--;
         if (connection->revoked)
                 watch->n_revoked--;

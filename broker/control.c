@@ -14,6 +14,7 @@
 #include "broker/connection.h"
 #include "broker/connector.h"
 #include "broker/datagram.h"
+#include "broker/datagram_server.h"
 #include "broker/decision.h"
 #include "broker/name_connect.h"
 #include "broker/refusal.h"
@@ -101,6 +102,8 @@ static void control_endpoint_stop(struct endpoint *endpoint) {
         control->socket_fd = nb_fd_close(control->socket_fd);
         if (control->acceptor)
                 acceptor_stop(control->acceptor);
+        if (control->server)
+                datagram_server_stop(control->server);
         set_state(control, CONTROL_IDLE);
 }
 
@@ -109,6 +112,7 @@ static struct control *control_free(struct control *control) {
                 return NULL;
         control_endpoint_stop(&control->endpoint);
         control->acceptor = acceptor_free(control->acceptor);
+        control->server = datagram_server_free(control->server);
         account_release(account_of(control), ACCOUNT_CONTROLS, 1);
         free(control);
         return NULL;
@@ -313,10 +317,15 @@ static int start_relaying(struct control *control, int fd, const struct nb_socke
 
 /* ---- what is connected ---- */
 
-/* A reload with Existing=keep may have taken the protocol away meanwhile: then what was dialled goes the way of before. */
+/*
+ * A reload with Existing=keep may have taken the protocol away meanwhile: then what was dialled goes the way of before. A Unix socket of datagrams
+ * never gets into a guest's hands, for it could send to other names (sendto(2)).
+ */
 static bool needs_relay(const struct control *control) {
         const struct policy_protocol *policy = control->grant->policy;
 
+        if (control->type == POLICY_SOCKET_DGRAM && control->bind.family == AF_UNIX)
+                return true;
         return policy && relayed_is_needed(policy, POLICY_CONNECT);
 }
 
@@ -405,7 +414,8 @@ static int dial(struct control *control, const struct nb_socket_address *address
         r = connector_start(&options, fd, &connected_fd, &control->connector);
         /* There is no handshake: such a socket is connected at once. */
         if (r == 0 && control->type == POLICY_SOCKET_DGRAM)
-                r = datagram_take_from(connected_fd, &address->ip);
+                r = address->family == AF_UNIX ? datagram_take_from_unix(connected_fd)
+                                               : datagram_take_from(connected_fd, &address->ip);
         if (r < 0)
                 return r;
         *ret_fd = nb_steal_fd(&connected_fd);
@@ -595,6 +605,15 @@ static int bind_now(struct control *control) {
         return 0;
 }
 
+static int make_server(struct control *control, const Nb__Listen *listen_request) {
+        NB_CLEANUP_FD int fd = nb_steal_fd(&control->socket_fd);
+        int r = datagram_server_new(control, fd, listen_request->received, &control->server);
+
+        if (r == 0)
+                (void)nb_steal_fd(&fd);
+        return r;
+}
+
 /* The listener is charged. */
 static int make_acceptor(struct control *control, const Nb__Listen *listen_request) {
         NB_CLEANUP_FD int fd = -1;
@@ -602,6 +621,8 @@ static int make_acceptor(struct control *control, const Nb__Listen *listen_reque
 
         if (r < 0)
                 return r;
+        if (control->type == POLICY_SOCKET_DGRAM)
+                return make_server(control, listen_request);
         fd = nb_steal_fd(&control->socket_fd);
         if (listen(fd, backlog_of(listen_request)) < 0)
                 return -errno;
@@ -624,15 +645,21 @@ static int start_listening(struct control *control, const Nb__Listen *listen_req
         return r;
 }
 
+static int set_credit(struct control *control, uint64_t total) {
+        return control->server ? datagram_server_set_credit(control->server, total)
+                               : acceptor_set_credit(control->acceptor, total);
+}
+
 /* The answer goes out before any connection does. */
 static int answer_and_accept(struct control *control, const Nb__Listen *listen_request) {
         int r = answer_listening(control);
 
-        return r < 0 ? r : acceptor_set_credit(control->acceptor, listen_request->credit);
+        return r < 0 ? r : set_credit(control, listen_request->credit);
 }
 
 static int listen_again(struct control *control, const Nb__Listen *listen_request) {
-        int r = acceptor_set_backlog(control->acceptor, backlog_of(listen_request));
+        /* Of datagrams nobody waits in a backlog. */
+        int r = control->acceptor ? acceptor_set_backlog(control->acceptor, backlog_of(listen_request)) : 0;
 
         return r < 0 ? refuse_errno_of(control, "listen", &control->bind, r)
                      : answer_and_accept(control, listen_request);
@@ -647,9 +674,6 @@ static int request_listen(struct control *control, const Nb__Listen *listen_requ
                 return -EPROTO;
         if (control->state == CONTROL_LISTENING)
                 return listen_again(control, listen_request);
-        if (control->type == POLICY_SOCKET_DGRAM)
-                return refuse_recorded(control, "listen", NULL, NB_WASI_ENOTSUP,
-                                       "datagrams are for clients in this version");
         if (control->has_connected && !control->bind_is_open)
                 return refuse_recorded(control, "listen", NULL, NB_WASI_EISCONN, "the control has connected");
         if (!(control->rights_base & NB_RIGHT_SOCK_LISTEN))
@@ -663,7 +687,7 @@ static int request_listen(struct control *control, const Nb__Listen *listen_requ
 }
 
 static int request_credit(struct control *control, const Nb__Credit *credit) {
-        return control->state == CONTROL_LISTENING ? acceptor_set_credit(control->acceptor, credit->total) : -EPROTO;
+        return control->state == CONTROL_LISTENING ? set_credit(control, credit->total) : -EPROTO;
 }
 
 /* ---- Endpoint ---- */

@@ -8,8 +8,7 @@
  * | state      | Connect                        | Listen                       | Credit           |
  * |------------|--------------------------------|------------------------------|------------------|
  * | idle       | starts                         | starts; refused (isconn) if  | violation        |
- * |            |                                | the bound socket is in use;  |                  |
- * |            |                                | never of datagrams (notsup)  |                  |
+ * |            |                                | the bound socket is in use   |                  |
  * | connecting | violation                      | violation                    | violation        |
  * | listening  | refused (inval)                | changes the backlog, raises  | raises the total |
  * |            |                                | the total, is answered again |                  |
@@ -17,6 +16,8 @@
  * The bind address is "open" when it is the unspecified one with port 0, or the empty one of a Unix socket: then no socket exists before it is
  * needed, and each connection has a socket of its own. Otherwise the socket is bound at once, so that the errors are those of `open`
  * (broker/open.h); only that of a preopened listener waits for Listen.
+ *
+ * One of datagrams that listens is served by the tenant's relay (broker/datagram_server.h), others here (broker/acceptor.h).
  *
  * A path that was bound is removed when the control ends, whatever became of its socket.
  */
@@ -32,6 +33,7 @@
 
 struct acceptor;
 struct connector;
+struct datagram_server;
 struct grant;
 struct name_connect;
 struct relayed;
@@ -56,7 +58,8 @@ struct control {
         bool has_connected;                   /* so it cannot listen any more */
         int socket_fd;                        /* bound and not yet used; -1 if none */
         struct unix_file *file;               /* that a bind has made */
-        struct acceptor *acceptor;            /* while listening */
+        struct acceptor *acceptor;            /* while listening, of streams */
+        struct datagram_server *server;       /* while listening, of datagrams */
         struct connector *connector;          /* while connecting to an address */
         struct name_connect *naming;          /* while connecting to a name */
         struct relayed *relaying;             /* while a relay shakes hands on what is connected */

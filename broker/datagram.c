@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/filter.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
@@ -50,6 +51,40 @@ int datagram_shut(int fd) {
 
         append(&program, (struct sock_filter)DROP);
         return attach(fd, &program);
+}
+
+/* IPv6 sockets that serve IPv4 as well tell both addresses by the one option. */
+static int tell_local_address(int fd, sa_family_t family) {
+        const int on = 1;
+        int level = family == AF_INET ? IPPROTO_IP : IPPROTO_IPV6;
+        int option = family == AF_INET ? IP_PKTINFO : IPV6_RECVPKTINFO;
+
+        return setsockopt(fd, level, option, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
+static int detach(int fd) {
+        const int unused = 0;
+
+        return setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof(unused)) < 0 ? -errno : 0;
+}
+
+int datagram_take_from_unix(int fd) {
+        const struct sockaddr any = { .sa_family = AF_UNIX };
+
+        /* EINVAL: it has a name. */
+        if (bind(fd, &any, sizeof(any.sa_family)) < 0 && errno != EINVAL)
+                return -errno;
+        return detach(fd);
+}
+
+int datagram_let_in(int fd, const struct nb_socket_address *bind) {
+        if (bind->family != AF_UNIX && nb_ip_is_unspecified(&bind->ip.ip)) {
+                int r = tell_local_address(fd, bind->family);
+
+                if (r < 0)
+                        return r;
+        }
+        return detach(fd);
 }
 
 static uint32_t word_of(const uint8_t *bytes) {

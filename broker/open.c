@@ -45,8 +45,6 @@ static enum policy_socket_type type_of(const Nb__Open *open) {
 static const char *why_not_type(const struct grant *grant, enum policy_socket_type type) {
         if (!grant->policy || grant->policy->socket_types & type)
                 return NULL;
-        if (grant->policy->family == POLICY_FAMILY_UNIX && type == POLICY_SOCKET_DGRAM)
-                return "datagrams over Unix sockets need the relay, which this version does not have";
         return "SocketTypes= does not include this type of socket";
 }
 

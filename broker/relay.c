@@ -252,6 +252,16 @@ int relay_order(struct relay_object *object, const Nb__Relay__Order *order, cons
         return object->relay ? send_order(object->relay, order, fds, n_fds) : -ENOTCONN;
 }
 
+void relay_order_end(struct relay_object *object) {
+        Nb__Relay__End end = NB__RELAY__END__INIT;
+        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
+
+        end.link = object->number;
+        order.body_case = NB__RELAY__ORDER__BODY_END;
+        order.end = &end;
+        (void)relay_order(object, &order, NULL, 0);
+}
+
 static void ready(struct watch *watch, uint32_t events) {
         struct relay *relay = nb_container_of(watch, struct relay, watch);
 
@@ -433,13 +443,10 @@ static int choose(struct relay_pool *pool, struct relay **ret) {
         return r;
 }
 
-int relay_attach(struct relay_object *object, const struct relay_object_ops *ops, struct tenant *tenant) {
-        struct relay_pool *pool = pool_of(tenant);
-        struct relay *relay;
-        int r = pool ? choose(pool, &relay) : -ENOMEM;
+static int attach(struct relay_object *object, const struct relay_object_ops *ops, struct relay *relay,
+                  struct tenant *tenant) {
+        int r;
 
-        if (r < 0)
-                return r;
         object->ops = ops;
         object->number = ++tenant->broker->last_relay_number;
         r = relay_object_table_add(&relay->table, object);
@@ -449,6 +456,18 @@ int relay_attach(struct relay_object *object, const struct relay_object_ops *ops
         nb_list_init(&object->in_relay);
         nb_list_append(&relay->objects, &object->in_relay);
         return 0;
+}
+
+int relay_attach(struct relay_object *object, const struct relay_object_ops *ops, struct tenant *tenant) {
+        struct relay_pool *pool = pool_of(tenant);
+        struct relay *relay;
+        int r = pool ? choose(pool, &relay) : -ENOMEM;
+
+        return r < 0 ? r : attach(object, ops, relay, tenant);
+}
+
+int relay_attach_beside(struct relay_object *object, const struct relay_object *other) {
+        return other->relay ? attach(object, NULL, other->relay, other->relay->pool->tenant) : -ENOTCONN;
 }
 
 void relay_detach(struct relay_object *object) {

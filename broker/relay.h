@@ -55,6 +55,12 @@ struct relay_object {
  */
 int relay_attach(struct relay_object *object, const struct relay_object_ops *ops, struct tenant *tenant);
 
+/**
+ * Gives an object a number at the relay of another one, which is attached. It has no ops: it is to be passed on, or detached, before the loop runs.
+ * @return 0 or -ENOMEM; -ENOTCONN when the other one is detached
+ */
+int relay_attach_beside(struct relay_object *object, const struct relay_object *other);
+
 /** Takes its number back; reports that still come for it are dropped. Harmless where it is detached. */
 void relay_detach(struct relay_object *object);
 
@@ -67,6 +73,9 @@ void relay_pass_on(struct relay_object *object, struct relay_object *successor, 
  * @return 0; -ENOTCONN for a detached one; -EAGAIN when too much waits already, or too many descriptors are in flight: nothing was sent
  */
 int relay_order(struct relay_object *object, const Nb__Relay__Order *order, const int *fds, size_t n_fds);
+
+/** Sends End, for an object that its relay is to drop. Harmless where it is detached. */
+void relay_order_end(struct relay_object *object);
 
 /** What a relay has said of itself, for `netbrokerctl status`. */
 struct relay_facts {

@@ -133,21 +133,11 @@ static void relayed_lost(struct relay_object *object, const char *why) {
                 fail(relayed, -ECONNRESET, why);
 }
 
-static void send_end(struct relay_object *object) {
-        Nb__Relay__End end = NB__RELAY__END__INIT;
-        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
-
-        end.link = object->number;
-        order.body_case = NB__RELAY__ORDER__BODY_END;
-        order.end = &end;
-        (void)relay_order(object, &order, NULL, 0);
-}
-
 static void timed_out(void *data) {
         struct relayed *relayed = data;
 
         relayed->deadline = deadline_free(relayed->deadline);
-        send_end(&relayed->object);
+        relay_order_end(&relayed->object);
         relay_detach(&relayed->object);
         fail(relayed, -ETIMEDOUT, "the relay has said nothing in time");
 }
@@ -386,7 +376,8 @@ static int fill_in(struct relayed *relayed, const struct relayed_options *option
         relayed->peer = *options->peer;
         relayed->function = options->function;
         relayed->data = options->data;
-        relayed->may_step_out = policy->data_path == POLICY_DATA_PATH_DIRECT;
+        relayed->may_step_out =
+                policy->data_path == POLICY_DATA_PATH_DIRECT && options->asker.type == POLICY_SOCKET_STREAM;
         relayed->has_tls = has_tls(policy, options->verb);
         relayed->expects_header = options->verb == POLICY_ACCEPT && expects_header(policy, options->peer);
         if (options->way) {
@@ -450,7 +441,7 @@ struct relayed *relayed_free(struct relayed *relayed) {
         if (!relayed)
                 return NULL;
         if (relayed->object.relay && relayed->state != RELAYED_TOLD)
-                send_end(&relayed->object);
+                relay_order_end(&relayed->object);
         relay_detach(&relayed->object);
         relayed->deadline = deadline_free(relayed->deadline);
         relayed->socket_fd = nb_channel_fd_close(relayed->socket_fd);

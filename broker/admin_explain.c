@@ -173,7 +173,7 @@ int admin_explain(struct admin_call *call, const json_t *request) {
         if (address && (!question.named || nb_ip_parse(address, strlen(address), &ip) < 0))
                 return admin_fail(call, -EINVAL, "\"address\" is an address without a port that a name is to have");
         r = say(call, &about, &question, NULL, &allowed);
-        if (r < 0 || !allowed || !question.named)
+        if (r < 0 || !allowed || !question.named || about.protocol->proxy.resolves)
                 return r;
         if (address)
                 return say(call, &about, &question, &ip, &allowed);

@@ -132,8 +132,8 @@ static int ask_policy(const struct asker *asker, const struct question *question
                 ctl_complain("'%s': an address without a port is judged for a name", question->address);
                 return CTL_BAD;
         }
-        /* A name that is not granted is not asked of DNS, here neither. */
-        if (!explain(&understood, NULL, answer) || !understood.question.named)
+        /* A name that is not granted is not asked of DNS, here neither; nor is one that a proxy resolves. */
+        if (!explain(&understood, NULL, answer) || !understood.question.named || understood.protocol->proxy.resolves)
                 return CTL_OK;
         if (question->address)
                 (void)explain(&understood, &ip, answer);

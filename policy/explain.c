@@ -111,6 +111,8 @@ void policy_explain(const struct policy_tenant *tenant, const struct policy_prot
         } else {
                 policy_decide_ip(protocol, question->verb, NULL, &question->address.ip, &ret->verdict, &ret->trace);
         }
+        if (ret->verdict.allowed)
+                policy_way_of(protocol, question->verb, &ret->way);
 }
 
 /* ---- the words ---- */
@@ -231,6 +233,35 @@ const char *policy_explanation_question(const struct policy_explanation *explana
         return buffer;
 }
 
+const char *policy_explanation_leg(const struct policy_explanation *explanation, const struct policy_leg *leg,
+                                   char *buffer, size_t size) {
+        const struct policy_question *question = &explanation->question;
+        char subject[NB_SOCKET_ADDRESS_TEXT_MAX] = "";
+        const char *name = subject;
+
+        if (question->named)
+                name = question->name.text;
+        else if (question->address.family != AF_UNIX)
+                nb_ip_format(&question->address.ip.ip, subject);
+        return policy_leg_format(explanation->protocol, question->verb, leg, name, buffer, size);
+}
+
+static void write_way(const struct policy_explanation *explanation, FILE *out) {
+        char text[POLICY_STEP_TEXT_MAX];
+
+        for (size_t i = 0; explanation->verdict.allowed && i < explanation->way.n_legs; ++i) {
+                const struct policy_leg *leg = &explanation->way.legs[i];
+                unsigned line = 0;
+                const char *file = policy_leg_place(explanation->protocol, leg, &line);
+
+                fprintf(out, "    %-7s %-8s %s", "then", policy_leg_name(leg->kind),
+                        policy_explanation_leg(explanation, leg, text, sizeof(text)));
+                if (file)
+                        fprintf(out, " (%s)", policy_place(file, line).text);
+                fputc('\n', out);
+        }
+}
+
 static void write_verdict(const struct policy_explanation *explanation, FILE *out) {
         const struct policy_verdict *verdict = &explanation->verdict;
         char remedy[4 * sizeof(verdict->remedy)];
@@ -258,6 +289,7 @@ static void write_explanation(const struct policy_explanation *explanation, FILE
                         policy_step_format(explanation, step, text, sizeof(text)));
         }
         write_verdict(explanation, out);
+        write_way(explanation, out);
 }
 
 char *policy_explanation_format(const struct policy_explanation *explanation) {

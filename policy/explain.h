@@ -16,6 +16,7 @@
 #include "policy/error.h"
 #include "policy/guard.h"
 #include "policy/policy.h"
+#include "policy/way.h"
 
 /** More steps than the evaluator takes. */
 #define POLICY_STEPS_MAX 24
@@ -72,6 +73,7 @@ struct policy_explanation {
         struct nb_address address;
         struct policy_trace trace;
         struct policy_verdict verdict;
+        struct policy_way way; /* where it is allowed: what comes before the bytes */
         enum policy_mode mode; /* report: what is refused is recorded and done, unless it is impossible */
 };
 
@@ -109,11 +111,15 @@ const char *policy_check_name(enum policy_check check);
 const char *policy_step_format(const struct policy_explanation *explanation, const struct policy_step *step,
                                char *buffer, size_t size);
 
+/** One leg of the way likewise. @return `buffer`, cut at `size`. */
+const char *policy_explanation_leg(const struct policy_explanation *explanation, const struct policy_leg *leg,
+                                   char *buffer, size_t size);
+
 /** The question as it was understood, as a phrase of printable ASCII: "connect to 192.0.2.1:443". @return `buffer`, cut at `size`. */
 const char *policy_explanation_question(const struct policy_explanation *explanation, char *buffer, size_t size);
 
 /**
- * The whole as lines of printable ASCII: the question, a line a step, the verdict, and what would allow it.
+ * The whole as lines of printable ASCII: the question, a line a step, the verdict, and what would allow it, or a line for each leg of the way.
  * @return owned by the caller: free(); NULL without memory
  */
 char *policy_explanation_format(const struct policy_explanation *explanation);

@@ -59,6 +59,24 @@ static json_t *steps_to_json(const struct policy_explanation *explanation) {
         return steps;
 }
 
+static json_t *leg_to_json(const struct policy_explanation *explanation, const struct policy_leg *leg) {
+        char text[POLICY_STEP_TEXT_MAX];
+        unsigned line = 0;
+        const char *file = policy_leg_place(explanation->protocol, leg, &line);
+
+        return json_pack("{s:s, s:o, s:o}", "leg", policy_leg_name(leg->kind), "text",
+                         text_or_null(policy_explanation_leg(explanation, leg, text, sizeof(text))), "at",
+                         place(file, line));
+}
+
+static json_t *way_to_json(const struct policy_explanation *explanation) {
+        json_t *way = json_array();
+
+        for (size_t i = 0; way && explanation->verdict.allowed && i < explanation->way.n_legs; ++i)
+                (void)json_array_append_new(way, leg_to_json(explanation, &explanation->way.legs[i]));
+        return way;
+}
+
 static json_t *resolved_to_json(const struct policy_explanation *explanation) {
         char text[NB_ADDRESS_TEXT_MAX];
 
@@ -84,6 +102,7 @@ json_t *policy_explanation_to_json(const struct policy_explanation *explanation)
         (void)json_object_set_new(object, "reason", text_or_null(verdict->reason));
         (void)json_object_set_new(object, "remedy", text_or_null(verdict->remedy));
         (void)json_object_set_new(object, "steps", steps_to_json(explanation));
+        (void)json_object_set_new(object, "way", way_to_json(explanation));
         (void)json_object_set_new(object, "text", text_or_null(text));
         return object;
 }

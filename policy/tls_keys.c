@@ -215,19 +215,31 @@ int tls_add_client_names(struct parser *p, const char *value) {
 
 /* ---- what is agreed on, and with whom ---- */
 
-/** Printable ASCII without commas: of all registered ones, and what separates them elsewhere is a mistake here. */
-static int check_alpn(const char *word, struct policy_complaint *ret_complaint) {
-        size_t good = 0;
+/** Commas instead of blanks. */
+static int complain_about_commas(const char *word, size_t first, struct policy_complaint *ret_complaint) {
+        char corrected[POLICY_LINE_MAX + 1];
+        size_t length = strlen(word);
 
-        while (word[good] > ' ' && word[good] <= '~' && word[good] != ',')
-                ++good;
-        if (word[good] == '\0')
-                return 0;
-        policy_complain(ret_complaint, good, "a name of ALPN is printable ASCII, and blanks separate several");
-        if (word[good] == ',' && good > 0)
-                policy_complaint_splice(ret_complaint, word, strlen(word), good, good + 1,
-                                        word[good + 1] != '\0' ? " " : "");
+        policy_complain(ret_complaint, first, "names of ALPN are separated by blanks, without commas");
+        if (length >= sizeof(corrected) || strspn(word, ",") == length)
+                return -EINVAL;
+        for (size_t i = 0; i <= length; ++i)
+                corrected[i] = word[i] == ',' ? ' ' : word[i];
+        while (corrected[length - 1] == ' ')
+                corrected[--length] = '\0';
+        policy_complaint_splice(ret_complaint, word, strlen(word), 0, strlen(word), corrected + strspn(corrected, " "));
         return -EINVAL;
+}
+
+/** Printable ASCII without commas, as all registered ones are. */
+static int check_alpn(const char *word, struct policy_complaint *ret_complaint) {
+        size_t good = 0, comma = strcspn(word, ",");
+
+        while (word[good] > ' ' && word[good] <= '~')
+                ++good;
+        if (word[good] != '\0')
+                return policy_complain(ret_complaint, good, "a name of ALPN is printable ASCII");
+        return word[comma] == '\0' ? 0 : complain_about_commas(word, comma, ret_complaint);
 }
 
 static int take_alpn(struct parser *p, const char *word) {

@@ -8,6 +8,7 @@
 #include "policy/group.h"
 #include "policy/match.h"
 #include "policy/verdict.h"
+#include "policy/words.h"
 
 /* How many pairs of a grant and a Deny rule are compared in all: some hundredths of a second. */
 #define PAIRS_MAX 10000000
@@ -167,9 +168,65 @@ static void look_at_names(struct look *look, const struct policy_protocol *proto
                     protocol->name);
 }
 
+/* ---- what comes before the bytes ---- */
+
+static void look_at_tls(struct look *look, const struct policy_protocol *protocol) {
+        const struct policy_tls *tls = protocol->tls;
+
+        if (!tls)
+                return;
+        if ((tls->roles & POLICY_TLS_CLIENT) && !policy_has_rule(protocol, POLICY_RULE_CONNECT))
+                say(look, tls->file, tls->line, "TLS=%s says how connects are made, and [Protocol %s] has no Connect=",
+                    policy_word(policy_words_tls, (int)tls->roles), protocol->name);
+        if ((tls->roles & POLICY_TLS_SERVER) && !policy_has_rule(protocol, POLICY_RULE_LISTEN))
+                say(look, tls->file, tls->line, "TLS=%s is for who is accepted, and [Protocol %s] has no Listen=",
+                    policy_word(policy_words_tls, (int)tls->roles), protocol->name);
+}
+
+/** @return the first Deny rule for addresses, or NULL. */
+static const struct policy_rule *find_address_deny(const struct policy_protocol *protocol) {
+        for (size_t i = 0; i < protocol->n_rules; ++i)
+                if (protocol->rules[i].kind == POLICY_RULE_DENY && protocol->rules[i].target != POLICY_TARGET_NAME)
+                        return &protocol->rules[i];
+        return NULL;
+}
+
+/** What is not enforced for names that a proxy resolves. */
+static void look_at_resolving(struct look *look, const struct policy_protocol *protocol) {
+        const struct policy_rule *deny = find_address_deny(protocol);
+
+        if (!protocol->proxy.resolves || !find_name(protocol, POLICY_RULE_CONNECT))
+                return;
+        if (protocol->n_addresses > 0)
+                say(look, protocol->addresses[0].file, protocol->addresses[0].line,
+                    "Addresses= is not enforced in [Protocol %s]: with ProxyResolve=yes nobody but the proxy knows "
+                    "what a name resolves to",
+                    protocol->name);
+        if (deny)
+                say(look, deny->file, deny->line,
+                    "%s does not hold for names in [Protocol %s]: with ProxyResolve=yes nobody but the proxy knows "
+                    "what a name resolves to",
+                    policy_rule_shown(deny).text, protocol->name);
+}
+
+static void look_at_proxy(struct look *look, const struct policy_protocol *protocol) {
+        const struct policy_hop *hop = &protocol->proxy.hops[0];
+        bool connects = policy_has_rule(protocol, POLICY_RULE_CONNECT);
+
+        if (protocol->proxy.n_hops > 0 && !connects)
+                say(look, hop->at.file, hop->at.line,
+                    "Proxy= says how connects are made, and [Protocol %s] has no Connect=", protocol->name);
+        if (protocol->send_header != POLICY_PROXY_HEADER_NONE && !connects)
+                say(look, protocol->file, protocol->line,
+                    "SendProxyHeader= says how connects are made, and [Protocol %s] has no Connect=", protocol->name);
+        look_at_resolving(look, protocol);
+}
+
 static void look_at_protocol(struct look *look, const struct policy_protocol *protocol) {
         look_at_grants(look, protocol);
         look_at_names(look, protocol);
+        look_at_tls(look, protocol);
+        look_at_proxy(look, protocol);
 }
 
 void policy_warn(const struct policy *policy, bool private, policy_warn_function warn, void *data) {

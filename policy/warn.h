@@ -12,7 +12,8 @@ typedef void (*policy_warn_function)(void *data, const char *text);
 
 /**
  * Looks a policy over: tenants that nobody can open, grants that a Deny rule wholly covers, Addresses= and Deny rules for
- * names where no name is granted.
+ * names where no name is granted, TLS= and
+ * Proxy= where there is nothing that they are about, and what ProxyResolve= leaves unenforced.
  *
  * The time is bounded: of very many rules not every grant is compared with every Deny rule.
  * @param private  sessions are inherited, so that a tenant needs no User= and the like

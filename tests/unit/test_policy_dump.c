@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "policy/limit.h"
+#include "policy/pin.h"
 #include "policy/rule.h"
 #include "tests/support/random.h"
 #include "tests/support/runner.h"
@@ -158,15 +159,94 @@ static void write_rules(FILE *out, uint64_t *state, bool names) {
                 fprintf(out, "Addresses=%s %s\n", PICK(state, addresses), PICK(state, addresses));
 }
 
+/** What is said of certificates of peers, where some are asked for. */
+static void write_verification(FILE *out, uint64_t *state) {
+        if (coin(state))
+                fputs("TLSRevoked=credential:crl\n", out);
+        for (uint64_t i = next_random(state) % 3; i > 0; --i) {
+                struct policy_pin pin;
+                char text[POLICY_PIN_TEXT_MAX];
+
+                for (size_t j = 0; j < sizeof(pin.bytes); ++j)
+                        pin.bytes[j] = (uint8_t)next_random(state);
+                fprintf(out, "TLSPins=%s\n", policy_pin_format(&pin, text));
+        }
+}
+
+static void write_server(FILE *out, uint64_t *state) {
+        static const char *const certificates[] = { "/etc/a.pem", "/etc/a.pem credential:a.key",
+                                                    "/etc/\303\274.pem /a.key  /a.ocsp" };
+        bool requires = coin(state);
+
+        for (uint64_t i = next_random(state) % 3 + 1; i > 0; --i)
+                fprintf(out, "TLSCertificate=%s\n", PICK(state, certificates));
+        if (requires)
+                fprintf(out, "TLSClientAuth=require\nTLSClientNames=*.Example.com b\303\274cher.example\n"
+                             "TLSTrust=/etc/ca.pem\n");
+        if (coin(state))
+                fprintf(out, "HandshakeTimeout=%s\n", PICK(state, times));
+}
+
+static void write_tls(FILE *out, uint64_t *state, bool client, bool server) {
+        static const char *const versions[] = { "1.2", "1.3", "1.3 1.2", "1.2 1.3" };
+
+        if (!client && !server)
+                return;
+        fprintf(out, "TLS=%s\nTLSVersions=%s\nTLSTickets=%s\n",
+                client && server ? "both"
+                : client         ? "client"
+                                 : "server",
+                PICK(state, versions), coin(state) ? "yes" : "no");
+        if (coin(state))
+                fprintf(out, "TLSALPN=h2 http/1.1\nTLSALPN=%%#x\n");
+        if (server)
+                write_server(out, state);
+        if (!client)
+                return;
+        fprintf(out, "TLSMustStaple=%s\n%s", coin(state) ? "yes" : "no",
+                coin(state) ? "TLSClientCertificate=/c.pem /c.key\n" : "");
+        write_verification(out, state);
+}
+
+static void write_proxy(FILE *out, uint64_t *state, bool named) {
+        static const char *const proxies[] = { "http://10.0.0.1:3128", "socks5://[2001:db8::1]:1080",
+                                               "https://Proxy.Example.:3128" };
+        static const char *const passwords[] = { "-", "/etc/pw", "credential:pw", "- /pw", "/pw -" };
+        bool two = coin(state);
+
+        if (coin(state))
+                fprintf(out, "SendProxyHeader=%s\n", coin(state) ? "v1" : "v2");
+        if (coin(state))
+                return;
+        fprintf(out, "Proxy=%s %s\n", PICK(state, proxies), two ? PICK(state, proxies) : "");
+        if (coin(state))
+                fprintf(out, "ProxyPassword=%s\n", passwords[next_random(state) % (two ? 5 : 3)]);
+        if (named)
+                fprintf(out, "ProxyResolve=%s\n", coin(state) ? "yes" : "no");
+}
+
+/** What stands before the bytes of streams by IP. */
+static void write_handshakes(FILE *out, uint64_t *state) {
+        bool server = coin(state), client = coin(state);
+
+        write_tls(out, state, client, server);
+        write_proxy(out, state, true);
+        if (coin(state))
+                fputs("Listen=127.0.0.1:1\nAcceptProxyHeader=10.0.0.0/8 [::1]\nAcceptProxyHeader=10.1.2.3\n", out);
+}
+
 static void write_protocol(FILE *out, uint64_t *state, unsigned number) {
         static const char *const types[] = { "stream", "dgram", "stream dgram" };
-        bool is_unix = next_random(state) % 3 == 0;
+        bool is_unix = next_random(state) % 3 == 0, streams = coin(state);
 
-        fprintf(out, "[Protocol p%u]\nDataPath=direct\nFamily=%s\n", number, is_unix ? "unix" : "ip");
+        fprintf(out, "[Protocol p%u]\nDataPath=%s\nFamily=%s\n", number, is_unix || coin(state) ? "relay" : "direct",
+                is_unix ? "unix" : "ip");
         if (coin(state))
                 fprintf(out, "ConnectTimeout=%s\n", PICK(state, times));
-        if (!is_unix && coin(state))
+        if (!streams)
                 fprintf(out, "SocketTypes=%s\n", PICK(state, types));
+        else if (!is_unix)
+                write_handshakes(out, state);
         if (is_unix)
                 fprintf(out, "Listen=/run/q\nSocketMode=0%03o\nConnect=%s %s\nDeny=%s\n",
                         (unsigned)(next_random(state) % 01000), PICK(state, patterns), PICK(state, patterns),
@@ -176,14 +256,21 @@ static void write_protocol(FILE *out, uint64_t *state, unsigned number) {
 }
 
 static void write_preopen(FILE *out, uint64_t *state, unsigned number) {
+        bool listens = coin(state), streams = listens || coin(state);
+
         fprintf(out, "[Preopen s%u]\nDataPath=direct\n", number);
         if (coin(state))
                 fprintf(out, "Nonblock=%s\n", coin(state) ? "yes" : "no");
-        if (coin(state))
+        if (listens)
                 fprintf(out, "Listen=127.0.0.1:%u\nDeny=10.0.0.0/8:*\n", 1000 + number);
         else
-                fprintf(out, "Connect=8.8.8.8:53\nSocketTypes=%s\nConnectTimeout=%s\n",
-                        coin(state) ? "dgram" : "stream", PICK(state, times));
+                fprintf(out, "Connect=8.8.8.8:53\nSocketTypes=%s\nConnectTimeout=%s\n", streams ? "stream" : "dgram",
+                        PICK(state, times));
+        if (!streams)
+                return;
+        write_tls(out, state, !listens && coin(state), listens && coin(state));
+        if (!listens)
+                write_proxy(out, state, false);
 }
 
 static void write_tenant(FILE *out, uint64_t *state) {
@@ -198,6 +285,7 @@ static void write_tenant(FILE *out, uint64_t *state) {
         if (coin(state))
                 fprintf(out, "Resolvers=192.0.2.%u [2001:db8::%u]:%u\n", (unsigned)(next_random(state) % 256),
                         (unsigned)(next_random(state) % 100), (unsigned)(next_random(state) % 65535 + 1));
+        fprintf(out, "Relays=%u\n", (unsigned)(next_random(state) % POLICY_RELAYS_MAX + 1));
         fprintf(out, "MaxSessions=%u\nConnectRate=%u/s\nMaxMemory=%s\n", (unsigned)(next_random(state) % 1000 + 1),
                 (unsigned)(next_random(state) % 1000 + 1), PICK(state, bytes));
 }
@@ -230,6 +318,55 @@ static void expect_same_rule(const struct policy_rule *a, const struct policy_ru
                 ck_assert_str_eq(policy_rule_format(a, a_text), policy_rule_format(b, b_text));
 }
 
+static void expect_same_certificate(const struct policy_certificate *a, const struct policy_certificate *b) {
+        ck_assert_pstr_eq(a->chain.path, b->chain.path);
+        ck_assert_pstr_eq(a->key.path, b->key.path);
+        ck_assert_pstr_eq(a->staple.path, b->staple.path);
+}
+
+static void expect_same_tls(const struct policy_tls *a, const struct policy_tls *b, const char *text) {
+        ck_assert_msg(!a == !b, "%s", text);
+        if (!a)
+                return;
+        ck_assert_msg(a->roles == b->roles && a->versions == b->versions && a->client_auth == b->client_auth &&
+                              a->must_staple == b->must_staple && a->tickets == b->tickets &&
+                              a->n_certificates == b->n_certificates && a->n_client_names == b->n_client_names &&
+                              a->n_alpn == b->n_alpn && a->n_pins == b->n_pins,
+                      "%s", text);
+        ck_assert_pstr_eq(a->trust.path, b->trust.path);
+        ck_assert_pstr_eq(a->revoked.path, b->revoked.path);
+        expect_same_certificate(&a->client_certificate, &b->client_certificate);
+        for (size_t i = 0; i < a->n_certificates; ++i)
+                expect_same_certificate(&a->certificates[i], &b->certificates[i]);
+        for (size_t i = 0; i < a->n_client_names; ++i) {
+                ck_assert_str_eq(a->client_names[i].text, b->client_names[i].text);
+                ck_assert(a->client_names[i].below == b->client_names[i].below);
+        }
+        for (size_t i = 0; i < a->n_alpn; ++i)
+                ck_assert_str_eq(a->alpn[i], b->alpn[i]);
+        if (a->n_pins > 0)
+                ck_assert_mem_eq(a->pins, b->pins, a->n_pins * sizeof(*a->pins));
+}
+
+static void expect_same_proxy(const struct policy_protocol *a, const struct policy_protocol *b, const char *text) {
+        ck_assert_msg(a->proxy.n_hops == b->proxy.n_hops && a->proxy.resolves == b->proxy.resolves &&
+                              a->send_header == b->send_header && a->n_header_sources == b->n_header_sources,
+                      "%s", text);
+        for (size_t i = 0; i < a->proxy.n_hops; ++i) {
+                const struct policy_hop *hop = &a->proxy.hops[i], *other = &b->proxy.hops[i];
+
+                ck_assert_msg(hop->kind == other->kind && hop->is_name == other->is_name &&
+                                      hop->name.port == other->name.port &&
+                                      nb_address_equal(&hop->address, &other->address),
+                              "%s", text);
+                ck_assert_str_eq(hop->name.text, other->name.text);
+                ck_assert_pstr_eq(hop->password.path, other->password.path);
+        }
+        for (size_t i = 0; i < a->n_header_sources; ++i)
+                ck_assert(nb_prefix_covers(&a->header_sources[i], &b->header_sources[i]) &&
+                          nb_prefix_covers(&b->header_sources[i], &a->header_sources[i]));
+}
+
 static void expect_same_protocol(const struct policy_protocol *a, const struct policy_protocol *b, const char *text) {
         ck_assert_str_eq(a->name, b->name);
         ck_assert_msg(a->family == b->family && a->data_path == b->data_path && a->socket_types == b->socket_types &&
@@ -237,6 +374,10 @@ static void expect_same_protocol(const struct policy_protocol *a, const struct p
                       "%s", text);
         ck_assert_uint_eq(a->connect_timeout_ms, b->connect_timeout_ms);
         ck_assert_uint_eq(a->socket_mode, b->socket_mode);
+        ck_assert_uint_eq(a->handshake_timeout_ms, b->handshake_timeout_ms);
+        ck_assert_uint_eq(a->idle_timeout_ms, b->idle_timeout_ms);
+        expect_same_tls(a->tls, b->tls, text);
+        expect_same_proxy(a, b, text);
         for (size_t i = 0; i < a->n_rules; ++i)
                 expect_same_rule(&a->rules[i], &b->rules[i], text);
         for (size_t i = 0; i < a->n_addresses; ++i)
@@ -248,6 +389,7 @@ static void expect_same_tenant(const struct policy_tenant *a, const struct polic
         ck_assert_msg(a->mode == b->mode && a->existing == b->existing && a->explain_denials == b->explain_denials,
                       "%s", text);
         ck_assert_mem_eq(a->limits, b->limits, sizeof(a->limits));
+        ck_assert_uint_eq(a->n_relays, b->n_relays);
         ck_assert_uint_eq(a->n_resolvers, b->n_resolvers);
         for (size_t i = 0; i < a->n_resolvers; ++i)
                 ck_assert(nb_address_equal(&a->resolvers[i], &b->resolvers[i]));

@@ -205,11 +205,23 @@ void broker_stop_if_idle(struct broker *broker) {
                 broker_stop(broker);
 }
 
+/* Relays forget the contexts of the policy before: what is connected goes on with them. */
+static void apply_contexts(struct broker *broker, struct relay_contexts *contexts) {
+        (void)relay_contexts_free(broker->relay_contexts);
+        broker->relay_contexts = contexts;
+        nb_list_foreach_safe(link, &broker->tenants) {
+                const struct tenant *tenant = nb_container_of(link, struct tenant, link);
+
+                relay_pool_drop_contexts(tenant->relays, relay_contexts_first_id(contexts));
+        }
+}
+
 /* All at once: every tenant points at the new policy before anything is judged by it. */
-static void apply_policy(struct broker *broker, struct policy *policy) {
+static void apply_policy(struct broker *broker, struct policy *policy, struct relay_contexts *contexts) {
         struct policy *old = broker->policy;
 
         broker->policy = policy;
+        apply_contexts(broker, contexts);
         nb_list_foreach_safe(link, &broker->tenants)
                 tenant_apply_policy(nb_container_of(link, struct tenant, link), policy);
         nb_list_foreach_safe(session_link, &broker->sessions)
@@ -222,19 +234,50 @@ static void apply_policy(struct broker *broker, struct policy *policy) {
         (void)policy_free(old);
 }
 
-/* A policy and the sockets that it asks for; if either cannot be had, nothing has changed. */
-static int load_policy(struct broker *broker, struct policy **ret, struct tenant_sockets **ret_sockets) {
-        struct policy *policy = NULL;
-        int r = policy_source_load(&broker->source, &broker->log, &policy);
+/* All that a policy is put in force with. */
+struct loaded {
+        struct policy *policy;
+        struct relay_contexts *contexts;
+        struct tenant_sockets *sockets;
+};
 
-        if (r < 0)
-                return r;
-        r = tenant_sockets_prepare(broker, policy, ret_sockets);
+static void cleanup_loaded(struct loaded *loaded) {
+        loaded->sockets = tenant_sockets_abandon(loaded->sockets);
+        loaded->contexts = relay_contexts_free(loaded->contexts);
+        loaded->policy = policy_free(loaded->policy);
+}
+
+static int open_contexts(struct broker *broker, const struct policy *policy, struct relay_contexts **ret) {
+        struct relay_contexts *contexts = NULL;
+        int r = relay_contexts_new(broker, policy, &contexts);
+
+        if (r == 0)
+                r = relay_contexts_check(broker, contexts);
         if (r < 0) {
-                (void)policy_free(policy);
+                (void)relay_contexts_free(contexts);
                 return r;
         }
-        *ret = policy;
+        *ret = contexts;
+        return 0;
+}
+
+int broker_open_contexts(struct broker *broker) {
+        return open_contexts(broker, broker->policy, &broker->relay_contexts);
+}
+
+/* A policy, the sockets that it asks for, and the files that it names; if any cannot be had, nothing has changed. */
+static int load_policy(struct broker *broker, struct loaded *ret) {
+        NB_CLEANUP(cleanup_loaded) struct loaded loaded = { .policy = NULL };
+        int r = policy_source_load(&broker->source, &broker->log, &loaded.policy);
+
+        if (r == 0)
+                r = open_contexts(broker, loaded.policy, &loaded.contexts);
+        if (r == 0)
+                r = tenant_sockets_prepare(broker, loaded.policy, &loaded.sockets);
+        if (r < 0)
+                return r;
+        *ret = loaded;
+        loaded = (struct loaded){ .policy = NULL };
         return 0;
 }
 
@@ -247,20 +290,19 @@ static void note_loading(struct policy_state *state, int r) {
 }
 
 int broker_reload(struct broker *broker) {
-        struct tenant_sockets *sockets = NULL;
-        struct policy *policy = NULL;
+        struct loaded loaded;
         int r;
 
         (void)sd_notify(0, "RELOADING=1");
         broker->policy_state.error = (struct nb_log_copy){ .length = 0 };
         broker->log.copy = &broker->policy_state.error;
-        r = load_policy(broker, &policy, &sockets);
+        r = load_policy(broker, &loaded);
         broker->log.copy = NULL;
         note_loading(&broker->policy_state, r);
         if (r == 0) {
                 nudge_on(&broker->loop);
-                apply_policy(broker, policy);
-                tenant_sockets_commit(broker, policy, sockets);
+                apply_policy(broker, loaded.policy, loaded.contexts);
+                tenant_sockets_commit(broker, loaded.policy, loaded.sockets);
                 nb_log(&broker->log, NB_LOG_NOTICE, "policy %s reloaded", broker->source.path);
         } else {
                 nb_log(&broker->log, NB_LOG_ERROR, "policy %s not reloaded: the one before stays in force",

@@ -115,6 +115,12 @@ void broker_stop(struct broker *broker);
  */
 int broker_reload(struct broker *broker);
 
+/**
+ * Opens and tries the files that the first policy names, as who the broker is when it serves; or logs why they cannot be used.
+ * @return 0 or -errno
+ */
+int broker_open_contexts(struct broker *broker);
+
 /** Stops the loop when there is no listener and no session left; called by whoever ends one. */
 void broker_stop_if_idle(struct broker *broker);
 

@@ -230,6 +230,8 @@ static int serve(struct broker *broker, const struct options *options) {
                 log_no_privileges(broker, r);
                 return EX_NOPERM;
         }
+        if (broker_open_contexts(broker) < 0)
+                return EX_CONFIG;
         if (geteuid() == 0 && options->session_fd < 0)
                 nb_log(&broker->log, NB_LOG_WARNING,
                        "running as root: without capabilities, but as the owner of root's files; give --user NAME");

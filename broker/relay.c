@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,6 +18,7 @@
 #include "broker/tenant.h"
 #include "loop/deadline.h"
 #include "loop/nudge.h"
+#include "policy/value.h"
 
 /* How long a relay may take until it has said what it is. */
 #define START_MS 5000
@@ -359,8 +361,11 @@ static int send_setup(struct relay *relay) {
 
 static int start(struct relay *relay) {
         struct tenant *tenant = relay->pool->tenant;
-        int r = relay_launcher_start(tenant->broker, tenant->name, &relay->process, &relay->fd);
+        char owner[sizeof("tenant ") + POLICY_NAME_MAX];
+        int r;
 
+        (void)snprintf(owner, sizeof(owner), "tenant %s", tenant->name);
+        r = relay_launcher_start(tenant->broker, owner, &relay->process, &relay->fd);
         if (r < 0)
                 return r;
         relay->deadline = deadline_new(&tenant->broker->loop, START_MS, did_not_start, relay);

@@ -42,7 +42,7 @@ struct relay_process {
         struct nb_list in_launcher;
         struct broker *broker;
         struct deadline *deadline;
-        char *tenant;
+        char *owner;   /* "tenant acme" */
         bool released; /* nobody has it any more */
         bool killed;   /* by us */
 };
@@ -52,7 +52,7 @@ struct relay_process {
 static void closed(uv_handle_t *handle) {
         struct relay_process *process = handle->data;
 
-        free(process->tenant);
+        free(process->owner);
         free(process);
 }
 
@@ -85,16 +85,15 @@ static void log_end(const struct relay_process *process, int64_t status, int num
         int pid = process->handle.pid;
 
         if (process->killed)
-                nb_log(log, NB_LOG_INFO, "tenant %s: its relay %d is ended", process->tenant, pid);
+                nb_log(log, NB_LOG_INFO, "%s: its relay %d is ended", process->owner, pid);
         else if (number != 0)
-                nb_log(log, NB_LOG_ERROR, "tenant %s: its relay %d was killed by SIG%s%s", process->tenant, pid,
+                nb_log(log, NB_LOG_ERROR, "%s: its relay %d was killed by SIG%s%s", process->owner, pid,
                        sigabbrev_np(number) ? sigabbrev_np(number) : "RTMIN+", signal_meaning(number));
         else if (status != 0)
-                nb_log(log, NB_LOG_ERROR, "tenant %s: its relay %d ended with status %d", process->tenant, pid,
-                       (int)status);
+                nb_log(log, NB_LOG_ERROR, "%s: its relay %d ended with status %d", process->owner, pid, (int)status);
         else
-                nb_log(log, process->released ? NB_LOG_DEBUG : NB_LOG_WARNING, "tenant %s: its relay %d ended",
-                       process->tenant, pid);
+                nb_log(log, process->released ? NB_LOG_DEBUG : NB_LOG_WARNING, "%s: its relay %d ended", process->owner,
+                       pid);
 }
 
 static void exited(uv_process_t *handle, int64_t status, int number) {
@@ -114,8 +113,8 @@ static void kill_process(struct relay_process *process) {
 static void does_not_end(void *data) {
         struct relay_process *process = data;
 
-        nb_log(&process->broker->log, NB_LOG_ERROR, "tenant %s: its relay %d does not end: it is killed",
-               process->tenant, process->handle.pid);
+        nb_log(&process->broker->log, NB_LOG_ERROR, "%s: its relay %d does not end: it is killed", process->owner,
+               process->handle.pid);
         process->deadline = deadline_free(process->deadline);
         kill_process(process);
 }
@@ -180,7 +179,7 @@ static int spawn(struct relay_process *process, const char *program, int channel
         return r;
 }
 
-static int start_process(struct relay_launcher *launcher, const char *tenant, int channel_fd,
+static int start_process(struct relay_launcher *launcher, const char *owner, int channel_fd,
                          struct relay_process **ret) {
         struct relay_process *process = calloc(1, sizeof(*process));
         int r;
@@ -189,8 +188,8 @@ static int start_process(struct relay_launcher *launcher, const char *tenant, in
                 return -ENOMEM;
         process->broker = launcher->broker;
         process->handle.data = process;
-        process->tenant = strdup(tenant);
-        if (!process->tenant) {
+        process->owner = strdup(owner);
+        if (!process->owner) {
                 free(process);
                 return -ENOMEM;
         }
@@ -206,7 +205,7 @@ static int start_process(struct relay_launcher *launcher, const char *tenant, in
         return 0;
 }
 
-static int start_program(struct relay_launcher *launcher, const char *tenant, struct relay_process **ret_process,
+static int start_program(struct relay_launcher *launcher, const char *owner, struct relay_process **ret_process,
                          int *ret_fd) {
         NB_CLEANUP_FD int ours = -1, theirs = -1;
         int ends[2], r = nb_channel_pair(ends);
@@ -215,7 +214,7 @@ static int start_program(struct relay_launcher *launcher, const char *tenant, st
                 return r;
         ours = ends[0];
         theirs = ends[1];
-        r = start_process(launcher, tenant, theirs, ret_process);
+        r = start_process(launcher, owner, theirs, ret_process);
         if (r < 0)
                 return r;
         *ret_fd = nb_steal_fd(&ours);
@@ -237,25 +236,25 @@ static int connect_to_socket(const struct relay_launcher *launcher, int *ret_fd)
 
 /* ---- the launcher ---- */
 
-static int log_failure(const struct broker *broker, const char *tenant, const char *where, int r) {
-        nb_log(&broker->log, NB_LOG_ERROR, "tenant %s: cannot start a relay by %s: %s", tenant, where, strerror(-r));
+static int log_failure(const struct broker *broker, const char *owner, const char *where, int r) {
+        nb_log(&broker->log, NB_LOG_ERROR, "%s: cannot start a relay by %s: %s", owner, where, strerror(-r));
         return r;
 }
 
-int relay_launcher_start(const struct broker *broker, const char *tenant, struct relay_process **ret_process,
+int relay_launcher_start(const struct broker *broker, const char *owner, struct relay_process **ret_process,
                          int *ret_fd) {
         struct relay_launcher *launcher = broker->relay_launcher;
         int r;
 
         if (!launcher)
-                return log_failure(broker, tenant, "--relay-program", -ENOENT);
+                return log_failure(broker, owner, "--relay-program", -ENOENT);
         *ret_process = NULL;
         if (launcher->address.sun_path[0] != '\0')
                 r = connect_to_socket(launcher, ret_fd);
         else
-                r = start_program(launcher, tenant, ret_process, ret_fd);
+                r = start_program(launcher, owner, ret_process, ret_fd);
         if (r < 0)
-                return log_failure(broker, tenant, launcher->own ? launcher->address.sun_path : launcher->program, r);
+                return log_failure(broker, owner, launcher->own ? launcher->address.sun_path : launcher->program, r);
         nb_channel_refuse_fds(*ret_fd);
         nb_channel_expect_bytes(*ret_fd);
         return 0;

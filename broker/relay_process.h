@@ -32,13 +32,12 @@ struct relay_launcher *relay_launcher_free(struct relay_launcher *launcher);
 
 /**
  * Starts a relay, or logs why not.
- * @param launcher     NULL: there is none, which is logged too
- * @param tenant       for messages; copied
+ * @param owner        for messages: "tenant acme"; copied
  * @param ret_process  NULL for one of systemd's; released by the caller
  * @param ret_fd       its channel, non-blocking, owned by the caller
  * @return 0 or -errno
  */
-int relay_launcher_start(const struct broker *broker, const char *tenant, struct relay_process **ret_process,
+int relay_launcher_start(const struct broker *broker, const char *owner, struct relay_process **ret_process,
                          int *ret_fd);
 
 /** @return its number; 0 without one */

@@ -29,6 +29,12 @@ const char *private_broker_program(void) {
         return program && *program != '\0' ? program : NETBROKERD_PATH;
 }
 
+const char *private_broker_relay_program(void) {
+        const char *program = secure_getenv(PRIVATE_BROKER_RELAY_VARIABLE);
+
+        return program && *program != '\0' ? program : NULL;
+}
+
 /* Asks the kernel for SIGTERM when the lifeline has no writer any more. It outlasts execve() with the descriptor. */
 static int hold_lifeline(int fd) {
         if (fcntl(fd, F_SETOWN, getpid()) < 0 || fcntl(fd, F_SETSIG, SIGTERM) < 0 || fcntl(fd, F_SETFL, O_ASYNC) < 0)
@@ -55,6 +61,7 @@ static int settle_streams(void) {
  */
 static int become_broker(const char *policy, const char *log_level, int session_fd, int lifeline_fd) {
         const char *program = private_broker_program();
+        const char *relay = private_broker_relay_program();
         char fd_text[FD_TEXT_MAX];
         int r;
 
@@ -72,7 +79,7 @@ static int become_broker(const char *policy, const char *log_level, int session_
         snprintf(fd_text, sizeof(fd_text), "%d", session_fd);
         /* A path, and never a name to look for: what PATH finds could be anybody's. */
         execl(program, program, "--session-fd", fd_text, "--policy", policy, "--data-path", "direct", "--log-level",
-              log_level, (char *)NULL);
+              log_level, relay ? "--relay-program" : (char *)NULL, relay, (char *)NULL);
         return -errno;
 }
 

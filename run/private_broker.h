@@ -18,6 +18,9 @@
 /** The environment variable that names another netbrokerd than the installed one: a path, and never looked for in PATH. */
 #define PRIVATE_BROKER_VARIABLE "NETBROKERD"
 
+/** The same for the netbroker-relay that the broker starts. */
+#define PRIVATE_BROKER_RELAY_VARIABLE "NETBROKER_RELAY"
+
 struct private_broker {
         pid_t pid;    /* -1: none, or reaped */
         int pid_fd;   /* owned; readable when the child has ended */
@@ -29,6 +32,9 @@ struct private_broker {
 
 /** The program that is started: $NETBROKERD, or the installed one. */
 const char *private_broker_program(void);
+
+/** What the broker's relays are started by: $NETBROKER_RELAY; NULL: what the broker knows itself. */
+const char *private_broker_relay_program(void);
 
 /**
  * Starts a broker.

@@ -196,6 +196,10 @@ static size_t make_arguments(const struct daemon *daemon, const struct daemon_op
                 argv[n++] = "--socket";
                 argv[n++] = daemon->socket_path;
         }
+        if (getenv("NETBROKER_RELAY")) {
+                argv[n++] = "--relay-program";
+                argv[n++] = getenv("NETBROKER_RELAY");
+        }
         if (options->user) {
                 argv[n++] = "--user";
                 argv[n++] = options->user;

@@ -15,6 +15,7 @@
 #include "broker/decision.h"
 #include "broker/helper_client.h"
 #include "broker/quota.h"
+#include "broker/relayed_facts.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 
@@ -64,6 +65,8 @@ static struct connection *connection_free(struct connection *connection) {
         nb_list_remove(&connection->in_revocation);
         nb_list_remove(&connection->link);
         account_release(&connection->tenant->account, ACCOUNT_CONNECTIONS, 1);
+        account_release_bytes(&connection->tenant->account, relayed_facts_size(connection->facts));
+        (void)relayed_facts_free(connection->facts);
         free(connection->name);
         free(connection->label);
         free(connection);
@@ -100,6 +103,21 @@ static int copy_text(const char *text, char **ret) {
         return *ret ? 0 : -ENOMEM;
 }
 
+/* They have no fixed size, so they are charged by the byte. */
+static int keep_facts(struct connection *connection, const struct connection_facts *facts) {
+        struct relayed_facts *kept;
+        int r = relayed_facts_new(facts->security, facts->proxy, &kept);
+
+        if (r < 0)
+                return r;
+        r = account_charge_bytes(&connection->tenant->account, relayed_facts_size(kept));
+        if (r < 0)
+                (void)relayed_facts_free(kept);
+        else
+                connection->facts = kept;
+        return r;
+}
+
 /* Those that may fail; the tenant is charged already. */
 static int fill_in(struct connection *connection, const struct connection_facts *facts, int fd) {
         int r;
@@ -111,6 +129,8 @@ static int fill_in(struct connection *connection, const struct connection_facts 
                 r = copy_text(facts->name, &connection->name);
         if (r == 0)
                 r = copy_text(facts->session->label, &connection->label);
+        if (r == 0)
+                r = keep_facts(connection, facts);
         return r;
 }
 

@@ -24,6 +24,7 @@ struct broker;
 struct connection_shelf;
 struct grant;
 struct nb_sock_diag_id;
+struct relayed_facts;
 struct session;
 struct tenant;
 
@@ -49,6 +50,7 @@ struct connection {
 
         bool is_pair;                /* what is handed out is an end of a pair: its socket stays with the relay */
         struct relay_object relayed; /* at its tenant's relay, if it goes through one: relayed.relay is not NULL */
+        struct relayed_facts *facts; /* of TLS and proxies, owned; NULL: none (broker/relayed_facts.h) */
 
         /* For broker/connection*.c only. */
         struct connection *next_in_bucket; /* broker/connection_table.h */
@@ -64,10 +66,12 @@ struct connection {
         uint64_t revocation_serial;
 };
 
-/** What is known of a connection at its beginning. All borrowed. */
+/** What is known of a connection at its beginning. All borrowed; what is named last is kept for operators. */
 struct connection_facts {
         struct session *session;
         struct grant *grant;
+        const Nb__Relay__Security *security; /* for operators; NULL: no TLS */
+        const struct policy_proxy *proxy;    /* likewise; NULL: none */
         enum policy_verb verb;
         enum policy_socket_type type;
         const struct nb_socket_address *peer;

@@ -196,6 +196,7 @@ struct outcome {
         const char *name;                    /* that was asked for, with its port; NULL for an address */
         struct relay_object *relayed;        /* NULL: it is in no relay */
         const Nb__Relay__Security *security; /* NULL: none */
+        const struct policy_proxy *proxy;    /* NULL: none */
 };
 
 /* Sends the socket; the entry that it has in the account goes again if it could not be sent. */
@@ -236,6 +237,8 @@ static int register_and_answer(struct control *control, const struct outcome *ou
                 .bind = control->bind_is_open ? NULL : &control->bind,
                 .name = outcome->name,
                 .relayed = outcome->relayed,
+                .security = outcome->security,
+                .proxy = outcome->proxy,
         };
         struct connection *connection;
         int r = connection_register(&facts, outcome->socket_fd, &connection);
@@ -269,6 +272,7 @@ static int answer_relayed(struct control *control, int r, struct relayed_result 
                 .name = result->name,
                 .relayed = result->object,
                 .security = result->security,
+                .proxy = result->proxy,
         };
 
         if (r == 0)

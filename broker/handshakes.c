@@ -57,6 +57,7 @@ static int register_connection(struct handshake *handshake, const struct relayed
                 .via = result->via,
                 .bind = &control->bind,
                 .relayed = result->object,
+                .security = result->security,
         };
         struct connection *connection;
         int r = connection_register(&facts, socket_fd, &connection);

@@ -10,16 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "broker/metrics_histogram.h"
+#include "broker/relayed_metrics.h"
 #include "policy/policy.h"
-
-/** Upper bounds of the buckets of a histogram of times, in microseconds; the last is without bound. */
-#define METRICS_N_BUCKETS 16
-
-struct metrics_histogram {
-        uint64_t counts[METRICS_N_BUCKETS];
-        uint64_t sum_us;
-        uint64_t n;
-};
 
 enum metrics_verdict {
         METRICS_ALLOWED,
@@ -50,15 +43,10 @@ struct metrics {
         uint64_t violations;                  /* sessions dropped */
         struct metrics_histogram connect;     /* from the request to the answer, look-up included */
         struct metrics_histogram dns_latency; /* of questions that left the machine */
+        struct relayed_metrics relayed;
 };
 
 /** @return "allowed", "denied" or "reported" */
 const char *metrics_verdict_name(enum metrics_verdict verdict);
-
-/** Counts a time. */
-void metrics_observe(struct metrics_histogram *histogram, uint64_t us);
-
-/** The upper bound of a bucket in microseconds; UINT64_MAX for the last. */
-uint64_t metrics_bucket_bound(unsigned bucket);
 
 #endif

@@ -166,6 +166,8 @@ static int report_of_object(struct relay *relay, const Nb__Relay__Report *report
         uint64_t number = number_of(report);
         struct relay_object *object = relay_object_table_find(&relay->table, number);
 
+        if (report->body_case == NB__RELAY__REPORT__BODY_ENDED)
+                relayed_metrics_ended(&relay->pool->tenant->metrics.relayed, report->ended);
         if (object)
                 return object->ops->report(object, report);
         return number == 0 || number > broker_of(relay)->last_relay_number ? -EPROTO : 0;

@@ -41,6 +41,7 @@ struct relayed {
         bool expects_header;
         bool may_step_out;
         bool has_tls;
+        uint64_t since_ns;
         char *name; /* NULL: an address */
         relayed_function function;
         void *data;
@@ -102,12 +103,36 @@ bool relayed_is_needed_for(const struct policy_protocol *policy, const struct nb
 
 /* ---- telling ---- */
 
+static struct relayed_metrics *metrics_of(const struct relayed *relayed) {
+        return &relayed->asker.grant->tenant->metrics.relayed;
+}
+
+static struct relayed_attempt attempt_of(const struct relayed *relayed) {
+        return (struct relayed_attempt){ .verb = relayed->verb,
+                                         .has_tls = relayed->has_tls,
+                                         .has_proxy = relayed->has_way };
+}
+
+static void count_ready(const struct relayed *relayed, const Nb__Relay__Security *security) {
+        const struct relayed_attempt attempt = attempt_of(relayed);
+
+        relayed_metrics_ready(metrics_of(relayed), &attempt, security && security->resumed,
+                              (uv_hrtime() - relayed->since_ns) / 1000);
+}
+
+static void count_failure(const struct relayed *relayed, Nb__Relay__Cause cause) {
+        const struct relayed_attempt attempt = attempt_of(relayed);
+
+        relayed_metrics_failed(metrics_of(relayed), &attempt, cause);
+}
+
 static void tell(struct relayed *relayed, int error, struct relayed_result *result) {
         relayed->state = RELAYED_TOLD;
         relayed->deadline = deadline_free(relayed->deadline);
         result->peer = &relayed->peer;
         result->via = relayed->via.family != 0 ? &relayed->via : NULL;
         result->name = relayed->name;
+        result->proxy = relayed->has_way && relayed->asker.grant->policy ? &relayed->asker.grant->policy->proxy : NULL;
         relayed->function(relayed->data, error, result);
 }
 
@@ -129,8 +154,10 @@ static void fail(struct relayed *relayed, int error, const char *reason) {
 static void relayed_lost(struct relay_object *object, const char *why) {
         struct relayed *relayed = nb_container_of(object, struct relayed, object);
 
-        if (relayed->state != RELAYED_TOLD)
-                fail(relayed, -ECONNRESET, why);
+        if (relayed->state == RELAYED_TOLD)
+                return;
+        count_failure(relayed, NB__RELAY__CAUSE__CAUSE_INTERNAL);
+        fail(relayed, -ECONNRESET, why);
 }
 
 static void timed_out(void *data) {
@@ -139,6 +166,7 @@ static void timed_out(void *data) {
         relayed->deadline = deadline_free(relayed->deadline);
         relay_order_end(&relayed->object);
         relay_detach(&relayed->object);
+        count_failure(relayed, NB__RELAY__CAUSE__CAUSE_TIMED_OUT);
         fail(relayed, -ETIMEDOUT, "the relay has said nothing in time");
 }
 
@@ -152,6 +180,7 @@ static int report_ready(struct relayed *relayed, const Nb__Relay__Ready *ready) 
             (ready->stepped_out && (!relayed->may_step_out || relayed->has_tls)) ||
             (ready->security && !security_is_sane(ready->security)))
                 return -EPROTO;
+        count_ready(relayed, ready->security);
         result.socket_fd = nb_steal_fd(&relayed->socket_fd);
         result.fd = nb_steal_fd(&relayed->guest_fd);
         result.object = &relayed->object;
@@ -172,6 +201,7 @@ static int report_ended(struct relayed *relayed, const Nb__Relay__Ended *ended) 
         relay_detach(&relayed->object);
         if (relayed->state == RELAYED_TOLD)
                 return 0;
+        count_failure(relayed, ended->cause);
         (void)nb_escape(ended->reason, strlen(ended->reason), reason, sizeof(reason));
         fail(relayed, cause->error, reason[0] != '\0' ? reason : cause->name);
         return 0;
@@ -372,6 +402,7 @@ static int begin(struct relayed *relayed, const struct policy_protocol *policy, 
 static int fill_in(struct relayed *relayed, const struct relayed_options *options,
                    const struct policy_protocol *policy) {
         relayed->asker = options->asker;
+        relayed->since_ns = uv_hrtime();
         relayed->verb = options->verb;
         relayed->peer = *options->peer;
         relayed->function = options->function;

@@ -38,6 +38,7 @@ struct relayed_result {
         const struct nb_socket_address *peer; /* who the peer is: of the socket, or as a PROXY header said */
         const struct nb_socket_address *via;  /* whom the socket has, where that is not `peer`; NULL otherwise */
         const char *name;                     /* as in the options; NULL for an address */
+        const struct policy_proxy *proxy;     /* through which it goes; borrowed until the return; NULL: none */
         const char *
                 reason; /* of a failure that is recorded, for the guest where the policy lets it; borrowed; NULL: none */
 };

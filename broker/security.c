@@ -44,8 +44,9 @@ static bool is_short(const char *text) {
 }
 
 bool security_is_sane(const Nb__Relay__Security *security) {
-        if (security->n_peer_names > NB_SECURITY_NAMES_MAX || !is_short(security->version) ||
-            !is_short(security->cipher) || !is_short(security->alpn) || !is_short(security->server_name))
+        if (security->version[0] == '\0' || security->n_peer_names > NB_SECURITY_NAMES_MAX ||
+            !is_short(security->version) || !is_short(security->cipher) || !is_short(security->alpn) ||
+            !is_short(security->server_name))
                 return false;
         for (size_t i = 0; i < security->n_peer_names; ++i) {
                 if (!is_short(security->peer_names[i]))

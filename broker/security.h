@@ -29,7 +29,7 @@ Nb__Relay__Security *security_copy(const Nb__Relay__Security *from);
 /** Takes NULL. @return NULL */
 Nb__Relay__Security *security_free(Nb__Relay__Security *security);
 
-/** Whether its texts and names are within the limits; a relay that sends others is none of ours. */
+/** Whether its texts and names are within the limits, and there is a version; a relay that sends others is none of ours. */
 bool security_is_sane(const Nb__Relay__Security *security);
 
 #endif

@@ -140,15 +140,19 @@ static void free_writer(struct stage *stage) {
 
 static const struct stage_ops writer_ops = { .name = NAME, .run = run_writer, .free = free_writer };
 
-/* Two addresses, or none where either is not known. */
+/* Two addresses of one family; none where one is not known, or a proxy on the way is of the other family. */
 static int parse_addresses(const char *source, const char *destination, struct proxy_header *ret) {
+        struct proxy_header header = { .has_addresses = true };
+
         *ret = (struct proxy_header){ 0 };
         if (source[0] == '\0' || destination[0] == '\0')
                 return 0;
-        ret->has_addresses = true;
-        if (nb_address_parse(source, strlen(source), &ret->source) < 0)
+        if (nb_address_parse(source, strlen(source), &header.source) < 0 ||
+            nb_address_parse(destination, strlen(destination), &header.destination) < 0)
                 return -EINVAL;
-        return nb_address_parse(destination, strlen(destination), &ret->destination);
+        if (header.source.ip.family == header.destination.ip.family)
+                *ret = header;
+        return 0;
 }
 
 struct stage *header_stage_new_writer(Nb__Relay__ProxyHeader version, const char *source, const char *destination) {

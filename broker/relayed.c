@@ -374,6 +374,7 @@ static int send_begin(struct relayed *relayed, const struct policy_protocol *pol
 static int make_pair(struct relayed *relayed, int *ret_fd) {
         int type = relayed->asker.type == POLICY_SOCKET_DGRAM ? SOCK_SEQPACKET : SOCK_STREAM;
         const char byte = 0;
+        const int on = 1;
         int ends[2];
 
         if (socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
@@ -382,6 +383,9 @@ static int make_pair(struct relayed *relayed, int *ret_fd) {
         *ret_fd = ends[1];
         nb_channel_refuse_fds(ends[0]);
         nb_channel_refuse_fds(ends[1]);
+        /* So that an empty datagram can be told from the end (shim/wasi/stream.h); the relay sees to its own end. */
+        if (type == SOCK_SEQPACKET && setsockopt(ends[0], SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)) < 0)
+                return -errno;
         return send(ends[0], &byte, 1, MSG_NOSIGNAL) == 1 ? 0 : -EIO;
 }
 

@@ -260,8 +260,6 @@ int nb_accept(struct nb_control *control, struct nb_connection **ret) {
 
         if (endpoint->error < 0)
                 return endpoint->error;
-        if (control->type != NB_SOCKET_STREAM)
-                return -ENOTSUP;
         if (control->state != CONTROL_LISTENING)
                 return -EINVAL;
 

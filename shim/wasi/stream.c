@@ -16,6 +16,9 @@
 #define SDFLAGS_RD 0x1u
 #define SDFLAGS_WR 0x2u
 
+/* The longest that UDP carries: over IPv6 (RFC 768, RFC 8200). Over IPv4 it is 20 bytes less, which the kernel knows of its own sockets. */
+#define DATAGRAM_MAX 65527u
+
 struct transfer;
 
 /* Makes one system call for what is left of the buffers. @return a WASI errno; `success` if it moved something, or is `over` */
@@ -52,6 +55,17 @@ static struct transfer begin(struct nb_descriptor *stream, const struct nb_iovec
         };
 }
 
+/* Whether a read of no bytes was the end of a relay's pair, and no empty datagram. */
+static bool is_end_of_pair(const struct transfer *transfer, const struct msghdr *message) {
+        socklen_t length = sizeof(int);
+        int type = 0;
+
+        if (!transfer->datagram || message->msg_flags & MSG_CTRUNC || transfer->stream->shut_for_reading)
+                return false;
+        return getsockopt(transfer->stream->host_fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 &&
+               type == SOCK_SEQPACKET;
+}
+
 static int receive(struct nb_call *call, struct transfer *transfer) {
         struct iovec parts[NB_IOVECS_MAX];
         struct msghdr message = { .msg_iov = parts };
@@ -66,6 +80,8 @@ static int receive(struct nb_call *call, struct transfer *transfer) {
                 n = 0; /* of datagrams the kernel tells this only who waits in it, while poll(2) says that there is something */
         if (n < 0)
                 return nb_call_errno(-errno);
+        if (n == 0 && is_end_of_pair(transfer, &message))
+                return NB_WASI_ECONNRESET;
         transfer->done += (uint32_t)n;
         transfer->truncated = message.msg_flags & MSG_TRUNC;
         transfer->over = n == 0 || !transfer->all || transfer->done == transfer->iovecs->total;
@@ -158,6 +174,9 @@ static int transmit(struct nb_call *call, struct transfer *transfer) {
         r = gather(call->guest, transfer, parts, n_parts, &piece);
         if (r)
                 return r;
+        /* A pair takes longer ones, which its relay could only drop. */
+        if (transfer->datagram && piece.iov_len > DATAGRAM_MAX)
+                return NB_WASI_EMSGSIZE;
         n = sendto(transfer->stream->host_fd, piece.iov_base, piece.iov_len, transfer->flags, NULL, 0);
         if (n < 0)
                 return nb_call_errno(-errno);

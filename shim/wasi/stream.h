@@ -8,6 +8,10 @@
  * A datagram is one message a call: it is sent whole or not at all, and what of it does not fit the buffers is gone, which sock_recv()
  * flags and fd_read(), like read(2), does not. An empty one can be sent by both calls that send, but received by sock_recv() or into a
  * buffer only.
+ *
+ * A stream of datagrams that goes through a relay is one end of a SEQPACKET pair, and that has an end: when the relay or the broker has given the peer
+ * up, reading it is `connreset`, and not an empty datagram for ever. Whoever made the pair has set SO_TIMESTAMP on it, so that the kernel has something
+ * to tell with each message, for which there is no room here (MSG_CTRUNC); with the end it has not.
  */
 #ifndef NB_SHIM_WASI_STREAM_H
 #define NB_SHIM_WASI_STREAM_H

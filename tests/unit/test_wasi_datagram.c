@@ -289,7 +289,90 @@ START_TEST(polling_tells_of_the_next_message) {
 }
 END_TEST
 
-/* What the broker says of a control of datagrams comes through; that it connects is all it can do. */
+/* A relay's: both ends as the broker makes them. */
+static void relay_pair(int ret[static 2]) {
+        const int on = 1;
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ret), 0);
+        for (int i = 0; i < 2; ++i)
+                ck_assert_int_eq(setsockopt(ret[i], SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)), 0);
+}
+
+static void init_relayed(struct world *world) {
+        const struct world_options options = { .make_stream = relay_pair };
+
+        world_init_with(world, &options);
+}
+
+START_TEST(a_relays_messages_keep_their_borders) {
+        struct world world;
+        uint32_t stream;
+        char buffer[16];
+
+        init_relayed(&world);
+        stream = world_datagrams(&world, NB_NONBLOCK);
+        ck_assert_int_eq(world_read(&world, stream, 10), NB_WASI_EAGAIN);
+        peer_sends(&world, "message");
+        peer_sends(&world, "");
+        peer_sends(&world, "next");
+        ck_assert_int_eq(world_receive(&world, stream, 4, RIFLAGS_PEEK), OK);
+        world_expect_bytes(&world, "mess");
+        ck_assert_uint_eq(world_received_flags(&world), TRUNCATED);
+        ck_assert_int_eq(world_receive(&world, stream, 4, 0), OK);
+        ck_assert_uint_eq(world_received_flags(&world), TRUNCATED);
+        ck_assert_int_eq(world_receive(&world, stream, 10, RIFLAGS_PEEK), OK);
+        world_expect_bytes(&world, "");
+        ck_assert_int_eq(world_receive(&world, stream, 10, 0), OK);
+        world_expect_bytes(&world, "");
+        ck_assert_uint_eq(world_received_flags(&world), 0);
+        ck_assert_int_eq(world_read(&world, stream, 10), OK);
+        world_expect_bytes(&world, "next");
+        ck_assert_int_eq(world_write(&world, stream, 6), OK);
+        ck_assert_int_eq(peer_receives(&world, buffer, sizeof(buffer)), 6);
+        world_deinit(&world);
+}
+END_TEST
+
+/* What came before is read, also where it is nothing; then it is an error, for a read of nothing would look like more such datagrams. */
+START_TEST(the_end_of_a_relays_stream_is_no_empty_datagram) {
+        struct world world;
+        uint32_t stream;
+
+        init_relayed(&world);
+        stream = world_datagrams(&world, 0);
+        peer_sends(&world, "last");
+        peer_sends(&world, "");
+        world.broker.peer = nb_fd_close(world.broker.peer);
+        ck_assert_int_eq(world_read(&world, stream, 10), OK);
+        world_expect_bytes(&world, "last");
+        ck_assert_int_eq(world_receive(&world, stream, 10, 0), OK);
+        world_expect_bytes(&world, "");
+        for (int i = 0; i < 2; ++i) {
+                ck_assert_uint_eq(world_poll_one(&world, WORLD_FD_READ, stream), 1);
+                ck_assert_int_eq(world_receive(&world, stream, 10, 0), NB_WASI_ECONNRESET);
+                ck_assert_int_eq(world_read(&world, stream, 10), NB_WASI_ECONNRESET);
+        }
+        ck_assert_int_eq(world_write(&world, stream, 1), NB_WASI_EPIPE);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(what_no_datagram_holds_is_not_sent_to_a_relay) {
+        struct world world;
+        uint32_t stream;
+
+        init_relayed(&world);
+        stream = world_datagrams(&world, 0);
+        world_put_iovec(&world, IOVEC, 0, 65528);
+        ck_assert_int_eq(world_call(&world, "sock_send", stream, IOVEC, 1, 0, WORLD_RET), NB_WASI_EMSGSIZE);
+        world_put_iovec(&world, IOVEC, 0, LONGEST);
+        ck_assert_int_eq(world_call(&world, "sock_send", stream, IOVEC, 1, 0, WORLD_RET), OK);
+        ck_assert_uint_eq(world_get_u32(&world, WORLD_RET), LONGEST);
+        world_deinit(&world);
+}
+END_TEST
+
+/* What the broker says of a control of datagrams comes through; before it listens nobody is accepted. */
 START_TEST(a_control_of_datagrams_connects) {
         struct world world;
         uint32_t connection;
@@ -300,7 +383,7 @@ START_TEST(a_control_of_datagrams_connects) {
         length = world_put_text(&world, WORLD_TEXT, "any:0");
         control = world_call_ret(&world, "open", WORLD_PROTOCOL, WORLD_TEXT, length, NB_SOCKET_DGRAM, UINT64_MAX,
                                  UINT64_MAX, 0, WORLD_RET);
-        ck_assert_int_eq(world_call(&world, "accept", control, WORLD_RET), NB_WASI_ENOTSUP);
+        ck_assert_int_eq(world_call(&world, "accept", control, WORLD_RET), NB_WASI_EINVAL);
         ck_assert_int_eq(world_connect(&world, control, "peer:1"), OK);
         connection = world_get_u32(&world, WORLD_RET);
         for (uint32_t fd = control; fd <= connection; ++fd) {
@@ -328,6 +411,9 @@ static TCase *datagram_tests(void) {
         tcase_add_loop_test(tests, a_refused_message_is_told_by_the_next_call, 0, N_FAMILIES);
         tcase_add_loop_test(tests, shutting_down_works_on_each_direction, 0, N_FAMILIES);
         tcase_add_loop_test(tests, polling_tells_of_the_next_message, 0, N_FAMILIES);
+        tcase_add_test(tests, a_relays_messages_keep_their_borders);
+        tcase_add_test(tests, the_end_of_a_relays_stream_is_no_empty_datagram);
+        tcase_add_test(tests, what_no_datagram_holds_is_not_sent_to_a_relay);
         tcase_add_test(tests, a_control_of_datagrams_connects);
         return tests;
 }

@@ -18,8 +18,14 @@
  *     client: open on port 0, connect, stream_create, read and write
  *
  * The stream of a control of the type __WASI_FILETYPE_SOCKET_DGRAM keeps message borders: each write is one datagram, and each read
- * takes one, whose rest is lost where the buffer is too short (sock_recv says so by __WASI_ROFLAGS_RECV_DATA_TRUNCATED). Datagrams are
- * for clients over IP: such a control connects and does not listen.
+ * takes one, whose rest is lost where the buffer is too short (sock_recv says so by __WASI_ROFLAGS_RECV_DATA_TRUNCATED). A
+ * datagram may be empty, so that reading no bytes is not the end of anything: where the host has given a peer up, reading is `connreset`.
+ *
+ * Such a control can listen. Whoever sends something to its address and was not heard of is the next peer that
+ * __wasi_networking_accept() takes, as a connection whose stream begins with what was sent; what is written there goes to that peer.
+ * A peer that is silent for long is forgotten by the host, which ends its stream, and is a new one when it sends again. Nobody waits
+ * for a peer that is not accepted: some of what it sends meanwhile is lost. On a protocol of Unix sockets a listening control hears
+ * and cannot answer: writing is `pipe`.
  *
  * A guest may also find sockets that are there already, by names of their own: a listener is a control_fd that listens, a connection
  * is its stream_fd. See wasi_networking_find_preopen() in <wasi/networking_ext.h>; a program that only accepts, reads and writes
@@ -123,7 +129,8 @@ __wasi_errno_t __wasi_networking_open(__wasi_fd_t protocol_fd, const char *bind_
 /**
  * Makes a control listen. The control is then readable, for poll, whenever an accept will not wait.
  * @param backlog  how many peers may wait for the host
- * @return addrinuse: another socket listens there; isconn: the control connects; notsup: its type is socket_dgram
+ * @return addrinuse: another socket listens there; isconn: the control connects; notsup: its type is socket_dgram, and the
+ *         host has nothing that could serve it
  */
 __wasi_errno_t __wasi_networking_listen(__wasi_fd_t control_fd, __wasi_size_t backlog)
         WASI_NETWORKING_IMPORT_("listen");

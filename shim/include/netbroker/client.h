@@ -222,15 +222,16 @@ NB_EXPORT int nb_control_poll_fd(const struct nb_control *control, short *ret_ev
  * does nothing: the first backlog stays.
  * @param backlog  how many peers may wait in the kernel, which adjusts it as listen() does
  * @return 0, or a negative errno: -EISCONN on a control that has connected or is connecting; -EADDRINUSE; -ENOTSUP on one of
- *         datagrams.
+ *         datagrams where the host has no relay to serve it.
  */
 NB_EXPORT int nb_listen(struct nb_control *control, int backlog);
 
 /**
- * Takes the next connection. No round trip: the broker has pushed it already, or this waits.
+ * Takes the next connection. No round trip: the broker has pushed it already, or this waits. On a control of datagrams it is a peer that
+ * has sent something, and its stream, which keeps message borders, begins with that.
  * @param ret  owned by the caller: nb_connection_free()
  * @return 0, or a negative errno: -EAGAIN with NB_NONBLOCK when there is none; -EINVAL on a control that does
- *         not listen; -ENOTSUP on one of datagrams; -EMFILE when this process had no room for the descriptor: that connection is lost,
+ *         not listen; -EMFILE when this process had no room for the descriptor: that connection is lost,
  *         the next may be had.
  */
 NB_EXPORT int nb_accept(struct nb_control *control, struct nb_connection **ret);

@@ -7,14 +7,22 @@
 #include "base/cleanup.h"
 #include "loop/nudge.h"
 
-unsigned watch_set_collect(struct watch_set *set, unsigned most) {
+static unsigned collect(struct watch_set *set, unsigned most, int timeout_ms) {
         int n;
 
         do
-                n = epoll_wait(set->epoll_fd, set->batch, (int)(most < WATCH_BATCH ? most : WATCH_BATCH), 0);
+                n = epoll_wait(set->epoll_fd, set->batch, (int)(most < WATCH_BATCH ? most : WATCH_BATCH), timeout_ms);
         while (n < 0 && errno == EINTR);
         set->n_batch = n > 0 ? (unsigned)n : 0;
         return set->n_batch;
+}
+
+unsigned watch_set_collect(struct watch_set *set, unsigned most) {
+        return collect(set, most, 0);
+}
+
+unsigned watch_set_wait(struct watch_set *set, int timeout_ms) {
+        return collect(set, WATCH_BATCH, timeout_ms);
 }
 
 bool watch_set_dispatch(struct watch_set *set) {

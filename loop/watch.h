@@ -9,7 +9,7 @@
  *
  * Sets can be nested: what many of one owner's descriptors do is then one watch among those of others (broker/throttle.h).
  *
- * Events are level-triggered. A watch may be ended from any callback, its own included; so may a nested set.
+ * Events are level-triggered, unless EPOLLET is asked for. A watch may be ended from any callback, its own included; so may a nested set.
  */
 #ifndef NB_LOOP_WATCH_H
 #define NB_LOOP_WATCH_H
@@ -64,13 +64,19 @@ void watch_set_stop(struct watch_set *set);
 /** Takes up to `most` events from the kernel, for watch_set_dispatch(). @return how many there are */
 unsigned watch_set_collect(struct watch_set *set, unsigned most);
 
+/**
+ * The same, and waits for something to happen: for a loop that is served by its owner and not by libuv, which needs a system call more.
+ * @param timeout_ms  -1: for ever
+ */
+unsigned watch_set_wait(struct watch_set *set, int timeout_ms);
+
 /** Calls the functions of what was collected. They may stop the set. @return whether it is still there */
 bool watch_set_dispatch(struct watch_set *set);
 
 /**
  * Starts watching.
  * @param fd      borrowed: end the watch before closing it, and pass on no duplicate of it to others before
- * @param events  EPOLLIN, EPOLLOUT or 0; errors and hang-ups are always reported
+ * @param events  EPOLLIN, EPOLLOUT, EPOLLRDHUP, EPOLLET or 0; errors and hang-ups are always reported
  * @return 0 or -errno
  */
 int watch_start(struct watch *watch, struct watch_set *set, int fd, uint32_t events, watch_function function);

@@ -47,4 +47,7 @@ struct context *context_unref(struct context *context);
 /** An order to forget it. Harmless where there is none. */
 void context_drop(struct relay *relay, uint32_t id);
 
+/** Forgets all. */
+void context_drop_all(struct relay *relay);
+
 #endif

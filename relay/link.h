@@ -8,7 +8,7 @@
  *
  * A link owns all that is its own and ends by one function, which reports Ended, once. It is run (link_run) when either descriptor has
  * changed, for a bounded amount of work; one with more to do is put on the relay's list and run again after the others. What it has read and not yet
- * written is in buffers of fixed size, which it has only while they hold something.
+ * written is in buffers of bounded size, which it has only while they hold something (relay/pump.h).
  */
 #ifndef NB_RELAY_LINK_H
 #define NB_RELAY_LINK_H
@@ -38,6 +38,7 @@ enum link_state {
 struct link {
         struct nb_list in_relay;
         struct nb_list in_queue; /* of those with more to do */
+        struct link *next_in_bucket;
         struct relay *relay;
         uint64_t id;
         enum link_state state;
@@ -100,7 +101,7 @@ int link_judge(struct link *link, bool allowed);
 /** Ends it, reports that, and frees it. */
 void link_end(struct link *link, Nb__Relay__Cause cause, const char *reason);
 
-/** @return the link of that id, or NULL */
-struct link *link_find(const struct relay *relay, uint64_t id);
+/** Frees all links of a relay, and reports nothing. */
+void link_free_all(struct relay *relay);
 
 #endif

@@ -21,10 +21,14 @@
 #include "base/log.h"
 #include "loop/watch.h"
 #include "proto/relay_frame.h"
+#include "relay/channel.h"
+#include "relay/link_table.h"
+#include "relay/splice.h"
 
-/** Links are found by their id. */
-struct link_table;
 struct session_cache;
+
+/** What a link reads in one go, before it is written to the other side. */
+#define RELAY_SCRATCH_SIZE 65536
 
 struct relay {
         uv_loop_t loop;
@@ -33,9 +37,13 @@ struct relay {
         int channel_fd; /* owned */
         struct nb_log log;
         bool is_set_up;
+        bool is_confined; /* Setup closes the walls around this process; false in tests */
+        bool has_ended;   /* the broker has closed the channel */
         uint32_t links_max;
         uint32_t n_links;
-        struct link_table *table;
+        struct link_table table;
+        struct outbox outbox;
+        struct pipe_pool pipes;
         struct nb_list links;
         struct nb_list queue;           /* links with more to do */
         struct nb_list contexts;        /* relay/context.h */
@@ -43,15 +51,30 @@ struct relay {
         struct session_cache *sessions; /* TLS sessions of clients, to resume (relay/tls/session_cache.h) */
         struct nb_frame_arena arena;
         uint8_t frame[NB_CHANNEL_MESSAGE_MAX];
+        uint8_t scratch[RELAY_SCRATCH_SIZE]; /* of whoever runs: nothing is left in it */
 };
 
 /**
- * Sends a report. The channel has room for what the broker may be told: each link has few reports, and the broker does not give orders
- * without reading. What cannot be sent all the same ends the relay, for what a broker does not know would be wrong for ever.
+ * Starts one on a channel, without confining the process (relay/confine.h).
+ * @param relay  the caller's memory, zero or not
+ * @param fd     consumed on success only
+ * @return 0 or -errno
  */
+int relay_init(struct relay *relay, int fd);
+
+/** Ends all that it has, and reports nothing. */
+void relay_deinit(struct relay *relay);
+
+/**
+ * Waits until there is something to do, and does it: one batch of events, one turn of each link with more to do, and timers that are due.
+ * @param wait  false: does not wait
+ */
+void relay_turn(struct relay *relay, bool wait);
+
+/** Sends a report, or keeps it until the broker reads (relay/channel.h). */
 void relay_report(struct relay *relay, const Nb__Relay__Report *report);
 
-/** Ends the relay: nothing that it holds can be trusted to go on. */
+/** Ends the process: nothing that it holds can be trusted to go on. `why` is a sentence for the log. */
 void relay_give_up(struct relay *relay, const char *why) __attribute__((noreturn));
 
 #endif

@@ -13,6 +13,7 @@
 #ifndef NB_RELAY_TRANSPORT_H
 #define NB_RELAY_TRANSPORT_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -39,12 +40,18 @@ struct transport_ops {
         int (*finish)(struct transport *transport);
         /** Frees itself and what it owns, not what it lies on. */
         void (*free)(struct transport *transport);
+        /**
+         * Moves what there is into a pipe, without a look at it. NULL: it cannot.
+         * @return as `read`
+         */
+        ssize_t (*splice)(struct transport *transport, int pipe_fd, size_t size);
 };
 
 struct transport {
         const struct transport_ops *ops;
         struct transport *below; /* owned, freed with it; NULL for a socket */
-        int fd; /* of a socket transport with nothing of its own in between, which may be spliced; otherwise -1 */
+        int fd; /* of a socket transport with nothing of its own in between, which may be written to by splice(2); otherwise -1 */
+        bool is_drained;      /* set by `read`: there was no more, and when there is, the descriptor will say so */
         bool ends_on_its_own; /* the other end can be told nothing by a reset (TLS): its end must be by `finish` */
 };
 
@@ -54,12 +61,24 @@ struct transport *transport_free(struct transport *top);
 /** The descriptor at the bottom, borrowed. */
 int transport_bottom_fd(const struct transport *top);
 
+/** What `read` of a transport of datagrams says of a message without a byte, for 0 is the end; and of one that did not fit and is lost. */
+#define TRANSPORT_EMPTY (-ENOMSG)
+#define TRANSPORT_TOO_LONG (-EMSGSIZE)
+
+/** What `splice` says where there is too little to be worth it, or it is not known: `read` is to be asked. */
+#define TRANSPORT_SHORT (-ENODATA)
+
+/**
+ * Has the kernel tell the peer of a reset, and not of a regular end, when its socket is closed. A TCP socket's only; others cannot be told.
+ */
+void transport_reset(const struct transport *top);
+
 /**
  * Of the peer's socket.
  * @param fd  consumed on success only; non-blocking
  * @return owned by the caller, or NULL without memory
  */
-struct transport *transport_new_socket(int fd);
+struct transport *transport_new_socket(int fd, bool datagrams);
 
 /**
  * Of our end of the guest's pair. Freeing it tells the guest how its stream has ended: after a `finish` by an end of file, and otherwise by

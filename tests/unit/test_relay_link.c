@@ -1,0 +1,436 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Links that carry plain bytes: both ways, to each kind of end, with and without splice, and what they leave behind.
+ */
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/support/runner.h"
+#include "tests/unit/fds.h"
+#include "tests/unit/relay_world.h"
+
+/* More than all buffers on the way hold. */
+#define LARGE ((size_t)24 * 1024 * 1024)
+
+static void close_ends(struct relay_ends ends) {
+        ck_assert_int_eq(close(ends.peer), 0);
+        ck_assert_int_eq(close(ends.guest), 0);
+}
+
+static uint8_t *noise(size_t size) {
+        uint8_t *bytes = malloc(size);
+        uint32_t state = 1;
+
+        ck_assert_ptr_nonnull(bytes);
+        for (size_t i = 0; i < size; ++i) {
+                state = state * 1664525 + 1013904223;
+                bytes[i] = (uint8_t)(state >> 24);
+        }
+        return bytes;
+}
+
+START_TEST(bytes_both_ways) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 7, false);
+
+        for (int i = 0; i < 100; ++i) {
+                relay_world_send(world, ends.guest, "a request", 9);
+                relay_world_receive(world, ends.peer, "a request", 9);
+                relay_world_send(world, ends.peer, "an answer", 9);
+                relay_world_receive(world, ends.guest, "an answer", 9);
+        }
+        relay_world_end(world, 7);
+        ck_assert_uint_eq(relay_world_expect_end(world, 7, NB__RELAY__CAUSE__CAUSE_ENDED)->bytes_to_peer, 900);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+/* One byte is never taken out of the pair; it must not be missed when it is the last of a long transfer. */
+START_TEST(each_length_arrives_whole) {
+        static const size_t lengths[] = { 1, 2, 4095, 4096, 4097, 8191, 8192, 8193, 65535, 65536, 65537, 200000, 1 };
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        uint8_t *bytes = noise(200000);
+
+        for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); ++i) {
+                relay_world_send(world, ends.guest, bytes, lengths[i]);
+                relay_world_receive(world, ends.peer, bytes, lengths[i]);
+                relay_world_send(world, ends.peer, bytes, lengths[i]);
+                relay_world_receive(world, ends.guest, bytes, lengths[i]);
+        }
+        free(bytes);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+struct transfer {
+        int from;
+        int to;
+        const uint8_t *bytes;
+        size_t sent;
+        size_t received;
+};
+
+static void transfer_some(struct transfer *transfer) {
+        uint8_t buffer[65536];
+        ssize_t n;
+
+        n = send(transfer->from, transfer->bytes + transfer->sent, LARGE - transfer->sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+        transfer->sent += n > 0 ? (size_t)n : 0;
+        n = recv(transfer->to, buffer, sizeof(buffer), MSG_DONTWAIT);
+        if (n <= 0)
+                return;
+        ck_assert_mem_eq(buffer, transfer->bytes + transfer->received, (size_t)n);
+        transfer->received += (size_t)n;
+}
+
+START_TEST(long_transfers_both_ways_at_once) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        uint8_t *bytes = noise(LARGE);
+        struct transfer there = { .from = ends.guest, .to = ends.peer, .bytes = bytes };
+        struct transfer back = { .from = ends.peer, .to = ends.guest, .bytes = bytes };
+        const Nb__Relay__Ended *ended;
+
+        while (there.received < LARGE || back.received < LARGE) {
+                transfer_some(&there);
+                transfer_some(&back);
+                relay_turn(&world->relay, false);
+        }
+        free(bytes);
+        ck_assert_uint_gt(world->relay.pipes.n_pipes, 0);
+        ck_assert_uint_eq(world->relay.pipes.n_idle, world->relay.pipes.n_pipes);
+        close_ends(ends);
+        ended = relay_world_expect(world, NB__RELAY__REPORT__BODY_ENDED)->ended;
+        ck_assert_uint_eq(ended->bytes_to_peer, LARGE);
+        ck_assert_uint_eq(ended->bytes_to_guest, LARGE);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+/* Who does not read stops who writes, and nothing is lost. */
+static size_t fill(struct relay_world *world, int fd, const uint8_t *bytes) {
+        size_t sent = 0;
+        int full = 0;
+
+        while (full < 50) {
+                ssize_t n = send(fd, bytes + sent, LARGE - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+                sent += n > 0 ? (size_t)n : 0;
+                full = n > 0 ? 0 : full + 1;
+                relay_turn(&world->relay, false);
+        }
+        return sent;
+}
+
+START_TEST(a_slow_side_stops_the_other) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false), other = relay_world_link(world, 2, false);
+        uint8_t *bytes = noise(LARGE);
+        int from = _i ? ends.peer : ends.guest, to = _i ? ends.guest : ends.peer;
+        size_t sent = fill(world, from, bytes);
+
+        ck_assert_uint_lt(sent, LARGE);
+        /* Nobody else notices. */
+        relay_world_send(world, other.guest, "ping", 4);
+        relay_world_receive(world, other.peer, "ping", 4);
+        relay_world_receive(world, to, bytes, sent);
+        relay_world_send(world, from, "and on", 6);
+        relay_world_receive(world, to, "and on", 6);
+        free(bytes);
+        close_ends(ends);
+        close_ends(other);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+START_TEST(each_side_can_end_its_half) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        int first = _i ? ends.peer : ends.guest, second = _i ? ends.guest : ends.peer;
+        char byte;
+
+        relay_world_send(world, first, "last words", 10);
+        ck_assert_int_eq(shutdown(first, SHUT_WR), 0);
+        relay_world_receive(world, second, "last words", 10);
+        ck_assert_int_eq(relay_world_read(world, second, &byte, 1), 0);
+        relay_world_expect_nothing(world);
+        relay_world_send(world, second, "an answer", 9);
+        ck_assert_int_eq(shutdown(second, SHUT_WR), 0);
+        relay_world_receive(world, first, "an answer", 9);
+        ck_assert_int_eq(relay_world_read(world, first, &byte, 1), 0);
+        (void)relay_world_expect_end(world, 1, NB__RELAY__CAUSE__CAUSE_CLOSED);
+        /* A clean end stays one. */
+        ck_assert_int_eq(recv(ends.guest, &byte, 1, 0), 0);
+        ck_assert_int_eq(recv(ends.peer, &byte, 1, 0), 0);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+static void reset(int fd) {
+        struct linger at_once = { .l_onoff = 1 };
+
+        ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once)), 0);
+        ck_assert_int_eq(close(fd), 0);
+}
+
+START_TEST(a_reset_by_the_peer_reaches_the_guest_behind_the_data) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        char byte;
+
+        relay_world_send(world, ends.guest, "x", 1);
+        relay_world_send(world, ends.peer, "what was said", 13);
+        relay_world_expect_nothing(world);
+        reset(ends.peer);
+        (void)relay_world_expect_end(world, 1, NB__RELAY__CAUSE__CAUSE_RESET);
+        relay_world_receive(world, ends.guest, "what was said", 13);
+        ck_assert_int_eq(relay_world_read(world, ends.guest, &byte, 1), -ECONNRESET);
+        ck_assert_int_eq(close(ends.guest), 0);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+/* What the relay could not yet give to the guest when the reset came, the guest gets all the same. */
+START_TEST(a_reset_waits_for_a_slow_guest) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        uint8_t *bytes = noise(LARGE);
+        size_t received = 0;
+        ssize_t n;
+
+        (void)fill(world, ends.peer, bytes);
+        reset(ends.peer);
+        relay_world_expect_nothing(world);
+        while ((n = relay_world_read(world, ends.guest, bytes, 65536)) > 0)
+                received += (size_t)n;
+        ck_assert_int_eq(n, -ECONNRESET);
+        ck_assert_uint_gt(received, 65536);
+        (void)relay_world_expect_end(world, 1, NB__RELAY__CAUSE__CAUSE_RESET);
+        free(bytes);
+        ck_assert_int_eq(close(ends.guest), 0);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+START_TEST(the_end_of_the_relay_resets_the_guest) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        char byte;
+
+        if (_i) {
+                relay_world_send(world, ends.guest, "to the peer", 11);
+                relay_world_receive(world, ends.peer, "to the peer", 11);
+        }
+        relay_world_send(world, ends.peer, "before", 6);
+        relay_world_expect_nothing(world);
+        (void)relay_world_free(world);
+        ck_assert_int_eq(recv(ends.guest, (char[6]){ 0 }, 6, 0), 6);
+        ck_assert_int_eq(recv(ends.guest, &byte, 1, 0), -1);
+        ck_assert_int_eq(errno, ECONNRESET);
+        close_ends(ends);
+}
+END_TEST
+
+START_TEST(an_order_to_end_resets_both) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        char byte;
+
+        relay_world_end(world, 1);
+        (void)relay_world_expect_end(world, 1, NB__RELAY__CAUSE__CAUSE_ENDED);
+        ck_assert_int_eq(relay_world_read(world, ends.guest, &byte, 1), -ECONNRESET);
+        ck_assert_int_eq(relay_world_read(world, ends.peer, &byte, 1), -ECONNRESET);
+        /* It can cross with the end of the link. */
+        relay_world_end(world, 1);
+        relay_world_expect_nothing(world);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+START_TEST(what_a_guest_leaves_behind_is_sent) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        uint8_t *bytes = noise(LARGE);
+        size_t sent = fill(world, ends.guest, bytes);
+        char byte;
+
+        ck_assert_int_eq(close(ends.guest), 0);
+        relay_world_receive(world, ends.peer, bytes, sent);
+        ck_assert_int_eq(relay_world_read(world, ends.peer, &byte, 1), 0);
+        ck_assert_uint_eq(relay_world_expect_end(world, 1, NB__RELAY__CAUSE__CAUSE_GUEST_GONE)->bytes_to_peer, sent);
+        free(bytes);
+        ck_assert_int_eq(close(ends.peer), 0);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+/* As the kernel does it to the peer of a socket that is closed with something unread. */
+START_TEST(a_guest_that_did_not_read_resets_its_peer) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        char byte;
+
+        relay_world_send(world, ends.peer, "unread", 6);
+        relay_world_expect_nothing(world);
+        ck_assert_int_eq(close(ends.guest), 0);
+        (void)relay_world_expect_end(world, 1, NB__RELAY__CAUSE__CAUSE_GUEST_GONE);
+        ck_assert_int_eq(relay_world_read(world, ends.peer, &byte, 1), -ECONNRESET);
+        ck_assert_int_eq(close(ends.peer), 0);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+START_TEST(messages_keep_their_borders) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, true);
+        char buffer[16];
+
+        for (int i = 0; i < 100; ++i) {
+                relay_world_send(world, ends.guest, "one", 3);
+                relay_world_send(world, ends.guest, "other", 5);
+                ck_assert_int_eq(send(ends.guest, "", 0, 0), 0);
+                ck_assert_int_eq(relay_world_read(world, ends.peer, buffer, sizeof(buffer)), 3);
+                ck_assert_int_eq(relay_world_read(world, ends.peer, buffer, sizeof(buffer)), 5);
+                ck_assert_int_eq(relay_world_read(world, ends.peer, buffer, sizeof(buffer)), 0);
+                relay_world_send(world, ends.peer, "back", 4);
+                ck_assert_int_eq(relay_world_read(world, ends.guest, buffer, sizeof(buffer)), 4);
+        }
+        ck_assert_int_eq(close(ends.guest), 0);
+        (void)relay_world_expect_end(world, 1, NB__RELAY__CAUSE__CAUSE_GUEST_GONE);
+        ck_assert_int_eq(close(ends.peer), 0);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+START_TEST(messages_of_all_sizes) {
+        static const size_t lengths[] = { 65507, 1, 5000, 65508, 4096, 70000, 2 };
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, true);
+        uint8_t *bytes = noise(70000), buffer[65536];
+
+        for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); ++i) {
+                ck_assert_int_eq(send(ends.guest, bytes, lengths[i], MSG_DONTWAIT), (ssize_t)lengths[i]);
+                if (lengths[i] <= 65507)
+                        ck_assert_int_eq(relay_world_read(world, ends.peer, buffer, sizeof(buffer)),
+                                         (ssize_t)lengths[i]);
+                relay_world_expect_nothing(world);
+        }
+        free(bytes);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+/* A guest that does not read loses messages; the peer's others come when it reads again. */
+START_TEST(a_full_guest_loses_messages) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, true);
+        char buffer[1024] = { 0 };
+        int n = 0;
+
+        for (int i = 0; i < 2000; ++i)
+                relay_world_send(world, ends.peer, buffer, sizeof(buffer));
+        relay_world_expect_nothing(world);
+        while (recv(ends.guest, buffer, sizeof(buffer), MSG_DONTWAIT) == sizeof(buffer))
+                n++;
+        ck_assert_int_gt(n, 0);
+        ck_assert_int_lt(n, 2000);
+        relay_world_send(world, ends.peer, "again", 5);
+        ck_assert_int_eq(relay_world_read(world, ends.guest, buffer, sizeof(buffer)), 5);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+START_TEST(nothing_is_left_behind) {
+        struct relay_world *world = relay_world_free(relay_world_new(1)); /* libuv keeps a pipe for the process */
+        struct relay_ends ends[100];
+        int before = count_fds();
+
+        world = relay_world_new(100);
+        for (uint64_t i = 0; i < 100; ++i)
+                ends[i] = relay_world_link(world, i + 1, i % 2 == 1);
+        for (uint64_t i = 0; i < 50; ++i) {
+                close_ends(ends[i]);
+                ck_assert_int_eq(relay_world_expect(world, NB__RELAY__REPORT__BODY_ENDED)->body_case,
+                                 NB__RELAY__REPORT__BODY_ENDED);
+        }
+        ck_assert_uint_eq(world->relay.n_links, 50);
+        for (uint64_t i = 50; i < 100; ++i)
+                close_ends(ends[i]);
+        (void)relay_world_free(world);
+        ck_assert_int_eq(count_fds(), before);
+}
+END_TEST
+
+START_TEST(no_more_links_than_allowed) {
+        struct relay_world *world = relay_world_new(1);
+        struct relay_ends one = relay_world_link(world, 1, false), two = relay_world_begin(world, 2, false, NULL);
+
+        (void)relay_world_expect_end(world, 2, NB__RELAY__CAUSE__CAUSE_NO_MEMORY);
+        relay_world_send(world, one.guest, "ping", 4);
+        relay_world_receive(world, one.peer, "ping", 4);
+        close_ends(one);
+        close_ends(two);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+/* The broker may be busy while all links of a tenant end. */
+START_TEST(reports_wait_for_a_broker_that_is_busy) {
+        enum { LINKS = 400 };
+        struct relay_world *world = relay_world_new(LINKS);
+        static struct relay_ends ends[LINKS];
+
+        for (uint64_t i = 0; i < LINKS; ++i)
+                ends[i] = relay_world_link(world, i + 1, false);
+        for (uint64_t i = 0; i < LINKS; ++i)
+                close_ends(ends[i]);
+        while (world->relay.n_links > 0)
+                relay_turn(&world->relay, false);
+        ck_assert_uint_gt(world->relay.outbox.size, 0);
+        for (uint64_t i = 0; i < LINKS; ++i)
+                (void)relay_world_expect(world, NB__RELAY__REPORT__BODY_ENDED);
+        ck_assert_uint_eq(world->relay.outbox.size, 0);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("relay_link");
+        TCase *links = tcase_create("links");
+
+        tcase_add_test(links, bytes_both_ways);
+        tcase_add_test(links, each_length_arrives_whole);
+        tcase_add_test(links, long_transfers_both_ways_at_once);
+        tcase_add_loop_test(links, a_slow_side_stops_the_other, 0, 2);
+        tcase_add_loop_test(links, each_side_can_end_its_half, 0, 2);
+        tcase_add_test(links, a_reset_by_the_peer_reaches_the_guest_behind_the_data);
+        tcase_add_test(links, a_reset_waits_for_a_slow_guest);
+        tcase_add_loop_test(links, the_end_of_the_relay_resets_the_guest, 0, 2);
+        tcase_add_test(links, an_order_to_end_resets_both);
+        tcase_add_test(links, what_a_guest_leaves_behind_is_sent);
+        tcase_add_test(links, a_guest_that_did_not_read_resets_its_peer);
+        tcase_add_test(links, nothing_is_left_behind);
+        tcase_add_test(links, no_more_links_than_allowed);
+        tcase_add_test(links, reports_wait_for_a_broker_that_is_busy);
+        suite_add_tcase(suite, links);
+
+        TCase *messages = tcase_create("messages");
+
+        tcase_add_test(messages, messages_keep_their_borders);
+        tcase_add_test(messages, messages_of_all_sizes);
+        tcase_add_test(messages, a_full_guest_loses_messages);
+        suite_add_tcase(suite, messages);
+        return run_suite(suite);
+}

@@ -19,10 +19,9 @@ static void free_texts(struct tls_credentials *credentials) {
                 free(credentials->client_names[i]);
         for (unsigned i = 0; i < credentials->n_alpn; ++i)
                 free(credentials->alpn[i].data);
-        for (size_t i = 0; i < credentials->n_shown; ++i) {
-                free(credentials->shown[i].file);
-                free(credentials->shown[i].name);
-        }
+        for (size_t i = 0; i < credentials->n_shown; ++i)
+                tls_shown_deinit(&credentials->shown[i]);
+        tls_shown_deinit(&credentials->shown_as_client);
         free(credentials->client_names);
         free(credentials->alpn);
         free(credentials->shown);
@@ -172,12 +171,15 @@ static Nb__Relay__Certificate *describe(const struct tls_shown *shown) {
 }
 
 int tls_credentials_describe(const struct tls_credentials *credentials, Nb__Relay__Loaded *loaded) {
-        Nb__Relay__Certificate **all = calloc(credentials->n_shown + 1, sizeof(*all));
+        const struct tls_shown *as_client =
+                credentials->shown_as_client.n_chain > 0 ? &credentials->shown_as_client : NULL;
+        size_t n_all = credentials->n_shown + (as_client ? 1 : 0);
+        Nb__Relay__Certificate **all = calloc(n_all + 1, sizeof(*all));
 
         if (!all)
                 return -ENOMEM;
-        for (size_t i = 0; i < credentials->n_shown; ++i) {
-                all[i] = describe(&credentials->shown[i]);
+        for (size_t i = 0; i < n_all; ++i) {
+                all[i] = describe(i < credentials->n_shown ? &credentials->shown[i] : as_client);
                 if (all[i])
                         continue;
                 while (i-- > 0)
@@ -186,6 +188,6 @@ int tls_credentials_describe(const struct tls_credentials *credentials, Nb__Rela
                 return -ENOMEM;
         }
         loaded->certificates = all;
-        loaded->n_certificates = credentials->n_shown;
+        loaded->n_certificates = n_all;
         return 0;
 }

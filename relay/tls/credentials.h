@@ -15,20 +15,13 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "relay/tls/shown.h"
 #include "relay/tls/tls.h"
 
 #define TLS_PIN_SIZE 32u
 
 /** The longest chain of a peer's. */
 #define TLS_CHAIN_MAX 8u
-
-/** A certificate that we show, for the broker to say when it expires. */
-struct tls_shown {
-        char *file;
-        char *name;
-        time_t not_before;
-        time_t not_after;
-};
 
 struct tls_credentials {
         gnutls_certificate_credentials_t as_client; /* NULL: not of that role */
@@ -45,9 +38,10 @@ struct tls_credentials {
         unsigned n_alpn;
         uint8_t (*pins)[TLS_PIN_SIZE];
         size_t n_pins;
-        time_t revoked_until; /* when the first list of revoked certificates is out of date; 0: there is no list */
-        struct tls_shown *shown;
+        time_t revoked_until;    /* when the first list of revoked certificates is out of date; 0: there is no list */
+        struct tls_shown *shown; /* of a server */
         size_t n_shown;
+        struct tls_shown shown_as_client; /* no chain: none */
 };
 
 #endif

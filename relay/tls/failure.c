@@ -47,8 +47,10 @@ void tls_failure_note_error(struct tls_failure *failure, gnutls_session_t sessio
                 return;
         case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
         case GNUTLS_E_INSUFFICIENT_SECURITY:
-                (void)tls_failure_note(failure, NB__RELAY__CAUSE__CAUSE_TLS_VERSION, alert,
-                                       "the peer speaks no version of TLS that the policy allows");
+        case GNUTLS_E_NO_CIPHER_SUITES:
+                (void)tls_failure_note(
+                        failure, NB__RELAY__CAUSE__CAUSE_TLS_VERSION, alert,
+                        "the peer speaks no version of TLS that the policy allows, or with old algorithms only");
                 return;
         case GNUTLS_E_NO_APPLICATION_PROTOCOL:
                 (void)tls_failure_note(failure, NB__RELAY__CAUSE__CAUSE_TLS_ALPN, alert,

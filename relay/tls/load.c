@@ -2,17 +2,13 @@
 #include "relay/tls/load.h"
 
 #include <errno.h>
-#include <gnutls/ocsp.h>
 #include <gnutls/x509.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/cleanup.h"
-#include "base/escape.h"
 #include "relay/tls/material.h"
-#include "relay/tls/name.h"
 #include "relay/tls/priority.h"
 
 /* A client learns by which authorities its certificate may be certified; the system's hundred would be longer than all else of a handshake. */
@@ -46,6 +42,10 @@ static int read_file(struct tls_loader *loader, size_t index, struct tls_materia
         if (error < 0)
                 return tls_loader_refuse(loader, file, "it cannot be read: %s", strerror(-error));
         return 0;
+}
+
+static bool next_is(const struct tls_loader *loader, Nb__Relay__FileKind kind) {
+        return loader->next < loader->order->n_files && loader->order->files[loader->next]->kind == kind;
 }
 
 static gnutls_datum_t datum_of(const struct tls_material *material) {
@@ -194,75 +194,64 @@ static int import_key(struct tls_loader *loader, struct pair *pair, const gnutls
         return 0;
 }
 
+static int check_match(struct tls_loader *loader, const struct pair *pair) {
+        uint8_t of_chain[64];
+        uint8_t of_key[64];
+        size_t n_chain = sizeof(of_chain);
+        size_t n_key = sizeof(of_key);
+
+        if (gnutls_x509_crt_get_key_id(pair->chain[0], GNUTLS_KEYID_USE_SHA256, of_chain, &n_chain) == 0 &&
+            gnutls_x509_privkey_get_key_id(pair->key, GNUTLS_KEYID_USE_SHA256, of_key, &n_key) == 0 &&
+            n_chain == n_key && memcmp(of_chain, of_key, n_key) == 0)
+                return 0;
+        return tls_loader_refuse(loader, pair->key_file, "its key is not that of the first certificate in %s",
+                                 pair->chain_file->name);
+}
+
 /* The key is the next file, or stands in the same. */
+static int read_key(struct tls_loader *loader, struct pair *pair, const gnutls_datum_t *chain) {
+        TLS_MATERIAL material = { NULL, 0 };
+        gnutls_datum_t bytes;
+        int error;
+
+        if (!next_is(loader, NB__RELAY__FILE_KIND__FILE_KIND_KEY))
+                return import_key(loader, pair, chain);
+        pair->key_file = loader->order->files[loader->next];
+        error = read_file(loader, loader->next++, &material);
+        if (error < 0)
+                return error;
+        bytes = datum_of(&material);
+        return import_key(loader, pair, &bytes);
+}
+
 static int read_pair(struct tls_loader *loader, struct pair *pair) {
-        TLS_MATERIAL chain = { NULL, 0 };
-        TLS_MATERIAL key = { NULL, 0 };
+        TLS_MATERIAL material = { NULL, 0 };
         gnutls_datum_t bytes;
         int error;
 
         pair->chain_file = pair->key_file = loader->order->files[loader->next];
-        error = read_file(loader, loader->next++, &chain);
+        error = read_file(loader, loader->next++, &material);
         if (error < 0)
                 return error;
-        bytes = datum_of(&chain);
+        bytes = datum_of(&material);
         error = import_chain(loader, pair, &bytes);
-        if (error < 0)
-                return error;
-        if (loader->next >= loader->order->n_files ||
-            loader->order->files[loader->next]->kind != NB__RELAY__FILE_KIND__FILE_KIND_KEY)
-                return import_key(loader, pair, &bytes);
-        pair->key_file = loader->order->files[loader->next];
-        error = read_file(loader, loader->next++, &key);
-        if (error < 0)
-                return error;
-        bytes = datum_of(&key);
-        return import_key(loader, pair, &bytes);
+        if (error == 0)
+                error = read_key(loader, pair, &bytes);
+        return error == 0 ? check_match(loader, pair) : error;
 }
 
-/* What it is called: its first name, or the subject of one that has none. */
-static char *name_of(gnutls_x509_crt_t certificate) {
-        char text[512];
-        char subject[256];
-        size_t size = sizeof(subject);
-        struct tls_name name;
-        TLS_NAMES names;
+/* @param shown  where the pair goes; it counts when all is well */
+static int show(struct tls_loader *loader, const struct pair *pair, struct tls_shown *shown) {
+        int error = tls_shown_init(shown, pair->chain_file->name, pair->chain, pair->n_chain, pair->key);
 
-        if (tls_names_init(&names, certificate) == 0 && tls_names_at(&names, 0, &name) > 0)
-                return strdup(nb_escape(name.text, strlen(name.text), text, sizeof(text)));
-        if (gnutls_x509_crt_get_dn(certificate, subject, &size) < 0)
-                size = 0;
-        return strdup(nb_escape(subject, strnlen(subject, size), text, sizeof(text)));
-}
-
-static int note_shown(struct tls_loader *loader, const struct pair *pair) {
-        struct tls_credentials *credentials = loader->credentials;
-        struct tls_shown *shown = &credentials->shown[credentials->n_shown];
-
-        shown->file = strdup(pair->chain_file->name);
-        shown->name = name_of(pair->chain[0]);
-        shown->not_before = gnutls_x509_crt_get_activation_time(pair->chain[0]);
-        shown->not_after = gnutls_x509_crt_get_expiration_time(pair->chain[0]);
-        ++credentials->n_shown;
-        return shown->file && shown->name ? 0 : refuse_memory(loader);
-}
-
-/* @return the place of the pair among those of `to`, or negative */
-static int add_pair(struct tls_loader *loader, gnutls_certificate_credentials_t to, struct pair *pair) {
-        int index = gnutls_certificate_set_x509_key(to, pair->chain, (int)pair->n_chain, pair->key);
-
-        if (index == GNUTLS_E_CERTIFICATE_KEY_MISMATCH)
-                return tls_loader_refuse(loader, pair->key_file, "its key is not that of the first certificate in %s",
-                                         pair->chain_file->name);
-        if (index == GNUTLS_E_MEMORY_ERROR)
+        if (error == -ENOMEM)
                 return refuse_memory(loader);
-        if (index < 0)
-                return tls_loader_refuse(loader, pair->chain_file, "its certificate cannot be used: %s",
-                                         gnutls_strerror(index));
-        return note_shown(loader, pair) < 0 ? -EINVAL : index;
+        if (error < 0)
+                return tls_loader_refuse(loader, pair->chain_file, "its certificate cannot be read");
+        return 0;
 }
 
-static int read_staple(struct tls_loader *loader, gnutls_certificate_credentials_t to, unsigned index) {
+static int read_staple(struct tls_loader *loader, const struct pair *pair, struct tls_shown *shown) {
         const Nb__Relay__File *file = loader->order->files[loader->next];
         TLS_MATERIAL material = { NULL, 0 };
         gnutls_datum_t bytes;
@@ -271,32 +260,46 @@ static int read_staple(struct tls_loader *loader, gnutls_certificate_credentials
         if (error < 0)
                 return error;
         bytes = datum_of(&material);
-        error = gnutls_certificate_set_ocsp_status_request_mem(to, &bytes, index, GNUTLS_X509_FMT_DER);
-        if (error == GNUTLS_E_OCSP_MISMATCH_WITH_CERTS)
+        error = tls_shown_set_staple(shown, pair->chain[0], &bytes);
+        if (error == -ENOMEM)
+                return refuse_memory(loader);
+        if (error == -ENOKEY)
                 return tls_loader_refuse(loader, file, "its OCSP response is for another certificate");
-        if (error < 0)
-                return tls_loader_refuse(loader, file, "it holds no OCSP response in DER: %s", gnutls_strerror(error));
-        return 0;
+        return error < 0 ? tls_loader_refuse(loader, file, "it holds no OCSP response in DER") : 0;
 }
 
-static int read_certificate(struct tls_loader *loader, gnutls_certificate_credentials_t to) {
+static int read_certificate(struct tls_loader *loader) {
+        struct tls_credentials *credentials = loader->credentials;
         __attribute__((cleanup(pair_deinit))) struct pair pair = { .n_chain = 0 };
-        int index;
+        struct tls_shown *shown = &credentials->shown[credentials->n_shown];
+        int error = read_pair(loader, &pair);
+
+        if (error < 0)
+                return error;
+        ++credentials->n_shown;
+        error = show(loader, &pair, shown);
+        if (error < 0 || !next_is(loader, NB__RELAY__FILE_KIND__FILE_KIND_STAPLE))
+                return error;
+        return read_staple(loader, &pair, shown);
+}
+
+/* GnuTLS shows it where the server asks for one of its authorities'. */
+static int read_client_certificate(struct tls_loader *loader) {
+        struct tls_credentials *credentials = loader->credentials;
+        __attribute__((cleanup(pair_deinit))) struct pair pair = { .n_chain = 0 };
         int error;
 
-        if (!to)
+        if (credentials->shown_as_client.n_chain > 0)
                 return tls_loader_refuse(loader, loader->order->files[loader->next],
-                                         "it is a certificate for a role that the context has not");
+                                         "a client has one certificate, and it is the second");
         error = read_pair(loader, &pair);
         if (error < 0)
                 return error;
-        index = add_pair(loader, to, &pair);
-        if (index < 0)
-                return index;
-        if (loader->next < loader->order->n_files &&
-            loader->order->files[loader->next]->kind == NB__RELAY__FILE_KIND__FILE_KIND_STAPLE)
-                return read_staple(loader, to, (unsigned)index);
-        return 0;
+        error = gnutls_certificate_set_x509_key(credentials->as_client, pair.chain, (int)pair.n_chain, pair.key);
+        if (error < 0)
+                return tls_loader_refuse(loader, pair.chain_file, "its certificate cannot be used: %s",
+                                         gnutls_strerror(error));
+        return show(loader, &pair, &credentials->shown_as_client);
 }
 
 /* ---- ---- */
@@ -310,12 +313,17 @@ static int read_next(struct tls_loader *loader) {
         case NB__RELAY__FILE_KIND__FILE_KIND_REVOKED:
                 return read_revoked(loader);
         case NB__RELAY__FILE_KIND__FILE_KIND_CERTIFICATE:
-                return read_certificate(loader, loader->credentials->as_server);
+                if (loader->credentials->as_server)
+                        return read_certificate(loader);
+                break;
         case NB__RELAY__FILE_KIND__FILE_KIND_CLIENT_CERTIFICATE:
-                return read_certificate(loader, loader->credentials->as_client);
+                if (loader->credentials->as_client)
+                        return read_client_certificate(loader);
+                break;
         default:
-                return tls_loader_refuse(loader, file, "a file of its kind has no place here");
+                break;
         }
+        return tls_loader_refuse(loader, file, "a file of its kind has no place here");
 }
 
 /* One of a role that would fail every handshake. */

@@ -335,6 +335,30 @@ static int verify(gnutls_session_t session) {
         return 0;
 }
 
+/* GnuTLS asks what a server shows. What it gets stays ours. */
+static int show(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **ret_chain,
+                unsigned *ret_n_chain, gnutls_ocsp_data_st **ret_staple, unsigned *ret_n_staples,
+                gnutls_privkey_t *ret_key, unsigned *ret_flags) {
+        const struct tls_transport *tls = gnutls_session_get_ptr(session);
+        const struct tls_credentials *credentials = tls->context->tls;
+        struct tls_shown *shown = tls_shown_choose(credentials->shown, credentials->n_shown, session);
+
+        (void)info;
+        *ret_flags = 0;
+        *ret_n_chain = 0;
+        *ret_n_staples = 0;
+        if (!shown)
+                return 0;
+        *ret_chain = shown->chain;
+        *ret_n_chain = shown->n_chain;
+        *ret_key = shown->key;
+        if (tls_shown_staple_is_good(shown)) {
+                *ret_staple = &shown->staple;
+                *ret_n_staples = 1;
+        }
+        return 0;
+}
+
 static bool is_address(const char *name) {
         struct nb_ip ip;
 
@@ -356,6 +380,8 @@ static int set_up_client(struct tls_transport *tls) {
 static int set_up_server(struct tls_transport *tls) {
         const struct tls_credentials *credentials = tls->context->tls;
 
+        /* Of the credentials, and the same for all their sessions. */
+        gnutls_certificate_set_retrieve_function3(credentials->as_server, show);
         if (gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, credentials->as_server) < 0)
                 return -ENOMEM;
         if (credentials->ticket_key.data &&

@@ -221,6 +221,7 @@ static void apply_policy(struct broker *broker, struct policy *policy, struct re
         struct policy *old = broker->policy;
 
         broker->policy = policy;
+        broker->policy_generation++;
         apply_contexts(broker, contexts);
         nb_list_foreach_safe(link, &broker->tenants)
                 tenant_apply_policy(nb_container_of(link, struct tenant, link), policy);

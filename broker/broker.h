@@ -64,6 +64,7 @@ struct broker {
         struct exporter *exporter; /* of metrics; NULL: none */
         struct policy_source source;
         struct policy *policy;
+        uint64_t policy_generation; /* counts reloads: what one has begun, another policy may not go on with */
         struct policy_state policy_state;
         uint64_t started_ms; /* of the wall clock, since 1970 */
         struct account account;
@@ -78,7 +79,7 @@ struct broker {
         struct own own;                      /* sockets that no tenant reaches */
         struct connection_table connections; /* in all tenants' hands */
         struct connection_watch *connection_watch;
-        struct helper_client *helper; /* NULL: there is none */
+        struct helper_client *helper;          /* NULL: there is none */
         struct relay_launcher *relay_launcher; /* NULL: no relay can be started */
         struct relay_contexts *relay_contexts; /* of the policy in force; NULL: none are needed */
         uint64_t last_relay_number;

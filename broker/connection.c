@@ -271,36 +271,15 @@ struct connection *connection_find(struct broker *broker, uint64_t id) {
 
 /* ---- a new policy ---- */
 
-static bool address_is_granted(const struct connection *connection, enum policy_verb verb,
-                               const struct nb_socket_address *address) {
-        struct policy_verdict verdict;
-
-        decide_again(connection->grant, verb, address, &verdict);
-        return verdict.allowed;
-}
-
-/* By name and address, as it was when it was made. */
-static bool name_is_granted(const struct connection *connection) {
-        struct policy_host_name name;
-        struct policy_verdict verdict;
-
-        if (policy_host_name_parse(connection->name, strlen(connection->name), &name) < 0)
-                return false;
-        decide_name_again(connection->grant, &name, &verdict);
-        if (verdict.allowed)
-                decide_resolved_again(connection->grant, &name, &connection->peer.ip, &verdict);
-        return verdict.allowed;
-}
-
 static bool is_granted(const struct connection *connection) {
         const struct policy_protocol *policy = connection->grant->policy;
 
         if (!policy || !(policy->socket_types & connection->type))
                 return false;
-        if (connection->bind.family != 0 && !address_is_granted(connection, POLICY_LISTEN, &connection->bind))
+        if (connection->bind.family != 0 &&
+            !decision_still_grants(connection->grant, POLICY_LISTEN, NULL, &connection->bind))
                 return false;
-        return connection->name ? name_is_granted(connection)
-                                : address_is_granted(connection, connection->verb, &connection->peer);
+        return decision_still_grants(connection->grant, connection->verb, connection->name, &connection->peer);
 }
 
 static void revoke_and_count(struct connection *connection, unsigned *n_revoked, unsigned *n_left) {

@@ -2,6 +2,7 @@
 #include "broker/control.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #include "broker/datagram_server.h"
 #include "broker/decision.h"
 #include "broker/name_connect.h"
+#include "broker/proxy_dial.h"
 #include "broker/refusal.h"
 #include "broker/relayed.h"
 #include "broker/security.h"
@@ -63,8 +65,10 @@ static void set_state(struct control *control, enum control_state state) {
                 account_release(account_of(control), ACCOUNT_LISTENERS, 1);
         if (control->state == CONTROL_CONNECTING && state != CONTROL_CONNECTING)
                 stop_connecting(control);
-        if (control->state != CONTROL_CONNECTING && state == CONTROL_CONNECTING)
+        if (control->state != CONTROL_CONNECTING && state == CONTROL_CONNECTING) {
                 control->connecting_since_ns = uv_hrtime();
+                control->policy_generation = session_of(control)->broker->policy_generation;
+        }
         control->state = state;
 }
 
@@ -98,6 +102,7 @@ static void control_endpoint_stop(struct endpoint *endpoint) {
         control->file = unix_file_free(control->file);
         control->connector = connector_free(control->connector);
         control->naming = name_connect_free(control->naming);
+        control->proxying = proxy_dial_free(control->proxying);
         control->relaying = relayed_free(control->relaying);
         control->socket_fd = nb_fd_close(control->socket_fd);
         if (control->acceptor)
@@ -217,7 +222,9 @@ static int answer_connected(struct control *control, const struct outcome *outco
         struct security_view security;
         Nb__Reply reply = NB__REPLY__INIT;
 
-        connected.peer = (char *)nb_socket_address_format(outcome->peer, text);
+        /* Where the proxy resolves, nobody here knows the address. */
+        connected.peer =
+                (char *)(outcome->peer->family != 0 ? nb_socket_address_format(outcome->peer, text) : outcome->name);
         connected.local = (char *)(outcome->relayed ? control_relayed_local_text(control, &connection->local, local)
                                                     : control_local_text(control, local));
         connected.security = security_view(&security, outcome->security);
@@ -333,6 +340,11 @@ static bool needs_relay(const struct control *control) {
         return policy && relayed_is_needed(policy, POLICY_CONNECT);
 }
 
+/* By what a reload has changed since: then what was dialled may not be what the policy of now would dial. */
+static bool is_of_this_policy(const struct control *control) {
+        return control->policy_generation == session_of(control)->broker->policy_generation;
+}
+
 /*
  * Goes on with what was dialled, still connecting.
  * @return 0; -errno for the session's end
@@ -343,15 +355,64 @@ static int proceed(struct control *control, int fd_consumed, const struct nb_soc
         const struct outcome outcome = { .fd = fd, .socket_fd = fd, .peer = peer, .name = name };
         int r;
 
-        if (!needs_relay(control)) {
+        if (!way && !needs_relay(control)) {
                 set_state(control, CONTROL_IDLE);
                 return register_and_answer(control, &outcome);
         }
-        r = start_relaying(control, nb_steal_fd(&fd), peer, way, name);
+        r = is_of_this_policy(control) ? start_relaying(control, nb_steal_fd(&fd), peer, way, name) : -EAGAIN;
         if (r == 0)
                 return 0;
         set_state(control, CONTROL_IDLE);
-        return answer_failed(control, peer, r);
+        if (r != -EKEYREJECTED)
+                return answer_failed(control, peer, r);
+        tenant_of(control)->metrics.connects_failed++;
+        return refuse_recorded(control, "connect", name, NB_WASI_EACCES,
+                               "the certificates, keys or passwords that the policy names cannot be used");
+}
+
+/* ---- through proxies ---- */
+
+static bool is_proxied(const struct control *control) {
+        return control->grant->policy && control->grant->policy->proxy.n_hops > 0;
+}
+
+static int answer_proxied(struct control *control, int r, const struct proxy_result *result) {
+        const char *name = result->name[0] != '\0' ? result->name : NULL;
+        struct asker asker = asker_of(control);
+
+        if (r == 0)
+                return proceed(control, result->fd, &result->peer, &result->way, name);
+        set_state(control, CONTROL_IDLE);
+        tenant_of(control)->metrics.connects_failed++;
+        decision_record_relay_failure(&asker, POLICY_CONNECT, name, result->peer.family != 0 ? &result->peer : NULL,
+                                      NULL, result->reason[0] != '\0' ? result->reason : strerror(-r));
+        return endpoint_refuse(&control->endpoint, nb_wasi_errno_from_host(-r), result->reason);
+}
+
+static void proxied(void *data, int r, const struct proxy_result *dial_result) {
+        struct control *control = data;
+        const struct proxy_result result = *dial_result;
+
+        control->proxying = proxy_dial_free(control->proxying);
+        end_if_failed(control, answer_proxied(control, r, &result));
+}
+
+/* @param peer  what was judged; family 0: the proxy resolves the name @param name  with its port; NULL for an address */
+static int start_proxying(struct control *control, const struct nb_socket_address *peer, const char *name) {
+        const struct proxy_dial_options options = {
+                .grant = control->grant,
+                .peer = peer,
+                .name = name,
+                .timeout_ms = time_left(control),
+                .function = proxied,
+                .data = control,
+        };
+        struct proxy_result result = { .fd = -1, .peer = *peer };
+        int r = is_of_this_policy(control) && is_proxied(control)
+                        ? proxy_dial_start(&options, &result, &control->proxying)
+                        : -EAGAIN;
+
+        return control->proxying ? 0 : answer_proxied(control, r, &result);
 }
 
 static int answer_dialled(struct control *control, int r, int fd, const struct nb_socket_address *peer) {
@@ -465,6 +526,8 @@ static int start_connecting(struct control *control, const struct nb_socket_addr
 
         if (!begin_connecting(control, &r))
                 return r;
+        if (is_proxied(control))
+                return start_proxying(control, address, NULL);
         r = dial(control, address, &fd);
         if (r == 0 && fd < 0)
                 return 0;
@@ -487,6 +550,8 @@ static int parse_peer(const char *text, struct nb_socket_address *ret) {
 static int answer_named(struct control *control, int r, const struct name_result *result) {
         enum nb_wasi_errno error = nb_wasi_errno_from_host(-r);
 
+        if (r == 0 && result->fd < 0)
+                return start_proxying(control, &result->peer, result->name);
         if (r == 0)
                 return proceed(control, result->fd, &result->peer, NULL, result->name);
         set_state(control, CONTROL_IDLE);
@@ -523,6 +588,7 @@ static int start_naming(struct control *control, const struct policy_host_name *
                 .asker = asker_of(control),
                 .name = name,
                 .family = family,
+                .no_dial = is_proxied(control),
                 .timeout_ms = control->grant->policy->connect_timeout_ms,
                 .make_socket = make_socket,
                 .function = named,
@@ -537,6 +603,16 @@ static int start_naming(struct control *control, const struct policy_host_name *
         if (control->naming)
                 return 0;
         return answer_named(control, r, &result);
+}
+
+/* The name is the proxy's to resolve: there is no address to be judged. */
+static int start_resolving_proxy(struct control *control, const struct policy_host_name *name) {
+        const struct nb_socket_address unknown = { .family = 0 };
+        char text[PROXY_TARGET_MAX];
+        int r;
+
+        (void)snprintf(text, sizeof(text), "%s:%u", name->text, (unsigned)name->port);
+        return begin_connecting(control, &r) ? start_proxying(control, &unknown, text) : r;
 }
 
 /* What is no address may be a name. */
@@ -554,7 +630,8 @@ static int request_connect_name(struct control *control, const char *text) {
         decide_name(&asker, &name, text, &verdict);
         if (!verdict.allowed)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EACCES, verdict.reason);
-        return start_naming(control, &name, family);
+        return is_proxied(control) && control->grant->policy->proxy.resolves ? start_resolving_proxy(control, &name)
+                                                                             : start_naming(control, &name, family);
 }
 
 static int request_connect(struct control *control, const Nb__Connect *connect) {
@@ -568,6 +645,9 @@ static int request_connect(struct control *control, const Nb__Connect *connect) 
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_EINVAL, "the control listens");
         if (!(control->rights_base & NB_RIGHT_SOCK_CONNECT))
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_ENOTCAPABLE, REFUSAL_NO_RIGHT);
+        if (is_proxied(control) && !control->bind_is_open)
+                return refuse_recorded(control, "connect", connect->address, NB_WASI_ENOTSUP,
+                                       "the control is bound, and what goes through a proxy cannot be");
         if (parse_peer(connect->address, &address) < 0)
                 return request_connect_name(control, connect->address);
         if (!family_fits(control->grant, address.family) || !bind_reaches(control, address.family))
@@ -718,6 +798,8 @@ static bool is_still_granted(const struct control *control) {
         if (control->connector && !is_granted(control, POLICY_CONNECT, connector_address(control->connector)))
                 return false;
         if (control->naming && !name_connect_is_granted(control->naming))
+                return false;
+        if (control->proxying && !proxy_dial_is_granted(control->proxying))
                 return false;
         if (control->relaying && !relayed_is_granted(control->relaying))
                 return false;

@@ -36,6 +36,7 @@ struct connector;
 struct datagram_server;
 struct grant;
 struct name_connect;
+struct proxy_dial;
 struct relayed;
 struct unix_file;
 
@@ -62,6 +63,8 @@ struct control {
         struct datagram_server *server;       /* while listening, of datagrams */
         struct connector *connector;          /* while connecting to an address */
         struct name_connect *naming;          /* while connecting to a name */
+        struct proxy_dial *proxying;          /* while connecting to a proxy */
+        uint64_t policy_generation;           /* by which the connect was begun */
         struct relayed *relaying;             /* while a relay shakes hands on what is connected */
 };
 

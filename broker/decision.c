@@ -84,6 +84,28 @@ void decide_resolved_again(const struct grant *grant, const struct policy_host_n
         (void)judge_resolved(grant, name, address, ret);
 }
 
+static bool name_still_granted(const struct grant *grant, const char *text, const struct nb_socket_address *address) {
+        struct policy_host_name name;
+        struct policy_verdict verdict;
+
+        if (policy_host_name_parse(text, strlen(text), &name) < 0)
+                return false;
+        decide_name_again(grant, &name, &verdict);
+        if (verdict.allowed && address->family != 0)
+                decide_resolved_again(grant, &name, &address->ip, &verdict);
+        return verdict.allowed;
+}
+
+bool decision_still_grants(const struct grant *grant, enum policy_verb verb, const char *name,
+                           const struct nb_socket_address *address) {
+        struct policy_verdict verdict;
+
+        if (name)
+                return name_still_granted(grant, name, address);
+        decide_again(grant, verb, address, &verdict);
+        return verdict.allowed;
+}
+
 /* ---- the funnel ---- */
 
 /* What every record of an asker has. */

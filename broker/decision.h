@@ -61,6 +61,14 @@ void decide_name_again(const struct grant *grant, const struct policy_host_name 
 void decide_resolved_again(const struct grant *grant, const struct policy_host_name *name,
                            const struct nb_address *address, struct policy_verdict *ret);
 
+/**
+ * Whether what was granted before, to connect to or to accept, is granted at this moment, without a record.
+ * @param name     that was asked for, with its port; NULL for an address
+ * @param address  of family 0 where a proxy has resolved the name
+ */
+bool decision_still_grants(const struct grant *grant, enum policy_verb verb, const char *name,
+                           const struct nb_socket_address *address);
+
 /** Whether the grant is for addresses of that family; one that the policy no longer has is denied by decide(), whatever the family. */
 bool family_fits(const struct grant *grant, sa_family_t family);
 

@@ -25,6 +25,7 @@ struct name_connect {
         name_socket_function make_socket;
         name_function function;
         void *data;
+        bool no_dial;
         struct lookup *lookup;
         struct dialer *dialer;
 };
@@ -210,7 +211,12 @@ static int proceed(struct name_connect *connect, const struct resolver_answer *a
         if (answer->error != 0)
                 return fail_lookup(connect, answer->error, result);
         r = screen(connect, answer, &screened, result);
-        return r < 0 ? r : dial(connect, &screened, result);
+        if (r < 0)
+                return r;
+        if (!connect->no_dial)
+                return dial(connect, &screened, result);
+        result->peer = nb_socket_address_of_ip(&screened.addresses[0]);
+        return 0;
 }
 
 /* A reload with Existing=keep lets a look-up go on, and nothing new is granted: its name is judged by the policy of now. */
@@ -257,6 +263,7 @@ static struct name_connect *new_connect(const struct name_options *options) {
         connect->asker = options->asker;
         connect->name = *options->name;
         connect->make_socket = options->make_socket;
+        connect->no_dial = options->no_dial;
         connect->function = options->function;
         connect->data = options->data;
         connect->end_ms = uv_now(&tenant_of(connect)->broker->loop) + options->timeout_ms;

@@ -22,8 +22,9 @@ struct name_connect;
 
 /** What it came to. */
 struct name_result {
-        int fd;                        /* the connected socket, owned by whoever is told; -1 on failure */
-        struct nb_socket_address peer; /* that is connected, or has failed last; its family is 0 if none was dialled */
+        int fd; /* the connected socket, owned by whoever is told; -1 on failure, and with `no_dial` */
+        struct nb_socket_address
+                peer; /* that is connected, or has failed last, or is to be asked of a proxy; family 0 if there is none */
         bool limited; /* it is a limit of the tenant's or ours that stands in the way, or memory: for the operator */
         char name[POLICY_HOST_NAME_MAX + sizeof(":65535")]; /* that was asked for, with its port */
         char reason[512]; /* why not, printable; empty where an errno of connect(2) says it */
@@ -43,7 +44,8 @@ struct name_options {
         struct asker asker;                  /* the session, grant and type of socket; borrowed */
         const struct policy_host_name *name; /* granted by decide_name(); copied */
         enum policy_family family;           /* which addresses the socket could reach; an IP family */
-        uint64_t timeout_ms;                 /* ConnectTimeout= */
+        bool no_dial;        /* a proxy is to be asked: the first address that passes is all that is wanted */
+        uint64_t timeout_ms; /* ConnectTimeout= */
         name_socket_function make_socket;
         name_function function;
         void *data; /* of both */

@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "broker/broker.h"
-#include "broker/proxy_route.h"
+#include "broker/proxy_dial.h"
 #include "broker/relay_context.h"
 #include "broker/relayed_cause.h"
 #include "broker/security.h"
@@ -434,6 +434,9 @@ int relayed_start(const struct relayed_options *options, int fd_consumed, struct
 
         if (!policy)
                 return -EACCES;
+        /* Nothing goes past a proxy. */
+        if (options->verb == POLICY_CONNECT && (options->way ? options->way->n : 0) != policy->proxy.n_hops)
+                return -EAGAIN;
         relayed = calloc(1, sizeof(*relayed));
         if (!relayed)
                 return -ENOMEM;
@@ -450,26 +453,8 @@ int relayed_start(const struct relayed_options *options, int fd_consumed, struct
 
 /* ---- afterwards ---- */
 
-static bool name_is_granted(const struct relayed *relayed) {
-        const struct grant *grant = relayed->asker.grant;
-        struct policy_host_name name;
-        struct policy_verdict verdict;
-
-        if (policy_host_name_parse(relayed->name, strlen(relayed->name), &name) < 0)
-                return false;
-        decide_name_again(grant, &name, &verdict);
-        if (verdict.allowed && relayed->peer.family != 0)
-                decide_resolved_again(grant, &name, &relayed->peer.ip, &verdict);
-        return verdict.allowed;
-}
-
 bool relayed_is_granted(const struct relayed *relayed) {
-        struct policy_verdict verdict;
-
-        if (relayed->name)
-                return name_is_granted(relayed);
-        decide_again(relayed->asker.grant, relayed->verb, &relayed->peer, &verdict);
-        return verdict.allowed;
+        return decision_still_grants(relayed->asker.grant, relayed->verb, relayed->name, &relayed->peer);
 }
 
 struct relayed *relayed_free(struct relayed *relayed) {

@@ -2,11 +2,13 @@
 #include "relay/datagram/server.h"
 
 #include <errno.h>
+#include <seccomp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "loop/deadline.h"
+#include "relay/calls.h"
 #include "relay/datagram/batch.h"
 #include "relay/datagram/peers.h"
 #include "relay/datagram/reports.h"
@@ -457,3 +459,12 @@ void datagram_server_free_all(struct relay *relay) {
         nb_list_foreach_safe(link, &relay->servers)(void)
                 server_free(nb_container_of(link, struct datagram_server, in_relay));
 }
+
+static const struct confine_call calls[] = {
+        CONFINE_CALL(recvmmsg, "datagrams and messages, many at once (batch.c)"),
+        CONFINE_CALL(sendmmsg, "datagrams, many at once (batch.c)"),
+        CONFINE_CALL(sendto, "a message for a guest"),
+        CONFINE_CALL(getsockopt, "what the bound socket is"),
+        CONFINE_CALL(shutdown, "pairs that carry nothing from the guest"),
+};
+const struct confine_list datagram_calls = CONFINE_LIST(calls);

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/tls/resume.h"
 
+#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "base/address.h"
+#include "relay/calls.h"
 #include "relay/relay.h"
 #include "relay/tls/credentials.h"
 #include "relay/tls/session_cache.h"
@@ -66,3 +68,8 @@ void tls_resume_keep(struct tls_transport *tls) {
         gnutls_free(data.data);
         tls->is_kept = true;
 }
+
+static const struct confine_call calls[] = {
+        CONFINE_CALL(getpeername, "sessions are resumed at the address they were made with only"),
+};
+const struct confine_list tls_calls = CONFINE_LIST(calls);

@@ -111,12 +111,11 @@ def _hitch(bench, _role, address, backend, suite, _resumes):
 
 
 def _haproxy(bench, role, address, backend, suite, resumes):
-    files = bench.certificates
     bind = server = ""
     if role == "server":
-        bind = f"ssl crt {files.both} ssl-min-ver TLSv1.3 ciphersuites {suite} curves X25519"
+        bind = f"ssl crt {bench.certificates.both} ssl-min-ver TLSv1.3 ciphersuites {suite} curves X25519"
     elif role == "client":
-        server = f"ssl verify required ca-file {files.trust} sni str({NAME}) ssl-min-ver TLSv1.3 ciphersuites {suite}"
+        server = f"ssl verify required ca-file {bench.certificates.trust} sni str({NAME}) ssl-min-ver TLSv1.3 ciphersuites {suite}"
         server += "" if resumes else " no-ssl-reuse"
     return (
         "global\n  nbthread 1\n  maxconn 2000\ndefaults\n  mode tcp\n  option splice-auto\n  timeout connect 10s\n"

@@ -88,3 +88,7 @@ json_t *admin_time(uint64_t ms) {
                 return json_null();
         return json_string(text);
 }
+
+json_t *admin_time_of_seconds(uint64_t seconds) {
+        return seconds <= UINT64_MAX / 1000 ? admin_time(seconds * 1000) : json_null();
+}

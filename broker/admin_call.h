@@ -68,7 +68,10 @@ size_t admin_piece_length(const char *text);
 /** A text as JSON; what is not UTF-8, such as a file's name, is escaped. @param text  NULL is null */
 json_t *admin_text(const char *text);
 
-/** A moment of the wall clock as JSON, in RFC 3339's form. @param ms  since 1970; 0 is null */
+/** A moment of the wall clock as JSON, in RFC 3339's form. @param ms  since 1970; 0 is null, and so is what no calendar has */
 json_t *admin_time(uint64_t ms);
+
+/** The same of seconds, as certificates have them. */
+json_t *admin_time_of_seconds(uint64_t seconds);
 
 #endif

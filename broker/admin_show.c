@@ -10,56 +10,23 @@
 #include "broker/admin.h"
 #include "broker/admin_batch.h"
 #include "broker/admin_find.h"
-#include "broker/admin_warnings.h"
+#include "broker/admin_list.h"
 #include "broker/admin_verbs.h"
+#include "broker/admin_warnings.h"
 #include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/exposition.h"
 #include "broker/helper_client.h"
 #include "broker/metrics_page.h"
 #include "broker/quota.h"
+#include "broker/relayed_facts.h"
+#include "broker/security.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "config.h"
 #include "policy/explain.h"
 #include "policy/limit.h"
 #include "policy/words.h"
-
-/* Where a long answer stands, and what it is about. */
-struct cursor {
-        uint64_t above;   /* ids up to this one have been told */
-        size_t index;     /* tenants of the policy before this one have been told */
-        char *tenant;     /* only its; NULL: all tenants' */
-        uint64_t session; /* only of it; 0: of all */
-};
-
-static void cursor_free(void *data) {
-        struct cursor *cursor = data;
-
-        free(cursor->tenant);
-        free(cursor);
-}
-
-/* Begins a list. @param tenant  may be NULL; otherwise there must be such a tenant */
-static int begin_list(struct admin_call *call, const char *tenant, uint64_t session, admin_step next) {
-        struct cursor *cursor;
-
-        if (tenant && !admin_find_policy(call->broker, tenant) && !admin_find_tenant(call->broker, tenant))
-                return admin_fail_no_tenant(call, tenant);
-        cursor = calloc(1, sizeof(*cursor));
-        if (!cursor)
-                return -ENOMEM;
-        call->state = cursor;
-        call->free_state = cursor_free;
-        call->next = next;
-        cursor->session = session;
-        cursor->tenant = tenant ? strdup(tenant) : NULL;
-        return tenant && !cursor->tenant ? -ENOMEM : ADMIN_MORE;
-}
-
-static bool is_about(const struct cursor *cursor, const struct tenant *tenant) {
-        return !cursor->tenant || strcmp(cursor->tenant, tenant->name) == 0;
-}
 
 static json_t *number(uint64_t value) {
         return json_integer((json_int_t)value);
@@ -108,6 +75,32 @@ static uint64_t count_resolvers(const struct broker *broker) {
         return n;
 }
 
+struct relay_sums {
+        uint64_t n;
+        uint64_t links;
+        uint64_t crashes;
+};
+
+static void add_relay(void *data, const struct relay_facts *facts) {
+        struct relay_sums *sums = data;
+
+        sums->n++;
+        sums->links += facts->n_objects;
+}
+
+static json_t *relays_status(const struct broker *broker) {
+        struct relay_sums sums = { .n = 0 };
+
+        nb_list_foreach_safe(link, &broker->tenants) {
+                const struct relay_pool *pool = nb_container_of(link, struct tenant, link)->relays;
+
+                relay_pool_each(pool, add_relay, &sums);
+                sums.crashes += relay_pool_crashes(pool);
+        }
+        return json_pack("{s:o, s:o, s:o}", "running", number(sums.n), "links", number(sums.links), "crashes",
+                         number(sums.crashes));
+}
+
 int admin_status(struct admin_call *call, const json_t *request) {
         const struct broker *broker = call->broker;
         const char *verb;
@@ -126,6 +119,7 @@ int admin_status(struct admin_call *call, const json_t *request) {
         (void)json_object_set_new(status, "helper", helper_status(broker));
         (void)json_object_set_new(status, "audit", audit_status(&broker->audit));
         (void)json_object_set_new(status, "resolvers", number(count_resolvers(broker)));
+        (void)json_object_set_new(status, "relays", relays_status(broker));
         (void)json_object_set_new(status, "counts", counts(broker));
         (void)json_object_set_new(status, "admin_clients", number(broker->admin->n_clients));
         (void)json_object_set_new(status, "warnings", admin_warnings(broker));
@@ -180,7 +174,7 @@ static int say_tenants_without_policy(struct admin_call *call) {
 /* A reload in the middle changes what is told from there on. */
 static int next_tenants(struct admin_call *call) {
         const struct policy *policy = call->broker->policy;
-        struct cursor *cursor = call->state;
+        struct admin_cursor *cursor = call->state;
 
         for (size_t n = 0; n < ADMIN_SLICE && cursor->index < policy->n_tenants; ++n, ++cursor->index) {
                 const struct policy_tenant *tenant = &policy->tenants[cursor->index];
@@ -195,7 +189,7 @@ int admin_tenants(struct admin_call *call, const json_t *request) {
         const char *verb;
         int r = admin_take(call, request, "{s:s}", "verb", &verb);
 
-        return r < 0 ? r : begin_list(call, NULL, 0, next_tenants);
+        return r < 0 ? r : admin_list_begin(call, NULL, 0, next_tenants);
 }
 
 /* ---- sessions ---- */
@@ -228,14 +222,14 @@ static json_t *session_to_json(const struct session *session) {
 }
 
 static int next_sessions(struct admin_call *call) {
-        struct cursor *cursor = call->state;
+        struct admin_cursor *cursor = call->state;
         struct admin_batch batch;
 
         admin_batch_init(&batch, cursor->above);
         nb_list_foreach_safe(link, &call->broker->sessions) {
                 const struct session *session = nb_container_of(link, struct session, link);
 
-                if (session->tenant && is_about(cursor, session->tenant))
+                if (session->tenant && admin_list_is_about(cursor, session->tenant))
                         admin_batch_offer(&batch, session->id, session);
         }
         for (size_t i = 0; i < batch.n; ++i) {
@@ -250,10 +244,47 @@ int admin_sessions(struct admin_call *call, const json_t *request) {
         const char *verb, *tenant = NULL;
         int r = admin_take(call, request, "{s:s, s?s}", "verb", &verb, "tenant", &tenant);
 
-        return r < 0 ? r : begin_list(call, tenant, 0, next_sessions);
+        return r < 0 ? r : admin_list_begin(call, tenant, 0, next_sessions);
 }
 
 /* ---- connections ---- */
+
+/* What TLS has agreed on; null without. */
+static json_t *security_to_json(const struct connection *connection) {
+        Nb__Relay__Security *security = relayed_facts_security(connection->facts);
+        json_t *names = json_array(), *object;
+
+        if (!security) {
+                json_decref(names);
+                return json_null();
+        }
+        for (size_t i = 0; i < security->n_peer_names; ++i)
+                (void)json_array_append_new(names, admin_text(security->peer_names[i]));
+        object = json_pack("{s:o, s:o, s:o, s:b, s:o, s:o}", "version", admin_text(security->version), "cipher",
+                           admin_text(security->cipher), "alpn", admin_text(security->alpn), "resumed",
+                           (int)security->resumed, "server_name", admin_text(security->server_name), "peer_names",
+                           names);
+        (void)security_free(security);
+        return object;
+}
+
+/* Which way the bytes go. */
+static void set_path(json_t *object, const struct connection *connection) {
+        bool is_relayed = connection->relayed.relay != NULL;
+        char via[NB_SOCKET_ADDRESS_TEXT_MAX];
+        struct relay_facts relay = { .pid = 0 };
+
+        if (is_relayed)
+                relay_facts_of(&connection->relayed, &relay);
+        (void)json_object_set_new(object, "path", json_string(is_relayed ? "relay" : "direct"));
+        (void)json_object_set_new(object, "relay", relay.pid > 0 ? number((uint64_t)relay.pid) : json_null());
+        (void)json_object_set_new(object, "proxy", admin_text(relayed_facts_proxies(connection->facts)));
+        (void)json_object_set_new(object, "via",
+                                  connection->via.family != 0
+                                          ? admin_text(nb_socket_address_format(&connection->via, via))
+                                          : json_null());
+        (void)json_object_set_new(object, "tls", security_to_json(connection));
+}
 
 static json_t *connection_to_json(const struct connection *connection) {
         char local[NB_SOCKET_ADDRESS_TEXT_MAX], peer[NB_SOCKET_ADDRESS_TEXT_MAX];
@@ -271,10 +302,12 @@ static json_t *connection_to_json(const struct connection *connection) {
         (void)json_object_set_new(object, "local", admin_text(nb_socket_address_format(&connection->local, local)));
         (void)json_object_set_new(object, "peer", admin_text(nb_socket_address_format(&connection->peer, peer)));
         (void)json_object_set_new(object, "since", admin_time(connection->since_ms));
+        set_path(object, connection);
         return object;
 }
 
-static void offer_connections(struct admin_batch *batch, const struct cursor *cursor, const struct tenant *tenant) {
+static void offer_connections(struct admin_batch *batch, const struct admin_cursor *cursor,
+                              const struct tenant *tenant) {
         nb_list_foreach_safe(link, &tenant->connections) {
                 const struct connection *connection = nb_container_of(link, struct connection, link);
 
@@ -284,14 +317,14 @@ static void offer_connections(struct admin_batch *batch, const struct cursor *cu
 }
 
 static int next_connections(struct admin_call *call) {
-        struct cursor *cursor = call->state;
+        struct admin_cursor *cursor = call->state;
         struct admin_batch batch;
 
         admin_batch_init(&batch, cursor->above);
         nb_list_foreach_safe(link, &call->broker->tenants) {
                 const struct tenant *tenant = nb_container_of(link, struct tenant, link);
 
-                if (is_about(cursor, tenant))
+                if (admin_list_is_about(cursor, tenant))
                         offer_connections(&batch, cursor, tenant);
         }
         for (size_t i = 0; i < batch.n; ++i) {
@@ -311,7 +344,7 @@ int admin_connections(struct admin_call *call, const json_t *request) {
                 return r;
         if (session < 0)
                 return admin_fail(call, -EINVAL, "a session's number counts from 1");
-        return begin_list(call, tenant, (uint64_t)session, next_connections);
+        return admin_list_begin(call, tenant, (uint64_t)session, next_connections);
 }
 
 /* ---- quota ---- */
@@ -354,7 +387,7 @@ static int say_quotas(struct admin_call *call, const struct policy_tenant *polic
 
 static int next_quotas(struct admin_call *call) {
         const struct policy *policy = call->broker->policy;
-        struct cursor *cursor = call->state;
+        struct admin_cursor *cursor = call->state;
 
         for (size_t n = 0; n < ADMIN_SLICE && cursor->index < policy->n_tenants; n += POLICY_N_LIMITS) {
                 const struct policy_tenant *tenant = &policy->tenants[cursor->index++];
@@ -371,7 +404,7 @@ int admin_quota(struct admin_call *call, const json_t *request) {
         const char *verb, *tenant = NULL;
         int r = admin_take(call, request, "{s:s, s?s}", "verb", &verb, "tenant", &tenant);
 
-        return r < 0 ? r : begin_list(call, tenant, 0, next_quotas);
+        return r < 0 ? r : admin_list_begin(call, tenant, 0, next_quotas);
 }
 
 /* ---- metrics ---- */

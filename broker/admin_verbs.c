@@ -13,12 +13,14 @@ static const struct {
         const char *name;
         int (*begin)(struct admin_call *call, const json_t *request);
 } verbs[] = {
+        { "certificates", admin_certificates },
         { "connections", admin_connections },
         { "dump", admin_dump },
         { "explain", admin_explain },
         { "log-level", admin_log_level },
         { "metrics", admin_metrics },
         { "quota", admin_quota },
+        { "relays", admin_relays },
         { "reload", admin_reload },
         { "revoke", admin_revoke },
         { "sessions", admin_sessions },

@@ -27,6 +27,10 @@ int admin_connections(struct admin_call *call, const json_t *request);
 int admin_quota(struct admin_call *call, const json_t *request);
 int admin_metrics(struct admin_call *call, const json_t *request);
 
+/* broker/admin_relays.c: */
+int admin_relays(struct admin_call *call, const json_t *request);
+int admin_certificates(struct admin_call *call, const json_t *request);
+
 /* broker/admin_explain.c: */
 int admin_explain(struct admin_call *call, const json_t *request);
 

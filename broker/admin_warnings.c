@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/admin_warnings.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/wall_clock.h"
 #include "broker/admin_call.h"
 #include "broker/broker.h"
 #include "broker/helper_client.h"
+#include "broker/relay.h"
+#include "broker/relay_context.h"
+#include "broker/tenant.h"
 
 /* A list of what is wrong that nobody reads to its end helps nobody. */
 #define WARNINGS_MAX 32
@@ -25,6 +30,22 @@ static void warn(json_t *warnings, const char *format, ...) {
         (void)vsnprintf(text, sizeof(text), format, arguments);
         va_end(arguments);
         (void)json_array_append_new(warnings, admin_text(text));
+}
+
+/* How long before it expires a certificate is named: time to get another. */
+#define DAY_S UINT64_C(86400)
+#define EXPIRES_SOON_S (30 * DAY_S)
+
+static bool speaks_tls(const struct policy_tenant *tenant) {
+        for (size_t i = 0; tenant && i < tenant->n_protocols; ++i) {
+                if (tenant->protocols[i].tls)
+                        return true;
+        }
+        for (size_t i = 0; tenant && i < tenant->n_preopens; ++i) {
+                if (tenant->preopens[i].protocol.tls)
+                        return true;
+        }
+        return false;
 }
 
 static bool wants_helper(const struct policy *policy) {
@@ -51,6 +72,81 @@ static void warn_of_report_mode(json_t *warnings, const struct policy *policy) {
         }
 }
 
+/* ---- relays ---- */
+
+struct relays {
+        json_t *warnings;
+        const struct tenant *tenant;
+};
+
+static void warn_of_relay(void *data, const struct relay_facts *facts) {
+        const struct relays *relays = data;
+        const char *tenant = relays->tenant->name;
+
+        if (!facts->is_started)
+                return;
+        if (!facts->locked_memory && speaks_tls(relays->tenant->policy))
+                warn(relays->warnings,
+                     "the tenant %s: keys in the memory of its relay %d can be swapped out; raise "
+                     "LimitMEMLOCK= to infinity",
+                     tenant, (int)facts->pid);
+        if (facts->missing_walls[0] != '\0')
+                warn(relays->warnings, "the tenant %s: its relay %d runs without %s, which this kernel lacks", tenant,
+                     (int)facts->pid, facts->missing_walls);
+}
+
+static void warn_of_relays(json_t *warnings, const struct broker *broker) {
+        nb_list_foreach_safe(link, &broker->tenants) {
+                const struct tenant *tenant = nb_container_of(link, struct tenant, link);
+                struct relays relays = { .warnings = warnings, .tenant = tenant };
+
+                relay_pool_each(tenant->relays, warn_of_relay, &relays);
+                if (relay_pool_is_crashing(tenant->relays))
+                        warn(warnings,
+                             "the tenant %s: its relays keep ending, %" PRIu64 " so far, and are started with "
+                             "pauses in between; the log says by what",
+                             tenant->name, relay_pool_crashes(tenant->relays));
+        }
+}
+
+/* ---- certificates ---- */
+
+static void warn_of_certificate(json_t *warnings, const struct policy_tenant *tenant,
+                                const struct policy_protocol *protocol, const struct relay_certificate *certificate,
+                                uint64_t now_s) {
+        uint64_t left_s = certificate->not_after > now_s ? certificate->not_after - now_s : 0;
+
+        if (left_s == 0)
+                warn(warnings, "the tenant %s: the certificate for %s of %s has expired: %s", tenant->name,
+                     certificate->name, protocol->name, certificate->file);
+        else if (left_s < EXPIRES_SOON_S)
+                warn(warnings, "the tenant %s: the certificate for %s of %s expires in %" PRIu64 " days: %s",
+                     tenant->name, certificate->name, protocol->name, left_s / DAY_S, certificate->file);
+}
+
+static void warn_of_protocol(json_t *warnings, const struct broker *broker, const struct policy_tenant *tenant,
+                             const struct policy_protocol *protocol) {
+        size_t n = 0;
+        const struct relay_certificate *certificates = relay_context_certificates(broker, protocol, &n);
+        uint64_t now_s = nb_wall_clock_ms() / 1000;
+
+        for (size_t i = 0; i < n; ++i)
+                warn_of_certificate(warnings, tenant, protocol, &certificates[i], now_s);
+}
+
+static void warn_of_certificates(json_t *warnings, const struct broker *broker) {
+        const struct policy *policy = broker->policy;
+
+        for (size_t t = 0; t < policy->n_tenants; ++t) {
+                const struct policy_tenant *tenant = &policy->tenants[t];
+
+                for (size_t i = 0; i < tenant->n_protocols; ++i)
+                        warn_of_protocol(warnings, broker, tenant, &tenant->protocols[i]);
+                for (size_t i = 0; i < tenant->n_preopens; ++i)
+                        warn_of_protocol(warnings, broker, tenant, &tenant->preopens[i].protocol);
+        }
+}
+
 json_t *admin_warnings(const struct broker *broker) {
         json_t *warnings = json_array();
 
@@ -66,5 +162,7 @@ json_t *admin_warnings(const struct broker *broker) {
                 warn(warnings, "audit records were lost: what they are written to does not take them");
         warn_of_helper(warnings, broker);
         warn_of_report_mode(warnings, broker->policy);
+        warn_of_relays(warnings, broker);
+        warn_of_certificates(warnings, broker);
         return warnings;
 }

@@ -18,7 +18,7 @@
 #include "broker/metrics.h"
 
 /** No sample of ours has more. */
-#define EXPOSITION_LABELS_MAX 3
+#define EXPOSITION_LABELS_MAX 4
 
 /** A label of a sample. Both borrowed; the value is escaped. */
 struct exposition_label {

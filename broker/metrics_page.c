@@ -2,12 +2,15 @@
 #include "broker/metrics_page.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "broker/broker.h"
+#include "broker/relay.h"
+#include "broker/relay_context.h"
 #include "broker/tenant.h"
 #include "config.h"
 #include "policy/explain.h"
@@ -244,6 +247,103 @@ static void write_quota_denials(const struct tenant *tenant, struct exposition *
                            tenant->metrics.quota_denied[limit]);
 }
 
+/* ---- relays ---- */
+
+static const char *const roles[RELAYED_N_ROLES] = {
+        [RELAYED_CLIENT] = "client",
+        [RELAYED_SERVER] = "server",
+};
+
+static void write_handshakes(const struct tenant *tenant, struct exposition *exposition) {
+        const struct relayed_metrics *relayed = &tenant->metrics.relayed;
+
+        for (int role = 0; role < RELAYED_N_ROLES; ++role) {
+                const struct exposition_label done[] = {
+                        label_of(tenant), { "role", roles[role] }, { "result", "done" }, { NULL, NULL }
+                };
+                const struct exposition_label failed[] = {
+                        label_of(tenant), { "role", roles[role] }, { "result", "failed" }, { NULL, NULL }
+                };
+
+                exposition_number(exposition, done, relayed->handshakes_done[role]);
+                exposition_number(exposition, failed, relayed->handshakes_failed[role]);
+        }
+}
+
+static void write_resumed(const struct tenant *tenant, struct exposition *exposition) {
+        for (int role = 0; role < RELAYED_N_ROLES; ++role)
+                write_part(tenant, exposition, "role", roles[role], tenant->metrics.relayed.handshakes_resumed[role]);
+}
+
+static void write_handshake_times(const struct tenant *tenant, struct exposition *exposition) {
+        const struct exposition_label labels[] = { label_of(tenant), { NULL, NULL } };
+
+        exposition_histogram(exposition, labels, &tenant->metrics.relayed.handshake);
+}
+
+/* Of three dozen causes a tenant meets a few: those that never were are left out. */
+static void write_causes(const struct tenant *tenant, struct exposition *exposition, const char *label,
+                         const uint64_t counts[static RELAYED_N_CAUSES]) {
+        for (size_t i = 0; i < RELAYED_N_CAUSES; ++i) {
+                if (counts[i] > 0)
+                        write_part(tenant, exposition, label, relayed_causes[i].name, counts[i]);
+        }
+}
+
+static void write_handshake_failures(const struct tenant *tenant, struct exposition *exposition) {
+        write_causes(tenant, exposition, "reason", tenant->metrics.relayed.handshake_failures);
+}
+
+static void write_proxy_failures(const struct tenant *tenant, struct exposition *exposition) {
+        write_causes(tenant, exposition, "reason", tenant->metrics.relayed.proxy_failures);
+}
+
+static void write_headers_refused(const struct tenant *tenant, struct exposition *exposition) {
+        write_whole(tenant, exposition, tenant->metrics.relayed.headers_refused);
+}
+
+static void write_links_ended(const struct tenant *tenant, struct exposition *exposition) {
+        write_causes(tenant, exposition, "reason", tenant->metrics.relayed.links_ended);
+}
+
+static void write_relayed_bytes(const struct tenant *tenant, struct exposition *exposition) {
+        write_part(tenant, exposition, "direction", "to_guest", tenant->metrics.relayed.bytes_to_guest);
+        write_part(tenant, exposition, "direction", "to_peer", tenant->metrics.relayed.bytes_to_peer);
+}
+
+struct relay_counts {
+        uint64_t relays;
+        uint64_t links;
+};
+
+static void count_relay(void *data, const struct relay_facts *facts) {
+        struct relay_counts *counts = data;
+
+        counts->relays++;
+        counts->links += facts->n_objects;
+}
+
+static struct relay_counts count_relays(const struct tenant *tenant) {
+        struct relay_counts counts = { .relays = 0 };
+
+        relay_pool_each(tenant->relays, count_relay, &counts);
+        return counts;
+}
+
+static void write_relays(const struct tenant *tenant, struct exposition *exposition) {
+        write_whole(tenant, exposition, count_relays(tenant).relays);
+}
+
+static void write_links(const struct tenant *tenant, struct exposition *exposition) {
+        write_whole(tenant, exposition, count_relays(tenant).links);
+}
+
+static void write_crashes(const struct tenant *tenant, struct exposition *exposition) {
+        write_whole(tenant, exposition, relay_pool_crashes(tenant->relays));
+}
+
+/* ---- */
+
 static void write_requests(const struct tenant *tenant, struct exposition *exposition) {
         write_whole(tenant, exposition, tenant->metrics.requests);
 }
@@ -271,12 +371,84 @@ static const struct tenant_family tenant_families[] = {
         { "netbroker_tenant_memory_limit_bytes", "gauge", "How much memory that may be.", write_tenant_memory_limit },
         { "netbroker_quota_denials_total", "counter", "What was refused for a limit, by the key of the policy.",
           write_quota_denials },
+        { "netbroker_tls_handshakes_total", "counter", "Handshakes of TLS with peers, by what came of them.",
+          write_handshakes },
+        { "netbroker_tls_handshakes_resumed_total", "counter", "Handshakes that resumed a session.", write_resumed },
+        { "netbroker_tls_handshake_failures_total", "counter",
+          "Handshakes that failed, by the reason; those that never were are missing.", write_handshake_failures },
+        { "netbroker_tls_handshake_duration_seconds", "histogram",
+          "From the order to the relay until the guest may have the connection, proxies included.",
+          write_handshake_times },
+        { "netbroker_proxy_failures_total", "counter",
+          "Connects that failed at a proxy, by the reason; those that never were are missing.", write_proxy_failures },
+        { "netbroker_proxy_headers_refused_total", "counter", "Peers dropped for their PROXY header.",
+          write_headers_refused },
+        { "netbroker_relays", "gauge", "The tenant's relays.", write_relays },
+        { "netbroker_relay_crashes_total", "counter", "Relays of the tenant that ended by themselves.", write_crashes },
+        { "netbroker_relayed_links", "gauge", "What the tenant has at its relays: connections and datagram servers.",
+          write_links },
+        { "netbroker_relayed_links_ended_total", "counter",
+          "Relayed connections that ended, by the reason; those that never were are missing.", write_links_ended },
+        { "netbroker_relayed_bytes_total", "counter", "What relayed connections that have ended carried.",
+          write_relayed_bytes },
         { "netbroker_requests_total", "counter", "Requests of the tenant's sessions.", write_requests },
         { "netbroker_throttled_total", "counter", "Times that the tenant's requests had to wait for RequestRate=.",
           write_throttled },
         { "netbroker_violations_total", "counter", "Sessions dropped because they broke the rules of the protocol.",
           write_violations },
 };
+
+/* ---- the policy's ---- */
+
+/* One file may be named for both roles: samples must differ. */
+static bool is_told_already(const struct relay_certificate *certificates, size_t index) {
+        for (size_t i = 0; i < index; ++i) {
+                if (strcmp(certificates[i].file, certificates[index].file) == 0 &&
+                    strcmp(certificates[i].name, certificates[index].name) == 0)
+                        return true;
+        }
+        return false;
+}
+
+static void write_expiry(const struct broker *broker, struct exposition *exposition, const char *tenant,
+                         const struct policy_protocol *protocol) {
+        size_t n = 0;
+        const struct relay_certificate *certificates = relay_context_certificates(broker, protocol, &n);
+
+        for (size_t i = 0; i < n; ++i) {
+                const struct exposition_label labels[] = { { "tenant", tenant },
+                                                           { "protocol", protocol->name },
+                                                           { "name", certificates[i].name },
+                                                           { "file", certificates[i].file },
+                                                           { NULL, NULL } };
+
+                if (!is_told_already(certificates, i))
+                        exposition_number(exposition, labels, certificates[i].not_after);
+        }
+}
+
+static void write_expiries(const struct broker *broker, struct exposition *exposition,
+                           const struct policy_tenant *tenant) {
+        for (size_t i = 0; i < tenant->n_protocols; ++i)
+                write_expiry(broker, exposition, tenant->name, &tenant->protocols[i]);
+        for (size_t i = 0; i < tenant->n_preopens; ++i)
+                write_expiry(broker, exposition, tenant->name, &tenant->preopens[i].protocol);
+}
+
+/* Also of tenants that have not been here yet. A reload in the middle changes what is told from there on. */
+static void write_certificates(struct metrics_page *page, struct exposition *exposition, size_t end) {
+        static const char name[] = "netbroker_certificate_expiry_timestamp_seconds";
+        const struct policy *policy = page->broker->policy;
+
+        exposition->family = name;
+        if (page->n_policy_tenants == 0)
+                exposition_family(exposition, name, "gauge",
+                                  "When a certificate expires that relays show, since 1970.");
+        /* One tenant at least: without any, the head would be written again. */
+        while (page->n_policy_tenants < policy->n_tenants && (page->n_policy_tenants == 0 || exposition->length < end))
+                write_expiries(page->broker, exposition, &policy->tenants[page->n_policy_tenants++]);
+        page->certificates_are_written = page->n_policy_tenants >= policy->n_tenants;
+}
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -318,6 +490,8 @@ bool metrics_page_write(struct metrics_page *page, struct exposition *exposition
         while (exposition->length < end && !exposition->failed) {
                 if (page->n_broker_families < COUNT(broker_families))
                         write_broker_family(page, exposition);
+                else if (!page->certificates_are_written)
+                        write_certificates(page, exposition, end);
                 else if (page->n_tenant_families < COUNT(tenant_families))
                         write_tenant_family(page, exposition, end);
                 else

@@ -22,6 +22,8 @@ struct broker;
 struct metrics_page {
         const struct broker *broker; /* borrowed */
         size_t n_broker_families;    /* that are written */
+        size_t n_policy_tenants;     /* whose certificates are */
+        bool certificates_are_written;
         size_t n_tenant_families;
         size_t n_tenants; /* of the next family; 0: not even its head */
 };

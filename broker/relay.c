@@ -10,6 +10,7 @@
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "base/wall_clock.h"
 #include "broker/broker.h"
 #include "broker/relay_context.h"
 #include "broker/relay_object.h"
@@ -53,6 +54,8 @@ struct relay {
         bool is_started;
         bool locked_memory;
         bool kernel_tls;
+        uint64_t since_ms;       /* of the wall clock */
+        char missing_walls[256]; /* as struct relay_facts */
 };
 
 struct relay_pool {
@@ -124,13 +127,18 @@ static void lose(struct relay *relay, const char *why, bool kill_now) {
 
 /* ---- reports ---- */
 
-static void log_walls(const struct relay *relay, const Nb__Relay__Started *started) {
-        char text[256];
+/* For the log, and for who asks later. */
+static void note_walls(struct relay *relay, const Nb__Relay__Started *started) {
+        char text[sizeof(relay->missing_walls)];
+        size_t length = 0;
 
-        for (size_t i = 0; i < started->n_missing_walls; ++i)
+        for (size_t i = 0; i < started->n_missing_walls && length < sizeof(text); ++i) {
+                (void)nb_escape(started->missing_walls[i], strlen(started->missing_walls[i]), text, sizeof(text));
                 nb_log(&broker_of(relay)->log, NB_LOG_WARNING, "tenant %s: its relay runs without %s",
-                       relay->pool->tenant->name,
-                       nb_escape(started->missing_walls[i], strlen(started->missing_walls[i]), text, sizeof(text)));
+                       relay->pool->tenant->name, text);
+                length += (size_t)snprintf(relay->missing_walls + length, sizeof(relay->missing_walls) - length, "%s%s",
+                                           i > 0 ? ", " : "", text);
+        }
 }
 
 static int report_started(struct relay *relay, const Nb__Relay__Started *started) {
@@ -140,7 +148,7 @@ static int report_started(struct relay *relay, const Nb__Relay__Started *started
         relay->locked_memory = started->locked_memory;
         relay->kernel_tls = started->kernel_tls;
         relay->deadline = deadline_free(relay->deadline);
-        log_walls(relay, started);
+        note_walls(relay, started);
         return 0;
 }
 
@@ -370,6 +378,7 @@ static int start(struct relay *relay) {
         r = relay_launcher_start(tenant->broker, owner, &relay->process, &relay->fd);
         if (r < 0)
                 return r;
+        relay->since_ms = nb_wall_clock_ms();
         relay->deadline = deadline_new(&tenant->broker->loop, START_MS, did_not_start, relay);
         if (!relay->deadline)
                 return -ENOMEM;
@@ -501,26 +510,40 @@ void relay_pass_on(struct relay_object *object, struct relay_object *successor, 
         nb_list_append(&relay->objects, &successor->in_relay);
 }
 
+static void tell_facts(const struct relay *relay, struct relay_facts *ret) {
+        *ret = (struct relay_facts){
+                .pid = relay_process_pid(relay->process),
+                .since_ms = relay->since_ms,
+                .is_started = relay->is_started,
+                .locked_memory = relay->locked_memory,
+                .kernel_tls = relay->kernel_tls,
+                .n_objects = relay->table.n,
+                .missing_walls = relay->missing_walls,
+        };
+}
+
+void relay_facts_of(const struct relay_object *object, struct relay_facts *ret) {
+        tell_facts(object->relay, ret);
+}
+
 void relay_pool_each(const struct relay_pool *pool, void (*function)(void *data, const struct relay_facts *facts),
                      void *data) {
         if (!pool)
                 return;
         nb_list_foreach_safe(link, &pool->relays) {
-                const struct relay *relay = nb_container_of(link, struct relay, in_pool);
-                const struct relay_facts facts = {
-                        .pid = relay_process_pid(relay->process),
-                        .is_started = relay->is_started,
-                        .locked_memory = relay->locked_memory,
-                        .kernel_tls = relay->kernel_tls,
-                        .n_objects = relay->table.n,
-                };
+                struct relay_facts facts;
 
+                tell_facts(nb_container_of(link, struct relay, in_pool), &facts);
                 function(data, &facts);
         }
 }
 
 uint64_t relay_pool_crashes(const struct relay_pool *pool) {
         return pool ? pool->crashes : 0;
+}
+
+bool relay_pool_is_crashing(const struct relay_pool *pool) {
+        return pool && pool->pause_ms > 0 && uv_now(&pool->tenant->broker->loop) - pool->last_crash_ms <= CALM_MS;
 }
 
 struct relay_pool *relay_pool_free(struct relay_pool *pool) {

@@ -79,12 +79,17 @@ void relay_order_end(struct relay_object *object);
 
 /** What a relay has said of itself, for `netbrokerctl status`. */
 struct relay_facts {
-        pid_t pid; /* 0: systemd has started it */
+        pid_t pid;         /* 0: systemd has started it */
+        uint64_t since_ms; /* of the wall clock */
         bool is_started;
         bool locked_memory;
         bool kernel_tls;
         uint64_t n_objects;
+        const char *missing_walls; /* what its kernel lacks, escaped, joined by commas; "" for nothing. Borrowed */
 };
+
+/** Tells of the relay that an attached object is at. */
+void relay_facts_of(const struct relay_object *object, struct relay_facts *ret);
 
 /** Calls the function for each of a tenant's relays. @param pool  NULL: there are none */
 void relay_pool_each(const struct relay_pool *pool, void (*function)(void *data, const struct relay_facts *facts),
@@ -92,6 +97,9 @@ void relay_pool_each(const struct relay_pool *pool, void (*function)(void *data,
 
 /** How many relays of the tenant have ended by themselves. @param pool  may be NULL */
 uint64_t relay_pool_crashes(const struct relay_pool *pool);
+
+/** Whether they keep ending, so that the next is started after a pause only. @param pool  may be NULL */
+bool relay_pool_is_crashing(const struct relay_pool *pool);
 
 /**
  * Sends a context, unless the object's relay has it; for broker/relay_context.c.

@@ -34,8 +34,29 @@ const struct command command_table[] = {
                 .operands = "",
                 .options = OPTION_TENANT | OPTION_SESSION,
                 .summary = "connections in the hands of tenants",
-                .help = "Lists the connections that were handed out and are not closed yet.",
+                .help = "Lists the connections that were handed out and are not closed yet: which way their bytes go, "
+                        "direct or through a relay, what TLS they have, and through which proxies they lead. --json "
+                        "tells more.",
                 .run = ctl_connections,
+        },
+        {
+                .name = "relays",
+                .operands = "",
+                .options = OPTION_TENANT,
+                .summary = "relays, and how they are",
+                .help = "Lists the processes that carry bytes for tenants: since when, how many links each has, its "
+                        "memory in bytes, whether its keys are kept from being swapped out, and how many of the "
+                        "tenant's have crashed.",
+                .run = ctl_relays,
+        },
+        {
+                .name = "certificates",
+                .operands = "",
+                .options = OPTION_TENANT,
+                .summary = "certificates that relays show, and when they expire",
+                .help = "Lists the certificates of the policy in force, as a relay has read them: whom they are for, "
+                        "and until when they are good. \"check\" reads those of a policy that is not in force.",
+                .run = ctl_certificates,
         },
         {
                 .name = "quota",

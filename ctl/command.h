@@ -56,6 +56,8 @@ int ctl_status_run(const struct ctl *ctl);
 int ctl_tenants(const struct ctl *ctl);
 int ctl_sessions(const struct ctl *ctl);
 int ctl_connections(const struct ctl *ctl);
+int ctl_relays(const struct ctl *ctl);
+int ctl_certificates(const struct ctl *ctl);
 
 int ctl_quota(const struct ctl *ctl);
 int ctl_metrics(const struct ctl *ctl);

@@ -43,6 +43,28 @@ static const struct table_column connection_columns[] = {
         { .title = "TYPE", .key = "type" },
         { .title = "PEER", .key = "peer", .may_be_cut = true },
         { .title = "NAME", .key = "name", .may_be_cut = true },
+        { .title = "PATH", .key = "path" },
+        { .title = "TLS", .key = "tls.version" },
+        { .title = "PROXY", .key = "proxy", .may_be_cut = true },
+};
+
+static const struct table_column relay_columns[] = {
+        { .title = "TENANT", .key = "tenant", .may_be_cut = true },
+        { .title = "PID", .key = "pid", .right = true },
+        { .title = "STATE", .key = "state" },
+        { .title = "SINCE", .key = "since" },
+        { .title = "LINKS", .key = "links", .right = true },
+        { .title = "MEMORY", .key = "memory", .right = true },
+        { .title = "LOCKED", .key = "locked_memory" },
+        { .title = "CRASHES", .key = "crashes", .right = true },
+};
+
+static const struct table_column certificate_columns[] = {
+        { .title = "TENANT", .key = "tenant", .may_be_cut = true },
+        { .title = "PROTOCOL", .key = "protocol", .may_be_cut = true },
+        { .title = "NAME", .key = "name", .may_be_cut = true },
+        { .title = "EXPIRES", .key = "expires" },
+        { .title = "FILE", .key = "file", .may_be_cut = true },
 };
 
 int ctl_tenants(const struct ctl *ctl) {
@@ -66,6 +88,18 @@ int ctl_connections(const struct ctl *ctl) {
                 (void)json_object_set_new(request, "session", json_integer((json_int_t)session));
         }
         return list_ask(ctl, request, connection_columns, ELEMENTS(connection_columns));
+}
+
+/* ---- relays ---- */
+
+int ctl_relays(const struct ctl *ctl) {
+        return list_ask(ctl, json_pack("{s:s, s:s*}", "verb", "relays", "tenant", ctl->options->tenant), relay_columns,
+                        ELEMENTS(relay_columns));
+}
+
+int ctl_certificates(const struct ctl *ctl) {
+        return list_ask(ctl, json_pack("{s:s, s:s*}", "verb", "certificates", "tenant", ctl->options->tenant),
+                        certificate_columns, ELEMENTS(certificate_columns));
 }
 
 /* ---- quota ---- */
@@ -158,6 +192,11 @@ static void print_counts(json_t *counts) {
         }
 }
 
+static void print_relays(const json_t *relays) {
+        printf("%-12s running: %lld, links: %lld, crashes: %lld\n", "relays:", number_of(relays, "running"),
+               number_of(relays, "links"), number_of(relays, "crashes"));
+}
+
 static void print_texts(const char *title, const json_t *array) {
         for (size_t i = 0; i < json_array_size(array); ++i) {
                 const char *text = json_string_value(json_array_get(array, i));
@@ -185,6 +224,7 @@ int ctl_status_run(const struct ctl *ctl) {
                 print_line("helper:", text_of(status, "helper"));
                 print_audit(json_object_get(status, "audit"));
                 printf("%-12s %lld\n", "resolvers:", number_of(status, "resolvers"));
+                print_relays(json_object_get(status, "relays"));
                 print_counts(json_object_get(status, "counts"));
                 print_texts("warning:", json_object_get(status, "warnings"));
         }

@@ -57,9 +57,20 @@ int table_add_texts(struct table *table, const char *const *texts) {
         return 0;
 }
 
+/* Finds what a key names. @return NULL for what is not there */
+static const json_t *find_member(const json_t *object, const char *key) {
+        const char *dot = strchr(key, '.');
+        char outer[32];
+
+        if (!dot)
+                return json_object_get(object, key);
+        (void)snprintf(outer, sizeof(outer), "%.*s", (int)(dot - key), key);
+        return json_object_get(json_object_get(object, outer), dot + 1);
+}
+
 int table_add(struct table *table, const json_t *object) {
         for (size_t i = 0; i < table->n_columns; ++i) {
-                const json_t *value = json_object_get(object, table->columns[i].key);
+                const json_t *value = find_member(object, table->columns[i].key);
                 char number[32];
                 const char *text = json_string_value(value);
 

@@ -18,7 +18,7 @@
 
 struct table_column {
         const char *title;
-        const char *key; /* of the JSON object that a row is made from */
+        const char *key; /* of the JSON object that a row is made from; `tls.version` is a member of its member */
         bool right;      /* numbers */
         bool may_be_cut;
 };

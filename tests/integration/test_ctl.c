@@ -773,6 +773,7 @@ END_TEST
 
 static const char *const asking[][4] = {
         { "status" }, { "tenants" }, { "sessions" },        { "connections" },
+        { "relays" }, { "certificates" },
         { "quota" },  { "dump" },    { "reload" },          { "revoke", "session", "1" },
         { "watch" },  { "metrics" }, { "suggest", "acme" }, { "log-level", "info" },
 };
@@ -814,7 +815,7 @@ START_TEST(commands_are_documented) {
                 EXPECT(NULL, 0, word, "help", name);
                 n++;
         }
-        ck_assert_int_eq(n, 17);
+        ck_assert_int_eq(n, 19);
 }
 END_TEST
 

@@ -1,0 +1,616 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Connections through a relay, as the broker makes them: what the guest gets and is told, what is left afterwards, and what becomes of all of it
+ * when a relay ends.
+ */
+#include <check.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "tests/support/operator.h"
+#include "tests/support/peer.h"
+#include "tests/support/runner.h"
+#include "tests/support/scene.h"
+
+/* The tenant's name, a user's number, and more of [Tenant]; rules for [Protocol web] come behind. */
+#define TENANT                                                                                                         \
+        "[Tenant]\n"                                                                                                   \
+        "Name=%s\n"                                                                                                    \
+        "User=%u\n"                                                                                                    \
+        "ExplainDenials=yes\n"                                                                                         \
+        "%s"                                                                                                           \
+        "[Protocol web]\n"                                                                                             \
+        "%s"
+
+#define RELAY "Family=ip\nDataPath=relay\nSocketTypes=stream dgram\n" SCENE_LOOPBACK
+
+#define MANY 40
+
+struct world {
+        struct daemon daemon;
+        struct wire_session session;
+        struct wire *web;
+        unsigned baseline; /* the daemon's descriptors with the session, and a relay that has nothing to do */
+};
+
+static void write_policy(const struct world *world, const char *tenant, const char *more, const char *protocol) {
+        char file[64];
+
+        (void)snprintf(file, sizeof(file), "%s.conf", tenant);
+        daemon_write_policy_file(&world->daemon, file, TENANT, tenant, (unsigned)getuid(), more, protocol);
+}
+
+/* A connection of which nothing is left: there is a relay then. */
+static void warm_up(struct wire *web) {
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        struct wire control = wire_open_control(web, "0.0.0.0:0");
+        int fd, other_fd;
+
+        ck_assert_uint_eq(wire_connect_to(&control, peer.text, &fd), 0);
+        other_fd = peer_accept(&peer);
+        peer_exchange(fd, other_fd);
+        (void)nb_fd_close(fd);
+        peer_expect_end(other_fd);
+        (void)nb_fd_close(other_fd);
+        (void)wire_close(&control);
+        peer_close(&peer);
+}
+
+static void world_open(struct world *world, const struct daemon_options *options) {
+        daemon_start(&world->daemon, options);
+        wire_session_open(world->daemon.socket_path, "acme", &world->session);
+        world->web = &world->session.protocols[0];
+        wire_settle(world->web);
+}
+
+static void world_start(struct world *world, const char *more, const char *protocol) {
+        daemon_init(&world->daemon);
+        write_policy(world, "acme", more, protocol);
+        world_open(world, NULL);
+        warm_up(world->web);
+        wire_settle(world->web);
+        world->baseline = daemon_count_fds(&world->daemon);
+}
+
+static void world_end(struct world *world) {
+        wire_session_close(&world->session);
+        daemon_stop(&world->daemon);
+        daemon_deinit(&world->daemon);
+}
+
+/* The daemon's children, of which each is a relay. @return how many */
+static size_t relays_of(const struct daemon *daemon, pid_t *pids, size_t max) {
+        NB_CLEANUP_FREE char *text = NULL;
+        char path[64], *rest = NULL;
+        size_t n = 0;
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)daemon->pid, (int)daemon->pid);
+        text = daemon_read(path);
+        for (char *word = strtok_r(text, " \n", &rest); word && n < max; word = strtok_r(NULL, " \n", &rest))
+                pids[n++] = (pid_t)strtol(word, NULL, 10);
+        return n;
+}
+
+static pid_t relay_of(const struct daemon *daemon) {
+        pid_t pids[2];
+
+        ck_assert_uint_eq(relays_of(daemon, pids, 2), 1);
+        return pids[0];
+}
+
+static sa_family_t family_of(int fd) {
+        struct sockaddr_storage sa = { 0 };
+        socklen_t length = sizeof(sa);
+
+        ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&sa, &length), 0);
+        return sa.ss_family;
+}
+
+/* Waits until something can be read, and reads. As read(2). */
+static ssize_t read_some(int fd, void *buffer, size_t size) {
+        ck_assert_int_ne(harness_poll(fd, POLLIN, HARNESS_DEADLINE_MS), 0);
+        return read(fd, buffer, size);
+}
+
+static void expect_text(int fd, const char *text) {
+        char buffer[64] = "";
+        size_t n = 0;
+
+        while (n < strlen(text)) {
+                ssize_t r = read_some(fd, buffer + n, strlen(text) - n);
+
+                ck_assert_int_gt(r, 0);
+                n += (size_t)r;
+        }
+        ck_assert_str_eq(buffer, text);
+}
+
+static void expect_clean_end(int fd) {
+        char byte;
+
+        ck_assert_int_eq(read_some(fd, &byte, 1), 0);
+}
+
+static void expect_reset(int fd) {
+        char byte;
+
+        ck_assert_int_eq(read_some(fd, &byte, 1), -1);
+        ck_assert_int_eq(errno, ECONNRESET);
+}
+
+/* One connection through the relay, with its peer. */
+struct pair {
+        struct peer listener;
+        struct wire control;
+        int fd, other_fd;
+};
+
+static void pair_open(struct pair *pair, struct wire *web) {
+        pair->listener = peer_listen("127.0.0.1", 8);
+        pair->control = wire_open_control(web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&pair->control, pair->listener.text, &pair->fd), 0);
+        pair->other_fd = peer_accept(&pair->listener);
+        peer_exchange(pair->fd, pair->other_fd);
+}
+
+static void pair_close(struct pair *pair) {
+        pair->fd = nb_fd_close(pair->fd);
+        pair->other_fd = nb_fd_close(pair->other_fd);
+        (void)wire_close(&pair->control);
+        peer_close(&pair->listener);
+}
+
+/* ---- connects ---- */
+
+START_TEST(a_connect_gets_the_end_of_a_pair_and_is_told_of_both_addresses) {
+        char peer_text[NB_ADDRESS_LENGTH_MAX + 1], local[NB_ADDRESS_LENGTH_MAX + 1];
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        struct sockaddr_storage sa = { 0 };
+        socklen_t length = sizeof(sa);
+        char from[NB_ADDRESS_TEXT_MAX];
+        struct nb_address address;
+        struct world world;
+        struct wire control;
+        int fd, other_fd;
+
+        world_start(&world, "", RELAY);
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_named(&control, peer.text, &fd, peer_text, local), 0);
+        other_fd = peer_accept(&peer);
+        ck_assert_int_eq(family_of(fd), AF_UNIX);
+        ck_assert_str_eq(peer_text, peer.text);
+        ck_assert_int_eq(getpeername(other_fd, (struct sockaddr *)&sa, &length), 0);
+        ck_assert_int_eq(nb_address_from_sockaddr((struct sockaddr *)&sa, length, &address), 0);
+        ck_assert_str_eq(local, nb_address_format(&address, from));
+        peer_exchange(fd, other_fd);
+        /* The control is all that is left of it in the broker. */
+        daemon_wait_fds(&world.daemon, world.baseline + 1);
+        (void)nb_fd_close(fd);
+        peer_expect_end(other_fd);
+        (void)nb_fd_close(other_fd);
+        (void)wire_close(&control);
+        daemon_wait_fds(&world.daemon, world.baseline);
+        peer_close(&peer);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(each_direction_ends_by_itself) {
+        struct world world;
+        struct pair pair;
+
+        world_start(&world, "", RELAY);
+        pair_open(&pair, world.web);
+        ck_assert_int_eq(shutdown(pair.other_fd, SHUT_WR), 0);
+        expect_clean_end(pair.fd);
+        ck_assert_int_eq(write(pair.fd, "still", 5), 5);
+        expect_text(pair.other_fd, "still");
+        ck_assert_int_eq(shutdown(pair.fd, SHUT_WR), 0);
+        expect_clean_end(pair.other_fd);
+        expect_clean_end(pair.fd);
+        pair_close(&pair);
+        daemon_wait_fds(&world.daemon, world.baseline);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(what_came_before_a_reset_is_read_and_then_the_reset) {
+        const struct linger linger = { .l_onoff = 1 };
+        struct world world;
+        struct pair pair;
+
+        world_start(&world, "", RELAY);
+        pair_open(&pair, world.web);
+        ck_assert_int_eq(write(pair.other_fd, "last words", 10), 10);
+        ck_assert_int_ne(harness_poll(pair.fd, POLLIN, HARNESS_DEADLINE_MS), 0);
+        ck_assert_int_eq(setsockopt(pair.other_fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger)), 0);
+        pair.other_fd = nb_fd_close(pair.other_fd);
+        ck_assert_int_ne(harness_poll(pair.fd, POLLHUP, HARNESS_DEADLINE_MS) & POLLHUP, 0);
+        expect_text(pair.fd, "last words");
+        expect_reset(pair.fd);
+        pair_close(&pair);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(refusals_are_the_kernels_as_ever) {
+        struct peer gone = peer_listen("127.0.0.1", 1);
+        struct world world;
+        struct wire control;
+        int fd;
+
+        world_start(&world, "", RELAY);
+        peer_close(&gone);
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, gone.text, &fd), NB_WASI_ECONNREFUSED);
+        ck_assert_uint_eq(wire_connect_to(&control, "192.0.2.1:80", &fd), NB_WASI_EACCES);
+        (void)wire_close(&control);
+        daemon_wait_fds(&world.daemon, world.baseline);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(a_control_that_is_closed_while_connecting_leaves_nothing) {
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        struct world world;
+        int other_fd;
+
+        world_start(&world, "", RELAY);
+        for (int i = 0; i < MANY; ++i) {
+                struct wire control = wire_open_control(world.web, "0.0.0.0:0");
+
+                wire_send_connect(&control, peer.text);
+                (void)wire_close(&control);
+        }
+        daemon_wait_fds(&world.daemon, world.baseline);
+        other_fd = peer_accept(&peer);
+        (void)nb_fd_close(other_fd);
+        peer_close(&peer);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(a_connect_of_datagrams_keeps_their_borders) {
+        struct peer peer = peer_udp("127.0.0.1");
+        char buffer[64], from[NB_ADDRESS_TEXT_MAX];
+        struct world world;
+        struct wire control;
+        int fd;
+
+        world_start(&world, "", RELAY);
+        ck_assert_uint_eq(wire_open_dgram(world.web, "0.0.0.0:0", &control, NULL), 0);
+        ck_assert_uint_eq(wire_connect_to(&control, peer.text, &fd), 0);
+        ck_assert_int_eq(write(fd, "one", 3), 3);
+        ck_assert_int_eq(write(fd, "second", 6), 6);
+        peer_udp_expect(peer.fd, "one", from);
+        peer_udp_expect(peer.fd, "second", from);
+        peer_udp_send(&peer, from, "an answer");
+        peer_udp_send(&peer, from, "another");
+        ck_assert_int_eq(read_some(fd, buffer, sizeof(buffer)), 9);
+        ck_assert_int_eq(read_some(fd, buffer, sizeof(buffer)), 7);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        daemon_wait_fds(&world.daemon, world.baseline);
+        peer_close(&peer);
+        world_end(&world);
+}
+END_TEST
+
+/* ---- accepts ---- */
+
+START_TEST(a_listener_serves_through_the_relay) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1], peer[NB_ADDRESS_LENGTH_MAX + 1], local[NB_ADDRESS_LENGTH_MAX + 1];
+        struct world world;
+        struct wire control;
+
+        world_start(&world, "", RELAY);
+        ck_assert_uint_eq(wire_open(world.web, "127.0.0.1:0", &control, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&control, 8, address), 0);
+        for (uint64_t i = 1; i <= 3; ++i) {
+                int other_fd = peer_connect(address);
+                int fd = wire_receive_accepted_named(&control, i, peer, local);
+
+                ck_assert_int_eq(family_of(fd), AF_UNIX);
+                ck_assert_str_eq(local, address);
+                ck_assert_int_eq(strncmp(peer, "127.0.0.1:", 10), 0);
+                peer_exchange(fd, other_fd);
+                (void)nb_fd_close(fd);
+                peer_expect_end(other_fd);
+                (void)nb_fd_close(other_fd);
+        }
+        (void)wire_close(&control);
+        daemon_wait_fds(&world.daemon, world.baseline);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(peers_that_are_ready_wait_for_credit) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct world world;
+        struct wire control;
+        int fds[4], other_fds[4];
+
+        world_start(&world, "", RELAY);
+        ck_assert_uint_eq(wire_open(world.web, "127.0.0.1:0", &control, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&control, 1, address), 0);
+        for (int i = 0; i < 4; ++i)
+                other_fds[i] = peer_connect(address);
+        fds[0] = wire_receive_accepted(&control, 1);
+        wire_settle(world.web);
+        wire_expect_silence(&control);
+        wire_send_credit(&control, 4);
+        for (int i = 1; i < 4; ++i)
+                fds[i] = wire_receive_accepted(&control, (uint64_t)i + 1);
+        for (int i = 0; i < 4; ++i) {
+                ck_assert_int_eq(write(fds[i], "hello", 5), 5);
+                expect_text(other_fds[i], "hello");
+                (void)nb_fd_close(fds[i]);
+                (void)nb_fd_close(other_fds[i]);
+        }
+        (void)wire_close(&control);
+        daemon_wait_fds(&world.daemon, world.baseline);
+        world_end(&world);
+}
+END_TEST
+
+/* ---- crashes ---- */
+
+START_TEST(a_crash_is_its_tenants_own) {
+        struct world world;
+        struct wire_session other;
+        struct pair pair, others;
+        pid_t relay;
+
+        daemon_init(&world.daemon);
+        write_policy(&world, "acme", "", RELAY);
+        write_policy(&world, "other", "", RELAY);
+        world_open(&world, NULL);
+        pair_open(&pair, world.web);
+        relay = relay_of(&world.daemon);
+        wire_session_open(world.daemon.socket_path, "other", &other);
+        pair_open(&others, &other.protocols[0]);
+        world.baseline = daemon_count_fds(&world.daemon);
+
+        ck_assert_int_eq(kill(relay, SIGKILL), 0);
+        expect_reset(pair.fd);
+        daemon_expect_log(&world.daemon, "was killed by SIGKILL");
+        peer_exchange(others.fd, others.other_fd);
+        pair_close(&pair);
+        /* The next one is started at once. */
+        pair_open(&pair, world.web);
+        peer_exchange(pair.fd, pair.other_fd);
+        daemon_wait_fds(&world.daemon, world.baseline);
+        pair_close(&pair);
+        pair_close(&others);
+        wire_session_close(&other);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(what_crashes_again_is_started_after_a_pause) {
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        struct world world;
+        struct pair pair;
+        struct wire control;
+        uint64_t start;
+        uint32_t error;
+        int fd = -1;
+
+        world_start(&world, "", RELAY);
+        for (int i = 0; i < 2; ++i) {
+                pair_open(&pair, world.web);
+                ck_assert_int_eq(kill(relay_of(&world.daemon), SIGKILL), 0);
+                expect_reset(pair.fd);
+                pair_close(&pair);
+        }
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, peer.text, &fd), NB_WASI_EAGAIN);
+        start = harness_now_ms();
+        while ((error = wire_connect_to(&control, peer.text, &fd)) == NB_WASI_EAGAIN)
+                harness_wait_a_moment(start, "a relay");
+        ck_assert_uint_eq(error, 0);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        peer_close(&peer);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(connects_under_way_fail_with_their_relay) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct world world;
+        struct wire control;
+        int other_fd, fd;
+
+        world_start(&world, "", RELAY);
+        ck_assert_uint_eq(wire_open(world.web, "127.0.0.1:0", &control, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&control, 8, address), 0);
+        /* A relay that does nothing, and what is asked of it. */
+        ck_assert_int_eq(kill(relay_of(&world.daemon), SIGSTOP), 0);
+        other_fd = peer_connect(address);
+        wire_settle(world.web);
+        ck_assert_int_eq(kill(relay_of(&world.daemon), SIGKILL), 0);
+        peer_expect_end(other_fd);
+        (void)nb_fd_close(other_fd);
+        /* The listener is none the worse for it. */
+        other_fd = peer_connect(address);
+        fd = wire_receive_accepted(&control, 1);
+        peer_exchange(fd, other_fd);
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(other_fd);
+        (void)wire_close(&control);
+        daemon_wait_fds(&world.daemon, world.baseline);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(links_are_spread_over_relays) {
+        struct world world;
+        struct pair pairs[4];
+        pid_t pids[8];
+        size_t n;
+
+        daemon_init(&world.daemon);
+        write_policy(&world, "acme", "Relays=2\n", RELAY);
+        world_open(&world, NULL);
+        for (int i = 0; i < 4; ++i)
+                pair_open(&pairs[i], world.web);
+        n = relays_of(&world.daemon, pids, 8);
+        ck_assert_uint_eq(n, 2);
+        /* Half of them live on. */
+        ck_assert_int_eq(kill(pids[0], SIGKILL), 0);
+        n = 0;
+        for (int i = 0; i < 4; ++i) {
+                int r = harness_poll(pairs[i].fd, POLLIN, i < 2 ? 1000 : 0);
+
+                n += r != 0;
+        }
+        ck_assert_uint_eq(n, 2);
+        for (int i = 0; i < 4; ++i)
+                pair_close(&pairs[i]);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(a_relay_that_cannot_be_started_is_said_so) {
+        const char *arguments[] = { "--relay-program", "/nonexistent/netbroker-relay", NULL };
+        const struct daemon_options options = { .arguments = arguments };
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        struct world world;
+        struct wire control;
+        int fd;
+
+        daemon_init(&world.daemon);
+        write_policy(&world, "acme", "", RELAY);
+        world_open(&world, &options);
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        ck_assert_uint_ne(wire_connect_to(&control, peer.text, &fd), 0);
+        daemon_expect_log(&world.daemon, "cannot start a relay by /nonexistent/netbroker-relay: No such file");
+        (void)wire_close(&control);
+        peer_close(&peer);
+        world_end(&world);
+}
+END_TEST
+
+/* ---- revocation ---- */
+
+START_TEST(a_reload_ends_what_is_no_longer_granted) {
+        struct world world;
+        struct pair pair;
+
+        world_start(&world, "", RELAY);
+        pair_open(&pair, world.web);
+        write_policy(&world, "acme", "", "Family=ip\nDataPath=relay\nConnect=192.0.2.1:443\n");
+        daemon_reload(&world.daemon);
+        expect_reset(pair.fd);
+        peer_expect_end(pair.other_fd);
+        pair_close(&pair);
+        world_end(&world);
+}
+END_TEST
+
+/* ---- by systemd ---- */
+
+/* What systemd does for a unit with Accept=yes: an instance for each connection. Ends with its parent. */
+static void serve_instances(int listen_fd) {
+        const char *program = getenv("NETBROKER_RELAY");
+
+        for (;;) {
+                int fd = accept4(listen_fd, NULL, NULL, 0);
+                char pid[16];
+
+                if (fd < 0)
+                        _exit(1);
+                if (fork() > 0) {
+                        (void)close(fd);
+                        continue;
+                }
+                if (fd != 3 && dup2(fd, 3) < 0)
+                        _exit(2);
+                (void)snprintf(pid, sizeof(pid), "%d", (int)getpid());
+                if (setenv("LISTEN_FDS", "1", 1) < 0 || setenv("LISTEN_PID", pid, 1) < 0)
+                        _exit(3);
+                (void)close_range(4, ~0U, 0);
+                (void)execl(program, program, (char *)NULL);
+                _exit(127);
+        }
+}
+
+START_TEST(relays_can_be_systemds) {
+        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        const char *arguments[] = { "--relay-socket", sa.sun_path, NULL };
+        const struct daemon_options options = { .arguments = arguments };
+        struct world world;
+        struct pair pair;
+        int listen_fd;
+        pid_t pid;
+
+        daemon_init(&world.daemon);
+        (void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s/relay.sock", world.daemon.folder);
+        listen_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(bind(listen_fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+        ck_assert_int_eq(listen(listen_fd, 8), 0);
+        pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0)
+                serve_instances(listen_fd);
+        (void)nb_fd_close(listen_fd);
+        write_policy(&world, "acme", "", RELAY);
+        world_open(&world, &options);
+        pair_open(&pair, world.web);
+        pair_close(&pair);
+        ck_assert_int_eq(kill(pid, SIGKILL), 0);
+        ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+        world_end(&world);
+}
+END_TEST
+
+static Suite *make_suite(void) {
+        Suite *suite = suite_create("relayed");
+        TCase *tcase = tcase_create("connect");
+
+        tcase_add_test(tcase, a_connect_gets_the_end_of_a_pair_and_is_told_of_both_addresses);
+        tcase_add_test(tcase, each_direction_ends_by_itself);
+        tcase_add_test(tcase, what_came_before_a_reset_is_read_and_then_the_reset);
+        tcase_add_test(tcase, refusals_are_the_kernels_as_ever);
+        tcase_add_test(tcase, a_control_that_is_closed_while_connecting_leaves_nothing);
+        tcase_add_test(tcase, a_connect_of_datagrams_keeps_their_borders);
+        suite_add_tcase(suite, tcase);
+
+        tcase = tcase_create("accept");
+        tcase_add_test(tcase, a_listener_serves_through_the_relay);
+        tcase_add_test(tcase, peers_that_are_ready_wait_for_credit);
+        suite_add_tcase(suite, tcase);
+
+        tcase = tcase_create("crash");
+        tcase_add_test(tcase, a_crash_is_its_tenants_own);
+        tcase_add_test(tcase, what_crashes_again_is_started_after_a_pause);
+        tcase_add_test(tcase, connects_under_way_fail_with_their_relay);
+        tcase_add_test(tcase, links_are_spread_over_relays);
+        tcase_add_test(tcase, a_relay_that_cannot_be_started_is_said_so);
+        suite_add_tcase(suite, tcase);
+
+        tcase = tcase_create("revocation");
+        tcase_add_test(tcase, a_reload_ends_what_is_no_longer_granted);
+        suite_add_tcase(suite, tcase);
+
+        tcase = tcase_create("systemd");
+        tcase_add_test(tcase, relays_can_be_systemds);
+        suite_add_tcase(suite, tcase);
+        return suite;
+}
+
+int main(void) {
+        return run_suite(make_suite());
+}

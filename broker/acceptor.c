@@ -17,6 +17,7 @@
 #include "broker/decision.h"
 #include "broker/handshakes.h"
 #include "broker/quota.h"
+#include "broker/relay.h"
 #include "broker/relayed.h"
 #include "broker/security.h"
 #include "broker/session.h"
@@ -260,7 +261,7 @@ static enum outcome accept_placed(struct acceptor *acceptor) {
         bool place = may_shake_hands(acceptor);
         enum outcome outcome;
 
-        if (place && quota_claim(tenant, ACCOUNT_HANDSHAKES) < 0)
+        if (place && (relay_check_there(tenant) < 0 || quota_claim(tenant, ACCOUNT_HANDSHAKES) < 0))
                 return OUTCOME_SHORTAGE;
         outcome = accept_charged(acceptor, &place);
         if (place)

@@ -489,8 +489,13 @@ static int dial(struct control *control, const struct nb_socket_address *address
 
 /* Takes what a connect costs, or says why it cannot be had: the errno for the guest is in the answer. */
 static int claim_connect(struct control *control, const char **ret_reason) {
-        int r = connection_demand_room(tenant_of(control));
+        int r = needs_relay(control) ? relay_check_there(tenant_of(control)) : 0;
 
+        if (r < 0) {
+                *ret_reason = "the tenant's relay has ended, and another one is started in a moment";
+                return r;
+        }
+        r = connection_demand_room(tenant_of(control));
         if (r < 0) {
                 *ret_reason = r == -ENOBUFS ? "the tenant's connections have as many bytes in flight as they may have"
                                             : "the tenant has as many connections as it may have";

@@ -459,6 +459,12 @@ static int choose(struct relay_pool *pool, struct relay **ret) {
         return r;
 }
 
+int relay_check_there(const struct tenant *tenant) {
+        const struct relay_pool *pool = tenant->relays;
+
+        return pool && pool->n == 0 && uv_now(&tenant->broker->loop) < pool->not_before_ms ? -EAGAIN : 0;
+}
+
 static int attach(struct relay_object *object, const struct relay_object_ops *ops, struct relay *relay,
                   struct tenant *tenant) {
         int r;

@@ -61,6 +61,12 @@ int relay_attach(struct relay_object *object, const struct relay_object_ops *ops
  */
 int relay_attach_beside(struct relay_object *object, const struct relay_object *other);
 
+/**
+ * Whether relay_attach() can have a relay, for who is about to make something that needs one.
+ * @return 0; -EAGAIN as relay_attach()
+ */
+int relay_check_there(const struct tenant *tenant);
+
 /** Takes its number back; reports that still come for it are dropped. Harmless where it is detached. */
 void relay_detach(struct relay_object *object);
 

@@ -102,6 +102,15 @@ static size_t relays_of(const struct daemon *daemon, pid_t *pids, size_t max) {
         return n;
 }
 
+/* Waits until there are that many, and the daemon has taken note of it. */
+static void wait_for_relays(const struct daemon *daemon, size_t n) {
+        uint64_t start = harness_now_ms();
+        pid_t pids[8];
+
+        while (relays_of(daemon, pids, 8) != n)
+                harness_wait_a_moment(start, "relays to end");
+}
+
 static pid_t relay_of(const struct daemon *daemon) {
         pid_t pids[2];
 
@@ -413,6 +422,7 @@ START_TEST(what_crashes_again_is_started_after_a_pause) {
                 ck_assert_int_eq(kill(relay_of(&world.daemon), SIGKILL), 0);
                 expect_reset(pair.fd);
                 pair_close(&pair);
+                wait_for_relays(&world.daemon, 0);
         }
         control = wire_open_control(world.web, "0.0.0.0:0");
         ck_assert_uint_eq(wire_connect_to(&control, peer.text, &fd), NB_WASI_EAGAIN);

@@ -177,6 +177,14 @@ static int new_notify_socket(char *name, size_t size) {
         return fd;
 }
 
+static bool has_argument(const struct daemon_options *options, const char *argument) {
+        for (size_t i = 0; options->arguments && options->arguments[i]; ++i) {
+                if (strcmp(options->arguments[i], argument) == 0)
+                        return true;
+        }
+        return false;
+}
+
 static size_t make_arguments(const struct daemon *daemon, const struct daemon_options *options, const char **argv) {
         size_t n = 0;
 
@@ -196,7 +204,7 @@ static size_t make_arguments(const struct daemon *daemon, const struct daemon_op
                 argv[n++] = "--socket";
                 argv[n++] = daemon->socket_path;
         }
-        if (getenv("NETBROKER_RELAY")) {
+        if (getenv("NETBROKER_RELAY") && !has_argument(options, "--relay-program")) {
                 argv[n++] = "--relay-program";
                 argv[n++] = getenv("NETBROKER_RELAY");
         }

@@ -181,7 +181,7 @@ static ssize_t fill_scratch(struct run *run) {
         do {
                 n = run->source->ops->read(run->source, scratch + have, RELAY_SCRATCH_SIZE - have);
                 have += n > 0 ? (size_t)n : 0;
-        } while (n > 0 && run->source->fd < 0 && have < RELAY_SCRATCH_SIZE);
+        } while (n > 0 && run->source->fd < 0 && !run->source->is_drained && have < RELAY_SCRATCH_SIZE);
         /* What else it has said it will say again. */
         return have > 0 ? (ssize_t)have : n;
 }

@@ -21,6 +21,7 @@ struct tls_stage {
         struct tls_transport *tls; /* borrowed from the link; NULL: not begun */
         bool as_server;
         bool is_guests;
+        bool is_done; /* as far as GnuTLS goes; its last flight may not have been written yet */
         unsigned n_steps;
         char server_name[TLS_NAME_MAX + 1];
 };
@@ -107,16 +108,17 @@ static int shake_hands(struct tls_stage *stage, struct link *link) {
                 int error;
 
                 tls->is_dry = false;
-                done = gnutls_handshake(tls->session);
+                done = stage->is_done ? 0 : gnutls_handshake(tls->session);
+                stage->is_done = done == 0;
                 if (done < 0 && gnutls_error_is_fatal(done))
                         return failed(stage, link, done);
                 error = tls_transport_flush(tls);
                 if (error < 0 && error != -EAGAIN)
                         return link_fail_io(link, "TLS", error);
-                if (done == 0)
-                        return 0;
                 if (tls->is_dry || error == -EAGAIN)
                         return -EAGAIN;
+                if (done == 0)
+                        return 0;
                 ++stage->n_steps;
         }
         (void)tls_failure_note(&tls->failure, NB__RELAY__CAUSE__CAUSE_TLS_PROTOCOL, GNUTLS_A_UNEXPECTED_MESSAGE,

@@ -25,9 +25,8 @@
 /* A handshake message that is larger is refused: a chain of eight with keys of 4,096 bits takes half of it. */
 #define HANDSHAKE_MESSAGE_MAX 32768u
 
-/* Messages of a peer's after the handshake that bring nothing: tickets, updates of keys, warnings. In one turn, and without any bytes between them. */
-#define EXTRA_TURN_MAX 16u
-#define EXTRA_MAX 128u
+/* Messages of a peer's after the handshake that bring nothing: tickets, updates of keys, warnings. So many without any bytes between them. */
+#define EXTRA_MAX 64u
 
 /* ---- buffers ---- */
 
@@ -79,9 +78,12 @@ static ssize_t fill(struct tls_transport *tls) {
 
         if (buffer_length(&tls->in) > 0)
                 return (ssize_t)buffer_length(&tls->in);
+        if (tls->is_below_drained && tls->has_bytes)
+                return -EAGAIN;
         if (!buffer_prepare(&tls->in, IN_SIZE))
                 return -ENOMEM;
         n = below->ops->read(below, tls->in.bytes, IN_SIZE);
+        tls->is_below_drained = below->is_drained;
         if (n > 0)
                 tls->in.end = (size_t)n;
         else
@@ -166,24 +168,18 @@ static int read_failed(struct tls_transport *tls, int error) {
         return -ECONNRESET;
 }
 
-/* A message of TLS's own. @return 0; -EAGAIN when the turn is over; -ECONNRESET when there were too many */
-static int count_extra(struct tls_transport *tls, unsigned *n_turn) {
-        if (++tls->n_extra > EXTRA_MAX) {
-                (void)tls_failure_note(&tls->failure, NB__RELAY__CAUSE__CAUSE_TLS_PROTOCOL, GNUTLS_A_UNEXPECTED_MESSAGE,
-                                       "the peer floods TLS with messages that bring no bytes");
-                (void)tls_transport_fail(tls);
-                return tls->broken = -ECONNRESET;
-        }
-        if (++*n_turn < EXTRA_TURN_MAX)
+/* A message of TLS's own. @return 0; -ECONNRESET when there were too many */
+static int count_extra(struct tls_transport *tls) {
+        if (++tls->n_extra <= EXTRA_MAX)
                 return 0;
-        link_run_again(tls->link);
-        return -EAGAIN;
+        (void)tls_failure_note(&tls->failure, NB__RELAY__CAUSE__CAUSE_TLS_PROTOCOL, GNUTLS_A_UNEXPECTED_MESSAGE,
+                               "the peer floods TLS with messages that bring no bytes");
+        (void)tls_transport_fail(tls);
+        return tls->broken = -ECONNRESET;
 }
 
 /* One record's worth. @return as transport_ops.read */
 static ssize_t read_record(struct tls_transport *tls, void *buffer, size_t size) {
-        unsigned n_turn = 0;
-
         while (tls->broken == 0) {
                 ssize_t n;
                 int error;
@@ -199,7 +195,7 @@ static ssize_t read_record(struct tls_transport *tls, void *buffer, size_t size)
                         return tls->broken = read_failed(tls, (int)n);
                 if (tls->is_dry)
                         return -EAGAIN;
-                error = count_extra(tls, &n_turn);
+                error = count_extra(tls);
                 if (error < 0)
                         return error;
         }
@@ -216,8 +212,13 @@ static ssize_t tls_read(struct transport *transport, void *buffer, size_t size) 
         struct tls_transport *tls = tls_of(transport);
         size_t have = 0;
 
+        /* Something may have come since. */
+        tls->is_below_drained = false;
         while (!tls->has_ended && (have == 0 || size - have >= RECORD_MAX)) {
-                ssize_t n = read_record(tls, (uint8_t *)buffer + have, size - have);
+                ssize_t n;
+
+                tls->has_bytes = have > 0;
+                n = read_record(tls, (uint8_t *)buffer + have, size - have);
 
                 if (n < 0 && have == 0) {
                         answer(tls);
@@ -231,6 +232,7 @@ static ssize_t tls_read(struct transport *transport, void *buffer, size_t size) 
                 have += (size_t)n;
         }
         answer(tls);
+        transport->is_drained = tls->is_dry;
         return (ssize_t)have;
 }
 

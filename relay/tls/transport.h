@@ -39,11 +39,13 @@ struct tls_transport {
         gnutls_session_t session;
         struct tls_buffer in;
         struct tls_buffer out;
-        size_t ahead;  /* bytes that were made records of, which the caller will offer again */
-        int error;     /* of what is below: -errno; 0: none */
-        int broken;    /* what reading has ended with: -errno; 0: it goes on */
-        bool is_dry;   /* there is nothing to read below for now */
-        bool has_said; /* close_notify was made */
+        size_t ahead;          /* bytes that were made records of, which the caller will offer again */
+        int error;             /* of what is below: -errno; 0: none */
+        int broken;            /* what reading has ended with: -errno; 0: it goes on */
+        bool is_below_drained; /* what was read in this call was all that there was, but perhaps for an end */
+        bool has_bytes;        /* this call has something to return already, and need not look for an end */
+        bool is_dry;           /* there is nothing to read below for now */
+        bool has_said;         /* close_notify was made */
         bool as_server;
         bool is_kept;     /* the session was kept, to be resumed */
         bool has_ended;   /* the peer has said that nothing more comes */

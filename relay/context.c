@@ -52,9 +52,10 @@ static ssize_t read_file(int fd, char *buffer, size_t size) {
 }
 
 /* Both would end a line, or a text, elsewhere than here. */
+/* Blanks among them: no proxy gets a user or a password that could be read as two words (relay/proxy/target.h). */
 static bool has_control_characters(const char *text, size_t length) {
         for (size_t i = 0; i < length; ++i) {
-                if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
+                if ((unsigned char)text[i] <= 0x20 || text[i] == 0x7f)
                         return true;
         }
         return false;
@@ -74,7 +75,7 @@ static const char *parse_password(const char *text, size_t length, struct contex
         if (!colon)
                 return "it holds no colon; write `user:password` in one line";
         if (has_control_characters(text, length))
-                return "it holds a control character or a second line; write `user:password` in one line";
+                return "it holds a blank, a control character or a second line; write `user:password` in one line";
         user_length = (size_t)(colon - text);
         password_length = length - user_length - 1;
         if (user_length == 0 || user_length > 255 || password_length == 0 || password_length > 255)

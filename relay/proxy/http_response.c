@@ -173,6 +173,7 @@ Nb__Relay__Cause http_status_cause(unsigned status) {
         if (status >= 200 && status <= 299)
                 return NB__RELAY__CAUSE__CAUSE_UNSPECIFIED;
         switch (status) {
+        case 401: /* tinyproxy's for a wrong one */
         case 407:
                 return NB__RELAY__CAUSE__CAUSE_PROXY_PASSWORD;
         case 500: /* tinyproxy's for "cannot connect" */

@@ -4,6 +4,7 @@
 #include <check.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -75,7 +76,8 @@ static void expect_connect(const struct fake_proxy *proxy, const char *target, b
 
 /* @return how many bytes the address, or the name, and the port take in `bytes` */
 static size_t put_target(const char *target, char *bytes) {
-        struct nb_address address = { .port = peer_port(target) };
+        unsigned port = (unsigned)strtoul(strrchr(target, ':') + 1, NULL, 10);
+        struct nb_address address;
         size_t length = 1;
 
         if (nb_address_parse(target, strlen(target), &address) == 0) {
@@ -92,8 +94,8 @@ static size_t put_target(const char *target, char *bytes) {
                 memcpy(bytes + length, target, size);
                 length += size;
         }
-        bytes[length++] = (char)(address.port >> 8);
-        bytes[length++] = (char)(address.port & 0xff);
+        bytes[length++] = (char)(port >> 8);
+        bytes[length++] = (char)(port & 0xff);
         return length;
 }
 

@@ -329,6 +329,7 @@ START_TEST(what_a_status_comes_to) {
         ck_assert_int_eq(http_status_cause(299), NB__RELAY__CAUSE__CAUSE_UNSPECIFIED);
         ck_assert_int_eq(http_status_cause(301), NB__RELAY__CAUSE__CAUSE_PROXY_REFUSED);
         ck_assert_int_eq(http_status_cause(403), NB__RELAY__CAUSE__CAUSE_PROXY_REFUSED);
+        ck_assert_int_eq(http_status_cause(401), NB__RELAY__CAUSE__CAUSE_PROXY_PASSWORD);
         ck_assert_int_eq(http_status_cause(407), NB__RELAY__CAUSE__CAUSE_PROXY_PASSWORD);
         ck_assert_int_eq(http_status_cause(503), NB__RELAY__CAUSE__CAUSE_PROXY_UNREACHABLE);
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "tests/support/fake_proxy.h"
 #include "tests/support/operator.h"
 #include "tests/support/peer.h"
 #include "tests/support/runner.h"
@@ -32,6 +33,8 @@
         "%s"                                                                                                           \
         "[Protocol web]\n"                                                                                             \
         "%s"
+
+#define STREAMS "Family=ip\nDataPath=relay\n" SCENE_LOOPBACK
 
 #define RELAY "Family=ip\nDataPath=relay\nSocketTypes=stream dgram\n" SCENE_LOOPBACK
 
@@ -530,6 +533,324 @@ START_TEST(a_reload_ends_what_is_no_longer_granted) {
 }
 END_TEST
 
+/* ---- certificates, keys and passwords ---- */
+
+#define TLS_SERVER                                                                                                     \
+        "Family=ip\nDataPath=relay\n" SCENE_LOOPBACK "TLS=server\nTLSCertificate=%s/chain.pem %s/key.pem\n"            \
+        "HandshakeTimeout=%s\n"
+
+static void path_in(const struct world *world, const char *name, char path[static HARNESS_PATH_MAX]) {
+        ck_assert_int_lt(snprintf(path, HARNESS_PATH_MAX, "%s/%s", world->daemon.folder, name), HARNESS_PATH_MAX);
+}
+
+/* A certificate of its own, for a name, with its key, in the daemon's folder. */
+static void make_certificate(const struct world *world, const char *name) {
+        char chain[HARNESS_PATH_MAX], key[HARNESS_PATH_MAX], subject[64];
+        PROCESS process;
+
+        path_in(world, "chain.pem", chain);
+        path_in(world, "key.pem", key);
+        (void)snprintf(subject, sizeof(subject), "/CN=%s", name);
+        PROCESS_START(&process, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
+                      "-nodes", "-days", "2", "-subj", subject, "-out", chain, "-keyout", key);
+        ck_assert_int_eq(process_finish(&process, HARNESS_DEADLINE_MS), 0);
+        ck_assert_int_eq(chmod(key, 0600), 0);
+}
+
+static void remove_certificate(const struct world *world) {
+        char path[HARNESS_PATH_MAX];
+
+        path_in(world, "chain.pem", path);
+        (void)unlink(path);
+        path_in(world, "key.pem", path);
+        (void)unlink(path);
+}
+
+static void write_tls_policy(const struct world *world, const char *more, const char *handshake_timeout) {
+        char protocol[1024];
+
+        ck_assert_int_lt(snprintf(protocol, sizeof(protocol), TLS_SERVER, world->daemon.folder, world->daemon.folder,
+                                  handshake_timeout),
+                         (int)sizeof(protocol));
+        write_policy(world, "acme", more, protocol);
+}
+
+static void tls_world_start(struct world *world, const char *more, const char *handshake_timeout) {
+        daemon_init(&world->daemon);
+        make_certificate(world, "first.example");
+        write_tls_policy(world, more, handshake_timeout);
+        world_open(world, NULL);
+}
+
+static void tls_world_end(struct world *world) {
+        wire_session_close(&world->session);
+        daemon_stop(&world->daemon);
+        remove_certificate(world);
+        daemon_deinit(&world->daemon);
+}
+
+/* A start that must fail, with this said of it. */
+static void expect_no_start(const struct world *world, const char *said) {
+        const char *relay = getenv("NETBROKER_RELAY");
+        NB_CLEANUP_FREE char *output = NULL;
+
+        ck_assert_int_eq(daemon_run_once(&world->daemon,
+                                         (const char *const[]){ "--policy", world->daemon.policy_path, "--socket",
+                                                                world->daemon.socket_path, "--relay-program", relay,
+                                                                NULL },
+                                         &output),
+                         78);
+        ck_assert_msg(strstr(output, said) != NULL, "it said: %s", output);
+}
+
+static void write_file(const struct world *world, const char *name, const char *text, mode_t mode) {
+        char path[HARNESS_PATH_MAX];
+        FILE *file;
+
+        path_in(world, name, path);
+        file = fopen(path, "we");
+        ck_assert_ptr_nonnull(file);
+        ck_assert_int_ge(fputs(text, file), 0);
+        ck_assert_int_eq(fclose(file), 0);
+        ck_assert_int_eq(chmod(path, mode), 0);
+}
+
+START_TEST(a_start_fails_by_files_that_cannot_be_used) {
+        struct world world;
+        char key[HARNESS_PATH_MAX];
+
+        daemon_init(&world.daemon);
+        write_tls_policy(&world, "", "10s");
+        expect_no_start(&world, "chain.pem: there is no such file");
+        make_certificate(&world, "first.example");
+        path_in(&world, "key.pem", key);
+        ck_assert_int_eq(chmod(key, 0644), 0);
+        expect_no_start(&world, "key.pem: others than its owner and group may read or write it");
+        write_file(&world, "key.pem", "this is no key\n", 0600);
+        expect_no_start(&world, "error: cannot use");
+        write_file(&world, "key.pem", "", 0600);
+        expect_no_start(&world, "key.pem: it is empty");
+        ck_assert_int_eq(unlink(key), 0);
+        ck_assert_int_eq(mkdir(key, 0700), 0);
+        expect_no_start(&world, "key.pem: it is no regular file");
+        ck_assert_int_eq(rmdir(key), 0);
+        remove_certificate(&world);
+        daemon_deinit(&world.daemon);
+}
+END_TEST
+
+/* A client of TLS, which writes what it has got. */
+static void start_client(struct process *process, const char *address) {
+        PROCESS_START(process, "openssl", "s_client", "-connect", address, "-ign_eof", "-quiet");
+}
+
+/* What a client sees as the server's subject. */
+static void expect_subject(struct wire *control, uint64_t number, const char *address, const char *subject) {
+        PROCESS process;
+        int fd;
+
+        PROCESS_START(&process, "openssl", "s_client", "-connect", address, "-ign_eof");
+        fd = wire_receive_accepted(control, number);
+        ck_assert_int_eq(family_of(fd), AF_UNIX);
+        ck_assert_int_eq(write(fd, "hello\n", 6), 6);
+        process_expect(&process, subject, HARNESS_DEADLINE_MS);
+        process_expect(&process, "hello", HARNESS_DEADLINE_MS);
+        ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+        (void)process_finish(&process, HARNESS_DEADLINE_MS);
+        (void)nb_fd_close(fd);
+}
+
+START_TEST(certificates_are_replaced_by_a_reload_and_bad_ones_are_not) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct world world;
+        struct wire control;
+        PROCESS old_client;
+        int old_fd;
+
+        tls_world_start(&world, "", "10s");
+        ck_assert_uint_eq(wire_open(world.web, "127.0.0.1:0", &control, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&control, 8, address), 0);
+        expect_subject(&control, 1, address, "first.example");
+        start_client(&old_client, address);
+        old_fd = wire_receive_accepted(&control, 2);
+
+        write_file(&world, "chain.pem", "this is none\n", 0644);
+        daemon_reload(&world.daemon);
+        daemon_expect_log(&world.daemon, "not reloaded: the one before stays in force");
+        expect_subject(&control, 3, address, "first.example");
+
+        make_certificate(&world, "second.example");
+        daemon_reload(&world.daemon);
+        expect_subject(&control, 4, address, "second.example");
+        /* What was there goes on. */
+        ck_assert_int_eq(write(old_fd, "still\n", 6), 6);
+        process_expect(&old_client, "still", HARNESS_DEADLINE_MS);
+        (void)nb_fd_close(old_fd);
+        (void)process_finish(&old_client, HARNESS_DEADLINE_MS);
+        (void)wire_close(&control);
+        tls_world_end(&world);
+}
+END_TEST
+
+/* ---- handshakes ---- */
+
+START_TEST(silent_peers_take_no_good_ones_places_for_long) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct world world;
+        struct wire control;
+        int silent[4];
+
+        tls_world_start(&world, "MaxHandshakes=2\n", "300ms");
+        ck_assert_uint_eq(wire_open(world.web, "127.0.0.1:0", &control, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&control, 1, address), 0);
+        for (int i = 0; i < 4; ++i)
+                silent[i] = peer_connect(address);
+        expect_subject(&control, 1, address, "first.example");
+        for (int i = 0; i < 4; ++i) {
+                peer_expect_end(silent[i]);
+                (void)nb_fd_close(silent[i]);
+        }
+        daemon_expect_audit(&world.daemon, "\"verb\":\"accept\"", "\"verdict\":\"denied\"", "reason");
+        (void)wire_close(&control);
+        tls_world_end(&world);
+}
+END_TEST
+
+START_TEST(what_a_header_announces_is_the_peer_and_is_judged) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1], peer[NB_ADDRESS_LENGTH_MAX + 1], local[NB_ADDRESS_LENGTH_MAX + 1];
+        const char *good = "PROXY TCP4 198.51.100.7 203.0.113.1 4242 80\r\nhello";
+        const char *bad = "PROXY TCP4 198.51.100.66 203.0.113.1 4242 80\r\nhello";
+        struct world world;
+        struct wire control;
+        int fd, other_fd, bad_fd;
+
+        world_start(&world, "", STREAMS "AcceptProxyHeader=127.0.0.1/32\nDeny=198.51.100.66:*\n");
+        ck_assert_uint_eq(wire_open(world.web, "127.0.0.1:0", &control, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&control, 8, address), 0);
+        bad_fd = peer_connect(address);
+        ck_assert_int_eq(write(bad_fd, bad, strlen(bad)), (ssize_t)strlen(bad));
+        peer_expect_end(bad_fd);
+        daemon_expect_audit(&world.daemon, "\"verdict\":\"denied\"", "198.51.100.66:4242", "\"via\":\"127.0.0.1:");
+        other_fd = peer_connect(address);
+        ck_assert_int_eq(write(other_fd, good, strlen(good)), (ssize_t)strlen(good));
+        fd = wire_receive_accepted_named(&control, 1, peer, local);
+        ck_assert_str_eq(peer, "198.51.100.7:4242");
+        expect_text(fd, "hello");
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(other_fd);
+        (void)nb_fd_close(bad_fd);
+        (void)wire_close(&control);
+        daemon_wait_fds(&world.daemon, world.baseline);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(without_a_header_expected_the_socket_is_the_guests) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        const char *header = "PROXY TCP4 198.51.100.7 203.0.113.1 4242 80\r\n";
+        struct world world;
+        struct wire control;
+        int fd, other_fd;
+
+        daemon_init(&world.daemon);
+        write_policy(&world, "acme", "",
+                     "Family=ip\nDataPath=direct\n" SCENE_LOOPBACK "AcceptProxyHeader=127.0.0.1/32\n");
+        world_open(&world, NULL);
+        ck_assert_uint_eq(wire_open(world.web, "127.0.0.1:0", &control, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&control, 8, address), 0);
+        other_fd = peer_connect(address);
+        ck_assert_int_eq(write(other_fd, header, strlen(header)), (ssize_t)strlen(header));
+        fd = wire_receive_accepted(&control, 1);
+        /* The relay has stepped out. */
+        ck_assert_int_eq(family_of(fd), AF_INET);
+        peer_exchange(fd, other_fd);
+        (void)nb_fd_close(fd);
+        peer_expect_end(other_fd);
+        (void)nb_fd_close(other_fd);
+        (void)wire_close(&control);
+        world_end(&world);
+}
+END_TEST
+
+/* ---- proxies ---- */
+
+static void proxy_world_start(struct world *world, const struct fake_proxy *proxy, enum fake_proxy_kind kind,
+                              const char *more) {
+        char url[96], protocol[512];
+
+        (void)snprintf(protocol, sizeof(protocol), "Family=ip\nDataPath=relay\nConnect=203.0.113.5:443\nProxy=%s\n%s",
+                       fake_proxy_url(proxy, kind, url), more);
+        daemon_init(&world->daemon);
+        write_policy(world, "acme", "", protocol);
+        world_open(world, NULL);
+}
+
+START_TEST(a_proxy_is_asked_for_the_judged_address) {
+        const enum fake_proxy_kind kind = (enum fake_proxy_kind)_i;
+        struct fake_proxy proxy;
+        struct world world;
+        struct wire control;
+        int fd;
+
+        fake_proxy_start(&proxy);
+        proxy_world_start(&world, &proxy, kind, "");
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, "203.0.113.6:443", &fd), NB_WASI_EACCES);
+        wire_send_connect(&control, "203.0.113.5:443");
+        fake_proxy_accept(&proxy);
+        fake_proxy_expect_request(&proxy, kind, "203.0.113.5:443", false);
+        fake_proxy_agree(&proxy, kind);
+        ck_assert_uint_eq(wire_receive_connected(&control, &fd), 0);
+        ck_assert_int_eq(write(fd, "payload", 7), 7);
+        fake_proxy_expect(&proxy, "payload", 7);
+        (void)nb_fd_close(fd);
+        fake_proxy_hang_up(&proxy);
+        (void)wire_close(&control);
+        fake_proxy_stop(&proxy);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(where_the_proxy_is_gone_nothing_is_dialled) {
+        struct fake_proxy proxy;
+        struct world world;
+        struct wire control;
+        int fd;
+
+        fake_proxy_start(&proxy);
+        proxy_world_start(&world, &proxy, FAKE_PROXY_CONNECT, "");
+        fake_proxy_stop(&proxy);
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, "203.0.113.5:443", &fd), NB_WASI_ECONNREFUSED);
+        daemon_expect_audit(&world.daemon, "203.0.113.5:443", "cannot be connected to");
+        (void)wire_close(&control);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(a_proxy_that_resolves_gets_the_granted_name) {
+        struct fake_proxy proxy;
+        struct world world;
+        struct wire control;
+        int fd;
+
+        fake_proxy_start(&proxy);
+        proxy_world_start(&world, &proxy, FAKE_PROXY_SOCKS5, "ProxyResolve=yes\nConnect=api.example.com:443\n");
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, "other.example.com:443", &fd), NB_WASI_EACCES);
+        wire_send_connect(&control, "API.example.com:443");
+        fake_proxy_accept(&proxy);
+        fake_proxy_expect_request(&proxy, FAKE_PROXY_SOCKS5, "api.example.com:443", false);
+        fake_proxy_agree(&proxy, FAKE_PROXY_SOCKS5);
+        ck_assert_uint_eq(wire_receive_connected(&control, &fd), 0);
+        (void)nb_fd_close(fd);
+        fake_proxy_hang_up(&proxy);
+        (void)wire_close(&control);
+        fake_proxy_stop(&proxy);
+        world_end(&world);
+}
+END_TEST
+
 /* ---- by systemd ---- */
 
 /* What systemd does for a unit with Accept=yes: an instance for each connection. Ends with its parent. */
@@ -613,6 +934,23 @@ static Suite *make_suite(void) {
 
         tcase = tcase_create("revocation");
         tcase_add_test(tcase, a_reload_ends_what_is_no_longer_granted);
+        suite_add_tcase(suite, tcase);
+
+        tcase = tcase_create("files");
+        tcase_add_test(tcase, a_start_fails_by_files_that_cannot_be_used);
+        tcase_add_test(tcase, certificates_are_replaced_by_a_reload_and_bad_ones_are_not);
+        suite_add_tcase(suite, tcase);
+
+        tcase = tcase_create("handshakes");
+        tcase_add_test(tcase, silent_peers_take_no_good_ones_places_for_long);
+        tcase_add_test(tcase, what_a_header_announces_is_the_peer_and_is_judged);
+        tcase_add_test(tcase, without_a_header_expected_the_socket_is_the_guests);
+        suite_add_tcase(suite, tcase);
+
+        tcase = tcase_create("proxies");
+        tcase_add_loop_test(tcase, a_proxy_is_asked_for_the_judged_address, 0, 2);
+        tcase_add_test(tcase, where_the_proxy_is_gone_nothing_is_dialled);
+        tcase_add_test(tcase, a_proxy_that_resolves_gets_the_granted_name);
         suite_add_tcase(suite, tcase);
 
         tcase = tcase_create("systemd");

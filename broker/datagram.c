@@ -23,6 +23,9 @@
 #define DROP BPF_STMT(BPF_RET | BPF_K, 0)
 #define PASS BPF_STMT(BPF_RET | BPF_K, UINT32_MAX)
 
+/* What a server's socket holds of all its peers while others have their turn. */
+#define SERVER_BUFFER (1024 * 1024)
+
 struct program {
         struct sock_filter instructions[INSTRUCTIONS_MAX];
         unsigned short n;
@@ -78,6 +81,10 @@ int datagram_take_from_unix(int fd) {
 }
 
 int datagram_let_in(int fd, const struct nb_socket_address *bind) {
+        const int size = SERVER_BUFFER;
+
+        /* The kernel gives what it may; less is no error. */
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
         if (bind->family != AF_UNIX && nb_ip_is_unspecified(&bind->ip.ip)) {
                 int r = tell_local_address(fd, bind->family);
 

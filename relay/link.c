@@ -199,6 +199,8 @@ static void step_out(struct link *link) {
         struct relay *relay = link->relay;
         uint64_t id = link->id;
 
+        /* The guest gets the socket as it would be without us. */
+        transport_hurry(transport_bottom_fd(link->peer), false);
         link_free(link);
         report_ready(relay, id, NULL, true);
 }

@@ -80,6 +80,9 @@ void transport_reset(const struct transport *top);
  */
 struct transport *transport_new_socket(int fd, bool datagrams);
 
+/** Has the kernel hold small segments of a TCP socket, borrowed, back for others, or not; of another socket it does nothing. */
+void transport_hurry(int fd, bool on);
+
 /**
  * Of our end of the guest's pair. Freeing it tells the guest how its stream has ended: after a `finish` by an end of file, and otherwise by
  * ECONNRESET (relay/pair.h).

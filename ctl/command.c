@@ -72,10 +72,11 @@ const struct command command_table[] = {
                 .operands = "FILE|DIR...",
                 .min_operands = 1,
                 .max_operands = SIZE_MAX,
-                .options = OPTION_DEFAULTS,
-                .summary = "check policies, without netbrokerd",
+                .options = OPTION_DEFAULTS | OPTION_EXPIRY_WARNING,
+                .summary = "check policies and their certificates, without netbrokerd",
                 .help = "Says for each FILE or DIR whether it is a valid policy, what is wrong with it, and what a "
-                        "reader should look at. No netbrokerd is asked.",
+                        "reader should look at. Opens the files that it names for TLS and proxies, and says what is "
+                        "wrong with them, and when certificates expire. No netbrokerd is asked.",
                 .run = ctl_check,
         },
         {

@@ -62,8 +62,10 @@ int ctl_certificates(const struct ctl *ctl);
 int ctl_quota(const struct ctl *ctl);
 int ctl_metrics(const struct ctl *ctl);
 
-/* ctl/policy_file.c: */
+/* ctl/check.c: */
 int ctl_check(const struct ctl *ctl);
+
+/* ctl/policy_file.c: */
 int ctl_keys(const struct ctl *ctl);
 int ctl_dump(const struct ctl *ctl);
 

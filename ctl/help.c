@@ -13,6 +13,7 @@ static const struct {
 } option_texts[] = {
         { OPTION_POLICY, "[--policy FILE|DIR [--defaults FILE]]" },
         { OPTION_DEFAULTS, "[--defaults FILE]" },
+        { OPTION_EXPIRY_WARNING, "[--expiry-warning DAYS]" },
         { OPTION_RESOLVE, "[--resolve]" },
         { OPTION_TENANT, "[--tenant NAME]" },
         { OPTION_SESSION, "[--session ID]" },

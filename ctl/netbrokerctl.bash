@@ -8,7 +8,7 @@ _netbrokerctl_tenants() {
 
 _netbrokerctl() {
     local commands='status tenants sessions connections relays certificates quota check dump keys explain test reload revoke watch suggest log-level metrics help'
-    local options='--admin-socket --audit --defaults --help --json --policy --protocol --resolve --session --tenant --verb --verdict --version'
+    local options='--admin-socket --audit --defaults --expiry-warning --help --json --policy --protocol --resolve --session --tenant --verb --verdict --version'
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' words='' i
 
     COMPREPLY=()
@@ -20,7 +20,7 @@ _netbrokerctl() {
     --tenant) words=$(_netbrokerctl_tenants) ;;
     --verdict) words='allowed denied reported dropped' ;;
     --verb) words='accept admin connect hello listen open' ;;
-    --protocol | --session) return ;;
+    --expiry-warning | --protocol | --session) return ;;
     esac
     if [[ -n $words ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
@@ -32,7 +32,7 @@ _netbrokerctl() {
     fi
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
-        --admin-socket | --audit | --defaults | --policy | --protocol | --session | --tenant | --verb | --verdict) i=$((i + 1)) ;;
+        --admin-socket | --audit | --defaults | --expiry-warning | --policy | --protocol | --session | --tenant | --verb | --verdict) i=$((i + 1)) ;;
         -*) ;;
         *)
             command=${COMP_WORDS[i]}

@@ -29,6 +29,14 @@ static const struct nb_option table[] = {
                 .offset = offsetof(struct options, defaults),
         },
         {
+                .name = "expiry-warning",
+                .argument = "DAYS",
+                .help = "check: warn of what expires within DAYS. The default is 30.",
+                .expects = "a number of days",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, expiry_warning),
+        },
+        {
                 .name = "json",
                 .help = "Write JSON instead of a table: one object or array, for watch one object a line.",
                 .set = nb_option_set_flag,
@@ -114,6 +122,7 @@ const char *options_find_other(const struct options *options, unsigned allowed) 
                 { options->verb, OPTION_VERB, "verb" },
                 { options->verdict, OPTION_VERDICT, "verdict" },
                 { options->audit, OPTION_AUDIT, "audit" },
+                { options->expiry_warning, OPTION_EXPIRY_WARNING, "expiry-warning" },
         };
 
         for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); ++i) {

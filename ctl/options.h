@@ -25,6 +25,7 @@ struct options {
         const char *verb;
         const char *verdict;
         const char *audit;
+        const char *expiry_warning; /* days */
 };
 
 /** The defaults, before parsing. */
@@ -43,6 +44,7 @@ enum option_bit {
         OPTION_VERB = 0x20,
         OPTION_VERDICT = 0x40,
         OPTION_AUDIT = 0x80,
+        OPTION_EXPIRY_WARNING = 0x200,
         OPTION_DEFAULTS = 0x100, /* without OPTION_POLICY; with it, it is implied */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commands that need no netbrokerd: check and keys; and dump, which can do without.
+ * Loading a policy; `netbrokerctl keys`, which needs no netbrokerd, and dump, which can do without.
  */
 #include "ctl/policy_file.h"
 
@@ -14,16 +14,10 @@
 #include "ctl/list.h"
 #include "policy/keys.h"
 
-static int read_source(const struct options *options, const char *path, struct policy_source_report *report,
-                       struct policy **ret) {
-        const struct policy_source source = { .path = path, .defaults_path = options->defaults };
-
-        return policy_source_read(&source, report, ret);
-}
-
 int policy_file_load(const struct options *options, struct policy **ret) {
+        const struct policy_source source = { .path = options->policy, .defaults_path = options->defaults };
         struct policy_source_report report = { .n_warnings = 0 };
-        int r = read_source(options, options->policy, &report, ret);
+        int r = policy_source_read(&source, &report, ret);
 
         if (r < 0)
                 ctl_complain("%s", report.error);
@@ -37,71 +31,6 @@ const struct policy_tenant *policy_file_tenant(const struct policy *policy, cons
         if (!tenant)
                 ctl_complain("the policy has no tenant '%s'", name);
         return tenant;
-}
-
-/* ---- check ---- */
-
-static json_t *text_to_json(const char *text) {
-        char shown[1024];
-        json_t *string = json_string(text);
-
-        return string ? string : json_string(nb_escape(text, strlen(text), shown, sizeof(shown)));
-}
-
-static json_t *check_to_json(const char *path, const struct policy *policy, const struct policy_source_report *report) {
-        json_t *object = json_pack("{s:o, s:b}", "policy", text_to_json(path), "valid", policy != NULL);
-        json_t *warnings = json_array();
-
-        for (size_t i = 0; i < report->n_warnings; ++i)
-                (void)json_array_append_new(warnings, text_to_json(report->warnings[i]));
-        (void)json_object_set_new(object, "tenants",
-                                  policy ? json_integer((json_int_t)policy->n_tenants) : json_null());
-        (void)json_object_set_new(object, "error", policy ? json_null() : text_to_json(report->error));
-        (void)json_object_set_new(object, "warnings", warnings);
-        return object;
-}
-
-/* The result is the answer, so it goes to standard output, errors too: a CI shows them in their order. */
-static void print_check(const char *path, const struct policy *policy, const struct policy_source_report *report) {
-        char shown[1024];
-
-        for (size_t i = 0; i < report->n_warnings; ++i)
-                printf("%s\n", report->warnings[i]);
-        if (report->n_warnings_left > 0)
-                printf("and %zu more warnings\n", report->n_warnings_left);
-        if (!policy)
-                printf("%s\n", report->error);
-        else
-                printf("%s: valid, tenants: %zu\n", nb_escape(path, strlen(path), shown, sizeof(shown)),
-                       policy->n_tenants);
-}
-
-static int check_one(const struct ctl *ctl, const char *path, json_t *results) {
-        NB_CLEANUP(policy_file_cleanup) struct policy *policy = NULL;
-        struct policy_source_report report = { .n_warnings = 0 };
-
-        (void)read_source(ctl->options, path, &report, &policy);
-        if (results)
-                (void)json_array_append_new(results, check_to_json(path, policy, &report));
-        else
-                print_check(path, policy, &report);
-        policy_source_report_deinit(&report);
-        return policy ? CTL_OK : CTL_BAD;
-}
-
-int ctl_check(const struct ctl *ctl) {
-        json_t *results = ctl->options->json ? json_array() : NULL;
-        int status = CTL_OK;
-
-        for (size_t i = 0; i < ctl->n_operands; ++i) {
-                int r = check_one(ctl, ctl->operands[i], results);
-
-                status = r != CTL_OK ? r : status;
-        }
-        if (results)
-                list_print_json(results);
-        json_decref(results);
-        return status;
 }
 
 /* ---- keys ---- */

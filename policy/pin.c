@@ -11,17 +11,6 @@
 
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-static int complain(const char *text, struct policy_complaint *ret) {
-        size_t length = strlen(text), prefix = strlen(PREFIX);
-
-        policy_complain(ret, 0,
-                        "a pin is sha256/ and 44 characters of base64, the SHA-256 of a public key "
-                        "(SubjectPublicKeyInfo)");
-        if (strncmp(text, PREFIX "/", prefix + 1) == 0 && length == prefix + 1 + DIGITS + 1) /* as curl writes it */
-                policy_complaint_splice(ret, text, length, prefix, prefix + 1, "");
-        return -EINVAL;
-}
-
 /** @return the value of a digit, or -1 */
 static int value_of(char digit) {
         const char *place = digit != '\0' ? strchr(alphabet, digit) : NULL;
@@ -29,19 +18,19 @@ static int value_of(char digit) {
         return place ? (int)(place - alphabet) : -1;
 }
 
-int policy_pin_parse(const char *text, struct policy_pin *ret, struct policy_complaint *ret_complaint) {
-        const char *digits = text + strlen(PREFIX);
+/** @return whether the digits are the one text of 32 bytes */
+static bool decode(const char *digits, struct policy_pin *ret) {
         struct policy_pin pin = { 0 };
         unsigned bits = 0, n_bits = 0;
         size_t used = 0;
 
-        if (strncmp(text, PREFIX, strlen(PREFIX)) != 0 || strlen(digits) != DIGITS + 1 || digits[DIGITS] != '=')
-                return complain(text, ret_complaint);
+        if (strlen(digits) != DIGITS + 1 || digits[DIGITS] != '=')
+                return false;
         for (size_t i = 0; i < DIGITS; ++i) {
                 int value = value_of(digits[i]);
 
                 if (value < 0)
-                        return complain(text, ret_complaint);
+                        return false;
                 bits = (bits << 6 | (unsigned)value) & 0x3fff;
                 n_bits += 6;
                 if (n_bits < 8)
@@ -49,10 +38,24 @@ int policy_pin_parse(const char *text, struct policy_pin *ret, struct policy_com
                 n_bits -= 8;
                 pin.bytes[used++] = (uint8_t)(bits >> n_bits);
         }
-        if ((bits & 0x3) != 0) /* another text of the same bytes */
-                return complain(text, ret_complaint);
+        if ((bits & 0x3) != 0)
+                return false;
         *ret = pin;
-        return 0;
+        return true;
+}
+
+int policy_pin_parse(const char *text, struct policy_pin *ret, struct policy_complaint *ret_complaint) {
+        size_t prefix = strlen(PREFIX);
+        struct policy_pin ignored;
+
+        if (strncmp(text, PREFIX, prefix) == 0 && decode(text + prefix, ret))
+                return 0;
+        policy_complain(ret_complaint, 0,
+                        "a pin is sha256/ and 44 characters of base64, the SHA-256 of a public key "
+                        "(SubjectPublicKeyInfo)");
+        if (strncmp(text, PREFIX "/", prefix + 1) == 0 && decode(text + prefix + 1, &ignored)) /* as curl writes it */
+                policy_complaint_splice(ret_complaint, text, strlen(text), prefix, prefix + 1, "");
+        return -EINVAL;
 }
 
 const char *policy_pin_format(const struct policy_pin *pin, char buffer[static POLICY_PIN_TEXT_MAX]) {

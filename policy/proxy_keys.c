@@ -16,11 +16,12 @@
 
 static int take_hop(struct parser *p, const char *word) {
         struct policy_proxy *proxy = &p->protocol->proxy;
-        struct policy_hop *hop = &proxy->hops[proxy->n_hops];
+        struct policy_hop *hop;
         int r;
 
         if (proxy->n_hops == POLICY_HOPS_MAX)
                 return policy_complain(&p->complaint, 0, "a way leads through at most %d proxies", POLICY_HOPS_MAX);
+        hop = &proxy->hops[proxy->n_hops];
         r = policy_hop_parse(word, hop, &p->complaint);
         if (r < 0)
                 return r;
@@ -40,11 +41,11 @@ int proxy_set_hops(struct parser *p, const char *value) {
 
 static int take_password(struct parser *p, const char *word) {
         struct policy_proxy *proxy = &p->protocol->proxy;
-        struct policy_path *path = &proxy->hops[proxy->n_passwords].password;
+        struct policy_path *path;
 
         if (proxy->n_passwords == POLICY_HOPS_MAX)
                 return policy_complain(&p->complaint, 0, "a way leads through at most %d proxies", POLICY_HOPS_MAX);
-        ++proxy->n_passwords;
+        path = &proxy->hops[proxy->n_passwords++].password;
         if (strcmp(word, NO_PASSWORD) != 0)
                 return policy_path_set(p, path, word);
         policy_path_clear(path);

@@ -3,9 +3,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/channel.h"
 #include "base/cleanup.h"
@@ -358,6 +360,7 @@ static int send_setup(struct relay *relay) {
         uint64_t memory_max = tenant->policy ? tenant->policy->limits[POLICY_LIMIT_RELAY_MEMORY] : POLICY_UNLIMITED;
         Nb__Relay__Setup setup = NB__RELAY__SETUP__INIT;
         Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
+        NB_CLEANUP_FD int probe_fd = -1;
 
         setup.version = NB_RELAY_VERSION;
         setup.tenant = tenant->name;
@@ -366,7 +369,9 @@ static int send_setup(struct relay *relay) {
         setup.log_level = tenant->broker->log.level;
         order.body_case = NB__RELAY__ORDER__BODY_SETUP;
         order.setup = &setup;
-        return send_order(relay, &order, NULL, 0);
+        /* With it the relay asks the kernel whether it has TLS; it is never connected. */
+        probe_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        return send_order(relay, &order, &probe_fd, probe_fd >= 0 ? 1 : 0);
 }
 
 static int start(struct relay *relay) {

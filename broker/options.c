@@ -20,9 +20,12 @@ static int set_data_path(const struct nb_option *option, void *data, const char 
         struct options *options = data;
 
         (void)option;
-        if (strcmp(value, "direct") != 0)
+        if (strcmp(value, "direct") == 0)
+                options->data_path = POLICY_DATA_PATH_DIRECT;
+        else if (strcmp(value, "relay") == 0)
+                options->data_path = POLICY_DATA_PATH_RELAY;
+        else
                 return -EINVAL;
-        options->data_path = POLICY_DATA_PATH_DIRECT;
         return 0;
 }
 
@@ -73,9 +76,8 @@ static const struct nb_option table[] = {
         {
                 .name = "data-path",
                 .argument = "MODE",
-                .help = "Assume DataPath=MODE where a protocol says nothing. The only MODE of this version is "
-                        "direct.",
-                .expects = "direct",
+                .help = "Assume DataPath=MODE where a protocol says nothing: direct or relay.",
+                .expects = "direct or relay",
                 .set = set_data_path,
         },
         {

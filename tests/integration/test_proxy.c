@@ -266,6 +266,9 @@ static const struct fake_dns_name zone[] = {
         { .name = "metadata.example.com", .ipv4 = "169.254.169.254", .ttl = 60 },
         { .name = "mapped.example.com", .ipv6 = "::ffff:169.254.169.254", .ttl = 60 },
         { .name = "denied.example.com", .ipv4 = "127.0.0.9", .ttl = 60 },
+        { .name = "proxy.internal", .ipv4 = "127.0.0.1", .ttl = 60 },
+        { .name = "second.internal", .ipv4 = "192.0.2.7", .ttl = 60 },
+        { .name = "silent.internal", .ways = FAKE_DNS_SILENT },
 };
 
 #define NAME_RULES "Connect=*.example.com:*\nAddresses=local\nDeny=127.0.0.9:*\nDeny=refused.example.com:*\n"
@@ -313,10 +316,11 @@ static const char *const refused_targets[] = {
         "169.254.169.254:80",      "127.0.0.9:80",          "other.example:80",
 };
 
+/* Without TLS and with it. */
 START_TEST(abuse_23_what_is_refused_is_refused_through_a_proxy) {
         struct world world;
 
-        start_with_names(&world, _i, "");
+        start_with_names(&world, _i % N_WAYS, _i / N_WAYS == 0 ? "" : "TLS=client\n");
         for (size_t i = 0; i < COUNT(refused_targets); ++i) {
                 wire_send_connect(&world.control, refused_targets[i]);
                 expect_failed(&world, NB_WASI_EACCES);
@@ -342,6 +346,45 @@ START_TEST(abuse_23_what_is_refused_stays_so_where_the_proxy_resolves) {
 END_TEST
 
 /* ---- proxies that fail ---- */
+
+/* Proxies need no grant, and are looked up by the broker: the first is dialled, and is asked for the second one's address. */
+START_TEST(proxies_that_have_names) {
+        enum fake_proxy_kind kind = KIND(_i);
+        const char *scheme = kind == FAKE_PROXY_SOCKS5 ? "socks5" : "http";
+        struct world world;
+
+        world_prepare(&world);
+        world.dns = fake_dns_start(zone, COUNT(zone));
+        world_start(&world, DATA_PATH(_i),
+                    "Connect=198.51.100.1:443\nProxy=%s://proxy.internal:%u %s://second.internal:81\n", scheme,
+                    world.proxy.peer.address.port, scheme);
+        wire_send_connect(&world.control, "198.51.100.1:443");
+        fake_proxy_accept(&world.proxy);
+        fake_proxy_expect_request(&world.proxy, kind, "192.0.2.7:81", false);
+        fake_proxy_agree(&world.proxy, kind);
+        fake_proxy_expect_request(&world.proxy, kind, "198.51.100.1:443", false);
+        fake_proxy_agree(&world.proxy, kind);
+        expect_connected(&world);
+        /* What is a proxy is not granted for that. */
+        wire_send_connect(&world.control, "proxy.internal:80");
+        expect_failed(&world, NB_WASI_EACCES);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(abuse_40_a_proxy_without_an_address) {
+        static const char *const names[] = { "nobody.internal", "silent.internal" };
+        static const uint32_t errors[] = { NB_WASI_EHOSTUNREACH, NB_WASI_ETIMEDOUT };
+        struct world world;
+
+        world_prepare(&world);
+        world.dns = fake_dns_start(zone, COUNT(zone));
+        world_start(&world, "direct", "Connect=127.0.0.0/8:*\nProxy=http://%s:80\nConnectTimeout=500ms\n", names[_i]);
+        wire_send_connect(&world.control, world.destination.text);
+        expect_failed(&world, errors[_i]);
+        world_end(&world);
+}
+END_TEST
 
 START_TEST(abuse_40_a_proxy_that_is_down) {
         struct world world;
@@ -407,6 +450,49 @@ START_TEST(abuse_39_what_answers_come_to) {
         daemon_expect_audit(&world.scene.daemon, "\"verb\":\"connect\"", answers[_i].reason);
         fake_proxy_hang_up(&world.proxy);
         fake_proxy_expect_nobody(&world.proxy);
+        world_end(&world);
+}
+END_TEST
+
+/* The relay, which is the daemon's only child. */
+static pid_t relay_of(const struct world *world) {
+        NB_CLEANUP_FREE char *children = NULL;
+        char path[64];
+        int pid = (int)world->scene.daemon.pid;
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+        children = daemon_read(path);
+        ck_assert_str_ne(children, "");
+        return (pid_t)strtol(children, NULL, 10);
+}
+
+static void connect_and_fail(struct world *world, size_t answer) {
+        wire_send_connect(&world->control, world->destination.text);
+        fake_proxy_accept(&world->proxy);
+        fake_proxy_send(&world->proxy, answers[answer].bytes, answers[answer].length);
+        expect_failed(world, answers[answer].error);
+        fake_proxy_hang_up(&world->proxy);
+}
+
+START_TEST(nothing_is_left_of_connects_that_fail) {
+        struct daemon relay;
+        struct world world;
+        unsigned baseline, relay_baseline;
+
+        world_prepare(&world);
+        world_start_by(&world, _i, "");
+        for (size_t i = 0; i < COUNT(answers); ++i)
+                if (answers[i].kind == KIND(_i))
+                        connect_and_fail(&world, i);
+        wire_settle(world.scene.web);
+        baseline = daemon_count_fds(&world.scene.daemon);
+        relay = (struct daemon){ .pid = relay_of(&world) };
+        relay_baseline = daemon_count_fds(&relay);
+        for (size_t i = 0; i < 10 * COUNT(answers); ++i)
+                if (answers[i % COUNT(answers)].kind == KIND(_i))
+                        connect_and_fail(&world, i % COUNT(answers));
+        daemon_wait_fds(&world.scene.daemon, baseline);
+        daemon_wait_fds(&relay, relay_baseline);
         world_end(&world);
 }
 END_TEST
@@ -639,6 +725,55 @@ START_TEST(abuse_44_a_header_that_never_ends) {
 }
 END_TEST
 
+/* A listener of both families tells of IPv4 peers as of IPv6 ones. */
+START_TEST(a_header_by_ipv4_at_a_listener_for_both) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1], ipv4[NB_ADDRESS_TEXT_MAX];
+        struct world world;
+        int fd;
+
+        world_prepare(&world);
+        world_start(&world, DATA_PATH(_i), "Listen=[::]:*\nListen=0.0.0.0:*\nAcceptProxyHeader=127.0.0.2/32\n");
+        (void)wire_close(&world.control);
+        ck_assert_uint_eq(wire_open(world.scene.web, "[::]:0", &world.control, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&world.control, 8, address), 0);
+        (void)snprintf(ipv4, sizeof(ipv4), "127.0.0.1:%u", peer_port(address));
+        fd = connect_and_send("127.0.0.2", ipv4, announced[0].bytes, announced[0].length);
+        expect_accepted(&world, 1, announced[0].peer, "hello");
+        (void)nb_fd_close(fd);
+        fd = connect_and_send("127.0.0.3", ipv4, TEXT("PROXY TCP4 192.0.2.1 127.0.0.1 4096 443\r\n"));
+        expect_accepted(&world, 2, "127.0.0.3:", "PROXY TCP4 192.0.2.1 127.0.0.1 4096 443\r\n");
+        (void)nb_fd_close(fd);
+        world_end(&world);
+}
+END_TEST
+
+/* What is not judged yet, or waits for its header, is nobody whom the guest could see. */
+START_TEST(headers_that_come_in_another_order_than_their_senders) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct world world;
+        int fds[4];
+
+        start_listening(&world, DATA_PATH(_i), "AcceptProxyHeader=127.0.0.2/32\n", address);
+        for (size_t i = 0; i < COUNT(fds); ++i) {
+                fds[i] = peer_connect_from("127.0.0.2", address);
+                ck_assert_int_ge(fds[i], 0);
+        }
+        wire_settle(world.scene.web);
+        wire_expect_silence(&world.control);
+        for (size_t i = COUNT(fds); i-- > 0;) {
+                char header[64], peer[64];
+                int length = snprintf(header, sizeof(header), "PROXY TCP4 192.0.2.%zu 127.0.0.1 4096 443\r\n", i + 1);
+
+                ck_assert_int_eq(send(fds[i], header, (size_t)length, MSG_NOSIGNAL), length);
+                (void)snprintf(peer, sizeof(peer), "192.0.2.%zu:4096", i + 1);
+                expect_accepted(&world, COUNT(fds) - i, peer, "");
+        }
+        for (size_t i = 0; i < COUNT(fds); ++i)
+                (void)nb_fd_close(fds[i]);
+        world_end(&world);
+}
+END_TEST
+
 /* ---- PROXY headers that go ---- */
 
 /* The address that a connected socket has here. */
@@ -712,6 +847,8 @@ static void add_headers(TCase *tcase) {
                 tcase_add_loop_test(tcase, abuse_12_13_an_announced_address_is_judged_in_any_spelling, way, way + 1);
                 tcase_add_loop_test(tcase, a_listed_source_must_send_a_header, way, way + 1);
                 tcase_add_loop_test(tcase, abuse_44_a_header_that_never_ends, way, way + 1);
+                tcase_add_loop_test(tcase, a_header_by_ipv4_at_a_listener_for_both, way, way + 1);
+                tcase_add_loop_test(tcase, headers_that_come_in_another_order_than_their_senders, way, way + 1);
         }
         tcase_add_loop_test(tcase, a_header_is_sent_in_front, 0, 4);
         tcase_add_loop_test(tcase, a_header_is_sent_through_a_proxy, 0, N_WAYS);
@@ -730,11 +867,14 @@ static Suite *new_suite(void) {
         tcase_add_loop_test(tcase, a_chain_of_two, 0, 8);
         tcase_add_loop_test(tcase, abuse_38_the_proxy_gets_the_judged_address, 0, N_WAYS);
         tcase_add_loop_test(tcase, abuse_38_the_proxy_gets_the_name_where_the_policy_says_so, 0, N_WAYS);
-        tcase_add_loop_test(tcase, abuse_23_what_is_refused_is_refused_through_a_proxy, 0, N_WAYS);
+        tcase_add_loop_test(tcase, abuse_23_what_is_refused_is_refused_through_a_proxy, 0, 2 * N_WAYS);
         tcase_add_loop_test(tcase, abuse_23_what_is_refused_stays_so_where_the_proxy_resolves, 0, N_WAYS);
+        tcase_add_loop_test(tcase, proxies_that_have_names, 0, N_WAYS);
+        tcase_add_loop_test(tcase, abuse_40_a_proxy_without_an_address, 0, 2);
         tcase_add_loop_test(tcase, abuse_40_a_proxy_that_is_down, 0, N_WAYS);
         tcase_add_loop_test(tcase, abuse_40_a_proxy_that_goes_down_in_between, 0, N_WAYS);
         tcase_add_loop_test(tcase, abuse_39_what_answers_come_to, 0, COUNT(answers));
+        tcase_add_loop_test(tcase, nothing_is_left_of_connects_that_fail, 0, N_WAYS);
         tcase_add_loop_test(tcase, abuse_39_one_byte_at_a_time_does_not_move_the_deadline, 0, N_WAYS);
         tcase_add_loop_test(tcase, abuse_39_a_flood_is_cut_off, 0, 3);
         add_headers(tcase);

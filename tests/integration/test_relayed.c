@@ -40,6 +40,9 @@
 
 #define MANY 40
 
+/* More connects than the kernel takes orders at once. */
+#define BURST 500
+
 struct world {
         struct daemon daemon;
         struct wire_session session;
@@ -319,6 +322,39 @@ START_TEST(a_connect_of_datagrams_keeps_their_borders) {
 }
 END_TEST
 
+START_TEST(orders_wait_for_a_relay_that_is_busy) {
+        struct peer peer = peer_listen("127.0.0.1", BURST);
+        struct wire *controls = calloc(BURST, sizeof(*controls));
+        int *fds = calloc(BURST, sizeof(*fds));
+        struct world world;
+        pid_t relay;
+
+        world_start(&world, "MaxConnecting=infinity\nConnectRate=infinity\nRequestRate=infinity\n", RELAY);
+        relay = relay_of(&world.daemon);
+        ck_assert_int_eq(kill(relay, SIGSTOP), 0);
+        for (int i = 0; i < BURST; ++i) {
+                controls[i] = wire_open_control(world.web, "0.0.0.0:0");
+                wire_send_connect(&controls[i], peer.text);
+        }
+        wire_settle(world.web);
+        ck_assert_int_eq(kill(relay, SIGCONT), 0);
+        for (int i = 0; i < BURST; ++i)
+                ck_assert_uint_eq(wire_receive_connected(&controls[i], &fds[i]), 0);
+        for (int i = 0; i < BURST; ++i) {
+                int other_fd = peer_accept(&peer);
+
+                (void)nb_fd_close(fds[i]);
+                (void)wire_close(&controls[i]);
+                (void)nb_fd_close(other_fd);
+        }
+        daemon_wait_fds(&world.daemon, world.baseline);
+        free(fds);
+        free(controls);
+        peer_close(&peer);
+        world_end(&world);
+}
+END_TEST
+
 /* ---- accepts ---- */
 
 START_TEST(a_listener_serves_through_the_relay) {
@@ -530,6 +566,23 @@ START_TEST(a_reload_ends_what_is_no_longer_granted) {
         peer_expect_end(pair.other_fd);
         pair_close(&pair);
         world_end(&world);
+}
+END_TEST
+
+START_TEST(an_operator_revokes_without_a_helper) {
+        struct operator_scene world;
+        struct wire_session session;
+        struct pair pair;
+
+        operator_start(&world, SCENE_LOOPBACK "[Protocol relayed]\n" STREAMS, false);
+        wire_session_open(world.scene.daemon.socket_path, "acme", &session);
+        pair_open(&pair, &session.protocols[1]);
+        ck_assert_int_eq(CTL(&world, NULL, "revoke", "connection", "1"), 0);
+        expect_reset(pair.fd);
+        peer_expect_end(pair.other_fd);
+        pair_close(&pair);
+        wire_session_close(&session);
+        operator_end_changed(&world);
 }
 END_TEST
 
@@ -917,6 +970,7 @@ static Suite *make_suite(void) {
         tcase_add_test(tcase, refusals_are_the_kernels_as_ever);
         tcase_add_test(tcase, a_control_that_is_closed_while_connecting_leaves_nothing);
         tcase_add_test(tcase, a_connect_of_datagrams_keeps_their_borders);
+        tcase_add_test(tcase, orders_wait_for_a_relay_that_is_busy);
         suite_add_tcase(suite, tcase);
 
         tcase = tcase_create("accept");
@@ -934,6 +988,7 @@ static Suite *make_suite(void) {
 
         tcase = tcase_create("revocation");
         tcase_add_test(tcase, a_reload_ends_what_is_no_longer_granted);
+        tcase_add_test(tcase, an_operator_revokes_without_a_helper);
         suite_add_tcase(suite, tcase);
 
         tcase = tcase_create("files");

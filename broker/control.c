@@ -301,10 +301,10 @@ static void relayed(void *data, int error, struct relayed_result *result) {
         end_if_failed(control, r);
 }
 
-/* What is left of ConnectTimeout=. */
+/* What is left of ConnectTimeout=; nothing where a reload has taken the protocol away. */
 static uint64_t time_left(const struct control *control) {
         uint64_t gone_ms = (uv_hrtime() - control->connecting_since_ns) / 1000000;
-        uint64_t timeout_ms = control->grant->policy->connect_timeout_ms;
+        uint64_t timeout_ms = control->grant->policy ? control->grant->policy->connect_timeout_ms : 0;
 
         return gone_ms < timeout_ms ? timeout_ms - gone_ms : 1;
 }

@@ -322,6 +322,36 @@ START_TEST(a_connect_of_datagrams_keeps_their_borders) {
 }
 END_TEST
 
+START_TEST(unix_streams_go_through_it_too) {
+        char protocol[512], path[HARNESS_PATH_MAX], asked[NB_ADDRESS_LENGTH_MAX + 1], peer[NB_ADDRESS_LENGTH_MAX + 1],
+                local[NB_ADDRESS_LENGTH_MAX + 1];
+        struct world world;
+        struct wire server, client;
+        int fd, other_fd;
+
+        daemon_init(&world.daemon);
+        ck_assert_int_lt(snprintf(path, sizeof(path), "%s/s", world.daemon.folder), (int)sizeof(path));
+        (void)snprintf(protocol, sizeof(protocol), "Family=unix\nDataPath=relay\nListen=%s\nConnect=%s\n", path, path);
+        write_policy(&world, "acme", "", protocol);
+        world_open(&world, NULL);
+        ck_assert_uint_eq(wire_open(world.web, path, &server, asked), 0);
+        ck_assert_uint_eq(wire_listen(&server, 8, asked), 0);
+        client = wire_open_control(world.web, "");
+        ck_assert_uint_eq(wire_connect_to(&client, path, &other_fd), 0);
+        fd = wire_receive_accepted_named(&server, 1, peer, local);
+        ck_assert_str_eq(local, path);
+        ck_assert_str_eq(peer, "");
+        peer_exchange(fd, other_fd);
+        ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
+        expect_clean_end(other_fd);
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(other_fd);
+        (void)wire_close(&client);
+        (void)wire_close(&server);
+        world_end(&world);
+}
+END_TEST
+
 START_TEST(orders_wait_for_a_relay_that_is_busy) {
         struct peer peer = peer_listen("127.0.0.1", BURST);
         struct wire *controls = calloc(BURST, sizeof(*controls));
@@ -605,7 +635,8 @@ static void make_certificate(const struct world *world, const char *name) {
         path_in(world, "key.pem", key);
         (void)snprintf(subject, sizeof(subject), "/CN=%s", name);
         PROCESS_START(&process, "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-                      "-nodes", "-days", "2", "-subj", subject, "-out", chain, "-keyout", key);
+                      "-nodes", "-days", "2", "-subj", subject, "-addext", "subjectAltName=IP:127.0.0.1", "-out", chain,
+                      "-keyout", key);
         ck_assert_int_eq(process_finish(&process, HARNESS_DEADLINE_MS), 0);
         ck_assert_int_eq(chmod(key, 0600), 0);
 }
@@ -741,6 +772,75 @@ START_TEST(certificates_are_replaced_by_a_reload_and_bad_ones_are_not) {
         (void)nb_fd_close(old_fd);
         (void)process_finish(&old_client, HARNESS_DEADLINE_MS);
         (void)wire_close(&control);
+        tls_world_end(&world);
+}
+END_TEST
+
+/* ---- TLS to a server ---- */
+
+/* Somebody else's server, on a port of its own choice. @param ret_address  where */
+static void start_server(const struct world *world, struct process *process, char ret_address[static 32]) {
+        char chain[HARNESS_PATH_MAX], key[HARNESS_PATH_MAX];
+        const char *accept;
+
+        path_in(world, "chain.pem", chain);
+        path_in(world, "key.pem", key);
+        PROCESS_START(process, "openssl", "s_server", "-accept", "127.0.0.1:0", "-cert", chain, "-key", key, "-rev");
+        process_expect(process, "ACCEPT 127.0.0.1:", HARNESS_DEADLINE_MS);
+        accept = strstr(process->text, "ACCEPT 127.0.0.1:");
+        ck_assert_int_eq(sscanf(accept, "ACCEPT %31[0-9.:]", ret_address), 1);
+}
+
+static void tls_client_world_start(struct world *world, const char *trust, const char *more) {
+        char protocol[512];
+
+        (void)snprintf(protocol, sizeof(protocol),
+                       "Family=ip\nDataPath=direct\n" SCENE_LOOPBACK "TLS=client\n%s%s%s\n%s", trust ? "TLSTrust=" : "",
+                       trust ? world->daemon.folder : "", trust ? trust : "", more);
+        write_policy(world, "acme", "", protocol);
+        world_open(world, NULL);
+}
+
+START_TEST(the_guest_reads_what_tls_has_carried) {
+        struct world world;
+        struct wire control;
+        PROCESS server;
+        char address[32];
+        int fd;
+
+        daemon_init(&world.daemon);
+        make_certificate(&world, "first.example");
+        start_server(&world, &server, address);
+        tls_client_world_start(&world, "/chain.pem", "");
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, address, &fd), 0);
+        ck_assert_int_eq(family_of(fd), AF_UNIX);
+        ck_assert_int_eq(write(fd, "stressed\n", 9), 9);
+        expect_text(fd, "desserts\n");
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        (void)process_stop(&server);
+        tls_world_end(&world);
+}
+END_TEST
+
+START_TEST(a_certificate_that_is_not_trusted_is_no_connection) {
+        struct world world;
+        struct wire control;
+        PROCESS server;
+        char address[32], *reason = NULL;
+
+        daemon_init(&world.daemon);
+        make_certificate(&world, "first.example");
+        start_server(&world, &server, address);
+        tls_client_world_start(&world, NULL, "");
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_refused(&control, address, &reason), NB_WASI_EACCES);
+        ck_assert_ptr_nonnull(strstr(reason, "certificate"));
+        daemon_expect_audit(&world.daemon, "\"verdict\":\"denied\"", address, "certificate");
+        free(reason);
+        (void)wire_close(&control);
+        (void)process_stop(&server);
         tls_world_end(&world);
 }
 END_TEST
@@ -970,6 +1070,7 @@ static Suite *make_suite(void) {
         tcase_add_test(tcase, refusals_are_the_kernels_as_ever);
         tcase_add_test(tcase, a_control_that_is_closed_while_connecting_leaves_nothing);
         tcase_add_test(tcase, a_connect_of_datagrams_keeps_their_borders);
+        tcase_add_test(tcase, unix_streams_go_through_it_too);
         tcase_add_test(tcase, orders_wait_for_a_relay_that_is_busy);
         suite_add_tcase(suite, tcase);
 
@@ -994,6 +1095,11 @@ static Suite *make_suite(void) {
         tcase = tcase_create("files");
         tcase_add_test(tcase, a_start_fails_by_files_that_cannot_be_used);
         tcase_add_test(tcase, certificates_are_replaced_by_a_reload_and_bad_ones_are_not);
+        suite_add_tcase(suite, tcase);
+
+        tcase = tcase_create("TLS");
+        tcase_add_test(tcase, the_guest_reads_what_tls_has_carried);
+        tcase_add_test(tcase, a_certificate_that_is_not_trusted_is_no_connection);
         suite_add_tcase(suite, tcase);
 
         tcase = tcase_create("handshakes");

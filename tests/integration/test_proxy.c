@@ -160,6 +160,50 @@ START_TEST(an_ipv6_address_by_an_ipv4_proxy) {
 }
 END_TEST
 
+/* What was judged as IPv4 is what the proxy is asked for; and no spelling of what is refused gets to it. */
+START_TEST(abuse_12_13_an_address_has_one_spelling_for_a_proxy) {
+        static const char *const refused[] = { "[::ffff:169.254.169.254]:80", "[64:ff9b::a9fe:a9fe]:80",
+                                               "[2002:a9fe:a9fe::1]:80", "[::ffff:127.0.0.9]:80" };
+        struct world world;
+
+        world_prepare(&world);
+        world_start_by(&world, _i, "Connect=any:*\nDeny=127.0.0.9:*\n");
+        wire_send_connect(&world.control, "[::ffff:127.0.0.1]:443");
+        fake_proxy_accept(&world.proxy);
+        fake_proxy_expect_request(&world.proxy, KIND(_i), "127.0.0.1:443", false);
+        fake_proxy_agree(&world.proxy, KIND(_i));
+        expect_connected(&world);
+        for (size_t i = 0; i < COUNT(refused); ++i) {
+                wire_send_connect(&world.control, refused[i]);
+                expect_failed(&world, NB_WASI_EACCES);
+        }
+        fake_proxy_expect_nobody(&world.proxy);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(a_preopened_connection_by_a_proxy) {
+        struct wire *control;
+        struct world world;
+        char url[96];
+        int fd = -1;
+
+        world_prepare(&world);
+        world_start(&world, "direct", "[Preopen db]\nDataPath=%s\nConnect=%s\nProxy=%s\n", DATA_PATH(_i),
+                    world.destination.text, fake_proxy_url(&world.proxy, KIND(_i), url));
+        control = &world.scene.session.preopens[0].control;
+        wire_send_connect(control, world.destination.text);
+        fake_proxy_accept(&world.proxy);
+        fake_proxy_expect_request(&world.proxy, KIND(_i), world.destination.text, false);
+        fake_proxy_agree(&world.proxy, KIND(_i));
+        ck_assert_uint_eq(wire_receive_connected(control, &fd), 0);
+        peer_exchange(fd, world.proxy.fd);
+        (void)nb_fd_close(fd);
+        (void)wire_close(control);
+        world_end(&world);
+}
+END_TEST
+
 /* What the peer says first comes with the proxy's answer. */
 START_TEST(abuse_39_bytes_behind_the_answer_are_the_guests) {
         struct world world;
@@ -861,6 +905,8 @@ static Suite *new_suite(void) {
         suite_add_tcase(suite, tcase);
         tcase_add_loop_test(tcase, abuse_38_the_proxy_is_asked_for_the_address, 0, N_WAYS);
         tcase_add_loop_test(tcase, an_ipv6_address_by_an_ipv4_proxy, 0, N_WAYS);
+        tcase_add_loop_test(tcase, abuse_12_13_an_address_has_one_spelling_for_a_proxy, 0, N_WAYS);
+        tcase_add_loop_test(tcase, a_preopened_connection_by_a_proxy, 0, N_WAYS);
         tcase_add_loop_test(tcase, abuse_39_bytes_behind_the_answer_are_the_guests, 0, N_WAYS);
         tcase_add_loop_test(tcase, a_proxy_with_a_password, 0, N_WAYS);
         tcase_add_loop_test(tcase, abuse_36_a_password_that_cannot_be_sent, 0, 7);

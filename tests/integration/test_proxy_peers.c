@@ -38,7 +38,9 @@
 #define HAPROXY_V1_PORT 7101
 #define HAPROXY_V2_PORT 7102
 #define HAPROXY_PROXY_PORT 8443
+#define HAPROXY_TO_TLS_PORT 7103
 #define HAPROXY_TLS_PORT 9443
+#define HAPROXY_HEADER_TLS_PORT 9444
 
 #define TINYPROXY "http://127.0.0.1:8888"
 #define SQUID "http://127.0.0.1:3128"
@@ -82,6 +84,13 @@ __attribute__((format(printf, 3, 4))) static void write_file(const struct world 
         va_end(arguments);
         ck_assert_int_eq(fclose(file), 0);
         ck_assert_int_eq(chmod(path, 0644), 0);
+}
+
+/* A secret that others could read is none, and refused. */
+static void hide(const struct world *world, const char *name) {
+        char path[HARNESS_PATH_MAX];
+
+        ck_assert_int_eq(chmod(path_of(world, name, path), 0600), 0);
 }
 
 /* A command that must work. */
@@ -220,18 +229,29 @@ static void make_certificates(struct world *world) {
             "ec_paramgen_curve:prime256v1", "-nodes", "-days", "30", "-subj", "/CN=nobody", "-addext",
             "subjectAltName=IP:127.0.0.1,DNS:api.example.com", "-addext", "basicConstraints=critical,CA:FALSE",
             "-addext", "extendedKeyUsage=serverAuth", "-keyout", both, "-out", both);
+        hide(world, "both.pem");
 }
 
-/* TLS in front of tinyproxy and of the destination, and PROXY headers in front of the guest. */
+/* TLS in front of tinyproxy and of the destination, where a PROXY header may come before it, and behind one in front of the guest. */
+static void write_haproxy_tls(const struct world *world, char *text, size_t size) {
+        (void)snprintf(text, size,
+                       "listen proxy\n bind 127.0.0.1:%u ssl crt %s/both.pem\n server one 127.0.0.1:%u\n"
+                       "listen tls\n bind 127.0.0.1:%u ssl crt %s/both.pem\n server one %s\n"
+                       "listen inside\n bind 127.0.0.1:%u accept-proxy ssl crt %s/both.pem\n server one %s send-proxy\n"
+                       "listen outside\n bind 127.0.0.1:%u\n"
+                       " server one 127.0.0.1:%u send-proxy-v2 ssl verify required ca-file %s/ca.pem sni "
+                       "str(api.example.com)\n",
+                       HAPROXY_PROXY_PORT, world->folder, TINYPROXY_PORT, HAPROXY_TLS_PORT, world->folder,
+                       world->destination.text, HAPROXY_HEADER_TLS_PORT, world->folder, world->destination.text,
+                       HAPROXY_TO_TLS_PORT, GUEST_PORT, world->folder);
+}
+
+/* PROXY headers in front of the guest, and TLS. */
 static void start_haproxy(struct world *world, bool with_tls) {
         char path[HARNESS_PATH_MAX], tls[TEXT_MAX] = "";
 
         if (with_tls)
-                (void)snprintf(tls, sizeof(tls),
-                               "listen proxy\n bind 127.0.0.1:%u ssl crt %s/both.pem\n server one 127.0.0.1:%u\n"
-                               "listen tls\n bind 127.0.0.1:%u ssl crt %s/both.pem\n server one %s\n",
-                               HAPROXY_PROXY_PORT, world->folder, TINYPROXY_PORT, HAPROXY_TLS_PORT, world->folder,
-                               world->destination.text);
+                write_haproxy_tls(world, tls, sizeof(tls));
         write_file(world, "haproxy.conf",
                    "defaults\n mode tcp\n timeout connect 20s\n timeout client 20s\n timeout server 20s\n"
                    "listen first\n bind 127.0.0.1:%u\n server one 127.0.0.1:%u send-proxy\n"
@@ -264,13 +284,6 @@ static void start_nginx(struct world *world) {
 }
 
 /* ---- the world ---- */
-
-/* A secret that others could read is none, and refused. */
-static void hide(const struct world *world, const char *name) {
-        char path[HARNESS_PATH_MAX];
-
-        ck_assert_int_eq(chmod(path_of(world, name, path), 0600), 0);
-}
 
 static void world_prepare(struct world *world) {
         *world = (struct world){ .folder = "/tmp/netbroker-proxy-XXXXXX" };
@@ -511,28 +524,79 @@ END_TEST
 
 /* ---- PROXY headers ---- */
 
+/* Listens where haproxy connects to, and has somebody connect to haproxy, whom the guest must see. */
+static void expect_accepted_behind(struct world *world, unsigned port) {
+        char address[64], peer[NB_ADDRESS_LENGTH_MAX + 1], local[NB_ADDRESS_LENGTH_MAX + 1];
+        int fd, other_fd;
+
+        (void)wire_close(&world->control);
+        (void)snprintf(address, sizeof(address), "127.0.0.1:%u", GUEST_PORT);
+        world->control = wire_open_control(&world->session.protocols[0], address);
+        ck_assert_uint_eq(wire_listen(&world->control, 4, NULL), 0);
+        (void)snprintf(address, sizeof(address), "127.0.0.1:%u", port);
+        other_fd = peer_connect_from("127.0.0.5", address);
+        ck_assert_int_ge(other_fd, 0);
+        fd = wire_receive_accepted_named(&world->control, 1, peer, local);
+        ck_assert_msg(strncmp(peer, "127.0.0.5:", 10) == 0, "%s", peer);
+        peer_exchange(fd, other_fd);
+        daemon_expect_audit(&world->daemon, "\"verb\":\"accept\"", peer, "\"via\":\"127.0.0.1:");
+        (void)nb_fd_close(fd);
+        peer_expect_end(other_fd);
+        (void)nb_fd_close(other_fd);
+}
+
 START_TEST(haproxy_in_front_of_a_guest) {
         static const unsigned ports[] = { HAPROXY_V1_PORT, HAPROXY_V2_PORT };
-        char address[64], peer[NB_ADDRESS_LENGTH_MAX + 1], local[NB_ADDRESS_LENGTH_MAX + 1];
         struct world world;
-        int fd, other_fd;
 
         world_prepare(&world);
         start_haproxy(&world, false);
         world_start(&world, DATA_PATH(_i), "AcceptProxyHeader=127.0.0.1/32\n");
-        (void)wire_close(&world.control);
-        (void)snprintf(address, sizeof(address), "127.0.0.1:%u", GUEST_PORT);
-        world.control = wire_open_control(&world.session.protocols[0], address);
-        ck_assert_uint_eq(wire_listen(&world.control, 4, NULL), 0);
-        (void)snprintf(address, sizeof(address), "127.0.0.1:%u", ports[_i / 2]);
-        other_fd = peer_connect_from("127.0.0.5", address);
-        ck_assert_int_ge(other_fd, 0);
-        fd = wire_receive_accepted_named(&world.control, 1, peer, local);
-        ck_assert_msg(strncmp(peer, "127.0.0.5:", 10) == 0, "%s", peer);
+        expect_accepted_behind(&world, ports[_i / 2]);
+        world_end(&world);
+}
+END_TEST
+
+/* The header comes in front of the client's first TLS record. */
+START_TEST(haproxy_in_front_of_a_guest_with_tls) {
+        char rules[TEXT_MAX];
+        struct world world;
+
+        world_prepare(&world);
+        make_certificates(&world);
+        start_haproxy(&world, true);
+        (void)snprintf(rules, sizeof(rules), "AcceptProxyHeader=127.0.0.1/32\nTLS=server\nTLSCertificate=%s/both.pem\n",
+                       world.folder);
+        world_start(&world, DATA_PATH(_i), rules);
+        expect_accepted_behind(&world, HAPROXY_TO_TLS_PORT);
+        world_end(&world);
+}
+END_TEST
+
+/* And ours comes in front of our own; haproxy tells the destination what it said. */
+START_TEST(haproxy_behind_a_guest_with_tls) {
+        char rules[TEXT_MAX], address[64], header[128] = "";
+        struct world world;
+        int fd = -1, other_fd;
+
+        world_prepare(&world);
+        make_certificates(&world);
+        start_haproxy(&world, true);
+        (void)snprintf(rules, sizeof(rules), "SendProxyHeader=v%d\nTLS=client\nTLSTrust=%s/ca.pem\n", _i / 2 + 1,
+                       world.folder);
+        world_start(&world, DATA_PATH(_i), rules);
+        (void)snprintf(address, sizeof(address), "127.0.0.1:%u", HAPROXY_HEADER_TLS_PORT);
+        ck_assert_uint_eq(wire_connect_to(&world.control, address, &fd), 0);
+        other_fd = peer_accept(&world.destination);
+        for (size_t length = 0; !strchr(header, '\n'); ++length) {
+                ck_assert_uint_lt(length + 1, sizeof(header));
+                ck_assert_int_eq(recv(other_fd, header + length, 1, 0), 1);
+        }
+        (void)snprintf(rules, sizeof(rules), " %u\r\n", HAPROXY_HEADER_TLS_PORT);
+        ck_assert_msg(strncmp(header, "PROXY TCP4 127.0.0.1 127.0.0.1 ", 31) == 0 && strstr(header, rules), "%s",
+                      header);
         peer_exchange(fd, other_fd);
-        daemon_expect_audit(&world.daemon, "\"verb\":\"accept\"", peer, "\"via\":\"127.0.0.1:");
         (void)nb_fd_close(fd);
-        peer_expect_end(other_fd);
         (void)nb_fd_close(other_fd);
         world_end(&world);
 }
@@ -586,6 +650,8 @@ static Suite *new_suite(void) {
         tcase_add_loop_test(tcase, dante_with_a_password, 0, N_DATA_PATHS);
         tcase_add_loop_test(tcase, two_in_a_row, 0, N_DATA_PATHS * 2);
         tcase_add_loop_test(tcase, haproxy_in_front_of_a_guest, 0, N_DATA_PATHS * 2);
+        tcase_add_loop_test(tcase, haproxy_in_front_of_a_guest_with_tls, 0, N_DATA_PATHS);
+        tcase_add_loop_test(tcase, haproxy_behind_a_guest_with_tls, 0, N_DATA_PATHS * 2);
         tcase_add_loop_test(tcase, nginx_behind_a_guest, 0, N_DATA_PATHS * 2);
         return suite;
 }

@@ -160,6 +160,7 @@ static void refuse(struct relay *relay, const char *name, const char *why) {
 void orders_carry_out(struct relay *relay, const uint8_t *frame, size_t length, struct nb_channel_fds *fds) {
         const struct order *known;
         Nb__Relay__Order *order;
+        char why[128];
         int r;
 
         if (nb_relay_order_decode(&relay->arena, frame, length, &order) < 0)
@@ -176,8 +177,10 @@ void orders_carry_out(struct relay *relay, const uint8_t *frame, size_t length, 
         if (fds->n < known->fds_min || fds->n > known->fds_max)
                 refuse(relay, known->name, "comes with another number of descriptors than it should");
         r = known->carry_out(relay, order, fds);
-        if (r < 0)
-                refuse(relay, known->name, strerror(-r));
+        if (r < 0) {
+                (void)snprintf(why, sizeof(why), "cannot be carried out: %s", strerror(-r));
+                refuse(relay, known->name, why);
+        }
 }
 
 static const struct confine_call calls[] = {

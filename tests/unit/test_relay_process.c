@@ -21,6 +21,7 @@
 #include "base/cleanup.h"
 #include "proto/relay_frame.h"
 #include "relay/confine.h"
+#include "tests/support/process.h"
 #include "tests/support/runner.h"
 #include "tests/unit/socket_pairs.h"
 
@@ -310,5 +311,6 @@ int main(void) {
         tcase_add_loop_test(walls, nothing_else_can_be_called, 0, (int)(sizeof(forbidden) / sizeof(forbidden[0])));
         tcase_add_test(walls, files_are_closed_without_the_filter);
         suite_add_tcase(suite, walls);
+        process_expect_no_leak_check();
         return run_suite(suite);
 }

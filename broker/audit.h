@@ -71,7 +71,8 @@ struct audit_record {
         const char *name;     /* what was judged: a name with its port */
         const char *address;  /* or an address */
         const char *resolved; /* an address that the name led to */
-        const char *via;      /* whom the socket is connected to, where that is another: a proxy, or who sent a PROXY header */
+        const char
+                *via; /* whom the socket is connected to, where that is another: a proxy, or who sent a PROXY header */
         const struct policy_rule *rule;
         const char *reason;
         const char *remedy; /* the line that would allow it */

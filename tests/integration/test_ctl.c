@@ -772,10 +772,13 @@ START_TEST(misused) {
 END_TEST
 
 static const char *const asking[][4] = {
-        { "status" }, { "tenants" }, { "sessions" },        { "connections" },
-        { "relays" }, { "certificates" },
-        { "quota" },  { "dump" },    { "reload" },          { "revoke", "session", "1" },
-        { "watch" },  { "metrics" }, { "suggest", "acme" }, { "log-level", "info" },
+        { "status" },          { "tenants" },
+        { "sessions" },        { "connections" },
+        { "relays" },          { "certificates" },
+        { "quota" },           { "dump" },
+        { "reload" },          { "revoke", "session", "1" },
+        { "watch" },           { "metrics" },
+        { "suggest", "acme" }, { "log-level", "info" },
 };
 
 START_TEST(nobody_answers) {

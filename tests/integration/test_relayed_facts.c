@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "tests/support/certificates.h"
+#include "tests/support/fake_proxy.h"
 #include "tests/support/operator.h"
 #include "tests/support/peer.h"
 #include "tests/support/process.h"
@@ -266,6 +267,55 @@ START_TEST(crashes_are_counted) {
 }
 END_TEST
 
+/* ---- proxies ---- */
+
+static void expect_way(const struct operator_scene *operator, const struct fake_proxy * proxy, const char *peer) {
+        json_t *json = CTL_JSON(operator, "connections"), *row = json_array_get(json, 0);
+        char url[96];
+
+        ck_assert_str_eq(text(row, "path"), "direct"); /* nothing is left to do for the relay */
+        ck_assert_str_eq(text(row, "proxy"), fake_proxy_url(proxy, FAKE_PROXY_CONNECT, url));
+        ck_assert_str_eq(text(row, "via"), proxy->peer.text);
+        ck_assert_str_eq(text(row, "peer"), peer);
+        ck_assert(json_is_null(json_object_get(row, "tls")));
+        json_decref(json);
+}
+
+START_TEST(the_way_through_a_proxy_is_told) {
+        static const char refusal[] = "HTTP/1.1 403 Forbidden\r\n\r\n";
+        struct fake_proxy proxy;
+        struct world world;
+        struct wire control;
+        char rules[256], url[96];
+        int stream;
+
+        fake_proxy_start(&proxy);
+        (void)snprintf(rules, sizeof(rules), "Connect=192.0.2.7:80\nProxy=%s\n",
+                       fake_proxy_url(&proxy, FAKE_PROXY_CONNECT, url));
+        operator_start(&world.operator, rules, false);
+        control = wire_open_control(world.operator.scene.web, "0.0.0.0:0");
+        wire_send_connect(&control, "192.0.2.7:80");
+        fake_proxy_accept(&proxy);
+        fake_proxy_expect_request(&proxy, FAKE_PROXY_CONNECT, "192.0.2.7:80", false);
+        fake_proxy_agree(&proxy, FAKE_PROXY_CONNECT);
+        ck_assert_uint_eq(wire_receive_connected(&control, &stream), 0);
+        expect_way(&world.operator, & proxy, "192.0.2.7:80");
+        (void)nb_fd_close(stream);
+        fake_proxy_hang_up(&proxy);
+
+        wire_send_connect(&control, "192.0.2.7:80");
+        fake_proxy_accept(&proxy);
+        fake_proxy_expect_request(&proxy, FAKE_PROXY_CONNECT, "192.0.2.7:80", false);
+        fake_proxy_send(&proxy, refusal, strlen(refusal));
+        ck_assert_uint_eq(wire_receive_connected(&control, &stream), NB_WASI_ECONNREFUSED);
+        expect_metric(&world, "netbroker_proxy_failures_total{tenant=\"acme\",reason=\"proxy_refused\"} 1\n");
+        expect_metric(&world, "netbroker_tls_handshakes_total{tenant=\"acme\",role=\"client\",result=\"failed\"} 0\n");
+        (void)wire_close(&control);
+        fake_proxy_stop(&proxy);
+        operator_end_changed(&world.operator);
+}
+END_TEST
+
 /* ---- certificates ---- */
 
 START_TEST(certificates_that_expire_are_named) {
@@ -315,6 +365,7 @@ int main(void) {
         tcase_add_test(operator, the_operator_is_told);
         tcase_add_test(operator, failures_are_counted_by_their_reason);
         tcase_add_test(operator, crashes_are_counted);
+        tcase_add_test(operator, the_way_through_a_proxy_is_told);
         tcase_add_test(operator, certificates_that_expire_are_named);
         suite_add_tcase(suite, guest);
         suite_add_tcase(suite, operator);

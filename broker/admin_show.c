@@ -300,7 +300,11 @@ static json_t *connection_to_json(const struct connection *connection) {
                                   json_string(policy_word(policy_words_socket_type, (int)connection->type)));
         (void)json_object_set_new(object, "name", admin_text(connection->name));
         (void)json_object_set_new(object, "local", admin_text(nb_socket_address_format(&connection->local, local)));
-        (void)json_object_set_new(object, "peer", admin_text(nb_socket_address_format(&connection->peer, peer)));
+        /* Where a proxy resolves, nobody here knows the address. */
+        (void)json_object_set_new(object, "peer",
+                                  admin_text(connection->peer.family != 0
+                                                     ? nb_socket_address_format(&connection->peer, peer)
+                                                     : NULL));
         (void)json_object_set_new(object, "since", admin_time(connection->since_ms));
         set_path(object, connection);
         return object;

@@ -582,6 +582,41 @@ START_TEST(a_relay_that_cannot_be_started_is_said_so) {
 }
 END_TEST
 
+/* A program that is started as a relay, and is none: it waits. */
+static void write_idler(const struct world *world, char path[static HARNESS_PATH_MAX]) {
+        FILE *file;
+
+        ck_assert_int_lt(snprintf(path, HARNESS_PATH_MAX, "%s/idler", world->daemon.folder), HARNESS_PATH_MAX);
+        file = fopen(path, "we");
+        ck_assert_ptr_nonnull(file);
+        ck_assert_int_ge(fputs("#!/bin/sh\nexec sleep 1000\n", file), 0);
+        ck_assert_int_eq(fclose(file), 0);
+        ck_assert_int_eq(chmod(path, 0755), 0);
+}
+
+START_TEST(a_relay_that_says_nothing_is_ended) {
+        char path[HARNESS_PATH_MAX];
+        const char *arguments[] = { "--relay-program", path, NULL };
+        const struct daemon_options options = { .arguments = arguments };
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        struct world world;
+        struct wire control;
+        int fd;
+
+        daemon_init(&world.daemon);
+        write_idler(&world, path);
+        write_policy(&world, "acme", "", RELAY);
+        world_open(&world, &options);
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_to(&control, peer.text, &fd), NB_WASI_ECONNRESET);
+        daemon_expect_log(&world.daemon, "its relay did not start in 5 s");
+        wait_for_relays(&world.daemon, 0);
+        (void)wire_close(&control);
+        peer_close(&peer);
+        world_end(&world);
+}
+END_TEST
+
 /* ---- revocation ---- */
 
 START_TEST(a_reload_ends_what_is_no_longer_granted) {
@@ -1004,6 +1039,56 @@ START_TEST(a_proxy_that_resolves_gets_the_granted_name) {
 }
 END_TEST
 
+/* By two proxies, the first of which has a name; hosts(5) and RFC 6761 know that one. */
+START_TEST(a_chain_begins_with_a_name) {
+        struct fake_proxy proxy;
+        struct world world;
+        struct wire control;
+        char protocol[512];
+        int fd;
+
+        fake_proxy_start(&proxy);
+        (void)snprintf(protocol, sizeof(protocol),
+                       "Family=ip\nDataPath=relay\nConnect=203.0.113.5:443\n"
+                       "Proxy=http://localhost:%u socks5://198.51.100.1:1080\n",
+                       peer_port(proxy.peer.text));
+        daemon_init(&world.daemon);
+        write_policy(&world, "acme", "", protocol);
+        world_open(&world, NULL);
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        wire_send_connect(&control, "203.0.113.5:443");
+        fake_proxy_accept(&proxy);
+        fake_proxy_expect_request(&proxy, FAKE_PROXY_CONNECT, "198.51.100.1:1080", false);
+        fake_proxy_agree(&proxy, FAKE_PROXY_CONNECT);
+        fake_proxy_expect_request(&proxy, FAKE_PROXY_SOCKS5, "203.0.113.5:443", false);
+        fake_proxy_agree(&proxy, FAKE_PROXY_SOCKS5);
+        ck_assert_uint_eq(wire_receive_connected(&control, &fd), 0);
+        (void)nb_fd_close(fd);
+        fake_proxy_hang_up(&proxy);
+        (void)wire_close(&control);
+        fake_proxy_stop(&proxy);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(a_proxy_without_an_address_is_said_so) {
+        struct world world;
+        struct wire control;
+        char *reason = NULL;
+
+        daemon_init(&world.daemon);
+        write_policy(&world, "acme", "Resolvers=127.0.0.1:1\n",
+                     "Family=ip\nDataPath=relay\nConnect=203.0.113.5:443\nProxy=http://proxy.example.com:3128\n");
+        world_open(&world, NULL);
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        ck_assert_uint_eq(wire_connect_refused(&control, "203.0.113.5:443", &reason), NB_WASI_EAGAIN);
+        ck_assert_ptr_nonnull(strstr(reason, "proxy.example.com"));
+        free(reason);
+        (void)wire_close(&control);
+        world_end(&world);
+}
+END_TEST
+
 /* ---- by systemd ---- */
 
 /* What systemd does for a unit with Accept=yes: an instance for each connection. Ends with its parent. */
@@ -1085,6 +1170,7 @@ static Suite *make_suite(void) {
         tcase_add_test(tcase, connects_under_way_fail_with_their_relay);
         tcase_add_test(tcase, links_are_spread_over_relays);
         tcase_add_test(tcase, a_relay_that_cannot_be_started_is_said_so);
+        tcase_add_test(tcase, a_relay_that_says_nothing_is_ended);
         suite_add_tcase(suite, tcase);
 
         tcase = tcase_create("revocation");
@@ -1112,6 +1198,8 @@ static Suite *make_suite(void) {
         tcase_add_loop_test(tcase, a_proxy_is_asked_for_the_judged_address, 0, 2);
         tcase_add_test(tcase, where_the_proxy_is_gone_nothing_is_dialled);
         tcase_add_test(tcase, a_proxy_that_resolves_gets_the_granted_name);
+        tcase_add_test(tcase, a_chain_begins_with_a_name);
+        tcase_add_test(tcase, a_proxy_without_an_address_is_said_so);
         suite_add_tcase(suite, tcase);
 
         tcase = tcase_create("systemd");

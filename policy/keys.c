@@ -111,7 +111,7 @@ static const struct key keys[PARSER_N_KEYS] = {
         [PARSER_KEY_HANDSHAKE_TIMEOUT] = { "HandshakeTimeout", PARSER_GRANTING, false, grant_set_handshake_timeout,
                                            "TIME", "10s",
                                            "How long TLS and the PROXY header of an accepted peer may take." },
-        [PARSER_KEY_IDLE_TIMEOUT] = { "IdleTimeout", PARSER_GRANTING, false, grant_set_idle_timeout, "TIME", "1min",
+        [PARSER_KEY_IDLE_TIMEOUT] = { "IdleTimeout", PARSER_PROTOCOL, false, grant_set_idle_timeout, "TIME", "1min",
                                       "How long the peer of a server of datagrams may be silent." },
         [PARSER_KEY_NONBLOCK] = { "Nonblock", PARSER_PREOPEN, false, grant_set_nonblock, "yes|no",
                                   "yes for a listener, no for a connection",

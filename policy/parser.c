@@ -9,6 +9,19 @@
 
 #include "base/escape.h"
 
+/** Passwords are not shown that somebody has written into a URL: errors go to logs. What hides them is as long, for the caret. */
+static void hide_passwords(char *line) {
+        for (char *at = strstr(line, "://"); at; at = strstr(at, "://")) {
+                char *authority = at + strlen("://"), *end, *colon;
+
+                at = authority + strcspn(authority, " \t");
+                end = memrchr(authority, '@', (size_t)(at - authority));
+                colon = end ? memchr(authority, ':', (size_t)(end - authority)) : NULL;
+                if (colon)
+                        memset(colon + 1, '*', (size_t)(end - colon - 1));
+        }
+}
+
 int parser_fail(struct parser *p, const struct parser_place *place, const struct policy_complaint *complaint) {
         const struct parser_source *source = place ? place->source : &p->sources[0];
         struct policy_error *error = p->error;
@@ -21,6 +34,7 @@ int parser_fail(struct parser *p, const struct parser_place *place, const struct
                 error->line = place->line.number;
                 error->column = (unsigned)complaint->offset + 1;
                 policy_printable(place->line.text, place->line.length, error->source, sizeof(error->source));
+                hide_passwords(error->source);
         }
         p->result = -EINVAL;
         return -EINVAL;

@@ -161,6 +161,33 @@ START_TEST(a_bad_value) {
 }
 END_TEST
 
+/* Errors go to logs. */
+START_TEST(a_password_is_not_shown) {
+        static const struct {
+                const char *value, *source;
+        } lines[] = {
+                { "http://me:s@cret@a.example:1", "Proxy=http://me:******@a.example:1" },
+                { "ftp://a.example:1 http://me:secret@b.example:1",
+                  "Proxy=ftp://a.example:1 http://me:******@b.example:1" },
+                { "ftp://me@a.example:1", "Proxy=ftp://me@a.example:1" },
+                { "ftp://:secret@:secret@", "Proxy=ftp://:**************@" },
+        };
+
+        for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); ++i) {
+                struct policy *policy = policy_new();
+                struct policy_error error;
+                char text[512], message[2048];
+
+                snprintf(text, sizeof(text), CONNECT "Proxy=%s\n", lines[i].value);
+                ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_UNSET, &error),
+                                 -EINVAL);
+                ck_assert_str_eq(error.source, lines[i].source);
+                ck_assert_ptr_null(strstr(policy_error_format(&error, message, sizeof(message)), "cret"));
+                policy_free(policy);
+        }
+}
+END_TEST
+
 #define LISTENER POLICY_TENANT "[Preopen a]\nDataPath=direct\nListen=127.0.0.1:80\n"
 #define CONNECTION POLICY_TENANT "[Preopen a]\nDataPath=direct\nConnect=192.0.2.1:80\n"
 #define UNIX POLICY_TENANT "[Protocol u]\nFamily=unix\nDataPath=relay\nConnect=/run/a\nListen=/run/b\n"
@@ -328,6 +355,7 @@ int main(void) {
         tcase_add_test(good, relays_and_data_paths);
         tcase_add_test(good, defaults);
         tcase_add_loop_test(bad, a_bad_value, 0, sizeof(bad_values) / sizeof(bad_values[0]));
+        tcase_add_test(bad, a_password_is_not_shown);
         tcase_add_loop_test(bad, a_bad_section, 0, sizeof(bad_sections) / sizeof(bad_sections[0]));
         tcase_add_test(bad, damaged_files);
         tcase_add_test(bad, too_many_header_sources);

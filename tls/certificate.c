@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "tls/strength.h"
 
 /* How many certificates a file may hold: several times what systems trust. */
 #define CERTIFICATES_MAX 4096u
@@ -78,20 +79,6 @@ static int read_names(struct certificate *certificate) {
 
 /* ---- facts ---- */
 
-static bool key_is_weak(gnutls_pk_algorithm_t algorithm, unsigned bits) {
-        switch (algorithm) {
-        case GNUTLS_PK_RSA:
-        case GNUTLS_PK_RSA_PSS:
-                return bits < CERTIFICATE_RSA_BITS_MIN;
-        case GNUTLS_PK_ECDSA:
-        case GNUTLS_PK_EDDSA_ED25519:
-        case GNUTLS_PK_EDDSA_ED448:
-                return bits < CERTIFICATE_CURVE_BITS_MIN;
-        default:
-                return true;
-        }
-}
-
 static void read_algorithms(struct certificate *certificate) {
         int key = gnutls_x509_crt_get_pk_algorithm(certificate->crt, &certificate->key_bits);
         int signature = gnutls_x509_crt_get_signature_algorithm(certificate->crt);
@@ -99,7 +86,7 @@ static void read_algorithms(struct certificate *certificate) {
         const char *signature_name = signature >= 0 ? gnutls_sign_get_name((gnutls_sign_algorithm_t)signature) : NULL;
 
         certificate->key = key_name ? key_name : "unknown";
-        certificate->key_is_weak = key < 0 || key_is_weak((gnutls_pk_algorithm_t)key, certificate->key_bits);
+        certificate->key_is_weak = !tls_key_is_strong(key, certificate->key_bits);
         certificate->signature = signature_name ? signature_name : "unknown";
         certificate->signature_is_weak = signature < 0 || !gnutls_sign_is_secure2((gnutls_sign_algorithm_t)signature,
                                                                                   GNUTLS_SIGN_FLAG_SECURE_FOR_CERTS);

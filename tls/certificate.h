@@ -16,12 +16,6 @@
 /** Enough for any reason, with its NUL. */
 #define CERTIFICATE_REASON_MAX 256
 
-/** RSA of fewer bits is refused by relays, of peers and of their own. */
-#define CERTIFICATE_RSA_BITS_MIN 2048u
-
-/** And curves of fewer. */
-#define CERTIFICATE_CURVE_BITS_MIN 256u
-
 /** What a certificate says. The texts are owned by the bundle. */
 struct certificate {
         gnutls_x509_crt_t crt; /* owned by the bundle */

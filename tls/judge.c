@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/escape.h"
+#include "tls/strength.h"
 
 #define DAY_S (24 * 60 * 60)
 
@@ -116,8 +117,8 @@ static void judge_strength(const struct judge *judge, const struct certificate *
         if (certificate->key_is_weak)
                 say(judge, JUDGE_ERROR, certificate,
                     "the key of %s, %s of %u bits, is too weak: take RSA of %u bits, or a curve of %u",
-                    name_of(certificate).text, certificate->key, certificate->key_bits, CERTIFICATE_RSA_BITS_MIN,
-                    CERTIFICATE_CURVE_BITS_MIN);
+                    name_of(certificate).text, certificate->key, certificate->key_bits, TLS_RSA_BITS_MIN,
+                    TLS_CURVE_BITS_MIN);
         if (certificate->signature_is_weak && !certificate->is_self_issued)
                 say(judge, JUDGE_WARNING, certificate, "%s is signed by %s, which peers refuse",
                     name_of(certificate).text, certificate->signature);

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "relay/tls/material.h"
-#include "relay/tls/priority.h"
+#include "tls/strength.h"
 
 /* A client learns by which authorities its certificate may be certified; the system's hundred would be longer than all else of a handshake. */
 #define AUTHORITIES_NAMED_MAX 20

@@ -30,17 +30,3 @@ int tls_priority_new(bool tls12, bool tls13, gnutls_priority_t *ret) {
                 return error == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EINVAL;
         return 0;
 }
-
-bool tls_key_is_strong(int algorithm, unsigned bits) {
-        switch (algorithm) {
-        case GNUTLS_PK_RSA:
-        case GNUTLS_PK_RSA_PSS:
-                return bits >= TLS_RSA_BITS_MIN;
-        case GNUTLS_PK_ECDSA:
-        case GNUTLS_PK_EDDSA_ED25519:
-        case GNUTLS_PK_EDDSA_ED448:
-                return bits >= TLS_CURVE_BITS_MIN;
-        default:
-                return false;
-        }
-}

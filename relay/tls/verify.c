@@ -10,7 +10,7 @@
 #include "base/escape.h"
 #include "relay/tls/name.h"
 #include "relay/tls/peer_chain.h"
-#include "relay/tls/priority.h"
+#include "tls/strength.h"
 
 #define CAUSE(name) NB__RELAY__CAUSE__CAUSE_CERTIFICATE_##name
 

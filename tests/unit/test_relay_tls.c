@@ -11,10 +11,10 @@
 #include "base/cleanup.h"
 #include "relay/tls/credentials.h"
 #include "relay/tls/name.h"
-#include "relay/tls/priority.h"
 #include "tests/support/runner.h"
 #include "tests/unit/socket_pairs.h"
 #include "tests/unit/tls_side.h"
+#include "tls/strength.h"
 
 #define CAUSE(name) NB__RELAY__CAUSE__CAUSE_##name
 

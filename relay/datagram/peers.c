@@ -87,7 +87,8 @@ static int make_room(struct peer_table *table) {
         return 0;
 }
 
-struct peer *peer_new(struct peer_table *table, struct datagram_server *server, const struct route *route) {
+struct peer *peer_new(struct peer_table *table, struct datagram_server *server, const struct route *route,
+                      uint64_t now_ms) {
         struct peer *peer;
 
         if (make_room(table) < 0)
@@ -99,6 +100,7 @@ struct peer *peer_new(struct peer_table *table, struct datagram_server *server, 
         peer->route = *route;
         peer->hash = route_hash(route, &table->key);
         peer->state = PEER_WAITING;
+        peer->since_ms = now_ms;
         peer->pair_fd = -1;
         nb_list_init(&peer->queue);
         nb_list_append(&table->in[PEER_WAITING], &peer->in_state);

@@ -2,7 +2,7 @@
 /*
  * Who has sent something to a datagram server, and what is known of each.
  *
- *      (unknown) ──first datagram, credit──► WAITING ──TakePeer──► CONNECTED ──idle, guest gone, End──► (unknown)
+ *      (unknown) ──first datagram──► WAITING, announced with credit ──TakePeer──► CONNECTED ──idle, guest gone, End──► (unknown)
  *                                              │  └──refused──► REFUSED ──a moment──► (unknown)
  *                                              └──more of them than may wait──► (unknown)
  *
@@ -48,9 +48,9 @@ struct peer {
         struct route route;
         uint64_t hash;
         enum peer_state state;
-        uint64_t number;   /* as it was announced */
+        uint64_t number;   /* as it was announced; 0: it was not */
         uint64_t link;     /* as it was taken; 0: it was not */
-        uint64_t since_ms; /* of its last datagram, in either direction; of its refusal */
+        uint64_t since_ms; /* of its last datagram, in either direction; of the first while it waits; of its refusal */
         struct nb_list queue;
         size_t n_queued;
         size_t n_queued_bytes;
@@ -78,7 +78,8 @@ int peer_table_init(struct peer_table *table);
 void peer_table_deinit(struct peer_table *table);
 
 /** Adds a peer that waits. @return borrowed from the table, or NULL without memory */
-struct peer *peer_new(struct peer_table *table, struct datagram_server *server, const struct route *route);
+struct peer *peer_new(struct peer_table *table, struct datagram_server *server, const struct route *route,
+                      uint64_t now_ms);
 
 /** Takes a peer out and frees it with its queue; its pair and watch are the caller's before. */
 void peer_free(struct peer_table *table, struct peer *peer);

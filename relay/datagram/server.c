@@ -36,14 +36,36 @@ struct datagram_server {
         uint64_t n_announced;
         uint64_t credit;         /* the total up to which they may be */
         struct deadline *expiry; /* NULL: nobody can expire */
-        struct batch *in;        /* from the socket, empty between two turns */
-        struct batch *out;       /* from a pair; what of it waits for room in the socket keeps all pairs waiting */
+        uint64_t expires_at_ms;
+        struct batch *in;  /* from the socket, empty between two turns */
+        struct batch *out; /* from a pair; what of it waits for room in the socket keeps all pairs waiting */
 };
 
 static void arm_expiry(struct datagram_server *server);
 
 static uint64_t now_of(const struct datagram_server *server) {
         return uv_now(&server->relay->loop);
+}
+
+/* ---- who waits ---- */
+
+static bool may_announce(const struct datagram_server *server) {
+        return !server->is_ended && server->n_announced < server->credit &&
+               server->table.n_in[PEER_CONNECTED] < server->peers_max;
+}
+
+/* In the order in which they came: those that were announced before stand in front. */
+static void announce_waiting(struct datagram_server *server) {
+        nb_list_foreach_safe(link, &server->table.in[PEER_WAITING]) {
+                struct peer *peer = nb_container_of(link, struct peer, in_state);
+
+                if (peer->number != 0)
+                        continue;
+                if (!may_announce(server))
+                        return;
+                peer->number = ++server->n_announced;
+                report_new_peer(server->relay, server->number, peer);
+        }
 }
 
 /* ---- the end of peers and servers ---- */
@@ -91,15 +113,23 @@ static bool free_if_over(struct datagram_server *server) {
         return true;
 }
 
+/* One that was announced is told to be gone. */
+static void drop_waiting(struct peer *peer) {
+        if (peer->number != 0)
+                report_peer_gone(peer->server->relay, peer->server->number, peer);
+        free_peer(peer);
+}
+
 static void end_peer(struct peer *peer, Nb__Relay__Cause cause, const char *why) {
         struct datagram_server *server = peer->server;
 
         report_peer_ended(server->relay, peer, cause, why);
         free_peer(peer);
-        (void)free_if_over(server);
+        if (!free_if_over(server))
+                announce_waiting(server);
 }
 
-/* ---- peers that are silent for too long, and those that were refused a moment ago ---- */
+/* ---- peers that are silent or wait for too long, and those that were refused a moment ago ---- */
 
 /* How long the first of a state has left; UINT64_MAX: nobody is in it. */
 static uint64_t time_left(const struct datagram_server *server, enum peer_state state, uint64_t lifetime_ms) {
@@ -116,6 +146,10 @@ static uint64_t refused_left(const struct datagram_server *server) {
         return time_left(server, PEER_REFUSED, DATAGRAM_REFUSED_MS);
 }
 
+static uint64_t waiting_left(const struct datagram_server *server) {
+        return time_left(server, PEER_WAITING, DATAGRAM_WAITING_MS);
+}
+
 static uint64_t idle_left(const struct datagram_server *server) {
         return time_left(server, PEER_CONNECTED, server->idle_timeout_ms);
 }
@@ -126,6 +160,8 @@ static void expire(void *data) {
         server->expiry = deadline_free(server->expiry);
         while (refused_left(server) == 0)
                 free_peer(peer_first(&server->table, PEER_REFUSED));
+        while (waiting_left(server) == 0)
+                drop_waiting(peer_first(&server->table, PEER_WAITING));
         for (int i = 0; i < EXPIRED_A_TURN && idle_left(server) == 0; ++i) {
                 struct peer *peer = peer_first(&server->table, PEER_CONNECTED);
 
@@ -133,17 +169,23 @@ static void expire(void *data) {
                                   "nothing was sent for IdleTimeout=");
                 free_peer(peer);
         }
-        if (!free_if_over(server))
-                arm_expiry(server);
+        if (free_if_over(server))
+                return;
+        announce_waiting(server);
+        arm_expiry(server);
 }
 
 /* One timer for all: it looks at the first of each list, and who was heard of meanwhile is not first any more. */
 static void arm_expiry(struct datagram_server *server) {
-        uint64_t refused_ms = refused_left(server), idle_ms = idle_left(server);
-        uint64_t ms = refused_ms < idle_ms ? refused_ms : idle_ms;
+        const uint64_t left[] = { refused_left(server), waiting_left(server), idle_left(server) };
+        uint64_t ms = UINT64_MAX;
 
-        if (server->expiry || ms == UINT64_MAX)
+        for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); ++i)
+                ms = left[i] < ms ? left[i] : ms;
+        if (ms == UINT64_MAX || (server->expiry && server->expires_at_ms <= now_of(server) + ms))
                 return;
+        server->expiry = deadline_free(server->expiry);
+        server->expires_at_ms = now_of(server) + ms;
         /* Without memory for it the next peer that is taken tries again. */
         server->expiry = deadline_new(&server->relay->loop, ms, expire, server);
 }
@@ -168,30 +210,25 @@ static void make_room_to_wait(struct datagram_server *server) {
 
         if (server->table.n_in[PEER_WAITING] < server->waiting_max)
                 return;
-        report_peer_gone(server->relay, server->number, oldest);
-        free_peer(oldest);
+        drop_waiting(oldest);
 }
 
-static bool may_announce(const struct datagram_server *server) {
-        return !server->is_ended && server->n_announced < server->credit &&
-               server->table.n_in[PEER_CONNECTED] < server->peers_max;
-}
-
-static void announce(struct datagram_server *server, const struct route *route, const void *bytes, size_t length) {
+/* A stranger waits, with what it has sent, until there is credit for it, or others have come. */
+static void take_stranger(struct datagram_server *server, const struct route *route, const void *bytes, size_t length) {
         struct peer *peer;
 
-        if (!may_announce(server))
+        if (server->is_ended)
                 return;
         make_room_to_wait(server);
-        peer = peer_new(&server->table, server, route);
+        peer = peer_new(&server->table, server, route, now_of(server));
         if (!peer)
                 return;
         if (peer_keep(peer, bytes, length) < 0) {
                 free_peer(peer);
                 return;
         }
-        peer->number = ++server->n_announced;
-        report_new_peer(server->relay, server->number, peer);
+        announce_waiting(server);
+        arm_expiry(server);
 }
 
 static void take_datagram(struct datagram_server *server, unsigned i) {
@@ -205,7 +242,7 @@ static void take_datagram(struct datagram_server *server, unsigned i) {
                 return;
         peer = peer_find(&server->table, &route);
         if (!peer)
-                announce(server, &route, bytes, header->msg_len);
+                take_stranger(server, &route, bytes, header->msg_len);
         else if (peer->state == PEER_CONNECTED)
                 deliver(peer, bytes, header->msg_len);
         else if (peer->state == PEER_WAITING)
@@ -370,8 +407,10 @@ int datagram_server_start(struct relay *relay, const Nb__Relay__Serve *serve, in
 void datagram_server_credit(struct relay *relay, const Nb__Relay__Credit *credit) {
         struct datagram_server *server = find_server(relay, credit->server);
 
-        if (server && credit->total > server->credit)
-                server->credit = credit->total;
+        if (!server || credit->total <= server->credit)
+                return;
+        server->credit = credit->total;
+        announce_waiting(server);
 }
 
 /* What came while it waited is the beginning of its stream. */
@@ -418,7 +457,7 @@ int datagram_server_take_peer(struct relay *relay, const Nb__Relay__TakePeer *ta
         struct datagram_server *server = find_server(relay, take->server);
         struct peer *peer = server ? peer_find_waiting(&server->table, take->peer) : NULL;
 
-        if (take->allowed != (fd >= 0) || (take->allowed && take->link == 0))
+        if (take->peer == 0 || take->allowed != (fd >= 0) || (take->allowed && take->link == 0))
                 return -EPROTO;
         if (!peer && take->allowed)
                 report_failure(relay, take->link, NB__RELAY__CAUSE__CAUSE_ENDED, "the peer did not wait any more");

@@ -6,8 +6,8 @@
  *      strangers and peers ─ the bound socket ─┬─ a pair ─ the guest's stream of one peer
  *                                              └─ a pair ─ that of another
  *
- * Who is unknown is announced (NewPeer) as far as the broker's credit goes, and its datagrams are kept, a few, until the broker has decided. Without
- * credit they are dropped, so that who floods the socket from many addresses takes nothing but its turns. Peers that are silent for too long go. Nothing waits:
+ * Who is unknown waits, with a few of its datagrams, and is announced (NewPeer) as far as the broker's credit goes. Of more than may wait the oldest
+ * goes, so that who floods the socket from many addresses takes the places of others that are unknown, and nothing else. Peers that are silent for too long go. Nothing waits:
  * what a guest does not read in time is dropped, as UDP does it. What cannot be sent at the moment is kept, one batch, and no pair is read until it is gone.
  *
  * The pairs are in a set of watches of the server's own: it is one among the links of the relay, however many peers it has, and
@@ -31,8 +31,11 @@
 
 struct relay;
 
-/** The most peers of one server that may wait for the broker's word, whatever it says. */
+/** The most peers of one server that may wait for credit and the broker's word, whatever it says. */
 #define DATAGRAM_WAITING_MAX 1024
+
+/** How long one waits at most, in milliseconds: whoever is not answered until then has given up, or sends again. */
+#define DATAGRAM_WAITING_MS 5000
 
 /** How long a peer that was refused is not announced again, in milliseconds. */
 #define DATAGRAM_REFUSED_MS 1000

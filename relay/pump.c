@@ -172,20 +172,6 @@ static int move_by_pipe(struct run *run) {
         return flush(run);
 }
 
-/* Reads as much as there is room for; a transport on another has it in small pieces. @return as `read` */
-static ssize_t fill_scratch(struct run *run) {
-        uint8_t *scratch = run->link->relay->scratch;
-        size_t have = 0;
-        ssize_t n;
-
-        do {
-                n = run->source->ops->read(run->source, scratch + have, RELAY_SCRATCH_SIZE - have);
-                have += n > 0 ? (size_t)n : 0;
-        } while (n > 0 && run->source->fd < 0 && !run->source->is_drained && have < RELAY_SCRATCH_SIZE);
-        /* What else it has said it will say again. */
-        return have > 0 ? (ssize_t)have : n;
-}
-
 static int write_scratch(struct run *run, size_t length) {
         const uint8_t *scratch = run->link->relay->scratch;
         size_t done = 0;
@@ -211,7 +197,7 @@ static int write_scratch(struct run *run, size_t length) {
 
 /* @return 0 to go on, -EAGAIN, -ENOMEM */
 static int move_by_scratch(struct run *run) {
-        ssize_t n = fill_scratch(run);
+        ssize_t n = run->source->ops->read(run->source, run->link->relay->scratch, RELAY_SCRATCH_SIZE);
 
         if (n <= 0)
                 return source_said(run, n);

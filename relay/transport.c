@@ -134,8 +134,13 @@ static ssize_t rest_read(struct transport *transport, void *buffer, size_t size)
         struct rest *rest = rest_of(transport);
         size_t n = rest->end - rest->start;
 
-        if (n == 0)
-                return transport->below->ops->read(transport->below, buffer, size);
+        transport->is_drained = false;
+        if (n == 0) {
+                ssize_t r = transport->below->ops->read(transport->below, buffer, size);
+
+                transport->is_drained = transport->below->is_drained;
+                return r;
+        }
         if (n > size)
                 n = size;
         memcpy(buffer, rest->bytes + rest->start, n);

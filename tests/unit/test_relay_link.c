@@ -4,6 +4,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <malloc.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -373,6 +374,53 @@ START_TEST(nothing_is_left_behind) {
 }
 END_TEST
 
+/* Ten thousand idle connections are 10 MB. (A sanitizer's allocator counts nothing.) */
+START_TEST(an_idle_link_is_small) {
+        enum { LINKS = 64 };
+        struct relay_world *world = relay_world_new(LINKS);
+        struct relay_ends ends[LINKS];
+        size_t before;
+
+        ends[0] = relay_world_link(world, 1, false);
+        before = mallinfo2().uordblks;
+        for (uint64_t i = 1; i < LINKS; ++i) {
+                ends[i] = relay_world_link(world, i + 1, false);
+                relay_world_send(world, ends[i].guest, "ping", 4);
+                relay_world_receive(world, ends[i].peer, "ping", 4);
+        }
+        ck_assert_uint_lt((mallinfo2().uordblks - before) / (LINKS - 1), 1024);
+        for (uint64_t i = 0; i < LINKS; ++i)
+                close_ends(ends[i]);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+/* One that has always more to do lets the others have their turns. */
+START_TEST(a_busy_link_delays_no_other) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends busy = relay_world_link(world, 1, false), quiet = relay_world_link(world, 2, false);
+        uint8_t *bytes = noise(LARGE);
+        char buffer[4];
+
+        for (int i = 0; i < 100; ++i) {
+                struct transfer transfer = { .from = busy.peer, .to = busy.guest, .bytes = bytes };
+
+                ck_assert_int_eq(send(quiet.guest, "ping", 4, 0), 4);
+                (void)send(transfer.from, bytes, LARGE, MSG_DONTWAIT | MSG_NOSIGNAL);
+                for (int turn = 0; turn < 3; ++turn) {
+                        relay_turn(&world->relay, false);
+                        while (recv(transfer.to, bytes, 65536, MSG_DONTWAIT) > 0)
+                                ;
+                }
+                ck_assert_int_eq(recv(quiet.peer, buffer, sizeof(buffer), MSG_DONTWAIT), 4);
+        }
+        free(bytes);
+        close_ends(busy);
+        close_ends(quiet);
+        (void)relay_world_free(world);
+}
+END_TEST
+
 START_TEST(no_more_links_than_allowed) {
         struct relay_world *world = relay_world_new(1);
         struct relay_ends one = relay_world_link(world, 1, false), two = relay_world_begin(world, 2, false, NULL);
@@ -422,6 +470,8 @@ int main(void) {
         tcase_add_test(links, what_a_guest_leaves_behind_is_sent);
         tcase_add_test(links, a_guest_that_did_not_read_resets_its_peer);
         tcase_add_test(links, nothing_is_left_behind);
+        tcase_add_test(links, an_idle_link_is_small);
+        tcase_add_test(links, a_busy_link_delays_no_other);
         tcase_add_test(links, no_more_links_than_allowed);
         tcase_add_test(links, reports_wait_for_a_broker_that_is_busy);
         suite_add_tcase(suite, links);

@@ -116,7 +116,7 @@ uint16_t tls_peer_free_port(void) {
         return port;
 }
 
-/* By a shell, since process_start() gives an empty standard input, and stunnel serves that one. */
+/* By a shell, since stunnel serves its standard input and output; and by bash, since sh need not know descriptors above 9. */
 void tls_peer_stunnel(struct process *process, const struct certificates *certificates, int fd, const char *options) {
         char path[CERTIFICATES_PATH_MAX];
         char command[CERTIFICATES_PATH_MAX + 64];
@@ -124,9 +124,9 @@ void tls_peer_stunnel(struct process *process, const struct certificates *certif
 
         snprintf(text, sizeof(text), "foreground = quiet\nsyslog = no\ndebug = 3\n%s", options);
         certificates_write(certificates, "stunnel.conf", text);
-        snprintf(command, sizeof(command), "exec stunnel4 %s <&%d",
-                 certificates_path(certificates, "stunnel.conf", path), fd);
+        snprintf(command, sizeof(command), "exec stunnel4 %s <&%d >&%d",
+                 certificates_path(certificates, "stunnel.conf", path), fd, fd);
         ck_assert_int_eq(fcntl(fd, F_SETFD, 0), 0);
-        PROCESS_START(process, "sh", "-c", command);
+        PROCESS_START(process, "bash", "-c", command);
         ck_assert_int_eq(close(fd), 0);
 }

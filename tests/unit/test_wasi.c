@@ -99,6 +99,7 @@ END_TEST
 #define NOTCAPABLE NB_WASI_ENOTCAPABLE
 #define INVAL NB_WASI_EINVAL
 #define BADF NB_WASI_EBADF
+#define NO_TLS NB_WASI_ENOPROTOOPT
 
 /* Arguments but for the descriptor are zero, and so is the memory, unless the test that follows says so. */
 static const struct {
@@ -116,6 +117,11 @@ static const struct {
           { NOTSOCK, NOTSOCK, NOTSUP, NB_WASI_ENOTCONN, NB_WASI_ENAMETOOLONG, NB_WASI_ENAMETOOLONG } },
         { "get_option", { NOTSOCK, NOTSOCK, NOTSUP, NOTSUP, NOTSUP, INVAL } },
         { "set_option", { NOTSOCK, NOTSOCK, NOTSUP, NOTSUP, NOTSUP, INVAL } },
+        { "tls_version", { NOTSOCK, NOTSOCK, NOTSUP, NB_WASI_ENOTCONN, NO_TLS, NO_TLS } },
+        { "tls_cipher", { NOTSOCK, NOTSOCK, NOTSUP, NB_WASI_ENOTCONN, NO_TLS, NO_TLS } },
+        { "tls_alpn", { NOTSOCK, NOTSOCK, NOTSUP, NB_WASI_ENOTCONN, NO_TLS, NO_TLS } },
+        { "tls_peer_name", { NOTSOCK, NOTSOCK, NOTSUP, NB_WASI_ENOTCONN, NO_TLS, NO_TLS } },
+        { "tls_resumed", { NOTSOCK, NOTSOCK, NOTSUP, NB_WASI_ENOTCONN, NO_TLS, NO_TLS } },
         { "sock_accept", { NOTSOCK, FORWARDED, NOTSUP, INVAL, NOTSUP, NOTSUP } },
         { "sock_recv", { NOTSOCK, FORWARDED, NOTSUP, NOTSUP, NOTSUP, OK } },
         { "sock_send", { NOTSOCK, FORWARDED, NOTSUP, NOTSUP, NOTSUP, OK } },

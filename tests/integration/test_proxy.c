@@ -5,8 +5,10 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +40,7 @@ struct world {
         struct fake_proxy proxy;
         struct peer destination;
         struct wire control;
+        bool is_direct;
         char password_path[HARNESS_PATH_MAX];
 };
 
@@ -77,6 +80,7 @@ __attribute__((format(printf, 3, 4))) static void world_start(struct world *worl
                             "[Tenant]\nName=acme\nUser=%u\nExplainDenials=yes\n%s"
                             "[Protocol web]\nFamily=ip\nDataPath=%s\n%s",
                             (unsigned)getuid(), resolvers, data_path, text);
+        world->is_direct = strcmp(data_path, "direct") == 0;
         daemon_start(&scene->daemon, NULL);
         wire_session_open(scene->daemon.socket_path, "acme", &scene->session);
         scene->web = &scene->session.protocols[0];
@@ -107,11 +111,22 @@ static void world_end(struct world *world) {
         daemon_deinit(&world->scene.daemon);
 }
 
+/* With DataPath=direct the relay has stepped out: the guest has the socket itself. With DataPath=relay it never does. */
+static void expect_kind(int fd, bool is_socket_itself) {
+        int domain = -1;
+        socklen_t length = sizeof(domain);
+
+        ck_assert_int_eq(getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length), 0);
+        ck_assert_int_eq(domain != AF_UNIX, is_socket_itself);
+        ck_assert_int_ne(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+}
+
 /* Takes the answer to a connect that works, and sends bytes both ways between the guest and whoever has the proxy's connection. */
 static void expect_connected(struct world *world) {
         int fd = -1;
 
         ck_assert_uint_eq(wire_receive_connected(&world->control, &fd), 0);
+        expect_kind(fd, world->is_direct);
         peer_exchange(fd, world->proxy.fd);
         (void)nb_fd_close(fd);
         peer_expect_end(world->proxy.fd);
@@ -222,6 +237,8 @@ START_TEST(abuse_39_bytes_behind_the_answer_are_the_guests) {
         ck_assert_uint_eq(wire_receive_connected(&world.control, &fd), 0);
         ck_assert_int_ne(harness_poll(fd, POLLIN, HARNESS_DEADLINE_MS), 0);
         ck_assert_int_eq(recv(fd, bytes, sizeof(bytes), 0), 5);
+        /* What was read too far keeps the relay in; SOCKS5 says how long its answers are. */
+        expect_kind(fd, world.is_direct && KIND(_i) == FAKE_PROXY_SOCKS5);
         ck_assert_mem_eq(bytes, "hello", 5);
         peer_exchange(fd, world.proxy.fd);
         (void)nb_fd_close(fd);
@@ -621,6 +638,7 @@ static void expect_accepted(struct world *world, uint64_t number, const char *pe
         int fd = wire_receive_accepted_named(&world->control, number, peer_text, local_text);
 
         ck_assert_msg(strncmp(peer_text, peer, strlen(peer)) == 0, "it came from %s", peer_text);
+        expect_kind(fd, world->is_direct);
         for (size_t have = 0; have < strlen(bytes);) {
                 ssize_t n;
 

@@ -13,7 +13,7 @@
 
 /* Why a socket accepts nobody; 0: it listens, as far as is known here. */
 static int check_listener(const struct nb_posix_socket *listener) {
-        if (!listener || listener->state == NB_POSIX_LISTENING)
+        if (!listener || (listener->state == NB_POSIX_LISTENING && !listener->server))
                 return 0;
         return listener->type == SOCK_STREAM ? EINVAL : EOPNOTSUPP;
 }

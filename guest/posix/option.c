@@ -160,7 +160,7 @@ static int get_socket_option(int fd, struct nb_posix_socket *socket, int name, i
                 *ret = get_protocol(fd, socket);
                 return 0;
         case SO_ACCEPTCONN:
-                *ret = socket->state == NB_POSIX_LISTENING;
+                *ret = socket->state == NB_POSIX_LISTENING && !socket->server;
                 return 0;
         case SO_REUSEADDR:
                 *ret = socket->reuse_address;

@@ -9,6 +9,7 @@
 #include "guest/posix/address.h"
 #include "guest/posix/connect.h"
 #include "guest/posix/host.h"
+#include "guest/posix/server.h"
 #include "guest/posix/table.h"
 
 typedef __wasi_errno_t address_function(__wasi_fd_t fd, char *buffer, __wasi_size_t size, __wasi_size_t *ret_length);
@@ -72,12 +73,15 @@ static bool tells_source(int fd, const struct sockaddr_storage *peer, socklen_t 
 }
 
 void nb_posix_source_store(int fd, struct sockaddr *buffer, socklen_t *length) {
+        const struct nb_posix_socket *socket = nb_posix_peek(fd);
         struct sockaddr_storage address;
         socklen_t n;
 
         if (!buffer || !length)
                 return;
-        if (peer_address(fd, &address, &n) || !tells_source(fd, &address, n))
+        if (socket && socket->server)
+                n = nb_posix_server_source(socket->server, &address);
+        else if (peer_address(fd, &address, &n) || !tells_source(fd, &address, n))
                 n = 0;
         nb_posix_address_store(&address, n, buffer, length);
 }

@@ -11,6 +11,7 @@
 
 #include "guest/posix/connect.h"
 #include "guest/posix/host.h"
+#include "guest/posix/server.h"
 #include "guest/posix/table.h"
 
 /* Sets of up to this many entries need no memory but the stack's. */
@@ -27,7 +28,9 @@ struct round {
         __wasi_subscription_t *subscriptions;
         __wasi_event_t *events;
         size_t n_subscriptions;
-        bool ready; /* an entry has revents without waiting */
+        size_t capacity;  /* of both, at least two an entry and one */
+        bool has_servers; /* of datagrams */
+        bool ready;       /* an entry has revents without waiting */
 };
 
 static void subscribe(struct round *round, size_t index, __wasi_eventtype_t type) {
@@ -54,6 +57,32 @@ static short unconnected(const struct nb_posix_socket *socket, short asked) {
         return (short)(POLLHUP | ready | (socket->error ? POLLERR : 0));
 }
 
+/* A server can always be written to. Of those that wait for the same there is room for one subscription each, and one for the clock. */
+static void plan_server(struct round *round, size_t index, struct nb_posix_server *server) {
+        size_t room = round->capacity - round->n_subscriptions - 2 * (round->n_fds - index - 1) - 1;
+        struct pollfd *entry = &round->fds[index];
+
+        entry->revents = entry->events & POLLOUT;
+        if ((entry->events & POLLIN) && nb_posix_server_is_readable(entry->fd, server))
+                entry->revents |= POLLIN;
+        else if (entry->events & POLLIN)
+                round->n_subscriptions += nb_posix_server_subscribe(server, entry->fd, index, room,
+                                                                    round->subscriptions + round->n_subscriptions);
+        round->ready |= entry->revents != 0;
+}
+
+/* What has come to servers is known when it is looked at. */
+static void settle_servers(struct round *round) {
+        for (size_t i = 0; i < round->n_fds; ++i) {
+                struct pollfd *entry = &round->fds[i];
+                struct nb_posix_socket *socket = entry->fd >= 0 ? nb_posix_peek(entry->fd) : NULL;
+
+                if (socket && socket->server && (entry->events & POLLIN) &&
+                    nb_posix_server_is_readable(entry->fd, socket->server))
+                        entry->revents |= POLLIN;
+        }
+}
+
 static void plan(struct round *round, size_t index) {
         struct pollfd *entry = &round->fds[index];
         struct nb_posix_socket *socket = nb_posix_peek(entry->fd);
@@ -67,6 +96,8 @@ static void plan(struct round *round, size_t index) {
                 subscribe_as_asked(round, index);
         } else if (socket->state == NB_POSIX_CONNECTING) {
                 subscribe(round, index, __WASI_EVENTTYPE_FD_WRITE);
+        } else if (socket->server) {
+                plan_server(round, index, socket->server);
         } else if (socket->state == NB_POSIX_LISTENING) {
                 if (entry->events & POLLIN)
                         subscribe(round, index, __WASI_EVENTTYPE_FD_READ);
@@ -98,12 +129,16 @@ static short revents_of_error(__wasi_errno_t error) {
 }
 
 static void settle(struct round *round, const __wasi_event_t *event) {
-        size_t index = (size_t)event->userdata;
+        size_t index = (uint32_t)event->userdata;
         struct pollfd *entry = &round->fds[index];
         struct nb_posix_socket *socket = nb_posix_peek(entry->fd);
         bool hung_up = event->fd_readwrite.flags & __WASI_EVENTRWFLAGS_FD_READWRITE_HANGUP;
         bool readable = event->type == __WASI_EVENTTYPE_FD_READ;
 
+        if (socket && socket->server) {
+                nb_posix_server_note(socket->server, event);
+                return;
+        }
         if (event->error) {
                 entry->revents |= revents_of_error(event->error);
                 return;
@@ -138,6 +173,8 @@ static int wait_once(struct round *round, int64_t timeout_ns) {
                 if (round->events[i].type != __WASI_EVENTTYPE_CLOCK)
                         settle(round, &round->events[i]);
         }
+        if (round->has_servers)
+                settle_servers(round);
         return 0;
 }
 
@@ -180,18 +217,25 @@ static int poll_small(struct pollfd *fds, size_t n_fds, int64_t timeout_ns) {
                 .muted = muted,
                 .subscriptions = subscriptions,
                 .events = events,
+                .capacity = 2 * SMALL + 1,
         };
 
         return poll_in(&round, timeout_ns);
 }
 
-static int poll_large(struct pollfd *fds, size_t n_fds, int64_t timeout_ns) {
-        struct round round = { .fds = fds, .n_fds = n_fds };
+/* @param n_peers  subscriptions of servers, beyond two for each entry */
+static int poll_large(struct pollfd *fds, size_t n_fds, size_t n_peers, int64_t timeout_ns) {
+        struct round round = {
+                .fds = fds,
+                .n_fds = n_fds,
+                .capacity = 2 * n_fds + 1 + n_peers,
+                .has_servers = n_peers > 0,
+        };
         int r;
 
         round.muted = calloc(n_fds, sizeof(*round.muted));
-        round.subscriptions = malloc((2 * n_fds + 1) * sizeof(*round.subscriptions));
-        round.events = malloc((2 * n_fds + 1) * sizeof(*round.events));
+        round.subscriptions = malloc(round.capacity * sizeof(*round.subscriptions));
+        round.events = malloc(round.capacity * sizeof(*round.events));
         if (round.muted && round.subscriptions && round.events)
                 r = poll_in(&round, timeout_ns);
         else
@@ -202,10 +246,30 @@ static int poll_large(struct pollfd *fds, size_t n_fds, int64_t timeout_ns) {
         return r;
 }
 
+/* Bound datagram sockets become servers by being polled. @return how many subscriptions all servers take */
+static size_t count_peers(const struct pollfd *fds, size_t n_fds) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < n_fds; ++i) {
+                struct nb_posix_socket *socket = fds[i].fd >= 0 ? nb_posix_peek(fds[i].fd) : NULL;
+
+                if (!socket || socket->type != SOCK_DGRAM || !(fds[i].events & POLLIN))
+                        continue;
+                socket = nb_posix_find(fds[i].fd);
+                if (socket && nb_posix_serve(fds[i].fd, socket) == 0)
+                        n += nb_posix_server_size(socket->server);
+        }
+        return n;
+}
+
 int nb_posix_poll(struct pollfd *fds, size_t n_fds, int64_t timeout_ns) {
+        size_t n_peers;
+
         if (n_fds > ENTRIES_MAX)
                 return nb_posix_fail(EINVAL);
-        return n_fds <= SMALL ? poll_small(fds, n_fds, timeout_ns) : poll_large(fds, n_fds, timeout_ns);
+        n_peers = count_peers(fds, n_fds);
+        return n_fds <= SMALL && n_peers == 0 ? poll_small(fds, n_fds, timeout_ns)
+                                              : poll_large(fds, n_fds, n_peers, timeout_ns);
 }
 
 int poll(struct pollfd *fds, nfds_t n_fds, int timeout_ms) {

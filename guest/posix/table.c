@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "guest/posix/host.h"
+#include "guest/posix/server.h"
 #include "guest/posix/state.h"
 
 #define CAPACITY_MIN 16
@@ -89,6 +90,7 @@ void nb_posix_forget(int fd) {
 
         if (!socket)
                 return;
+        nb_posix_server_free(socket->server);
         free(socket->target);
         free(socket);
         nb_posix_state.table.entries[fd] = NULL;

@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct nb_posix_server;
+
 /** The options of a stream that can be set before there is one: __WASI_NETWORKING_OPTION_… below this. */
 #define NB_POSIX_N_OPTIONS 10
 
@@ -25,7 +27,7 @@
  * The states of a socket, and what leaves them. nb_posix_set_state() is the only place that changes it.
  *
  *   NEW         a control, bound or not: listen() → LISTENING; connect() → CONNECTING or CONNECTED
- *   LISTENING   a control: nothing
+ *   LISTENING   a control, of datagrams if it is a server (guest/posix/server.h): nothing
  *   CONNECTING  a control whose connect() has no result yet: poll(), connect() and what needs the stream → CONNECTED, or NEW with `error`
  *   CONNECTED   a stream: connect() of a datagram socket → NEW
  */
@@ -46,10 +48,11 @@ struct nb_posix_socket {
         int error;                   /* SO_ERROR, an errno */
         uint32_t receive_timeout_ms; /* 0: none */
         uint32_t send_timeout_ms;
-        char *target;         /* what connect() named, as the host was told; owned; NULL: nothing */
-        uint32_t placeholder; /* that `target` is the name of, from 1; 0: it is an address */
-        uint16_t port;        /* of the placeholder, in network order */
-        uint16_t options_set; /* bits by option */
+        struct nb_posix_server *server; /* owned; NULL: it is none */
+        char *target;                   /* what connect() named, as the host was told; owned; NULL: nothing */
+        uint32_t placeholder;           /* that `target` is the name of, from 1; 0: it is an address */
+        uint16_t port;                  /* of the placeholder, in network order */
+        uint16_t options_set;           /* bits by option */
         uint32_t options[NB_POSIX_N_OPTIONS];
 };
 

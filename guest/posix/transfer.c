@@ -9,6 +9,7 @@
 
 #include "guest/posix/connect.h"
 #include "guest/posix/host.h"
+#include "guest/posix/server.h"
 #include "guest/posix/table.h"
 
 /* A write to a connection that has ended raises no signal here: WASI has none. The host closes nothing on exec: there is none either. */
@@ -143,6 +144,27 @@ static int move_with_timeout(int fd, const struct nb_posix_socket *socket, const
         return error;
 }
 
+static int64_t timeout_ns(uint32_t timeout_ms) {
+        return timeout_ms ? timeout_ms * NB_POSIX_NS_PER_MS : NB_POSIX_FOREVER;
+}
+
+/* A server receives from whoever has sent something, and sends to whom it names. */
+static int move_of_server(int fd, const struct nb_posix_socket *socket, const struct direction *direction,
+                          const struct iovec *parts, size_t n_parts, int flags, size_t *ret_size, bool *ret_truncated) {
+        struct nb_posix_description control;
+        bool waits;
+        int error;
+
+        if (direction == &sending)
+                return EDESTADDRREQ;
+        error = nb_posix_describe(fd, &control);
+        if (error)
+                return error;
+        waits = !control.nonblock && !(flags & MSG_DONTWAIT);
+        return nb_posix_server_receive(fd, socket->server, parts, n_parts, flags,
+                                       waits ? timeout_ns(socket->receive_timeout_ms) : 0, ret_size, ret_truncated);
+}
+
 static int move(int fd, const struct direction *direction, const struct iovec *parts, size_t n_parts, int flags,
                 size_t *ret_size, bool *ret_truncated) {
         struct nb_posix_socket *socket = nb_posix_peek(fd);
@@ -153,6 +175,13 @@ static int move(int fd, const struct direction *direction, const struct iovec *p
                 return EOPNOTSUPP;
         if (socket && socket->state != NB_POSIX_CONNECTED)
                 socket = nb_posix_find(fd);
+        if (socket && direction == &receiving && socket->state == NB_POSIX_NEW) {
+                error = nb_posix_serve(fd, socket);
+                if (error && error != ENOTCONN)
+                        return error;
+        }
+        if (socket && socket->server)
+                return move_of_server(fd, socket, direction, parts, n_parts, flags, ret_size, ret_truncated);
         if (socket) {
                 error = nb_posix_connect_settle(fd, socket, !(flags & MSG_DONTWAIT));
                 if (error == ENOTCONN && direction == &sending && socket->type == SOCK_DGRAM)

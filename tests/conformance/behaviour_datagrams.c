@@ -7,7 +7,7 @@
  * peek leaves the datagram; waitall means nothing. nbytes of a poll is the size of the next datagram.
  *
  * A connect fixes the peer, and only its datagrams are received. That nobody is there shows at a later call, as `connrefused`; what is
- * larger than a datagram can be is `msgsize`. Clients only: a datagram control does not listen (`notsup`), until a relay can serve.
+ * larger than a datagram can be is `msgsize`. To listen takes a grant for the address that the control is bound to, as it does for streams.
  */
 #include "tests/conformance/conformance.h"
 
@@ -100,7 +100,7 @@ static void vectors(void) {
 static void refused(void) {
         __wasi_fd_t control = client_open(setting(PEER_DATAGRAMS), __WASI_FILETYPE_SOCKET_DGRAM, 0), connection;
 
-        CHECK_ERRNO(__wasi_networking_listen(control, 1), __WASI_ERRNO_NOTSUP);
+        CHECK_ERRNO(__wasi_networking_listen(control, 1), __WASI_ERRNO_ACCES);
         CHECK_ERRNO(open_control(protocol(PROTOCOL_UNIX), "", __WASI_FILETYPE_SOCKET_DGRAM, 0, &connection),
                     __WASI_ERRNO_NOTSUP);
         CHECK_ERRNO(guest_connect(control, setting(DENIED), &connection), __WASI_ERRNO_ACCES);

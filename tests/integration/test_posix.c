@@ -273,18 +273,33 @@ static void expect_same_lines(const char *name, const char *word, const char *na
                      shown(native + begin), native + begin, shown(guest + begin), guest + begin);
 }
 
-START_TEST(as_the_system) {
+static void expect_same(const struct world *world, const char *name, const char *const *words) {
         NB_CLEANUP_FREE char *native = NULL, *guest = NULL;
-        const char *name = programs[_i].name;
         struct command command;
+
+        describe_native(&command, world, name, words);
+        native = run(&command);
+        describe_guest(&command, world, name, NULL, words);
+        guest = run(&command);
+        expect_same_lines(name, words[0], native, guest);
+}
+
+START_TEST(as_the_system) {
         struct world world;
 
         world_init(&world);
-        describe_native(&command, &world, name, programs[_i].words);
-        native = run(&command);
-        describe_guest(&command, &world, name, NULL, programs[_i].words);
-        guest = run(&command);
-        expect_same_lines(name, programs[_i].words[0], native, guest);
+        expect_same(&world, programs[_i].name, programs[_i].words);
+        world_deinit(&world);
+}
+END_TEST
+
+/* One socket for many peers, over the relay's connections. */
+START_TEST(a_datagram_server_as_the_system) {
+        struct world world;
+
+        world_init(&world);
+        expect_same(&world, "posix_datagram_server", WORDS(_i ? "::1" : "127.0.0.1"));
+        world.baseline++; /* the relay's channel */
         world_deinit(&world);
 }
 END_TEST
@@ -440,6 +455,7 @@ int main(void) {
         TCase *tcase = tcase_create("posix");
 
         tcase_add_loop_test(tcase, as_the_system, 0, N_PROGRAMS);
+        tcase_add_loop_test(tcase, a_datagram_server_as_the_system, 0, 2);
         tcase_add_test(tcase, a_name_reaches_the_broker);
         tcase_add_test(tcase, the_first_protocol_serves);
         tcase_add_test(tcase, the_environment_chooses_a_protocol);

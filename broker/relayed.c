@@ -267,8 +267,10 @@ static int relayed_report(struct relay_object *object, const Nb__Relay__Report *
 
 /* ---- beginning ---- */
 
-/* Texts that a Begin points to. */
-struct begin_texts {
+/* A Begin, with what it points to. */
+struct begin_draft {
+        Nb__Relay__Begin begin;
+        Nb__Relay__Hop hops[POLICY_HOPS_MAX], *hop_pointers[POLICY_HOPS_MAX];
         char server_name[PROXY_TARGET_MAX];
         char source[NB_SOCKET_ADDRESS_TEXT_MAX];
         char destination[NB_SOCKET_ADDRESS_TEXT_MAX];
@@ -298,13 +300,12 @@ static Nb__Relay__ProxyHeader header_kind(enum policy_proxy_header header) {
 }
 
 /* The guest has no address of its own: the socket's stands for it. */
-static void set_header(const struct relayed *relayed, const struct policy_protocol *policy, Nb__Relay__Begin *begin,
-                       struct begin_texts *texts) {
+static void set_header(const struct relayed *relayed, const struct policy_protocol *policy, struct begin_draft *draft) {
         struct sockaddr_storage sa;
         struct nb_socket_address local;
         socklen_t length = sizeof(sa);
 
-        begin->header = header_kind(policy->send_header);
+        draft->begin.header = header_kind(policy->send_header);
         if (policy->send_header == POLICY_PROXY_HEADER_NONE || relayed->peer.family == AF_UNIX ||
             relayed->peer.family == 0)
                 return;
@@ -312,8 +313,8 @@ static void set_header(const struct relayed *relayed, const struct policy_protoc
             nb_socket_address_from_sockaddr((struct sockaddr *)&sa, length, &local) < 0)
                 return;
         nb_socket_address_unmap(&local);
-        begin->header_source = (char *)nb_socket_address_format(&local, texts->source);
-        begin->header_destination = (char *)nb_socket_address_format(&relayed->peer, texts->destination);
+        draft->begin.header_source = (char *)nb_socket_address_format(&local, draft->source);
+        draft->begin.header_destination = (char *)nb_socket_address_format(&relayed->peer, draft->destination);
 }
 
 static void set_hop(const struct policy_hop *hop, const char *target, uint32_t password, uint32_t tls,
@@ -333,40 +334,47 @@ static void set_hop(const struct policy_hop *hop, const char *target, uint32_t p
         ret->server_name = name;
 }
 
+static void set_hops(const struct relayed *relayed, const struct policy_proxy *proxy,
+                     const struct relay_context_ids *contexts, struct begin_draft *draft) {
+        draft->begin.n_hops = relayed->has_way ? relayed->way.n : 0;
+        draft->begin.hops = draft->hop_pointers;
+        for (size_t i = 0; i < draft->begin.n_hops; ++i) {
+                set_hop(&proxy->hops[i], relayed->way.targets[i], contexts->passwords[i], contexts->proxy_tls,
+                        draft->hop_names[i], &draft->hops[i]);
+                draft->hop_pointers[i] = &draft->hops[i];
+        }
+}
+
+static void set_client(const struct relayed *relayed, const struct policy_protocol *policy,
+                       const struct relay_context_ids *contexts, struct begin_draft *draft) {
+        draft->begin.role = NB__RELAY__ROLE__ROLE_CLIENT;
+        if (relayed->has_tls)
+                set_server_name(relayed, draft->server_name, sizeof(draft->server_name));
+        draft->begin.server_name = draft->server_name;
+        set_header(relayed, policy, draft);
+        set_hops(relayed, &policy->proxy, contexts, draft);
+}
+
 static int send_begin(struct relayed *relayed, const struct policy_protocol *policy, uint64_t timeout_ms, int pair_fd) {
-        Nb__Relay__Begin begin = NB__RELAY__BEGIN__INIT;
+        struct begin_draft draft = { .begin = NB__RELAY__BEGIN__INIT };
         Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
-        Nb__Relay__Hop hops[POLICY_HOPS_MAX], *hop_pointers[POLICY_HOPS_MAX];
         const int fds[] = { relayed->socket_fd, pair_fd };
-        struct begin_texts texts = { .server_name = "" };
         struct relay_context_ids contexts = { 0 };
         int r = relay_context_for(&relayed->object, broker_of(relayed), policy, &contexts);
 
         if (r < 0)
                 return r;
-        begin.link = relayed->object.number;
-        begin.role = relayed->verb == POLICY_CONNECT ? NB__RELAY__ROLE__ROLE_CLIENT : NB__RELAY__ROLE__ROLE_SERVER;
-        begin.timeout_ms = timeout_ms < UINT32_MAX ? (uint32_t)timeout_ms : UINT32_MAX;
-        begin.expects_header = relayed->expects_header;
-        begin.datagrams = relayed->asker.type == POLICY_SOCKET_DGRAM;
-        begin.may_step_out = relayed->may_step_out;
-        if (relayed->has_tls) {
-                begin.tls_context = contexts.tls;
-                set_server_name(relayed, texts.server_name, sizeof(texts.server_name));
-        }
-        if (relayed->verb == POLICY_CONNECT) {
-                begin.server_name = texts.server_name;
-                set_header(relayed, policy, &begin, &texts);
-        }
-        begin.n_hops = relayed->has_way ? relayed->way.n : 0;
-        begin.hops = hop_pointers;
-        for (size_t i = 0; i < begin.n_hops; ++i) {
-                set_hop(&policy->proxy.hops[i], relayed->way.targets[i], contexts.passwords[i], contexts.proxy_tls,
-                        texts.hop_names[i], &hops[i]);
-                hop_pointers[i] = &hops[i];
-        }
+        draft.begin.link = relayed->object.number;
+        draft.begin.role = NB__RELAY__ROLE__ROLE_SERVER;
+        draft.begin.timeout_ms = timeout_ms < UINT32_MAX ? (uint32_t)timeout_ms : UINT32_MAX;
+        draft.begin.tls_context = relayed->has_tls ? contexts.tls : 0;
+        draft.begin.expects_header = relayed->expects_header;
+        draft.begin.datagrams = relayed->asker.type == POLICY_SOCKET_DGRAM;
+        draft.begin.may_step_out = relayed->may_step_out;
+        if (relayed->verb == POLICY_CONNECT)
+                set_client(relayed, policy, &contexts, &draft);
         order.body_case = NB__RELAY__ORDER__BODY_BEGIN;
-        order.begin = &begin;
+        order.begin = &draft.begin;
         return relay_order(&relayed->object, &order, fds, 2);
 }
 

@@ -141,6 +141,17 @@ int confine_begin(int keep_fd) {
 #define HAS_SHADOW_MEMORY false
 #endif
 
+/* Deeper than anything here goes. */
+#define STACK_RESERVED ((size_t)512 * 1024)
+
+/* The stack grows as it is used, and where the limit does not let it the process dies. So it grows now: what it has once it keeps. */
+static __attribute__((noinline)) void reserve_stack(void) {
+        volatile uint8_t room[STACK_RESERVED];
+
+        for (size_t i = 0; i < sizeof(room); i += 4096)
+                room[i] = 0;
+}
+
 static int limit_memory(uint64_t memory_max) {
         /* AddressSanitizer has terabytes of addresses for its own use. */
         if (memory_max == 0 || HAS_SHADOW_MEMORY)
@@ -200,6 +211,7 @@ int confine_close(uint64_t memory_max, struct confine_result *ret) {
         int r;
 
         tell_missing(ret);
+        reserve_stack();
         r = limit_memory(memory_max);
         if (r < 0)
                 return r;

@@ -438,7 +438,7 @@ END_TEST
 START_TEST(reports_wait_for_a_broker_that_is_busy) {
         enum { LINKS = 400 };
         struct relay_world *world = relay_world_new(LINKS);
-        static struct relay_ends ends[LINKS];
+        struct relay_ends ends[LINKS];
 
         for (uint64_t i = 0; i < LINKS; ++i)
                 ends[i] = relay_world_link(world, i + 1, false);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -368,6 +369,85 @@ START_TEST(much_to_and_from_stunnel_as_a_server) {
 }
 END_TEST
 
+/* A daemon's own port, on which it listens at some time. */
+static void wait_for(uint16_t port) {
+        (void)nb_fd_close(tls_peer_connect_when_ready(port));
+}
+
+START_TEST(gnutls_serv_echoes) {
+        char chain[CERTIFICATES_PATH_MAX];
+        char key[CERTIFICATES_PATH_MAX];
+        char port_text[16];
+        uint16_t port = tls_peer_free_port();
+        struct world world;
+        PROCESS server;
+        int fd;
+
+        snprintf(port_text, sizeof(port_text), "%u", port);
+        PROCESS_START(&server, "gnutls-serv", "--echo", "--quiet", "--port", port_text, "--x509certfile",
+                      certificates_path(&certificates, "local.chain", chain), "--x509keyfile",
+                      certificates_path(&certificates, "local.key", key));
+        wait_for(port);
+        world_start(&world, CLIENT);
+        fd = connect_guest(&world, port);
+        ck_assert_int_eq(write(fd, "hello\n", 6), 6);
+        expect_text(fd, "hello\n");
+        ck_assert_int_eq(write(fd, "again\n", 6), 6);
+        expect_text(fd, "again\n");
+        (void)nb_fd_close(fd);
+        world_end(&world);
+        ck_assert_int_eq(kill(server.pid, SIGKILL), 0);
+        (void)process_finish(&server, HARNESS_DEADLINE_MS);
+}
+END_TEST
+
+#define NGINX                                                                                                          \
+        "daemon off;\nmaster_process off;\nuser root;\npid %1$s/nginx.pid;\nerror_log stderr;\nevents { }\n"           \
+        "http {\n"                                                                                                     \
+        "access_log off;\nclient_body_temp_path %1$s/t1;\nproxy_temp_path %1$s/t2;\n"                                  \
+        "fastcgi_temp_path %1$s/t3;\nuwsgi_temp_path %1$s/t4;\nscgi_temp_path %1$s/t5;\n"                              \
+        "server {\nlisten 127.0.0.1:%2$u ssl;\nroot %1$s;\n"                                                           \
+        "ssl_certificate %1$s/local.chain;\nssl_certificate_key %1$s/local.key;\n}\n}\n"
+
+START_TEST(a_file_of_nginx_comes_whole) {
+        char text[2048];
+        char path[CERTIFICATES_PATH_MAX];
+        uint16_t port = tls_peer_free_port();
+        NB_CLEANUP_FREE char *file = malloc(MUCH + 1);
+        NB_CLEANUP_FREE char *got = calloc(1, MUCH + 4096);
+        const char *body;
+        struct world world;
+        PROCESS nginx;
+        size_t length = 0;
+        ssize_t n;
+        int fd;
+
+        ck_assert(file && got);
+        for (size_t i = 0; i < MUCH; ++i)
+                file[i] = (char)('a' + i * 2654435761u % 26);
+        file[MUCH] = '\0';
+        certificates_write(&certificates, "file", file);
+        snprintf(text, sizeof(text), NGINX, certificates.folder, port);
+        certificates_write(&certificates, "nginx.conf", text);
+        ck_assert_int_eq(chmod(certificates.folder, 0755), 0);
+        PROCESS_START(&nginx, "/usr/sbin/nginx", "-c", certificates_path(&certificates, "nginx.conf", path), "-e",
+                      "stderr");
+        wait_for(port);
+        world_start(&world, CLIENT "TLSALPN=http/1.1\n");
+        fd = connect_guest(&world, port);
+        ck_assert_int_eq(write(fd, "GET /file HTTP/1.0\r\n\r\n", 22), 22);
+        while ((n = read_some(fd, got + length, MUCH + 4095 - length)) > 0)
+                length += (size_t)n;
+        ck_assert_int_eq(n, 0);
+        body = strstr(got, "\r\n\r\n");
+        ck_assert_msg(body && length - (size_t)(body + 4 - got) == MUCH, "%.300s", got);
+        ck_assert_mem_eq(body + 4, file, MUCH);
+        (void)nb_fd_close(fd);
+        world_end(&world);
+        (void)process_stop(&nginx);
+}
+END_TEST
+
 /* ---- servers ---- */
 
 #define SERVER "TLS=server\nTLSCertificate=@/local.chain @/local.key\n"
@@ -570,6 +650,8 @@ static Suite *make_suite(void) {
         tcase_add_unchecked_fixture(bytes, make_certificates, remove_certificates);
         tcase_add_test(bytes, much_to_and_from_stunnel_as_a_server);
         tcase_add_test(bytes, much_to_and_from_stunnel_as_a_client);
+        tcase_add_test(bytes, gnutls_serv_echoes);
+        tcase_add_test(bytes, a_file_of_nginx_comes_whole);
         suite_add_tcase(suite, bytes);
 
         tcase_add_unchecked_fixture(servers, make_certificates, remove_certificates);

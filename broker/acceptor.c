@@ -362,8 +362,16 @@ int acceptor_set_credit(struct acceptor *acceptor, uint64_t total) {
         return update_watch(acceptor);
 }
 
+/* It was accepted to be pushed as it is, which the policy of now may not want: then a relay would shake hands with it first. */
+static bool pending_is_granted(struct acceptor *acceptor) {
+        const struct nb_socket_address *peer = &acceptor->pending_peer;
+
+        return peer_is_allowed(acceptor, peer) &&
+               !(policy_of(acceptor) && relayed_is_needed_for(policy_of(acceptor), peer));
+}
+
 void acceptor_policy_changed(struct acceptor *acceptor) {
-        if (acceptor->pending_fd >= 0 && !peer_is_allowed(acceptor, &acceptor->pending_peer))
+        if (acceptor->pending_fd >= 0 && !pending_is_granted(acceptor))
                 acceptor->pending_fd = nb_fd_close(acceptor->pending_fd);
         handshakes_judge(&acceptor->handshakes);
 }

@@ -59,6 +59,18 @@ static void stop_connecting(struct control *control) {
         metrics_observe(&control->grant->tenant->metrics.connect, (uv_hrtime() - control->connecting_since_ns) / 1000);
 }
 
+/*
+ * A reload with Existing=keep may have taken the protocol away meanwhile: what was dialled for a relay, to be TLS for one, does not get to a guest
+ * without it. A Unix socket of datagrams never gets into a guest's hands, for it could send to other names (sendto(2)).
+ */
+static bool needs_relay(const struct control *control) {
+        const struct policy_protocol *policy = control->grant->policy;
+
+        if (control->type == POLICY_SOCKET_DGRAM && control->bind.family == AF_UNIX)
+                return true;
+        return policy ? relayed_is_needed(policy, POLICY_CONNECT) : control->was_for_relay;
+}
+
 /* The one setter of the state; a connect under way is charged for as long as it lasts, and so is listening. */
 static void set_state(struct control *control, enum control_state state) {
         if (control->state == CONTROL_LISTENING && state != CONTROL_LISTENING)
@@ -68,6 +80,7 @@ static void set_state(struct control *control, enum control_state state) {
         if (control->state != CONTROL_CONNECTING && state == CONTROL_CONNECTING) {
                 control->connecting_since_ns = uv_hrtime();
                 control->policy_generation = session_of(control)->broker->policy_generation;
+                control->was_for_relay = needs_relay(control);
         }
         control->state = state;
 }
@@ -327,18 +340,6 @@ static int start_relaying(struct control *control, int fd, const struct nb_socke
 }
 
 /* ---- what is connected ---- */
-
-/*
- * A reload with Existing=keep may have taken the protocol away meanwhile: then what was dialled goes the way of before. A Unix socket of datagrams
- * never gets into a guest's hands, for it could send to other names (sendto(2)).
- */
-static bool needs_relay(const struct control *control) {
-        const struct policy_protocol *policy = control->grant->policy;
-
-        if (control->type == POLICY_SOCKET_DGRAM && control->bind.family == AF_UNIX)
-                return true;
-        return policy && relayed_is_needed(policy, POLICY_CONNECT);
-}
 
 /* By what a reload has changed since: then what was dialled may not be what the policy of now would dial. */
 static bool is_of_this_policy(const struct control *control) {

@@ -65,6 +65,7 @@ struct control {
         struct name_connect *naming;          /* while connecting to a name */
         struct proxy_dial *proxying;          /* while connecting to a proxy */
         uint64_t policy_generation;           /* by which the connect was begun */
+        bool was_for_relay;                   /* by that policy */
         struct relayed *relaying;             /* while a relay shakes hands on what is connected */
 };
 

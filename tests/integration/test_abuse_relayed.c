@@ -378,6 +378,37 @@ START_TEST(abuse_42_a_truncation_is_a_reset_for_the_guest) {
 }
 END_TEST
 
+/* ---- a reload in between ---- */
+
+/* What was dialled to be TLS does not become a plain stream because the operator took the protocol away meanwhile. */
+START_TEST(abuse_41_what_was_to_be_tls_stays_so) {
+        struct peer full = peer_listen("127.0.0.1", 1);
+        int fds[16], fd;
+        struct world world;
+        struct wire control;
+        size_t n_full;
+
+        tls_world_start(&world, "Existing=keep\n", "");
+        n_full = peer_fill_backlog(&full, fds, 16);
+        control = wire_open_control(&world.session.protocols[0], "0.0.0.0:0");
+        wire_send_connect(&control, full.text);
+        wire_settle(&world.session.protocols[0]);
+        daemon_write_policy_file(&world.daemon, "acme.conf",
+                                 "[Tenant]\nName=acme\nUser=%u\nExisting=keep\n[Protocol another]\nFamily=ip\n"
+                                 "DataPath=direct\nConnect=192.0.2.1:1\n",
+                                 (unsigned)getuid());
+        daemon_reload(&world.daemon);
+        for (size_t i = 0; i < n_full; ++i)
+                (void)nb_fd_close(fds[i]);
+        (void)nb_fd_close(peer_accept(&full));
+        (void)nb_fd_close(peer_accept(&full));
+        ck_assert_uint_ne(wire_receive_connected(&control, &fd), 0);
+        (void)wire_close(&control);
+        peer_close(&full);
+        tls_world_end(&world);
+}
+END_TEST
+
 static Suite *make_suite(void) {
         Suite *suite = suite_create("abuse_relayed");
         TCase *guests = tcase_create("guests"), *peers = tcase_create("peers");
@@ -390,6 +421,7 @@ static Suite *make_suite(void) {
         tcase_add_test(peers, abuse_41_nonsense_instead_of_a_handshake);
         tcase_add_test(peers, abuse_41_a_certificate_of_another_name);
         tcase_add_test(peers, abuse_42_a_truncation_is_a_reset_for_the_guest);
+        tcase_add_test(peers, abuse_41_what_was_to_be_tls_stays_so);
         suite_add_tcase(suite, peers);
         return suite;
 }

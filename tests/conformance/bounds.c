@@ -469,7 +469,6 @@ static const struct {
 };
 
 #define N_DESCRIPTOR_FUNCTIONS (sizeof(descriptor_functions) / sizeof(descriptor_functions[0]))
-#define FIRST_FILE_FUNCTION 24 /* from fd_advise on */
 
 /* Numbers that no descriptor has, with every pointer beyond the memory: nothing looks at those then. */
 static void try_descriptors(struct world *world) {
@@ -491,9 +490,18 @@ static void try_descriptors(struct world *world) {
         }
 }
 
+/* The functions of files begin with fd_advise. */
+static size_t first_file_function(void) {
+        size_t i = 0;
+
+        while (descriptor_functions[i].call != raw_fd_advise)
+                ++i;
+        return i;
+}
+
 /* Functions of files on a stream, with every pointer beyond the memory: nothing looks at those either. */
 static void try_file_functions(struct world *world) {
-        for (size_t i = FIRST_FILE_FUNCTION; i < N_DESCRIPTOR_FUNCTIONS; ++i) {
+        for (size_t i = first_file_function(); i < N_DESCRIPTOR_FUNCTIONS; ++i) {
                 struct function function = { .name = descriptor_functions[i].name,
                                              .call = descriptor_functions[i].call };
                 uint64_t arguments[RAW_ARGUMENTS_MAX];

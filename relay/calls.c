@@ -36,6 +36,7 @@ static const struct confine_call of_process[] = {
         CONFINE_CALL(writev, "messages for the operator"),
         CONFINE_CALL(exit, "the end"),
         CONFINE_CALL(exit_group, "the end"),
+        CONFINE_CALL(sigaltstack, "the end, where sanitizers watch"),
         CONFINE_CALL(rt_sigreturn, "the end of a signal"),
         CONFINE_CALL(rt_sigprocmask, "an assertion that fails"),
         CONFINE_CALL(gettid, "an assertion that fails"),

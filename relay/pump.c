@@ -293,10 +293,12 @@ enum pump_result pump_run(struct link *link) {
                                &pump->guest, &pump->peer,    &link->bytes_to_peer, PUMP_ROUNDS };
         struct run to_guest = { link,         &pump->to_guest,       link->peer, link->guest, &pump->peer,
                                 &pump->guest, &link->bytes_to_guest, PUMP_ROUNDS };
+        bool could_write;
         int r_peer, r_guest;
 
         if (pump->guest.is_gone && !pump->to_guest.is_told)
                 pump->to_guest.sink_is_gone = true;
+        could_write = !pump->to_guest.sink_is_gone;
         r_peer = flow_run(&to_peer);
         r_guest = flow_run(&to_guest);
         give_back_pipe(&pump->to_peer, link->relay);
@@ -307,8 +309,8 @@ enum pump_result pump_run(struct link *link) {
         }
         if (has_ended(link))
                 return PUMP_HAS_ENDED;
-        /* A write that failed makes the other direction look again. */
-        if (r_peer == 0 || r_guest == 0 || (pump->to_peer.sink_is_gone && pump->peer.may_read))
+        /* A write that failed makes the other direction look again, which has had its turn. */
+        if (r_peer == 0 || r_guest == 0 || (could_write && pump->to_guest.sink_is_gone))
                 return PUMP_HAS_MORE;
         return PUMP_WAITS;
 }

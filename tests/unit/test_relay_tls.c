@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "relay/tls/credentials.h"
 #include "relay/tls/name.h"
+#include "tests/support/harness.h"
 #include "tests/support/runner.h"
 #include "tests/unit/socket_pairs.h"
 #include "tests/unit/tls_side.h"
@@ -305,6 +306,115 @@ START_TEST(a_peer_that_speaks_no_tls) {
 }
 END_TEST
 
+/* ---- what a peer may do to TLS itself ---- */
+
+/* A client of GnuTLS's own, which does what ours never would. Blocking, in a process of its own. */
+static gnutls_session_t odd_client(int fd, const char *versions) {
+        gnutls_certificate_credentials_t credentials;
+        gnutls_session_t session;
+
+        if (gnutls_certificate_allocate_credentials(&credentials) < 0 ||
+            gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NO_SIGNAL) < 0 ||
+            gnutls_priority_set_direct(session, versions, NULL) < 0 ||
+            gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials) < 0)
+                _exit(1);
+        gnutls_transport_set_int(session, fd);
+        if (gnutls_handshake(session) < 0)
+                _exit(2);
+        return session;
+}
+
+static void flood_with_keys(int fd) {
+        gnutls_session_t session = odd_client(fd, "NORMAL:-VERS-ALL:+VERS-TLS1.3");
+
+        for (int i = 0; i < 1000; ++i)
+                if (gnutls_session_key_update(session, 0) < 0)
+                        _exit(0);
+        (void)gnutls_record_send(session, "x", 1);
+        _exit(0);
+}
+
+static void renegotiate(int fd) {
+        gnutls_session_t session = odd_client(fd, "NORMAL:-VERS-ALL:+VERS-TLS1.2");
+
+        (void)gnutls_handshake(session);
+        _exit(0);
+}
+
+static void change_keys_once(int fd) {
+        gnutls_session_t session = odd_client(fd, "NORMAL:-VERS-ALL:+VERS-TLS1.3");
+        char bytes[8];
+        ssize_t n;
+
+        if (gnutls_session_key_update(session, GNUTLS_KU_PEER) < 0 || gnutls_record_send(session, "new", 3) != 3)
+                _exit(3);
+        do
+                n = gnutls_record_recv(session, bytes, sizeof(bytes));
+        while (n == GNUTLS_E_AGAIN || n == GNUTLS_E_INTERRUPTED);
+        if (n != 5)
+                _exit(4);
+        (void)gnutls_bye(session, GNUTLS_SHUT_WR);
+        _exit(0);
+}
+
+/* Runs a client against a side, whose handshake goes well. */
+static pid_t start_odd(struct tls_side *side, void (*client)(int fd)) {
+        int fds[2];
+        pid_t pid;
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        pid = fork();
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+                (void)close(fds[0]);
+                client(fds[1]);
+        }
+        (void)close(fds[1]);
+        tls_side_init(side, &certificates, &plain_server, NULL);
+        tls_side_connect(side, fds[0]);
+        ck_assert_int_eq(tls_side_shake(side), 0);
+        return pid;
+}
+
+START_TEST(keys_are_changed_in_between) {
+        struct tls_side side;
+        char bytes[8];
+        pid_t pid = start_odd(&side, change_keys_once);
+
+        ck_assert_int_eq(tls_side_read(&side, bytes, sizeof(bytes)), 3);
+        ck_assert_mem_eq(bytes, "new", 3);
+        tls_side_write(&side, "newer", 5);
+        ck_assert_int_eq(tls_side_read(&side, bytes, sizeof(bytes)), 0);
+        tls_side_deinit(&side);
+        ck_assert_int_eq(harness_wait_exit(pid), 0);
+}
+END_TEST
+
+START_TEST(a_flood_of_new_keys_ends_the_connection) {
+        struct tls_side side;
+        char bytes[8];
+        pid_t pid = start_odd(&side, flood_with_keys);
+
+        ck_assert_int_eq(tls_side_read(&side, bytes, sizeof(bytes)), -ECONNRESET);
+        ck_assert_int_eq(side.link.cause, CAUSE(TLS_PROTOCOL));
+        tls_side_deinit(&side);
+        ck_assert_int_eq(harness_wait_exit(pid), 0);
+}
+END_TEST
+
+START_TEST(nothing_is_renegotiated) {
+        struct tls_side side;
+        char bytes[8];
+        pid_t pid = start_odd(&side, renegotiate);
+
+        ck_assert_int_eq(tls_side_read(&side, bytes, sizeof(bytes)), -ECONNRESET);
+        ck_assert_int_eq(side.link.cause, CAUSE(TLS_PROTOCOL));
+        ck_assert_msg(strstr(side.link.reason, "renegotiate"), "%s", side.link.reason);
+        tls_side_deinit(&side);
+        ck_assert_int_eq(harness_wait_exit(pid), 0);
+}
+END_TEST
+
 /* ---- resumption ---- */
 
 static void check_resumed(struct two *two, bool resumed) {
@@ -576,6 +686,9 @@ static Suite *make_suite(void) {
         tcase_add_test(bytes, abuse_42_an_end_without_close_notify_is_no_end);
         tcase_add_test(bytes, a_record_that_was_changed);
         tcase_add_test(bytes, a_peer_that_speaks_no_tls);
+        tcase_add_test(bytes, keys_are_changed_in_between);
+        tcase_add_test(bytes, a_flood_of_new_keys_ends_the_connection);
+        tcase_add_test(bytes, nothing_is_renegotiated);
         suite_add_tcase(suite, bytes);
 
         tcase_add_unchecked_fixture(resumed, make_certificates, remove_certificates);

@@ -81,6 +81,7 @@ START_TEST(a_guest_is_told) {
         struct certificates certificates;
         char policy[1024], path[CERTIFICATES_PATH_MAX], trust[CERTIFICATES_PATH_MAX], address[32], cipher[64];
         char version[8];
+        const char *at;
         unsigned resumed[2];
         PROCESS server;
         uint16_t port;
@@ -95,14 +96,17 @@ START_TEST(a_guest_is_told) {
         certificates_write(&certificates, "policy.conf", policy);
         output = run_guest(certificates_path(&certificates, "policy.conf", path),
                            (const char *[]){ address, address, NULL });
+        at = output;
+        /* A relay that was built with LeakSanitizer cannot trace itself behind its walls, and the broker says so before. */
         for (int line = 0; line < 2; ++line) {
-                const char *at = line == 0 ? output : strchr(output, '\n') + 1;
-
+                at = strstr(at, "'TLS");
+                ck_assert_msg(at != NULL, "%s", output);
                 ck_assert_msg(sscanf(at, "'TLS%7[0-9.]' '%63[A-Z0-9_]' 'h2' %u", version, cipher, &resumed[line]) == 3,
                               "%s", output);
                 ck_assert_str_eq(version, versions[_i]);
                 ck_assert_msg(strncmp(cipher, "TLS_", 4) == 0, "%s", cipher);
                 operator_expect(at, " " NAME_SERVER " 127.0.0.1\n");
+                at = strchr(at, '\n');
         }
         ck_assert_uint_eq(resumed[0], 0);
         ck_assert_uint_eq(resumed[1], 1);

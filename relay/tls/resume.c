@@ -51,6 +51,13 @@ void tls_resume_offer(struct tls_transport *tls) {
         free(data);
 }
 
+/* A ticket of TLS 1.2 is good again after it was used, and the server need not give another. */
+static bool may_be_kept(gnutls_session_t session) {
+        if (gnutls_session_get_flags(session) & GNUTLS_SFLAGS_SESSION_TICKET)
+                return true;
+        return gnutls_protocol_get_version(session) == GNUTLS_TLS1_2 && gnutls_session_is_resumed(session);
+}
+
 void tls_resume_keep(struct tls_transport *tls) {
         char address[NB_ADDRESS_TEXT_MAX];
         struct session_key key = { tls->context->id, tls->server_name, address };
@@ -58,8 +65,7 @@ void tls_resume_keep(struct tls_transport *tls) {
         gnutls_datum_t data;
         time_t most;
 
-        if (!cache || !(gnutls_session_get_flags(tls->session) & GNUTLS_SFLAGS_SESSION_TICKET) ||
-            gnutls_session_get_data2(tls->session, &data) < 0)
+        if (!cache || !may_be_kept(tls->session) || gnutls_session_get_data2(tls->session, &data) < 0)
                 return;
         most = time(NULL) + RESUMED_FOR_MAX;
         find_address(tls, address);

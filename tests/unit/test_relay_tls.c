@@ -444,6 +444,7 @@ START_TEST(a_session_of_tls_1_2_is_resumed) {
         two_init(&two, &client, &plain_server);
         check_resumed(&two, false);
         check_resumed(&two, true);
+        check_resumed(&two, true);
 }
 END_TEST
 

@@ -20,10 +20,15 @@
 #include "tests/support/runner.h"
 #include "tests/support/scene.h"
 
-#define TENANT "[Tenant]\nName=%s\nUser=%u\n[Protocol web]\nFamily=ip\nDataPath=relay\n" SCENE_LOOPBACK
+#define TENANT                                                                                                         \
+        "[Tenant]\nName=%s\nUser=%u\n[Protocol web]\nFamily=ip\nDataPath=relay\nSocketTypes=stream "                   \
+        "dgram\n" SCENE_LOOPBACK
 
 /* More than any text of a report may have. */
 #define LONG_TEXT 40000
+
+/* So few that one tenant could have them all, if it were let. */
+#define FEW_FDS 256
 
 /* A number that the broker has not given to anything. */
 #define NOBODY (UINT64_C(1) << 60)
@@ -68,9 +73,9 @@ static void good_connect(struct scene_of_two *two) {
         two->good_link = link;
 }
 
-static void two_start(struct scene_of_two *two) {
+static void two_start_with(struct scene_of_two *two, rlim_t max_fds) {
         const char *arguments[] = { "--relay-socket", two->relays.path, NULL };
-        const struct daemon_options options = { .arguments = arguments };
+        const struct daemon_options options = { .arguments = arguments, .max_fds = max_fds };
 
         *two = (struct scene_of_two){ .peer = peer_listen("127.0.0.1", SOMAXCONN) };
         daemon_init(&two->daemon);
@@ -84,6 +89,10 @@ static void two_start(struct scene_of_two *two) {
         two->good_control = wire_open_control(&two->good_session.protocols[0], "0.0.0.0:0");
         two->bad_control = wire_open_control(&two->bad_session.protocols[0], "0.0.0.0:0");
         good_connect(two);
+}
+
+static void two_start(struct scene_of_two *two) {
+        two_start_with(two, 0);
 }
 
 static void expect_nothing_left(const struct scene_of_two *two) {
@@ -443,27 +452,57 @@ START_TEST(silence_instead_of_started) {
 }
 END_TEST
 
-/* It takes no orders: the broker neither waits for it nor keeps orders for it without end. */
-START_TEST(a_relay_that_does_not_read) {
-        struct wire controls[64];
+/* Peers of a server that is there, as none would announce them: the next relay serves it. */
+static const struct {
+        uint64_t number;
+        const char *address;
+} impossible_peers[] = {
+        { 0, "127.0.0.1:1" },   { 2, "127.0.0.1:1" }, { UINT64_MAX, "127.0.0.1:1" }, { 1, "" },
+        { 1, "127.0.0.1:1\n" }, { 1, "/run/a" },      { 1, "198.51.100.7" },
+};
+
+#define N_IMPOSSIBLE_PEERS (sizeof(impossible_peers) / sizeof(impossible_peers[0]))
+
+START_TEST(impossible_peers_of_a_server) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
         struct scene_of_two two;
-        size_t n_refused = 0;
-        unsigned n = sizeof(controls) / sizeof(controls[0]);
+        struct wire server;
+        uint64_t number;
 
         two_start(&two);
-        two.bad_link = begin(&two, &two.bad_control, &two.bad);
-        for (unsigned i = 0; i < n; ++i) {
-                controls[i] = wire_open_control(&two.bad_session.protocols[0], "0.0.0.0:0");
-                wire_send_connect(&controls[i], two.peer.text);
-        }
+        ck_assert_uint_eq(wire_open_dgram(&two.bad_session.protocols[0], "127.0.0.1:0", &server, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&server, 4, address), 0);
+        two.bad = fake_relay_start(&two.relays);
+        fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_SERVE);
+        number = two.bad->order->serve->server;
+        fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_CREDIT);
+        send_new_peer(&two, number, impossible_peers[_i].number, impossible_peers[_i].address);
+        fake_relay_expect_end(two.bad);
+        two.bad = fake_relay_free(two.bad);
         good_connect(&two);
-        for (unsigned i = 0; i < n; ++i) {
-                n_refused += harness_poll(controls[i].fd, POLLIN, 0) != 0;
+        two.bad = fake_relay_start(&two.relays);
+        fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_SERVE);
+        wire_expect_silence(&server);
+        (void)wire_close(&server);
+        two_end(&two);
+}
+END_TEST
+
+/* It takes no orders: what waits for it is its tenant's, and leaves descriptors for others. */
+START_TEST(abuse_45_a_relay_that_does_not_read) {
+        struct wire controls[FEW_FDS];
+        struct scene_of_two two;
+        unsigned n = 0;
+
+        two_start_with(&two, FEW_FDS);
+        two.bad_link = begin(&two, &two.bad_control, &two.bad);
+        while (n < FEW_FDS && wire_open(&two.bad_session.protocols[0], "0.0.0.0:0", &controls[n], NULL) == 0)
+                wire_send_connect(&controls[n++], two.peer.text);
+        wire_settle(&two.bad_session.protocols[0]);
+        good_connect(&two);
+        for (unsigned i = 0; i < n; ++i)
                 (void)wire_close(&controls[i]);
-        }
-        ck_assert_uint_le(n_refused, n);
-        fake_relay_free(two.bad);
-        two.bad = NULL;
+        two.bad = fake_relay_free(two.bad);
         two_end(&two);
 }
 END_TEST
@@ -474,13 +513,14 @@ static Suite *make_suite(void) {
 
         tcase_add_loop_test(any, a_relay_that_misbehaves_costs_its_tenant_only, 0, N_MISBEHAVIOURS);
         tcase_add_loop_test(any, a_relay_cannot_speak_of_what_is_not_its_own, 0, N_IDLE_TALK);
+        tcase_add_loop_test(any, impossible_peers_of_a_server, 0, N_IMPOSSIBLE_PEERS);
         tcase_add_test(any, ready_twice);
         tcase_add_test(any, ended_twice);
         tcase_add_test(any, abuse_46_a_reason_is_escaped_and_cut);
         tcase_add_test(any, another_version);
         tcase_add_test(any, ready_before_started);
         tcase_add_test(any, silence_instead_of_started);
-        tcase_add_test(any, a_relay_that_does_not_read);
+        tcase_add_test(any, abuse_45_a_relay_that_does_not_read);
         suite_add_tcase(suite, any);
         return suite;
 }

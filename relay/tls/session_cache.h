@@ -3,8 +3,8 @@
  * TLS sessions of clients, to be resumed.
  *
  * A session is found only by whom it was verified for: the context (whose trust, pins and lists of revoked certificates do not change), the
- * server's name, and the address that was connected to. It is good no longer than what it was verified by. Each is taken out for its use, since tickets of TLS
- * 1.3 are good for one connection.
+ * server's name, and the address that was connected to. It is good no longer than what it was verified by. Each is taken out for its use,
+ * since tickets of TLS 1.3 are good for one connection.
  *
  * It is bounded: the one that was not used for the longest goes first.
  */

@@ -263,7 +263,8 @@ static ssize_t encrypt(struct tls_transport *tls, const uint8_t *bytes, size_t s
 }
 
 /*
- * Bytes are written when their records are. What was made records of, and is stuck in `out`, is offered by the caller again: then only its number counts.
+ * Bytes are written when their records are. What was made records of, and is stuck in `out`, is offered by the caller again: then only its
+ * number counts.
  */
 static ssize_t tls_write(struct transport *transport, const void *bytes, size_t size) {
         struct tls_transport *tls = tls_of(transport);
@@ -331,10 +332,7 @@ static int verify(gnutls_session_t session) {
         struct tls_transport *tls = gnutls_session_get_ptr(session);
         const struct tls_verification what = { session, tls->context->tls, tls->as_server, tls->server_name };
 
-        if (tls_verify(&what, &tls->failure) < 0)
-                return GNUTLS_E_CERTIFICATE_ERROR;
-        tls->until = tls_verified_until(&what);
-        return 0;
+        return tls_verify(&what, &tls->failure, &tls->until) < 0 ? GNUTLS_E_CERTIFICATE_ERROR : 0;
 }
 
 /* GnuTLS asks what a server shows. What it gets stays ours. */

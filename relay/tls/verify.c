@@ -277,22 +277,40 @@ static int verify_pins(const struct tls_verification *what, const struct peer_ch
 
 /* ---- ---- */
 
-int tls_verify(const struct tls_verification *what, struct tls_failure *failure) {
-        PEER_CHAIN chain;
-        int error = peer_chain_init(&chain, what->session);
+static time_t good_until(const struct tls_verification *what, const struct peer_chain *chain) {
+        time_t revoked_until = what->credentials->revoked_until;
+        time_t until = peer_chain_expires(chain);
 
-        if (error == -ENOENT && may_be_missing(what))
-                return 0;
-        if (error < 0)
-                return refuse_unread(what, error, failure);
-        if (verify_chain(what, &chain, failure) < 0 || verify_times(what, &chain, failure) < 0 ||
-            verify_purpose(what, chain.certificates[0], failure) < 0 || verify_strength(what, &chain, failure) < 0)
+        return revoked_until > 0 && revoked_until < until ? revoked_until : until;
+}
+
+/* @return 0, or negative */
+static int verify_shown(const struct tls_verification *what, const struct peer_chain *chain,
+                        struct tls_failure *failure) {
+        if (verify_chain(what, chain, failure) < 0 || verify_times(what, chain, failure) < 0 ||
+            verify_purpose(what, chain->certificates[0], failure) < 0 || verify_strength(what, chain, failure) < 0)
                 return -1;
-        if (verify_name(what, &chain, failure) < 0)
+        if (verify_name(what, chain, failure) < 0)
                 return -1;
         if (verify_revocation_is_known(what, failure) < 0 || verify_staple(what, failure) < 0)
                 return -1;
-        return verify_pins(what, &chain, failure);
+        return verify_pins(what, chain, failure);
+}
+
+int tls_verify(const struct tls_verification *what, struct tls_failure *failure, time_t *ret_until) {
+        PEER_CHAIN chain;
+        int error = peer_chain_init(&chain, what->session);
+
+        if (error == -ENOENT && may_be_missing(what)) {
+                *ret_until = 0;
+                return 0;
+        }
+        if (error < 0)
+                return refuse_unread(what, error, failure);
+        if (verify_shown(what, &chain, failure) < 0)
+                return -1;
+        *ret_until = good_until(what, &chain);
+        return 0;
 }
 
 int tls_verify_resumed(const struct tls_verification *what, struct tls_failure *failure) {
@@ -308,15 +326,4 @@ int tls_verify_resumed(const struct tls_verification *what, struct tls_failure *
         if (verify_revocation_is_known(what, failure) < 0)
                 return -1;
         return verify_name(what, &chain, failure);
-}
-
-time_t tls_verified_until(const struct tls_verification *what) {
-        time_t revoked_until = what->credentials->revoked_until;
-        PEER_CHAIN chain;
-        time_t until;
-
-        if (peer_chain_init(&chain, what->session) < 0)
-                return 0;
-        until = peer_chain_expires(&chain);
-        return revoked_until > 0 && revoked_until < until ? revoked_until : until;
 }

@@ -2,8 +2,8 @@
 /*
  * Whether the peer is who it should be.
  *
- * Everything is asked for by name: the chain up to an authority of the policy's, times, lists of revoked certificates, an OCSP response where there is one or must be,
- * the purpose, the strength of keys and signatures, the name, and pins. GnuTLS checks nothing that it was not told to.
+ * Everything is asked for by name: the chain up to an authority of the policy's, times, lists of revoked certificates, an OCSP response where
+ * there is one or must be, the purpose, the strength of keys and signatures, the name, and pins. GnuTLS checks nothing that it was not told to.
  */
 #ifndef NB_RELAY_TLS_VERIFY_H
 #define NB_RELAY_TLS_VERIFY_H
@@ -25,10 +25,11 @@ struct tls_verification {
 
 /**
  * Judges what the peer has shown in a handshake.
- * @param failure  filled in when it is refused
+ * @param failure    filled in when it is refused
+ * @param ret_until  when that is not good any more, in seconds since 1970; 0 where nothing was shown, and need not be
  * @return 0, or negative
  */
-int tls_verify(const struct tls_verification *what, struct tls_failure *failure);
+int tls_verify(const struct tls_verification *what, struct tls_failure *failure, time_t *ret_until);
 
 /**
  * Judges a session that was resumed, whose certificates were verified when it was made, under the same credentials: what may have changed
@@ -36,8 +37,5 @@ int tls_verify(const struct tls_verification *what, struct tls_failure *failure)
  * @return 0, or negative
  */
 int tls_verify_resumed(const struct tls_verification *what, struct tls_failure *failure);
-
-/** Until when what was verified is good, in seconds since 1970; 0 without a certificate. */
-time_t tls_verified_until(const struct tls_verification *what);
 
 #endif

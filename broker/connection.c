@@ -182,6 +182,8 @@ static void init(struct connection *connection, const struct connection_facts *f
         connection->since_ms = nb_wall_clock_ms();
         connection->verb = facts->verb;
         connection->type = facts->type;
+        connection->has_tls = facts->security != NULL;
+        connection->has_proxy = facts->proxy != NULL;
         connection->peer = *facts->peer;
         if (facts->via)
                 connection->via = *facts->via;
@@ -271,10 +273,27 @@ struct connection *connection_find(struct broker *broker, uint64_t id) {
 
 /* ---- a new policy ---- */
 
+static bool wants_tls(const struct policy_protocol *policy, enum policy_verb verb) {
+        unsigned role = verb == POLICY_CONNECT ? POLICY_TLS_CLIENT : POLICY_TLS_SERVER;
+
+        return policy->tls && (policy->tls->roles & role);
+}
+
+/* Whether it goes the way that the policy wants now: what is older than its TLS, its proxy or its relay would be a way round them. */
+static bool goes_as_wanted(const struct connection *connection, const struct policy_protocol *policy) {
+        bool is_relayed = connection->relayed.relay || connection->is_pair;
+
+        if (policy->data_path == POLICY_DATA_PATH_RELAY && !is_relayed)
+                return false;
+        if (wants_tls(policy, connection->verb) && !connection->has_tls)
+                return false;
+        return connection->verb != POLICY_CONNECT || policy->proxy.n_hops == 0 || connection->has_proxy;
+}
+
 static bool is_granted(const struct connection *connection) {
         const struct policy_protocol *policy = connection->grant->policy;
 
-        if (!policy || !(policy->socket_types & connection->type))
+        if (!policy || !(policy->socket_types & connection->type) || !goes_as_wanted(connection, policy))
                 return false;
         if (connection->bind.family != 0 &&
             !decision_still_grants(connection->grant, POLICY_LISTEN, NULL, &connection->bind))

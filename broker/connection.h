@@ -48,6 +48,8 @@ struct connection {
         char *name;   /* that was asked for, `api.example.com:443`; NULL for an address */
         char *label;  /* of the session */
 
+        bool has_tls;                /* as its policy wanted when it was made */
+        bool has_proxy;              /* likewise */
         bool is_pair;                /* what is handed out is an end of a pair: its socket stays with the relay */
         struct relay_object relayed; /* at its tenant's relay, if it goes through one: relayed.relay is not NULL */
         struct relayed_facts *facts; /* of TLS and proxies, owned; NULL: none (broker/relayed_facts.h) */

@@ -634,6 +634,21 @@ START_TEST(a_reload_ends_what_is_no_longer_granted) {
 }
 END_TEST
 
+START_TEST(a_reload_with_a_proxy_ends_what_goes_round_it) {
+        struct world world;
+        struct pair pair;
+
+        world_start(&world, "", RELAY);
+        pair_open(&pair, world.web);
+        write_policy(&world, "acme", "", STREAMS "Proxy=socks5://127.0.0.1:1\n");
+        daemon_reload(&world.daemon);
+        expect_reset(pair.fd);
+        peer_expect_end(pair.other_fd);
+        pair_close(&pair);
+        world_end(&world);
+}
+END_TEST
+
 START_TEST(an_operator_revokes_without_a_helper) {
         struct operator_scene world;
         struct wire_session session;
@@ -1175,6 +1190,7 @@ static Suite *make_suite(void) {
 
         tcase = tcase_create("revocation");
         tcase_add_test(tcase, a_reload_ends_what_is_no_longer_granted);
+        tcase_add_test(tcase, a_reload_with_a_proxy_ends_what_goes_round_it);
         tcase_add_test(tcase, an_operator_revokes_without_a_helper);
         suite_add_tcase(suite, tcase);
 

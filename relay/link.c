@@ -15,7 +15,7 @@
 #include "relay/stage.h"
 #include "relay/tls/tls.h"
 
-#define PEER_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define PEER_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
 
 /* Room is asked for where it lacks: these wake us for each message that has left. */
 #define PEER_EVENTS_DATAGRAMS (EPOLLIN | EPOLLET)
@@ -200,7 +200,7 @@ static void step_out(struct link *link) {
         uint64_t id = link->id;
 
         /* The guest gets the socket as it would be without us. */
-        transport_hurry(transport_bottom_fd(link->peer), false);
+        (void)transport_hurry(transport_bottom_fd(link->peer), false);
         link_free(link);
         report_ready(relay, id, NULL, true);
 }
@@ -220,6 +220,8 @@ static void peer_changed(struct watch *watch, uint32_t events) {
 
         if (link->pump)
                 pump_side_changed(&link->pump->peer, events, link->peer->fd >= 0);
+        else
+                link->peer_events |= events;
         link_run(link);
 }
 
@@ -235,6 +237,8 @@ static int start_pumping(struct link *link) {
         if (r < 0)
                 return link_fail(link, NB__RELAY__CAUSE__CAUSE_NO_MEMORY, "the guest's end cannot be watched: %s",
                                  strerror(-r));
+        /* A peer that has ended already is not said to have ended again. */
+        pump_side_changed(&link->pump->peer, link->peer_events, link->peer->fd >= 0);
         link->state = LINK_PUMPING;
         report_ready(link->relay, link->id, link->security, false);
         /* Nobody asks for it again, and it is the largest thing that a link has. */

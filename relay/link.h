@@ -49,6 +49,7 @@ struct link {
         struct transport *guest; /* owned */
         struct watch peer_watch;
         struct watch guest_watch;
+        uint32_t peer_events;  /* what was told of the peer before the pump was there; it is told once only */
         struct nb_list stages; /* those still to be done, the first one running */
         struct deadline *deadline;
         struct pump *pump; /* while pumping */

@@ -62,7 +62,9 @@ void pump_side_changed(struct pump_side *side, uint32_t events, bool is_socket) 
                 side->hung_up = true;
         if (events & EPOLLHUP)
                 side->is_gone = true;
-        if (!is_socket || (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
+        if (events & EPOLLPRI)
+                side->has_urgent = true;
+        if (!is_socket || (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR)))
                 side->may_read = true;
         if (!is_socket || (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)))
                 side->may_write = true;
@@ -164,7 +166,8 @@ static int move_by_pipe(struct run *run) {
         }
         n = run->source->ops->splice(run->source, flow->pipe->write_fd, SPLICE_SIZE);
         flow->is_long = n >= SHORT_SPLICE;
-        if (n == TRANSPORT_SHORT)
+        /* Only a read gets past an urgent byte. */
+        if (n == TRANSPORT_SHORT || (n == -EAGAIN && run->source_side->has_urgent))
                 return 0;
         if (n <= 0)
                 return source_said(run, n);
@@ -201,7 +204,7 @@ static int move_by_scratch(struct run *run) {
 
         if (n <= 0)
                 return source_said(run, n);
-        if (run->source->is_drained && !run->source_side->hung_up)
+        if (run->source->is_drained && !run->source_side->hung_up && !run->source_side->has_urgent)
                 run->source_side->may_read = false;
         run->flow->is_long = n >= LONG_READ && run->source->ops->splice && run->sink->fd >= 0;
         return write_scratch(run, (size_t)n);

@@ -43,8 +43,9 @@ enum pump_result {
 struct pump_side {
         bool may_read;
         bool may_write;
-        bool hung_up; /* no more will come than there is */
-        bool is_gone; /* and nothing can be written */
+        bool hung_up;    /* no more will come than there is */
+        bool is_gone;    /* and nothing can be written */
+        bool has_urgent; /* there are urgent bytes among the others: a read or a splice stops in front of each (tcp(7)) */
 };
 
 enum flow_end {

@@ -49,6 +49,11 @@ static ssize_t socket_read(struct transport *transport, void *buffer, size_t siz
         return n;
 }
 
+/* A read of a Unix socket ends behind bytes that came with descriptors, or from another process, whatever is there. */
+static ssize_t unix_read(struct transport *transport, void *buffer, size_t size) {
+        return socket_io_receive(transport->fd, buffer, size, 0);
+}
+
 static ssize_t socket_write(struct transport *transport, const void *bytes, size_t size) {
         return socket_io_send(transport->fd, bytes, size);
 }
@@ -68,6 +73,14 @@ static ssize_t socket_splice(struct transport *transport, int pipe_fd, size_t si
 
 static const struct transport_ops socket_ops = {
         .read = socket_read,
+        .write = socket_write,
+        .finish = socket_finish,
+        .free = socket_free,
+        .splice = socket_splice,
+};
+
+static const struct transport_ops unix_ops = {
+        .read = unix_read,
         .write = socket_write,
         .finish = socket_finish,
         .free = socket_free,
@@ -99,21 +112,22 @@ static const struct transport_ops datagram_ops = {
         .free = socket_free,
 };
 
-void transport_hurry(int fd, bool on) {
+bool transport_hurry(int fd, bool on) {
         int value = on;
 
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value));
+        return setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof(value)) == 0;
 }
 
 struct transport *transport_new_socket(int fd, bool datagrams) {
         struct transport *transport = malloc(sizeof(*transport));
+        const struct transport_ops *ops = &datagram_ops;
 
         if (!transport)
                 return NULL;
         /* What we write is all that there is: the kernel has nothing to wait for (RFC 896), and a handshake would wait 40 ms for each pair of messages. */
         if (!datagrams)
-                transport_hurry(fd, true);
-        *transport = (struct transport){ .ops = datagrams ? &datagram_ops : &socket_ops, .fd = fd };
+                ops = transport_hurry(fd, true) ? &socket_ops : &unix_ops;
+        *transport = (struct transport){ .ops = ops, .fd = fd };
         return transport;
 }
 

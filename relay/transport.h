@@ -51,7 +51,7 @@ struct transport {
         const struct transport_ops *ops;
         struct transport *below; /* owned, freed with it; NULL for a socket */
         int fd; /* of a socket transport with nothing of its own in between, which may be written to by splice(2); otherwise -1 */
-        bool is_drained;      /* set by `read`: there was no more, and when there is, the descriptor will say so */
+        bool is_drained; /* set by `read`: there was no more, but behind an urgent byte; of more we are told */
         bool ends_on_its_own; /* the other end can be told nothing by a reset (TLS): its end must be by `finish` */
 };
 
@@ -80,8 +80,11 @@ void transport_reset(const struct transport *top);
  */
 struct transport *transport_new_socket(int fd, bool datagrams);
 
-/** Has the kernel hold small segments of a TCP socket, borrowed, back for others, or not; of another socket it does nothing. */
-void transport_hurry(int fd, bool on);
+/**
+ * Has the kernel hold small segments of a TCP socket, borrowed, back for others, or not; of another socket it does nothing.
+ * @return whether it is a TCP socket
+ */
+bool transport_hurry(int fd, bool on);
 
 /**
  * Of our end of the guest's pair. Freeing it tells the guest how its stream has ended: after a `finish` by an end of file, and otherwise by

@@ -11,9 +11,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/channel.h"
 #include "tests/support/runner.h"
 #include "tests/unit/fds.h"
 #include "tests/unit/relay_world.h"
+#include "tests/unit/socket_pairs.h"
 
 /* More than all buffers on the way hold. */
 #define LARGE ((size_t)24 * 1024 * 1024)
@@ -459,6 +461,109 @@ START_TEST(reports_wait_for_a_broker_that_is_busy) {
 }
 END_TEST
 
+/* What the kernel tells of the peer once, it may tell before anybody reads for the guest. */
+START_TEST(an_end_that_came_with_the_handshake_is_an_end) {
+        static const char all[] = "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\nlast words";
+        struct relay_world *world = relay_world_new(4);
+        Nb__Relay__Begin begin = NB__RELAY__BEGIN__INIT;
+        Nb__Relay__Judgement judgement = NB__RELAY__JUDGEMENT__INIT;
+        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
+        struct relay_ends ends;
+        char byte;
+
+        begin.role = NB__RELAY__ROLE__ROLE_SERVER;
+        begin.expects_header = true;
+        ends = relay_world_begin(world, 1, false, &begin);
+        ck_assert_int_eq(send(ends.peer, all, sizeof(all) - 1, 0), sizeof(all) - 1);
+        ck_assert_int_eq(shutdown(ends.peer, SHUT_WR), 0);
+        (void)relay_world_expect(world, NB__RELAY__REPORT__BODY_ANNOUNCED);
+        relay_world_expect_nothing(world);
+        judgement.link = 1;
+        judgement.allowed = true;
+        order.body_case = NB__RELAY__ORDER__BODY_JUDGEMENT;
+        order.judgement = &judgement;
+        relay_world_order(world, &order, NULL, 0);
+        (void)relay_world_expect(world, NB__RELAY__REPORT__BODY_READY);
+        relay_world_receive(world, ends.guest, "last words", 10);
+        ck_assert_int_eq(relay_world_read(world, ends.guest, &byte, 1), 0);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+/* A read ends in front of an urgent byte, though there is more behind it. The byte itself is not for streams. */
+START_TEST(urgent_bytes_hold_up_nothing) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        uint8_t *bytes = noise(200000);
+        size_t before = _i ? 100000 : 3;
+
+        relay_world_expect_nothing(world);
+        /* The relay has no turn in between. */
+        ck_assert_int_eq(send(ends.peer, bytes, before, 0), (ssize_t)before);
+        ck_assert_int_eq(send(ends.peer, "!", 1, MSG_OOB), 1);
+        ck_assert_int_eq(send(ends.peer, bytes + before, before, 0), (ssize_t)before);
+        loopback_settle();
+        relay_world_receive(world, ends.guest, bytes, 2 * before);
+        free(bytes);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+/* As relay_world_link(), with a peer on a Unix socket. */
+static struct relay_ends link_to_unix_peer(struct relay_world *world) {
+        Nb__Relay__Begin begin = NB__RELAY__BEGIN__INIT;
+        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
+        struct relay_ends ends;
+        int pair[2], fds[2];
+
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair), 0);
+        ends.peer = pair[0];
+        fds[0] = pair[1];
+        relay_world_pair(SOCK_STREAM, &fds[1], &ends.guest);
+        begin.link = 1;
+        begin.role = NB__RELAY__ROLE__ROLE_CLIENT;
+        order.body_case = NB__RELAY__ORDER__BODY_BEGIN;
+        order.begin = &begin;
+        relay_world_order(world, &order, fds, 2);
+        nb_fds_close(fds, 2);
+        (void)relay_world_expect(world, NB__RELAY__REPORT__BODY_READY);
+        relay_world_expect_nothing(world);
+        return ends;
+}
+
+static void send_with_descriptor(int fd, char *bytes, size_t length, int sent_fd) {
+        _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))] = { 0 };
+        struct iovec part = { .iov_base = bytes, .iov_len = length };
+        struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1 };
+        struct cmsghdr *c;
+
+        message.msg_control = control;
+        message.msg_controllen = sizeof(control);
+        c = CMSG_FIRSTHDR(&message);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &sent_fd, sizeof(int));
+        ck_assert_int_eq(sendmsg(fd, &message, MSG_NOSIGNAL), (ssize_t)length);
+}
+
+/* Where the kernel cannot be told to refuse them (before Linux 6.16), a read ends behind each. */
+START_TEST(descriptors_of_a_peer_hold_up_nothing) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = link_to_unix_peer(world);
+        int before = count_fds();
+
+        send_with_descriptor(ends.peer, (char[]){ "abc" }, 3, ends.peer);
+        ck_assert_int_eq(send(ends.peer, "def", 3, MSG_NOSIGNAL), 3);
+        relay_world_receive(world, ends.guest, "abcdef", 6);
+        ck_assert_int_eq(count_fds(), before);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("relay_link");
         TCase *links = tcase_create("links");
@@ -471,6 +576,9 @@ int main(void) {
         tcase_add_test(links, a_reset_by_the_peer_reaches_the_guest_behind_the_data);
         tcase_add_loop_test(links, a_reset_waits_for_a_slow_guest, 0, 2);
         tcase_add_loop_test(links, the_end_of_the_relay_resets_the_guest, 0, 2);
+        tcase_add_test(links, an_end_that_came_with_the_handshake_is_an_end);
+        tcase_add_loop_test(links, urgent_bytes_hold_up_nothing, 0, 2);
+        tcase_add_test(links, descriptors_of_a_peer_hold_up_nothing);
         tcase_add_test(links, an_order_to_end_resets_both);
         tcase_add_test(links, what_a_guest_leaves_behind_is_sent);
         tcase_add_test(links, a_guest_that_did_not_read_resets_its_peer);

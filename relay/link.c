@@ -263,6 +263,8 @@ static void pump_once(struct link *link) {
                 break;
         case PUMP_HAS_MORE:
                 link_run_again(link);
+                /* Nor does a peer that never stops sending keep what its guest has left for ever. */
+                limit_rest(link);
                 break;
         case PUMP_WAITS:
                 limit_rest(link);

@@ -40,7 +40,6 @@ static const struct confine_call of_process[] = {
         CONFINE_CALL(rt_sigreturn, "the end of a signal"),
         CONFINE_CALL(rt_sigprocmask, "an assertion that fails"),
         CONFINE_CALL(gettid, "an assertion that fails"),
-        CONFINE_CALL(tgkill, "an assertion that fails"),
 };
 const struct confine_list process_calls = CONFINE_LIST(of_process);
 

@@ -235,6 +235,8 @@ static long attempt(int number) {
                 return syscall(SYS_ioctl, 0, 0x5412 /* TIOCSTI */, "x");
         case SYS_setsockopt:
                 return syscall(SYS_setsockopt, 0, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3);
+        case SYS_tgkill: /* the broker */
+                return syscall(SYS_tgkill, getppid(), getppid(), 0);
         default:
                 return syscall(number, 0, 0, 0, 0, 0, 0);
         }
@@ -258,6 +260,7 @@ static const int forbidden[] = {
         SYS_keyctl,         SYS_perf_event_open,
         SYS_setuid,         SYS_unlinkat,
         SYS_readlinkat,     SYS_sendmsg,
+        SYS_tgkill,
 };
 
 START_TEST(nothing_else_can_be_called) {
@@ -275,6 +278,23 @@ START_TEST(nothing_else_can_be_called) {
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);
         if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGSYS)
                 ck_abort_msg("call %d: ended with status %#x", number, (unsigned)status);
+}
+END_TEST
+
+START_TEST(an_assertion_that_fails_is_told_as_one) {
+        int status;
+        pid_t pid = fork();
+
+        if (pid == 0) {
+                struct confine_result walls = { 0 };
+
+                if (confine_begin(STDERR_FILENO) < 0 || confine_close(0, &walls) < 0)
+                        _exit(100);
+                abort();
+        }
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(WIFSIGNALED(status));
+        ck_assert_int_eq(WTERMSIG(status), SIGABRT);
 }
 END_TEST
 
@@ -309,6 +329,7 @@ int main(void) {
         TCase *walls = tcase_create("walls");
 
         tcase_add_loop_test(walls, nothing_else_can_be_called, 0, (int)(sizeof(forbidden) / sizeof(forbidden[0])));
+        tcase_add_test(walls, an_assertion_that_fails_is_told_as_one);
         tcase_add_test(walls, files_are_closed_without_the_filter);
         suite_add_tcase(suite, walls);
         process_expect_no_leak_check();

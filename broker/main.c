@@ -225,6 +225,7 @@ static int serve(struct broker *broker, const struct options *options) {
         if (take_sources(broker, options) < 0 || take_helper(broker, options->helper) < 0 ||
             take_relays(broker, options) < 0)
                 return EX_UNAVAILABLE;
+        privilege_lift_memlock_limit();
         r = privilege_drop(options->user);
         if (r < 0) {
                 log_no_privileges(broker, r);

@@ -69,6 +69,12 @@ int privilege_drop(const char *user) {
         return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 ? -errno : 0;
 }
 
+void privilege_lift_memlock_limit(void) {
+        const struct rlimit limit = { .rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY };
+
+        (void)setrlimit(RLIMIT_MEMLOCK, &limit);
+}
+
 unsigned long privilege_raise_fd_limit(void) {
         struct rlimit limit;
 

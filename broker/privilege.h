@@ -17,6 +17,12 @@ int privilege_drop(const char *user);
 /** Who privilege_drop() will make of us. @param user  as there @return 0, or -errno: -ENOENT when there is no such user */
 int privilege_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid);
 
+/**
+ * Lifts the limit of locked memory where root may: relays that are forked inherit it, and keep keys out of the swap by it. Else it stays as it is,
+ * and they say that they could not (netbroker-relay(8)).
+ */
+void privilege_lift_memlock_limit(void);
+
 /** Raises the soft limit of descriptors to the hard one. @return the limit in force */
 unsigned long privilege_raise_fd_limit(void);
 

@@ -28,6 +28,9 @@
 /* Messages of a peer's after the handshake that bring nothing: tickets, updates of keys, warnings. So many without any bytes between them. */
 #define EXTRA_MAX 64u
 
+/* Records of one read. A peer may put a byte into each, so that a buffer full of bytes would be the work of 20 ms, and other links wait. */
+#define RECORDS_MAX 128u
+
 /* ---- buffers ---- */
 
 static size_t buffer_length(const struct tls_buffer *buffer) {
@@ -214,7 +217,7 @@ static ssize_t tls_read(struct transport *transport, void *buffer, size_t size) 
 
         /* Something may have come since. */
         tls->is_below_drained = false;
-        while (!tls->has_ended && (have == 0 || size - have >= RECORD_MAX)) {
+        for (unsigned i = 0; i < RECORDS_MAX && !tls->has_ended && (have == 0 || size - have >= RECORD_MAX); ++i) {
                 ssize_t n;
 
                 tls->has_bytes = have > 0;

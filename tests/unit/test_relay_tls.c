@@ -270,6 +270,29 @@ START_TEST(abuse_42_an_end_without_close_notify_is_no_end) {
 }
 END_TEST
 
+/* However many there are, a read is a bounded amount of work, and leaves none lying. */
+START_TEST(records_of_a_byte_each) {
+        char bytes[65536];
+        size_t got;
+        ssize_t n;
+        TWO two;
+
+        two_init(&two, &plain_client, &plain_server);
+        ck_assert_int_eq(shake(&two), 0);
+        for (int i = 0; i < 200; ++i)
+                tls_side_write(&two.client, "x", 1);
+        n = tls_side_read(&two.server, bytes, sizeof(bytes));
+        ck_assert_int_gt(n, 1);
+        ck_assert_int_lt(n, 200);
+        ck_assert(!two.server.link.peer->is_drained);
+        for (got = (size_t)n; got < 200; got += (size_t)n) {
+                n = tls_side_read(&two.server, bytes, sizeof(bytes));
+                ck_assert_int_gt(n, 0);
+        }
+        ck_assert(two.server.link.peer->is_drained);
+}
+END_TEST
+
 START_TEST(a_record_that_was_changed) {
         char bytes[16];
         TWO two;
@@ -685,6 +708,7 @@ static Suite *make_suite(void) {
         tcase_add_test(bytes, half_closed_in_tls_1_3);
         tcase_add_test(bytes, half_closed_in_tls_1_2);
         tcase_add_test(bytes, abuse_42_an_end_without_close_notify_is_no_end);
+        tcase_add_test(bytes, records_of_a_byte_each);
         tcase_add_test(bytes, a_record_that_was_changed);
         tcase_add_test(bytes, a_peer_that_speaks_no_tls);
         tcase_add_test(bytes, keys_are_changed_in_between);

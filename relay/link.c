@@ -21,6 +21,9 @@
 #define PEER_EVENTS_DATAGRAMS (EPOLLIN | EPOLLET)
 #define GUEST_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
 
+/* The peer's and the guest's. */
+#define LINK_DESCRIPTORS 2
+
 /* ---- the end ---- */
 
 static void free_stages(struct link *link) {
@@ -46,6 +49,7 @@ static void link_free(struct link *link) {
         nb_list_remove(&link->in_relay);
         link_table_remove(&link->relay->table, link);
         link->relay->n_links--;
+        link->relay->n_descriptors -= LINK_DESCRIPTORS;
         free(link);
 }
 
@@ -405,11 +409,13 @@ static struct link *link_new(struct relay *relay, const Nb__Relay__Begin *begin,
         }
         nb_list_append(&relay->links, &link->in_relay);
         relay->n_links++;
+        relay->n_descriptors += LINK_DESCRIPTORS;
         return link;
 }
 
 int link_begin(struct relay *relay, const Nb__Relay__Begin *begin, int peer_fd, int guest_fd) {
-        struct link *link = relay->n_links < relay->links_max ? link_new(relay, begin, peer_fd, guest_fd) : NULL;
+        bool has_room = relay->n_links < relay->links_max && relay_has_room(relay, LINK_DESCRIPTORS);
+        struct link *link = has_room ? link_new(relay, begin, peer_fd, guest_fd) : NULL;
 
         if (!link) {
                 (void)nb_fd_close(peer_fd);

@@ -40,6 +40,7 @@ int relay_init(struct relay *relay, int fd) {
 
         memset(relay, 0, offsetof(struct relay, arena));
         relay->channel_fd = -1;
+        relay->descriptors_max = UINT32_MAX; /* until Setup */
         nb_log_init(&relay->log, "netbroker-relay", NB_LOG_NOTICE);
         nb_list_init(&relay->links);
         nb_list_init(&relay->queue);

@@ -41,6 +41,8 @@ struct relay {
         bool has_ended;   /* the broker has closed the channel */
         uint32_t links_max;
         uint32_t n_links;
+        uint32_t n_descriptors; /* of links, datagram servers and their peers */
+        uint32_t descriptors_max;
         struct link_table table;
         struct outbox outbox;
         struct pipe_pool pipes;
@@ -73,6 +75,11 @@ void relay_turn(struct relay *relay, bool wait);
 
 /** Sends a report, or keeps it until the broker reads (relay/channel.h). */
 void relay_report(struct relay *relay, const Nb__Relay__Report *report);
+
+/** Whether there may be so many descriptors more (RLIMIT_NOFILE): one too many, on its way from the broker, would end the relay. */
+static inline bool relay_has_room(const struct relay *relay, uint32_t n) {
+        return n <= relay->descriptors_max && relay->n_descriptors <= relay->descriptors_max - n;
+}
 
 /** Ends the process: nothing that it holds can be trusted to go on. `why` is a sentence for the log. */
 void relay_give_up(struct relay *relay, const char *why) __attribute__((noreturn));

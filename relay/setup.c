@@ -24,15 +24,15 @@ static bool kernel_has_tls(int probe_fd) {
         return probe_fd >= 0 && setsockopt(probe_fd, IPPROTO_TCP, TCP_ULP, name, sizeof(name)) < 0 && errno == ENOTCONN;
 }
 
-/* A link has two. One that is begun beyond that is refused, where a descriptor too many would end the relay. */
-static uint32_t links_within_limit(uint32_t wanted) {
+/* What is begun beyond that is refused, where a descriptor too many would end the relay. */
+static uint32_t descriptors_within_limit(void) {
         struct rlimit limit;
         rlim_t most;
 
         if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-                return wanted;
-        most = limit.rlim_cur > DESCRIPTORS_RESERVED ? (limit.rlim_cur - DESCRIPTORS_RESERVED) / 2 : 0;
-        return wanted < most ? wanted : (uint32_t)most;
+                return UINT32_MAX;
+        most = limit.rlim_cur > DESCRIPTORS_RESERVED ? limit.rlim_cur - DESCRIPTORS_RESERVED : 0;
+        return most < UINT32_MAX ? (uint32_t)most : UINT32_MAX;
 }
 
 static void report_started(struct relay *relay, bool kernel_tls, struct confine_result *walls) {
@@ -57,7 +57,8 @@ int setup_carry_out(struct relay *relay, const Nb__Relay__Setup *setup, int prob
                 return -EPROTONOSUPPORT;
         if (setup->log_level >= NB_LOG_ERROR && setup->log_level <= NB_LOG_DEBUG)
                 relay->log.level = (enum nb_log_level)setup->log_level;
-        relay->links_max = links_within_limit(setup->links_max);
+        relay->links_max = setup->links_max;
+        relay->descriptors_max = descriptors_within_limit();
         if (relay->is_confined)
                 r = confine_close(setup->memory_max, &walls);
         if (r < 0) {

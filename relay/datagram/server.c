@@ -17,6 +17,9 @@
 /* How many pairs have their turn before other links of the relay have. */
 #define PAIRS_A_TURN WATCH_BATCH
 
+/* The socket, and its own set of watches. Each peer has one more. */
+#define SERVER_DESCRIPTORS 2
+
 /* How many silent peers go at once; the others go right after what else there is to do. */
 #define EXPIRED_A_TURN 64
 
@@ -73,6 +76,7 @@ static void announce_waiting(struct datagram_server *server) {
 /* The broker may still have a duplicate of the pair's end for a moment, so the kernel must be told that it is watched no more. */
 static void free_peer(struct peer *peer) {
         watch_end(&peer->watch);
+        peer->server->relay->n_descriptors -= peer->pair_fd >= 0;
         peer->pair_fd = nb_fd_close(peer->pair_fd);
         peer_free(&peer->server->table, peer);
 }
@@ -94,6 +98,7 @@ static struct datagram_server *server_free(struct datagram_server *server) {
         watch_set_stop(&server->pairs);
         watch_end(&server->watch);
         server->fd = nb_fd_close(server->fd);
+        server->relay->n_descriptors -= SERVER_DESCRIPTORS;
         peer_table_deinit(&server->table);
         free(server->in);
         free(server->out);
@@ -376,6 +381,7 @@ static int new_server(struct relay *relay, const Nb__Relay__Serve *serve, int fd
                 return -ENOMEM;
         nb_list_init(&server->in_relay);
         server->relay = relay;
+        relay->n_descriptors += SERVER_DESCRIPTORS;
         server->number = serve->server;
         server->is_unix = socket_option(fd, SO_DOMAIN) == AF_UNIX;
         server->idle_timeout_ms = serve->idle_timeout_ms;
@@ -398,9 +404,9 @@ int datagram_server_start(struct relay *relay, const Nb__Relay__Serve *serve, in
 
         if (serve->server == 0 || find_server(relay, serve->server) || socket_option(fd, SO_TYPE) != SOCK_DGRAM)
                 return -EPROTO;
-        if (new_server(relay, serve, nb_steal_fd(&fd)) < 0)
+        if (!relay_has_room(relay, SERVER_DESCRIPTORS) || new_server(relay, serve, nb_steal_fd(&fd)) < 0)
                 report_failure(relay, serve->server, NB__RELAY__CAUSE__CAUSE_NO_MEMORY,
-                               "the relay has no memory for the server");
+                               "the relay has no room for the server");
         return 0;
 }
 
@@ -441,10 +447,13 @@ static int watch_pair(struct peer *peer) {
 }
 
 static void connect_peer(struct datagram_server *server, struct peer *peer, uint64_t link, int fd_consumed) {
+        bool has_room = relay_has_room(server->relay, 1);
+
         peer->pair_fd = fd_consumed;
+        server->relay->n_descriptors++;
         peer_set_link(&server->table, peer, link);
-        if (watch_pair(peer) < 0) {
-                end_peer(peer, NB__RELAY__CAUSE__CAUSE_NO_MEMORY, "the relay has no memory for the peer");
+        if (!has_room || watch_pair(peer) < 0) {
+                end_peer(peer, NB__RELAY__CAUSE__CAUSE_NO_MEMORY, "the relay has no room for the peer");
                 return;
         }
         note_use(peer);

@@ -68,7 +68,7 @@ void relay_report(struct relay *relay, const Nb__Relay__Report *report) {
 static struct world world;
 
 static void begin(void) {
-        world = (struct world){ .last_link = 100 };
+        world = (struct world){ .last_link = 100, .relay.descriptors_max = UINT32_MAX };
         ck_assert_int_eq(uv_loop_init(&world.relay.loop), 0);
         ck_assert_int_eq(watch_set_start(&world.relay.watches, &world.relay.loop), 0);
         nb_list_init(&world.relay.servers);
@@ -76,6 +76,7 @@ static void begin(void) {
 
 static void end(void) {
         datagram_server_free_all(&world.relay);
+        ck_assert_uint_eq(world.relay.n_descriptors, 0);
         watch_set_stop(&world.relay.watches);
         (void)uv_run(&world.relay.loop, UV_RUN_DEFAULT);
         ck_assert_int_eq(uv_loop_close(&world.relay.loop), 0);
@@ -630,6 +631,34 @@ START_TEST(a_unix_server_hears_and_does_not_answer) {
 END_TEST
 
 /* As with accepted connections, which outlive their listener. */
+/* A descriptor too many would end the relay, with all its connections, and strangers decide how many peers there are. */
+START_TEST(no_more_peers_than_descriptors) {
+        int clients[3], guests[3];
+
+        begin();
+        world.relay.descriptors_max = 4; /* the server has two */
+        serve_udp(10);
+        for (int i = 0; i < 3; ++i) {
+                clients[i] = client();
+                say(clients[i], "hello");
+                guests[i] = take(world.told.peer);
+                ck_assert_str_eq(hear(guests[i]), i < 2 ? "hello" : "(end)");
+        }
+        ck_assert_uint_eq(world.told.n_ended, 1);
+        ck_assert_uint_eq(world.told.link, world.last_link);
+        ck_assert_int_eq(world.told.cause, NB__RELAY__CAUSE__CAUSE_NO_MEMORY);
+        /* When one goes, there is room again. */
+        ck_assert_int_eq(close(guests[0]), 0);
+        settle();
+        say(clients[2], "again");
+        guests[0] = take(world.told.peer);
+        ck_assert_str_eq(hear(guests[0]), "again");
+        nb_fds_close(clients, 3);
+        nb_fds_close(guests, 3);
+        end();
+}
+END_TEST
+
 START_TEST(peers_outlive_their_server) {
         int fd, stranger, guest;
 
@@ -724,6 +753,7 @@ static Suite *suite(void) {
         tcase_add_test(tcase, a_guest_that_does_not_read_one_peer_hears_the_other);
         tcase_add_test(tcase, borders_and_order_are_kept_and_what_is_too_long_is_dropped);
         tcase_add_test(tcase, a_unix_server_hears_and_does_not_answer);
+        tcase_add_test(tcase, no_more_peers_than_descriptors);
         tcase_add_test(tcase, peers_outlive_their_server);
         tcase_add_test(tcase, orders_that_make_no_sense_are_violations);
         tcase_add_test(tcase, nothing_is_left_behind);

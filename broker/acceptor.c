@@ -356,8 +356,10 @@ int acceptor_set_credit(struct acceptor *acceptor, uint64_t total) {
 
                 if (outcome == OUTCOME_LOST)
                         return -EPIPE;
-                if (outcome == OUTCOME_SHORTAGE)
+                if (outcome == OUTCOME_SHORTAGE) {
                         pause_for_a_moment(acceptor);
+                        break;
+                }
         }
         return update_watch(acceptor);
 }

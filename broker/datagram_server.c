@@ -142,11 +142,12 @@ static int serve(struct datagram_server *server) {
         server->announced = 0;
         server->granted = 0;
         r = order_serve(server);
-        if (r == 0)
+        if (r == 0) {
                 r = order_credit(server);
-        if (r == 0)
-                return 0;
-        relay_order_end(&server->object);
+                if (r == 0)
+                        return 0;
+                relay_order_end(&server->object);
+        }
         relay_detach(&server->object);
         return r;
 }
@@ -220,11 +221,12 @@ static int hand_out(struct datagram_server *server, const struct new_peer *peer,
         /* Too many orders wait: that will be over in a moment, unlike a session that does not read. */
         int r = order_take_peer(server, peer->number, connection->relayed.number, relay_fd) < 0 ? -ENOBUFS : 0;
 
-        if (r == 0)
+        if (r == 0) {
                 r = send_accepted(server, fd, peer);
-        if (r == 0)
-                return 0;
-        relay_order_end(&connection->relayed);
+                if (r == 0)
+                        return 0;
+                relay_order_end(&connection->relayed);
+        }
         connection_forget(connection, fd);
         return r;
 }

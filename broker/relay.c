@@ -255,8 +255,12 @@ static void flush(struct relay *relay) {
 }
 
 static int send_order(struct relay *relay, const Nb__Relay__Order *order, const int *fds, size_t n_fds) {
-        int r = relay_outbox_send(&relay->outbox, relay->fd, order, fds, n_fds);
+        int r;
 
+        /* It is being ended: an object that has heard of it may end others that have not yet. */
+        if (!relay->pool)
+                return -ENOTCONN;
+        r = relay_outbox_send(&relay->outbox, relay->fd, order, fds, n_fds);
         if (r == 0 && !relay_outbox_is_empty(&relay->outbox) && !relay->flush)
                 (void)watch_change(&relay->watch, EPOLLIN | EPOLLOUT);
         return r;

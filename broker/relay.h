@@ -80,7 +80,7 @@ void relay_pass_on(struct relay_object *object, struct relay_object *successor, 
  */
 int relay_order(struct relay_object *object, const Nb__Relay__Order *order, const int *fds, size_t n_fds);
 
-/** Sends End, for an object that its relay is to drop. Harmless where it is detached. */
+/** Sends End, for an object that its relay was told of and is to drop. It may always wait in the queue. Harmless where it is detached. */
 void relay_order_end(struct relay_object *object);
 
 /** What a relay has said of itself, for `netbrokerctl status`. */

@@ -68,7 +68,7 @@ static struct letter *letter_new(const Nb__Relay__Order *order, const int *fds, 
 static int put_by(struct relay_outbox *outbox, const Nb__Relay__Order *order, const int *fds, size_t n_fds) {
         struct letter *letter;
 
-        if (outbox->n >= RELAY_OUTBOX_MAX)
+        if (outbox->n >= RELAY_OUTBOX_MAX && order->body_case != NB__RELAY__ORDER__BODY_END)
                 return -EAGAIN;
         letter = letter_new(order, fds, n_fds);
         if (!letter)

@@ -15,7 +15,7 @@
 #include "base/list.h"
 #include "proto/relay_frame.h"
 
-/** The most orders that wait. */
+/** The most orders that wait. End is not among them: it is one for each order that had a place, and what was revoked must not live on. */
 #define RELAY_OUTBOX_MAX 4096
 
 struct relay_outbox {

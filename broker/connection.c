@@ -298,6 +298,10 @@ static bool is_granted(const struct connection *connection) {
         if (connection->bind.family != 0 &&
             !decision_still_grants(connection->grant, POLICY_LISTEN, NULL, &connection->bind))
                 return false;
+        /* Who sent a PROXY header was judged as well as whom it named; a proxy on the way is the operator's. */
+        if (connection->verb == POLICY_ACCEPT && connection->via.family != 0 &&
+            !decision_still_grants(connection->grant, POLICY_ACCEPT, NULL, &connection->via))
+                return false;
         return decision_still_grants(connection->grant, connection->verb, connection->name, &connection->peer);
 }
 

@@ -172,14 +172,44 @@ static void timed_out(void *data) {
 
 /* ---- reports ---- */
 
+/* Whether it can be ready: with a header that was judged, where one is expected, and with TLS exactly where that is. */
+static bool fits(const struct relayed *relayed, const Nb__Relay__Ready *ready) {
+        if (relayed->state != (relayed->expects_header ? RELAYED_JUDGED : RELAYED_HANDSHAKING) ||
+            (ready->stepped_out && !relayed->may_step_out))
+                return false;
+        return ready->security ? relayed->has_tls && security_is_sane(ready->security) : !relayed->has_tls;
+}
+
+/* A reload may have come since: what was begun without TLS, a proxy or a relay that stays is no way round them. */
+static bool goes_as_wanted(const struct relayed *relayed, bool stepped_out) {
+        const struct policy_protocol *policy = relayed->asker.grant->policy;
+
+        if (!policy)
+                return true; /* Existing=keep */
+        if (stepped_out && policy->data_path != POLICY_DATA_PATH_DIRECT)
+                return false;
+        if (!relayed->has_tls && has_tls(policy, relayed->verb))
+                return false;
+        return relayed->verb != POLICY_CONNECT || relayed->has_way || policy->proxy.n_hops == 0;
+}
+
+static void give_up(struct relayed *relayed) {
+        relay_order_end(&relayed->object);
+        relay_detach(&relayed->object);
+        count_failure(relayed, NB__RELAY__CAUSE__CAUSE_ENDED);
+        fail(relayed, -EAGAIN, "the policy was replaced meanwhile, and wants it to go another way");
+}
+
 /* Where the relay has stepped out, the socket is all that is left of it. */
 static int report_ready(struct relayed *relayed, const Nb__Relay__Ready *ready) {
         struct relayed_result result = { .security = ready->security };
 
-        if (relayed->state == RELAYED_TOLD || (ready->security != NULL) != relayed->has_tls ||
-            (ready->stepped_out && (!relayed->may_step_out || relayed->has_tls)) ||
-            (ready->security && !security_is_sane(ready->security)))
+        if (!fits(relayed, ready))
                 return -EPROTO;
+        if (!goes_as_wanted(relayed, ready->stepped_out)) {
+                give_up(relayed);
+                return 0;
+        }
         count_ready(relayed, ready->security);
         result.socket_fd = nb_steal_fd(&relayed->socket_fd);
         result.fd = nb_steal_fd(&relayed->guest_fd);
@@ -411,6 +441,15 @@ static int begin(struct relayed *relayed, const struct policy_protocol *policy, 
         return send_begin(relayed, policy, timeout_ms, pair_fd);
 }
 
+/* Then the relay stays, also when it is done with the proxy. */
+static bool has_tls_to_proxy(const struct policy_proxy *proxy) {
+        for (size_t i = 0; i < proxy->n_hops; ++i) {
+                if (proxy->hops[i].kind == POLICY_HOP_HTTPS)
+                        return true;
+        }
+        return false;
+}
+
 static int fill_in(struct relayed *relayed, const struct relayed_options *options,
                    const struct policy_protocol *policy) {
         relayed->asker = options->asker;
@@ -419,9 +458,10 @@ static int fill_in(struct relayed *relayed, const struct relayed_options *option
         relayed->peer = *options->peer;
         relayed->function = options->function;
         relayed->data = options->data;
-        relayed->may_step_out =
-                policy->data_path == POLICY_DATA_PATH_DIRECT && options->asker.type == POLICY_SOCKET_STREAM;
         relayed->has_tls = has_tls(policy, options->verb);
+        relayed->may_step_out = policy->data_path == POLICY_DATA_PATH_DIRECT &&
+                                options->asker.type == POLICY_SOCKET_STREAM && !relayed->has_tls &&
+                                (options->verb == POLICY_ACCEPT || !has_tls_to_proxy(&policy->proxy));
         relayed->expects_header = options->verb == POLICY_ACCEPT && expects_header(policy, options->peer);
         if (options->way) {
                 relayed->way = *options->way;
@@ -453,8 +493,10 @@ int relayed_start(const struct relayed_options *options, int fd_consumed, struct
         r = fill_in(relayed, options, policy);
         if (r == 0)
                 r = begin(relayed, policy, options->timeout_ms);
-        if (r < 0)
+        if (r < 0) {
+                relay_detach(&relayed->object); /* which its relay was not told of */
                 return r;
+        }
         *ret = nb_steal_ptr(relayed);
         return 0;
 }
@@ -462,6 +504,10 @@ int relayed_start(const struct relayed_options *options, int fd_consumed, struct
 /* ---- afterwards ---- */
 
 bool relayed_is_granted(const struct relayed *relayed) {
+        /* Who sent the header was judged too, when it was accepted. */
+        if (relayed->verb == POLICY_ACCEPT && relayed->via.family != 0 &&
+            !decision_still_grants(relayed->asker.grant, POLICY_ACCEPT, NULL, &relayed->via))
+                return false;
         return decision_still_grants(relayed->asker.grant, relayed->verb, relayed->name, &relayed->peer);
 }
 

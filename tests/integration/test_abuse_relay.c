@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -507,6 +508,229 @@ START_TEST(abuse_45_a_relay_that_does_not_read) {
 }
 END_TEST
 
+/* ---- PROXY headers, and who has a listener ---- */
+
+#define LISTENER                                                                                                       \
+        "[Tenant]\nName=bad\nUser=%u\n[Protocol "                                                                      \
+        "web]\nFamily=ip\nDataPath=%s\nAcceptProxyHeader=127.0.0.2/32\n%s" SCENE_LOOPBACK
+
+/* So many Begins fill the channel, and others wait in the broker. */
+#define HANDSHAKES 700
+
+static void write_listener(struct scene_of_two *two, const char *data_path, const char *keys) {
+        daemon_write_policy_file(&two->daemon, "bad.conf", LISTENER, (unsigned)getuid(), data_path, keys);
+        daemon_reload(&two->daemon);
+}
+
+/* The bad tenant listens, with DataPath=direct; 127.0.0.2 sends headers. */
+static void listen_for_headers(struct scene_of_two *two, char address[static NB_ADDRESS_LENGTH_MAX + 1]) {
+        two_start(two);
+        write_listener(two, "direct", "");
+        (void)wire_close(&two->bad_control);
+        two->bad_control = wire_open_control(&two->bad_session.protocols[0], "127.0.0.1:0");
+        ck_assert_uint_eq(wire_listen(&two->bad_control, NB_CREDIT_WINDOW_MAX, address), 0);
+}
+
+/* The end of listen_for_headers(). */
+static void stop_listening(struct scene_of_two *two) {
+        two->bad = fake_relay_free(two->bad);
+        (void)wire_close(&two->bad_control);
+        two->bad_control = wire_open_control(&two->bad_session.protocols[0], "127.0.0.1:0");
+        two_end(two);
+}
+
+/* Somebody connects who is to send a header. @return the socket; the link is the bad one */
+static int begin_header(struct scene_of_two *two, const char *address) {
+        int fd = peer_connect_from("127.0.0.2", address);
+
+        ck_assert_int_ge(fd, 0);
+        two->bad = fake_relay_start(&two->relays);
+        fake_relay_expect(two->bad, NB__RELAY__ORDER__BODY_BEGIN);
+        ck_assert(two->bad->order->begin->expects_header);
+        two->bad_link = two->bad->order->begin->link;
+        return fd;
+}
+
+static void announce(const struct scene_of_two *two, const char *source) {
+        Nb__Relay__Announced announced = NB__RELAY__ANNOUNCED__INIT;
+        Nb__Relay__Report message = NB__RELAY__REPORT__INIT;
+
+        announced.link = two->bad_link;
+        announced.source = (char *)source;
+        announced.destination = (char *)source;
+        message.body_case = NB__RELAY__REPORT__BODY_ANNOUNCED;
+        message.announced = &announced;
+        report(two, &message);
+}
+
+/* Keeps the peer's socket, as a relay does: the broker has none of its own when the link is ready. @return owned by the caller */
+static int keep_socket(const struct scene_of_two *two) {
+        int fd = fcntl(two->bad->fds.fds[0], F_DUPFD_CLOEXEC, 0);
+
+        ck_assert_int_ge(fd, 0);
+        return fd;
+}
+
+static void step_out(const struct scene_of_two *two) {
+        Nb__Relay__Ready ready = NB__RELAY__READY__INIT;
+        Nb__Relay__Report message = NB__RELAY__REPORT__INIT;
+
+        ready.link = two->bad_link;
+        ready.stepped_out = true;
+        message.body_case = NB__RELAY__REPORT__BODY_READY;
+        message.ready = &ready;
+        report(two, &message);
+}
+
+/* Nobody is shown to the guest whose header was not judged. */
+START_TEST(ready_before_the_header) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct scene_of_two two;
+        int fd;
+
+        listen_for_headers(&two, address);
+        fd = begin_header(&two, address);
+        step_out(&two);
+        fake_relay_expect_end(two.bad);
+        wire_expect_silence(&two.bad_control);
+        (void)nb_fd_close(fd);
+        stop_listening(&two);
+}
+END_TEST
+
+/* What a reload has meant for a relay that stays does not come out of a handshake that began before. */
+START_TEST(a_socket_that_is_no_longer_direct) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct scene_of_two two;
+        int fd;
+
+        listen_for_headers(&two, address);
+        fd = begin_header(&two, address);
+        ck_assert(two.bad->order->begin->may_step_out);
+        write_listener(&two, "relay", "");
+        announce(&two, "");
+        fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_JUDGEMENT);
+        step_out(&two);
+        fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_END);
+        wire_expect_silence(&two.bad_control);
+        (void)nb_fd_close(fd);
+        stop_listening(&two);
+}
+END_TEST
+
+/* Who sends headers was judged when it was accepted, and is when the policy changes: before the header's end, and after it. */
+START_TEST(a_sender_of_headers_is_denied_by_a_reload) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct scene_of_two two;
+        int fd, socket_fd, stream_fd = -1;
+
+        listen_for_headers(&two, address);
+        fd = begin_header(&two, address);
+        socket_fd = keep_socket(&two);
+        announce(&two, "127.0.0.9:1");
+        fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_JUDGEMENT);
+        ck_assert(two.bad->order->judgement->allowed);
+        if (_i == 1) {
+                ck_assert_int_eq(fake_relay_ready(two.bad, two.bad_link), 0);
+                stream_fd = wire_receive_accepted(&two.bad_control, 1);
+        }
+        write_listener(&two, "direct", "Deny=127.0.0.2:*\n");
+        fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_END);
+        ck_assert_uint_eq(two.bad->order->end->link, two.bad_link);
+        (void)nb_fd_close(stream_fd);
+        (void)nb_fd_close(socket_fd);
+        (void)nb_fd_close(fd);
+        stop_listening(&two);
+}
+END_TEST
+
+/* With orders waiting for it, and handshakes; and what its end leads to ends the listener, and those handshakes that have not heard of it yet. */
+START_TEST(a_relay_that_ends_with_its_listener) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct scene_of_two two;
+        int fds[HANDSHAKES], fd;
+
+        listen_for_headers(&two, address);
+        fds[0] = begin_header(&two, address);
+        for (size_t i = 1; i < HANDSHAKES; ++i)
+                fds[i] = peer_connect_from("127.0.0.2", address);
+        /* All of them have been given to the relay when one that sends no header is accepted. */
+        fd = peer_connect_from("127.0.0.1", address);
+        (void)nb_fd_close(wire_receive_accepted(&two.bad_control, 1));
+        (void)nb_fd_close(fd);
+        ck_assert_int_eq(kill(two.daemon.pid, SIGSTOP), 0);
+        two.bad = fake_relay_free(two.bad);
+        fd = peer_connect_from("127.0.0.1", address);
+        (void)wire_close(&two.bad_control);
+        ck_assert_int_eq(kill(two.daemon.pid, SIGCONT), 0);
+        good_connect(&two);
+        (void)nb_fd_close(fd);
+        for (size_t i = 0; i < HANDSHAKES; ++i)
+                (void)nb_fd_close(fds[i]);
+        two.bad_control = wire_open_control(&two.bad_session.protocols[0], "127.0.0.1:0");
+        two_end(&two);
+}
+END_TEST
+
+/* ---- orders that wait ---- */
+
+/* Two orders each: almost as many as wait for a relay that does not read; and more connects than there is room for then. */
+#define REFUSED_PEERS 2048
+#define CONNECTS 600
+
+#define REFUSER                                                                                                        \
+        "[Tenant]\nName=bad\nUser=%u\n[Protocol web]\nFamily=ip\nDataPath=relay\nSocketTypes=stream "                  \
+        "dgram\nDeny=198.51.100.0/24:*\n%s" SCENE_LOOPBACK
+
+/* Fills what waits for the bad relay. */
+static void fill_orders(struct scene_of_two *two, uint64_t server) {
+        struct wire controls[CONNECTS];
+        size_t n = 0;
+
+        for (uint64_t i = 1; i <= REFUSED_PEERS; ++i) {
+                ck_assert(harness_poll(two->bad->fd, POLLOUT, HARNESS_DEADLINE_MS) & POLLOUT);
+                send_new_peer(two, server, i, "198.51.100.7:1");
+        }
+        do {
+                ck_assert_uint_lt(n, CONNECTS);
+                controls[n] = wire_open_control(&two->bad_session.protocols[0], "0.0.0.0:0");
+                wire_send_connect(&controls[n], two->peer.text);
+        } while (harness_poll(controls[n++].fd, POLLIN, 20) == 0);
+        while (n > 0)
+                (void)wire_close(&controls[--n]);
+}
+
+/* However many other orders wait, what was revoked is to end. */
+START_TEST(abuse_45_what_is_revoked_ends_however_many_orders_wait) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct scene_of_two two;
+        struct wire server;
+        int fd, socket_fd;
+
+        two_start(&two);
+        daemon_write_policy_file(&two.daemon, "bad.conf", REFUSER, (unsigned)getuid(), "");
+        daemon_reload(&two.daemon);
+        two.bad_link = begin(&two, &two.bad_control, &two.bad);
+        socket_fd = keep_socket(&two);
+        ck_assert_int_eq(fake_relay_ready(two.bad, two.bad_link), 0);
+        ck_assert_uint_eq(wire_receive_connected(&two.bad_control, &fd), 0);
+        ck_assert_uint_eq(wire_open_dgram(&two.bad_session.protocols[0], "127.0.0.1:0", &server, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&server, 4, address), 0);
+        fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_SERVE);
+        fill_orders(&two, two.bad->order->serve->server);
+        good_connect(&two);
+        daemon_write_policy_file(&two.daemon, "bad.conf", REFUSER, (unsigned)getuid(), "Deny=127.0.0.0/8:*\n");
+        daemon_reload(&two.daemon);
+        do
+                ck_assert(fake_relay_receive(two.bad));
+        while (two.bad->order->body_case != NB__RELAY__ORDER__BODY_END || two.bad->order->end->link != two.bad_link);
+        (void)nb_fd_close(socket_fd);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&server);
+        two_end(&two);
+}
+END_TEST
+
 static Suite *make_suite(void) {
         Suite *suite = suite_create("abuse_relay");
         TCase *any = tcase_create("a relay that was taken over");
@@ -521,6 +745,11 @@ static Suite *make_suite(void) {
         tcase_add_test(any, ready_before_started);
         tcase_add_test(any, silence_instead_of_started);
         tcase_add_test(any, abuse_45_a_relay_that_does_not_read);
+        tcase_add_test(any, abuse_45_what_is_revoked_ends_however_many_orders_wait);
+        tcase_add_test(any, ready_before_the_header);
+        tcase_add_test(any, a_socket_that_is_no_longer_direct);
+        tcase_add_loop_test(any, a_sender_of_headers_is_denied_by_a_reload, 0, 2);
+        tcase_add_test(any, a_relay_that_ends_with_its_listener);
         suite_add_tcase(suite, any);
         return suite;
 }

@@ -50,10 +50,9 @@ static int parse_scheme(struct url *url, enum policy_hop_kind *ret) {
         return 0;
 }
 
-/** A user and password, and what stands behind the port. */
+/** A user and password, which may hold what ends an authority, and what stands behind the port. */
 static int check_rest(struct url *url) {
-        const char *authority = url->text + url->from;
-        const char *at = memrchr(authority, '@', url->to - url->from);
+        const char *at = strrchr(url->text + url->from, '@');
 
         if (at) {
                 policy_complain(url->complaint, url->from,

@@ -9,8 +9,21 @@
 
 #include "base/escape.h"
 
-/** Passwords are not shown that somebody has written into a URL: errors go to logs. What hides them is as long, for the caret. */
+/** A password in the place of its file. */
+static void hide_bare_password(char *line) {
+        static const char key[] = "ProxyPassword=";
+        char *value = line + strlen(key);
+
+        if (strncmp(line, key, strlen(key)) != 0)
+                return;
+        value += strspn(value, " \t");
+        if (*value != '/' && *value != '-' && strncmp(value, "credential:", strlen("credential:")) != 0)
+                memset(value, '*', strlen(value));
+}
+
+/** Passwords are not shown that somebody has written into a policy: errors go to logs. What hides them is as long, for the caret. */
 static void hide_passwords(char *line) {
+        hide_bare_password(line);
         for (char *at = strstr(line, "://"); at; at = strstr(at, "://")) {
                 char *authority = at + strlen("://"), *end, *colon;
 
@@ -30,6 +43,7 @@ int parser_fail(struct parser *p, const struct parser_place *place, const struct
         snprintf(error->file, sizeof(error->file), "%s", source->name);
         snprintf(error->message, sizeof(error->message), "%s", complaint->message);
         policy_printable(complaint->correct, strlen(complaint->correct), error->correct, sizeof(error->correct));
+        hide_passwords(error->correct);
         if (place) {
                 error->line = place->line.number;
                 error->column = (unsigned)complaint->offset + 1;

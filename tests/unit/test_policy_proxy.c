@@ -166,6 +166,9 @@ START_TEST(a_password_is_not_shown) {
         static const struct {
                 const char *value, *source;
         } lines[] = {
+                { "http://me:se/cret@a.example:1", "Proxy=http://me:*******@a.example:1" },
+                { "http://me:#cret@a.example:1", "Proxy=http://me:*****@a.example:1" },
+                { "http://a.example:1\nProxyPassword=me:secret", "ProxyPassword=*********" },
                 { "http://me:s@cret@a.example:1", "Proxy=http://me:******@a.example:1" },
                 { "ftp://a.example:1 http://me:secret@b.example:1",
                   "Proxy=ftp://a.example:1 http://me:******@b.example:1" },

@@ -182,6 +182,7 @@ static void init(struct connection *connection, const struct connection_facts *f
         connection->since_ms = nb_wall_clock_ms();
         connection->verb = facts->verb;
         connection->type = facts->type;
+        connection->was_relayed = facts->relayed != NULL;
         connection->has_tls = facts->security != NULL;
         connection->has_proxy = facts->proxy != NULL;
         connection->peer = *facts->peer;
@@ -281,9 +282,7 @@ static bool wants_tls(const struct policy_protocol *policy, enum policy_verb ver
 
 /* Whether it goes the way that the policy wants now: what is older than its TLS, its proxy or its relay would be a way round them. */
 static bool goes_as_wanted(const struct connection *connection, const struct policy_protocol *policy) {
-        bool is_relayed = connection->relayed.relay || connection->is_pair;
-
-        if (policy->data_path == POLICY_DATA_PATH_RELAY && !is_relayed)
+        if (policy->data_path == POLICY_DATA_PATH_RELAY && !connection->was_relayed)
                 return false;
         if (wants_tls(policy, connection->verb) && !connection->has_tls)
                 return false;

@@ -672,6 +672,31 @@ START_TEST(a_relay_that_ends_with_its_listener) {
 }
 END_TEST
 
+/* What its relay is done with, and the kernel not, is what it was: a reload of the same policy does not take it for one without a relay. */
+START_TEST(a_link_that_has_ended_was_relayed) {
+        NB_CLEANUP_FREE char *log = NULL;
+        struct scene_of_two two;
+        int fd, other_fd, socket_fd;
+
+        two_start(&two);
+        two.bad_link = begin(&two, &two.bad_control, &two.bad);
+        socket_fd = keep_socket(&two);
+        ck_assert_int_eq(fake_relay_ready(two.bad, two.bad_link), 0);
+        ck_assert_uint_eq(wire_receive_connected(&two.bad_control, &fd), 0);
+        ck_assert_int_eq(fake_relay_ended(two.bad, two.bad_link, NB__RELAY__CAUSE__CAUSE_CLOSED, ""), 0);
+        /* The end is taken when the report that comes after it is. */
+        two.bad_link = begin(&two, &two.bad_control, &two.bad);
+        ck_assert_int_eq(fake_relay_ended(two.bad, two.bad_link, NB__RELAY__CAUSE__CAUSE_TLS_ALERT, ""), 0);
+        ck_assert_uint_eq(wire_receive_connected(&two.bad_control, &other_fd), NB_WASI_EPROTO);
+        daemon_reload(&two.daemon);
+        log = daemon_read(two.daemon.stderr_path);
+        ck_assert_ptr_null(strstr(log, "no longer grants"));
+        (void)nb_fd_close(socket_fd);
+        (void)nb_fd_close(fd);
+        two_end(&two);
+}
+END_TEST
+
 /* ---- orders that wait ---- */
 
 /* Two orders each: almost as many as wait for a relay that does not read; and more connects than there is room for then. */
@@ -746,6 +771,7 @@ static Suite *make_suite(void) {
         tcase_add_test(any, silence_instead_of_started);
         tcase_add_test(any, abuse_45_a_relay_that_does_not_read);
         tcase_add_test(any, abuse_45_what_is_revoked_ends_however_many_orders_wait);
+        tcase_add_test(any, a_link_that_has_ended_was_relayed);
         tcase_add_test(any, ready_before_the_header);
         tcase_add_test(any, a_socket_that_is_no_longer_direct);
         tcase_add_loop_test(any, a_sender_of_headers_is_denied_by_a_reload, 0, 2);

@@ -31,9 +31,6 @@
 #define PAUSE_FIRST_MS 100
 #define PAUSE_LAST_MS 10000
 
-/* Links beyond what the tenant may have: of what it has ended, the relay may not know yet. */
-#define LINKS_SPARE 1024
-
 /* When descriptors in flight are too many for the user, others end that. */
 #define FLUSH_MS 20
 
@@ -346,19 +343,6 @@ static void did_not_start(void *data) {
         lose(relay, "its relay did not start in 5 s", true);
 }
 
-/* What the tenant may have at the same time. */
-static uint32_t links_max(const struct tenant *tenant) {
-        const enum account_kind kinds[] = { ACCOUNT_CONNECTIONS, ACCOUNT_CONNECTS, ACCOUNT_HANDSHAKES };
-        uint64_t sum = LINKS_SPARE;
-
-        for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); ++i) {
-                uint64_t limit = tenant->account.limit[kinds[i]];
-
-                sum += limit < UINT32_MAX ? limit : UINT32_MAX;
-        }
-        return sum < UINT32_MAX ? (uint32_t)sum : UINT32_MAX;
-}
-
 static int send_setup(struct relay *relay) {
         const struct tenant *tenant = relay->pool->tenant;
         uint64_t memory_max = tenant->policy ? tenant->policy->limits[POLICY_LIMIT_RELAY_MEMORY] : POLICY_UNLIMITED;
@@ -369,7 +353,8 @@ static int send_setup(struct relay *relay) {
         setup.version = NB_RELAY_VERSION;
         setup.tenant = tenant->name;
         setup.memory_max = memory_max == POLICY_UNLIMITED ? 0 : memory_max;
-        setup.links_max = links_max(tenant);
+        /* What the tenant may have is counted here, and a reload may raise it; the relay's own bounds are descriptors and memory. */
+        setup.links_max = UINT32_MAX;
         setup.log_level = tenant->broker->log.level;
         order.body_case = NB__RELAY__ORDER__BODY_SETUP;
         order.setup = &setup;

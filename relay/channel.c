@@ -117,6 +117,6 @@ void channel_stop(struct relay *relay) {
 static const struct confine_call calls[] = {
         CONFINE_CALL(recvmsg, "orders"),
         CONFINE_CALL(sendto, "reports"),
-        CONFINE_CALL_WHERE(setsockopt, 2, SO_LINGER, "lingering of what is closed"),
+        CONFINE_OPTION(SOL_SOCKET, SO_LINGER, "lingering of what is closed"),
 };
 const struct confine_list channel_calls = CONFINE_LIST(calls);

@@ -173,9 +173,12 @@ static bool lock_memory(uint64_t memory_max) {
 /* ---- system calls ---- */
 
 static int allow(scmp_filter_ctx filter, const struct confine_call *call) {
-        struct scmp_arg_cmp limit = { call->argument, SCMP_CMP_MASKED_EQ, UINT32_MAX, call->value };
+        struct scmp_arg_cmp where[CONFINE_WHERE_MAX];
 
-        return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call->number, call->is_limited ? 1 : 0, &limit);
+        for (unsigned i = 0; i < call->n_where; ++i)
+                where[i] = (struct scmp_arg_cmp){ call->where[i].argument, SCMP_CMP_MASKED_EQ, UINT32_MAX,
+                                                  call->where[i].value };
+        return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call->number, call->n_where, where);
 }
 
 static int allow_list(scmp_filter_ctx filter, const struct confine_list *list) {

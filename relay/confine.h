@@ -17,19 +17,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/** What an argument must be, as an int. */
+struct confine_where {
+        unsigned argument; /* counts from 0 */
+        uint32_t value;
+};
+
+#define CONFINE_WHERE_MAX 2
+
 /** One system call. */
 struct confine_call {
         int number; /* SCMP_SYS(...) */
         const char *why;
-        bool is_limited;   /* to where argument `argument`, as an int, is `value` */
-        unsigned argument; /* counts from 0 */
-        uint32_t value;
+        unsigned n_where; /* all of which hold */
+        struct confine_where where[CONFINE_WHERE_MAX];
 };
 
 #define CONFINE_CALL(name, reason)                                                                                     \
         { .number = SCMP_SYS(name), .why = reason }
 #define CONFINE_CALL_WHERE(name, which, what, reason)                                                                  \
-        { .number = SCMP_SYS(name), .why = reason, .is_limited = true, .argument = which, .value = what }
+        {                                                                                                              \
+                .number = SCMP_SYS(name), .why = reason, .n_where = 1, .where = { { which, what } }                    \
+        }
+
+/** One option of sockets: numbers mean others at other levels. */
+#define CONFINE_OPTION(level, option, reason)                                                                          \
+        {                                                                                                              \
+                .number = SCMP_SYS(setsockopt), .why = reason, .n_where = 2, .where = { { 1, level }, { 2, option } }  \
+        }
 
 /** What one module needs. */
 struct confine_list {

@@ -253,12 +253,12 @@ struct transport *transport_new_pair(int fd, bool datagrams) {
 static const struct confine_call calls[] = {
         CONFINE_CALL(recvmsg, "what the guest has written"),
         CONFINE_CALL_WHERE(ioctl, 1, SIOCINQ, "how much that is"),
-        CONFINE_CALL_WHERE(setsockopt, 2, SO_PEEK_OFF, "how far it was looked at"),
-        CONFINE_CALL_WHERE(setsockopt, 2, SO_OOBINLINE, "its order"),
-        CONFINE_CALL_WHERE(setsockopt, 2, SO_TIMESTAMP, "empty messages"),
-        CONFINE_CALL_WHERE(setsockopt, 2, 83, "no descriptors"),
-        CONFINE_CALL_WHERE(setsockopt, 2, SO_PASSCRED, "nothing but bytes"),
-        CONFINE_CALL_WHERE(setsockopt, 2, SO_PASSSEC, "nothing but bytes"),
-        CONFINE_CALL_WHERE(setsockopt, 2, 76, "nothing but bytes"),
+        CONFINE_OPTION(SOL_SOCKET, SO_PEEK_OFF, "how far it was looked at"),
+        CONFINE_OPTION(SOL_SOCKET, SO_OOBINLINE, "its order"),
+        CONFINE_OPTION(SOL_SOCKET, SO_TIMESTAMP, "empty messages"),
+        CONFINE_OPTION(SOL_SOCKET, 83, "no descriptors"),
+        CONFINE_OPTION(SOL_SOCKET, SO_PASSCRED, "nothing but bytes"),
+        CONFINE_OPTION(SOL_SOCKET, SO_PASSSEC, "nothing but bytes"),
+        CONFINE_OPTION(SOL_SOCKET, 76, "nothing but bytes"),
 };
 const struct confine_list pair_calls = CONFINE_LIST(calls);

@@ -71,6 +71,6 @@ int setup_carry_out(struct relay *relay, const Nb__Relay__Setup *setup, int prob
 }
 
 static const struct confine_call calls[] = {
-        CONFINE_CALL_WHERE(setsockopt, 2, TCP_ULP, "whether the kernel has TLS"),
+        CONFINE_OPTION(IPPROTO_TCP, TCP_ULP, "whether the kernel has TLS"),
 };
 const struct confine_list setup_calls = CONFINE_LIST(calls);

@@ -199,7 +199,7 @@ struct transport *transport_new_rest(struct transport *below, const void *bytes,
 }
 
 static const struct confine_call calls[] = {
-        CONFINE_CALL_WHERE(setsockopt, 2, SO_LINGER, "a reset instead of an end"),
-        CONFINE_CALL_WHERE(setsockopt, 2, TCP_NODELAY, "nothing is held back"),
+        CONFINE_OPTION(SOL_SOCKET, SO_LINGER, "a reset instead of an end"),
+        CONFINE_OPTION(IPPROTO_TCP, TCP_NODELAY, "nothing is held back"),
 };
 const struct confine_list transport_calls = CONFINE_LIST(calls);

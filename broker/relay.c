@@ -271,6 +271,8 @@ void relay_order_end(struct relay_object *object) {
         Nb__Relay__End end = NB__RELAY__END__INIT;
         Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
 
+        if (object->relay && relay_outbox_withdraw(&object->relay->outbox, object->number))
+                return;
         end.link = object->number;
         order.body_case = NB__RELAY__ORDER__BODY_END;
         order.end = &end;

@@ -10,6 +10,7 @@
 
 struct letter {
         struct nb_list in_outbox;
+        uint64_t link; /* that it begins; 0: it is another order */
         int fds[NB_RELAY_FILES_MAX];
         size_t n_fds;
         size_t length;
@@ -55,6 +56,7 @@ static struct letter *letter_new(const Nb__Relay__Order *order, const int *fds, 
                 return NULL;
         nb_list_init(&letter->in_outbox);
         letter->length = nb__relay__order__pack(order, letter->frame);
+        letter->link = order->body_case == NB__RELAY__ORDER__BODY_BEGIN ? order->begin->link : 0;
         for (size_t i = 0; i < n_fds; ++i) {
                 int fd = fcntl(fds[i], F_DUPFD_CLOEXEC, 0);
 
@@ -90,6 +92,19 @@ int relay_outbox_send(struct relay_outbox *outbox, int channel_fd, const Nb__Rel
         if (relay_outbox_is_empty(outbox))
                 r = nb_relay_order_send(channel_fd, order, fds, n_fds);
         return is_to_wait(r) ? put_by(outbox, order, fds, n_fds) : r;
+}
+
+bool relay_outbox_withdraw(struct relay_outbox *outbox, uint64_t link) {
+        nb_list_foreach_safe(element, &outbox->letters) {
+                struct letter *letter = nb_container_of(element, struct letter, in_outbox);
+
+                if (letter->link != link)
+                        continue;
+                (void)letter_free(letter);
+                outbox->n--;
+                return true;
+        }
+        return false;
 }
 
 int relay_outbox_flush(struct relay_outbox *outbox, int channel_fd) {

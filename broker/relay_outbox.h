@@ -39,6 +39,12 @@ bool relay_outbox_is_empty(const struct relay_outbox *outbox);
 int relay_outbox_send(struct relay_outbox *outbox, int channel_fd, const Nb__Relay__Order *order, const int *fds,
                       size_t n_fds);
 
+/**
+ * Takes a link's Begin back, with its descriptors: a relay that does not read keeps nobody's longer than they are of use.
+ * @return whether it waited; the relay has not heard of that link then, and will not
+ */
+bool relay_outbox_withdraw(struct relay_outbox *outbox, uint64_t link);
+
 /** Sends on what waits. @return 0: all was sent; -EAGAIN: the channel takes no more; -ETOOMANYREFS: try in a moment; another -errno */
 int relay_outbox_flush(struct relay_outbox *outbox, int channel_fd);
 

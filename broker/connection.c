@@ -15,6 +15,7 @@
 #include "broker/decision.h"
 #include "broker/helper_client.h"
 #include "broker/quota.h"
+#include "broker/relayed.h"
 #include "broker/relayed_facts.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
@@ -274,17 +275,11 @@ struct connection *connection_find(struct broker *broker, uint64_t id) {
 
 /* ---- a new policy ---- */
 
-static bool wants_tls(const struct policy_protocol *policy, enum policy_verb verb) {
-        unsigned role = verb == POLICY_CONNECT ? POLICY_TLS_CLIENT : POLICY_TLS_SERVER;
-
-        return policy->tls && (policy->tls->roles & role);
-}
-
 /* Whether it goes the way that the policy wants now: what is older than its TLS, its proxy or its relay would be a way round them. */
 static bool goes_as_wanted(const struct connection *connection, const struct policy_protocol *policy) {
         if (policy->data_path == POLICY_DATA_PATH_RELAY && !connection->was_relayed)
                 return false;
-        if (wants_tls(policy, connection->verb) && !connection->has_tls)
+        if (relayed_has_tls(policy, connection->verb) && !connection->has_tls)
                 return false;
         return connection->verb != POLICY_CONNECT || policy->proxy.n_hops == 0 || connection->has_proxy;
 }

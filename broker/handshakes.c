@@ -77,6 +77,9 @@ static int become_ready(struct handshake *handshake, struct relayed_result *resu
         int r;
 
         handshake->peer = *result->peer;
+        handshake->is_relayed = result->object != NULL;
+        if (result->via)
+                handshake->via = *result->via;
         handshake->security = security_copy(result->security);
         if (result->security && !handshake->security)
                 return -ENOMEM;
@@ -153,11 +156,17 @@ struct handshake *handshakes_first(const struct handshakes *handshakes) {
                                                     : nb_container_of(handshakes->ready.next, struct handshake, link);
 }
 
+/* It is judged as a connection is that was handed out: who it is, who says so, and the way that it goes. */
 static bool ready_is_granted(const struct handshake *handshake) {
-        struct policy_verdict verdict;
+        const struct grant *grant = handshake->owner->control->grant;
+        const struct policy_protocol *policy = grant->policy;
 
-        decide_again(handshake->owner->control->grant, POLICY_ACCEPT, &handshake->peer, &verdict);
-        return verdict.allowed;
+        if (!policy || (policy->data_path == POLICY_DATA_PATH_RELAY && !handshake->is_relayed) ||
+            (relayed_has_tls(policy, POLICY_ACCEPT) && !handshake->security))
+                return false;
+        if (handshake->via.family != 0 && !decision_still_grants(grant, POLICY_ACCEPT, NULL, &handshake->via))
+                return false;
+        return decision_still_grants(grant, POLICY_ACCEPT, NULL, &handshake->peer);
 }
 
 void handshakes_judge(struct handshakes *handshakes) {

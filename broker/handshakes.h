@@ -27,6 +27,8 @@ struct handshake {
         struct relayed *relayed; /* NULL: it is ready */
         int fd;                  /* the guest's; owned */
         struct nb_socket_address peer, local;
+        struct nb_socket_address via;  /* who sent the header that names the peer; family 0: nobody */
+        bool is_relayed;               /* it stays with the relay: what is ready and is not, is the socket itself */
         Nb__Relay__Security *security; /* owned; NULL: none */
 };
 

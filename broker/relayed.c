@@ -72,12 +72,12 @@ static unsigned tls_role(enum policy_verb verb) {
         return verb == POLICY_CONNECT ? POLICY_TLS_CLIENT : POLICY_TLS_SERVER;
 }
 
-static bool has_tls(const struct policy_protocol *policy, enum policy_verb verb) {
+bool relayed_has_tls(const struct policy_protocol *policy, enum policy_verb verb) {
         return policy->tls && (policy->tls->roles & tls_role(verb));
 }
 
 static bool changes_bytes(const struct policy_protocol *policy, enum policy_verb verb) {
-        if (policy->data_path == POLICY_DATA_PATH_RELAY || has_tls(policy, verb))
+        if (policy->data_path == POLICY_DATA_PATH_RELAY || relayed_has_tls(policy, verb))
                 return true;
         return verb == POLICY_CONNECT && (policy->proxy.n_hops > 0 || policy->send_header != POLICY_PROXY_HEADER_NONE);
 }
@@ -188,7 +188,7 @@ static bool goes_as_wanted(const struct relayed *relayed, bool stepped_out) {
                 return true; /* Existing=keep */
         if (stepped_out && policy->data_path != POLICY_DATA_PATH_DIRECT)
                 return false;
-        if (!relayed->has_tls && has_tls(policy, relayed->verb))
+        if (!relayed->has_tls && relayed_has_tls(policy, relayed->verb))
                 return false;
         return relayed->verb != POLICY_CONNECT || relayed->has_way || policy->proxy.n_hops == 0;
 }
@@ -458,7 +458,7 @@ static int fill_in(struct relayed *relayed, const struct relayed_options *option
         relayed->peer = *options->peer;
         relayed->function = options->function;
         relayed->data = options->data;
-        relayed->has_tls = has_tls(policy, options->verb);
+        relayed->has_tls = relayed_has_tls(policy, options->verb);
         relayed->may_step_out = policy->data_path == POLICY_DATA_PATH_DIRECT &&
                                 options->asker.type == POLICY_SOCKET_STREAM && !relayed->has_tls &&
                                 (options->verb == POLICY_ACCEPT || !has_tls_to_proxy(&policy->proxy));

@@ -61,6 +61,9 @@ struct relayed_options {
         void *data;
 };
 
+/** Whether connections of that verb speak TLS. */
+bool relayed_has_tls(const struct policy_protocol *policy, enum policy_verb verb);
+
 /** Whether connections of that verb go through a relay: by DataPath=, TLS=, Proxy= or a PROXY header. */
 bool relayed_is_needed(const struct policy_protocol *policy, enum policy_verb verb);
 

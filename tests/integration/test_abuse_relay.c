@@ -618,6 +618,55 @@ START_TEST(a_socket_that_is_no_longer_direct) {
 }
 END_TEST
 
+/* Another peer that sends a header. */
+static int next_header(struct scene_of_two *two, const char *address) {
+        int fd = peer_connect_from("127.0.0.2", address);
+
+        ck_assert_int_ge(fd, 0);
+        fake_relay_expect(two->bad, NB__RELAY__ORDER__BODY_BEGIN);
+        two->bad_link = two->bad->order->begin->link;
+        return fd;
+}
+
+static void judge_header(struct scene_of_two *two, uint64_t link) {
+        two->bad_link = link;
+        announce(two, "");
+        fake_relay_expect(two->bad, NB__RELAY__ORDER__BODY_JUDGEMENT);
+}
+
+/* It is ready, and waits for the guest; what it waits for is no way any more. */
+START_TEST(a_socket_that_waits_is_no_longer_direct) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct scene_of_two two;
+        uint64_t links[3];
+        int fds[3], accepted;
+
+        two_start(&two);
+        write_listener(&two, "direct", "");
+        (void)wire_close(&two.bad_control);
+        two.bad_control = wire_open_control(&two.bad_session.protocols[0], "127.0.0.1:0");
+        ck_assert_uint_eq(wire_listen(&two.bad_control, 1, address), 0);
+        for (int i = 0; i < 3; ++i) {
+                fds[i] = i == 0 ? begin_header(&two, address) : next_header(&two, address);
+                links[i] = two.bad_link;
+        }
+        judge_header(&two, links[0]);
+        step_out(&two);
+        accepted = wire_receive_accepted(&two.bad_control, 1);
+        judge_header(&two, links[1]);
+        step_out(&two);
+        judge_header(&two, links[2]); /* reports come in order: the one before is ready now */
+        write_listener(&two, "relay", "");
+        wire_send_credit(&two.bad_control, 3);
+        wire_settle(&two.bad_session.protocols[0]);
+        wire_expect_silence(&two.bad_control);
+        for (int i = 0; i < 3; ++i)
+                (void)nb_fd_close(fds[i]);
+        (void)nb_fd_close(accepted);
+        stop_listening(&two);
+}
+END_TEST
+
 /* Who sends headers was judged when it was accepted, and is when the policy changes: before the header's end, and after it. */
 START_TEST(a_sender_of_headers_is_denied_by_a_reload) {
         char address[NB_ADDRESS_LENGTH_MAX + 1];
@@ -774,6 +823,7 @@ static Suite *make_suite(void) {
         tcase_add_test(any, a_link_that_has_ended_was_relayed);
         tcase_add_test(any, ready_before_the_header);
         tcase_add_test(any, a_socket_that_is_no_longer_direct);
+        tcase_add_test(any, a_socket_that_waits_is_no_longer_direct);
         tcase_add_loop_test(any, a_sender_of_headers_is_denied_by_a_reload, 0, 2);
         tcase_add_test(any, a_relay_that_ends_with_its_listener);
         suite_add_tcase(suite, any);

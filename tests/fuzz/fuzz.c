@@ -39,3 +39,24 @@ int fuzz_next_line(const char **rest, size_t *rest_length, struct fuzz_line *ret
         *rest_length -= ret->length + (end != NULL);
         return 1;
 }
+
+uint8_t fuzz_take_byte(const uint8_t **data, size_t *size) {
+        if (*size == 0)
+                return 0;
+        --*size;
+        return *(*data)++;
+}
+
+const uint8_t *fuzz_take_bytes(const uint8_t **data, size_t *size, size_t *ret_length) {
+        size_t length = (size_t)fuzz_take_byte(data, size) << 8;
+        const uint8_t *bytes;
+
+        length |= fuzz_take_byte(data, size);
+        if (length > *size)
+                length = *size;
+        bytes = *data;
+        *data += length;
+        *size -= length;
+        *ret_length = length;
+        return bytes;
+}

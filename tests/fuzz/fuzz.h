@@ -46,4 +46,10 @@ struct fuzz_line {
  */
 int fuzz_next_line(const char **rest, size_t *rest_length, struct fuzz_line *ret);
 
+/** Takes a byte. @param data, size  what is left of the input; moved behind it @return it; 0 at the end */
+uint8_t fuzz_take_byte(const uint8_t **data, size_t *size);
+
+/** Takes a length in two bytes, and as many bytes as there are of it. @return borrowed from the input */
+const uint8_t *fuzz_take_bytes(const uint8_t **data, size_t *size, size_t *ret_length);
+
 #endif

@@ -67,30 +67,6 @@ const char *__lsan_default_options(void) {
         return "detect_leaks=0";
 }
 
-/* ---- the input ---- */
-
-static uint8_t take_byte(const uint8_t **data, size_t *size) {
-        if (*size == 0)
-                return 0;
-        --*size;
-        return *(*data)++;
-}
-
-/* A length in two bytes, and as many bytes as there are of it. @return borrowed from the input */
-static const uint8_t *take_bytes(const uint8_t **data, size_t *size, size_t *ret_length) {
-        size_t length = (size_t)take_byte(data, size) << 8;
-        const uint8_t *bytes;
-
-        length |= take_byte(data, size);
-        if (length > *size)
-                length = *size;
-        bytes = *data;
-        *data += length;
-        *size -= length;
-        *ret_length = length;
-        return bytes;
-}
-
 /* ---- descriptors ---- */
 
 enum fd_kind {
@@ -201,17 +177,17 @@ static void forget_if_begun(struct world *world, const uint8_t *frame, size_t le
 }
 
 static void give_order(struct world *world, const uint8_t **data, size_t *size) {
-        size_t n_fds = take_byte(data, size) % (ORDER_FDS_MAX + 1), length;
+        size_t n_fds = fuzz_take_byte(data, size) % (ORDER_FDS_MAX + 1), length;
         const uint8_t *frame;
 
         world->fds.n = 0;
         for (size_t i = 0; i < n_fds; ++i) {
-                int fd = make_fd(world, take_byte(data, size));
+                int fd = make_fd(world, fuzz_take_byte(data, size));
 
                 if (fd >= 0)
                         world->fds.fds[world->fds.n++] = fd;
         }
-        frame = take_bytes(data, size, &length);
+        frame = fuzz_take_bytes(data, size, &length);
         take_reports(world);
         forget_if_begun(world, frame, length);
         orders_carry_out(&world->relay, frame, length, &world->fds);
@@ -219,9 +195,9 @@ static void give_order(struct world *world, const uint8_t **data, size_t *size) 
 }
 
 static void write_to_end(struct world *world, const uint8_t **data, size_t *size) {
-        uint8_t which = take_byte(data, size);
+        uint8_t which = fuzz_take_byte(data, size);
         size_t length;
-        const uint8_t *bytes = take_bytes(data, size, &length);
+        const uint8_t *bytes = fuzz_take_bytes(data, size, &length);
 
         if (world->n_ends > 0)
                 (void)send(world->ends[which % world->n_ends], bytes, length, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -247,7 +223,7 @@ static void shut_end(struct world *world, uint8_t which) {
 }
 
 static void run_step(struct world *world, const uint8_t **data, size_t *size) {
-        switch (take_byte(data, size) % 6) {
+        switch (fuzz_take_byte(data, size) % 6) {
         case 0:
                 give_order(world, data, size);
                 break;
@@ -255,13 +231,13 @@ static void run_step(struct world *world, const uint8_t **data, size_t *size) {
                 write_to_end(world, data, size);
                 break;
         case 2:
-                read_from_end(world, take_byte(data, size));
+                read_from_end(world, fuzz_take_byte(data, size));
                 break;
         case 3:
-                shut_end(world, take_byte(data, size));
+                shut_end(world, fuzz_take_byte(data, size));
                 break;
         case 4:
-                close_end(world, take_byte(data, size));
+                close_end(world, fuzz_take_byte(data, size));
                 break;
         default:
                 break;

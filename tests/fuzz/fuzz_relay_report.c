@@ -59,30 +59,6 @@ struct world {
         uint8_t frame[NB_CHANNEL_MESSAGE_MAX];
 };
 
-/* ---- the input ---- */
-
-static uint8_t take_byte(const uint8_t **data, size_t *size) {
-        if (*size == 0)
-                return 0;
-        --*size;
-        return *(*data)++;
-}
-
-/* A length in two bytes, and as many bytes as there are of it. @return borrowed from the input */
-static const uint8_t *take_bytes(const uint8_t **data, size_t *size, size_t *ret_length) {
-        size_t length = (size_t)take_byte(data, size) << 8;
-        const uint8_t *bytes;
-
-        length |= take_byte(data, size);
-        if (length > *size)
-                length = *size;
-        bytes = *data;
-        *data += length;
-        *size -= length;
-        *ret_length = length;
-        return bytes;
-}
-
 /* ---- a broker ---- */
 
 static struct broker *new_broker(int log_fd) {
@@ -233,7 +209,7 @@ static void run_step(struct world *world, const uint8_t **data, size_t *size) {
         const uint8_t *bytes;
         size_t length;
 
-        switch (take_byte(data, size) % 6) {
+        switch (fuzz_take_byte(data, size) % 6) {
         case 0:
                 begin(world, POLICY_CONNECT);
                 break;
@@ -241,14 +217,14 @@ static void run_step(struct world *world, const uint8_t **data, size_t *size) {
                 begin(world, POLICY_ACCEPT);
                 break;
         case 2:
-                bytes = take_bytes(data, size, &length);
+                bytes = fuzz_take_bytes(data, size, &length);
                 say(world, bytes, length);
                 break;
         case 3:
                 say_started(world);
                 break;
         case 4:
-                length = take_byte(data, size) % CONNECTIONS_MAX;
+                length = fuzz_take_byte(data, size) % CONNECTIONS_MAX;
                 world->connections[length].relayed = relayed_free(world->connections[length].relayed);
                 break;
         default:

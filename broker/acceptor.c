@@ -217,7 +217,8 @@ static const struct policy_protocol *policy_of(const struct acceptor *acceptor) 
 
 /* A place for a handshake is claimed before anyone is accepted, where there may be one. */
 static bool may_shake_hands(const struct acceptor *acceptor) {
-        return acceptor->pending_fd < 0 && policy_of(acceptor) && relayed_is_needed(policy_of(acceptor), POLICY_ACCEPT);
+        return acceptor->pending_fd < 0 && policy_of(acceptor) &&
+               policy_needs_relay(policy_of(acceptor), POLICY_ACCEPT);
 }
 
 /* Gives a peer to a relay, with the place. Where that cannot be had the peer is dropped: it would wait for others' mistakes. */

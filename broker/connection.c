@@ -15,7 +15,6 @@
 #include "broker/decision.h"
 #include "broker/helper_client.h"
 #include "broker/quota.h"
-#include "broker/relayed.h"
 #include "broker/relayed_facts.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
@@ -275,13 +274,16 @@ struct connection *connection_find(struct broker *broker, uint64_t id) {
 
 /* ---- a new policy ---- */
 
-/* Whether it goes the way that the policy wants now: what is older than its TLS, its proxy or its relay would be a way round them. */
+/* Whether it goes the way that the policy wants now. */
 static bool goes_as_wanted(const struct connection *connection, const struct policy_protocol *policy) {
-        if (policy->data_path == POLICY_DATA_PATH_RELAY && !connection->was_relayed)
-                return false;
-        if (relayed_has_tls(policy, connection->verb) && !connection->has_tls)
-                return false;
-        return connection->verb != POLICY_CONNECT || policy->proxy.n_hops == 0 || connection->has_proxy;
+        const struct policy_made made = {
+                .verb = connection->verb,
+                .is_relayed = connection->was_relayed,
+                .has_tls = connection->has_tls,
+                .has_proxy = connection->has_proxy,
+        };
+
+        return policy_bears(policy, &made);
 }
 
 static bool is_granted(const struct connection *connection) {

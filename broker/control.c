@@ -68,7 +68,7 @@ static bool needs_relay(const struct control *control) {
 
         if (control->type == POLICY_SOCKET_DGRAM && control->bind.family == AF_UNIX)
                 return true;
-        return policy ? relayed_is_needed(policy, POLICY_CONNECT) : control->was_for_relay;
+        return policy ? policy_needs_relay(policy, POLICY_CONNECT) : control->was_for_relay;
 }
 
 /* The one setter of the state; a connect under way is charged for as long as it lasts, and so is listening. */

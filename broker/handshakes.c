@@ -159,10 +159,13 @@ struct handshake *handshakes_first(const struct handshakes *handshakes) {
 /* It is judged as a connection is that was handed out: who it is, who says so, and the way that it goes. */
 static bool ready_is_granted(const struct handshake *handshake) {
         const struct grant *grant = handshake->owner->control->grant;
-        const struct policy_protocol *policy = grant->policy;
+        const struct policy_made made = {
+                .verb = POLICY_ACCEPT,
+                .is_relayed = handshake->is_relayed,
+                .has_tls = handshake->security != NULL,
+        };
 
-        if (!policy || (policy->data_path == POLICY_DATA_PATH_RELAY && !handshake->is_relayed) ||
-            (relayed_has_tls(policy, POLICY_ACCEPT) && !handshake->security))
+        if (!grant->policy || !policy_bears(grant->policy, &made))
                 return false;
         if (handshake->via.family != 0 && !decision_still_grants(grant, POLICY_ACCEPT, NULL, &handshake->via))
                 return false;

@@ -68,24 +68,6 @@ static struct broker *broker_of(const struct relayed *relayed) {
 
 /* ---- whether ---- */
 
-static unsigned tls_role(enum policy_verb verb) {
-        return verb == POLICY_CONNECT ? POLICY_TLS_CLIENT : POLICY_TLS_SERVER;
-}
-
-bool relayed_has_tls(const struct policy_protocol *policy, enum policy_verb verb) {
-        return policy->tls && (policy->tls->roles & tls_role(verb));
-}
-
-static bool changes_bytes(const struct policy_protocol *policy, enum policy_verb verb) {
-        if (policy->data_path == POLICY_DATA_PATH_RELAY || relayed_has_tls(policy, verb))
-                return true;
-        return verb == POLICY_CONNECT && (policy->proxy.n_hops > 0 || policy->send_header != POLICY_PROXY_HEADER_NONE);
-}
-
-bool relayed_is_needed(const struct policy_protocol *policy, enum policy_verb verb) {
-        return changes_bytes(policy, verb) || (verb == POLICY_ACCEPT && policy->n_header_sources > 0);
-}
-
 /* Who is listed must send a header; what others send is data. */
 static bool expects_header(const struct policy_protocol *policy, const struct nb_socket_address *peer) {
         if (peer->family == AF_UNIX)
@@ -98,7 +80,8 @@ static bool expects_header(const struct policy_protocol *policy, const struct nb
 }
 
 bool relayed_is_needed_for(const struct policy_protocol *policy, const struct nb_socket_address *peer) {
-        return changes_bytes(policy, POLICY_ACCEPT) || expects_header(policy, peer);
+        return policy->data_path == POLICY_DATA_PATH_RELAY || policy_has_tls(policy, POLICY_ACCEPT) ||
+               expects_header(policy, peer);
 }
 
 /* ---- telling ---- */
@@ -180,17 +163,17 @@ static bool fits(const struct relayed *relayed, const Nb__Relay__Ready *ready) {
         return ready->security ? relayed->has_tls && security_is_sane(ready->security) : !relayed->has_tls;
 }
 
-/* A reload may have come since: what was begun without TLS, a proxy or a relay that stays is no way round them. */
+/* A reload may have come since; with Existing=keep it may have taken the protocol away. */
 static bool goes_as_wanted(const struct relayed *relayed, bool stepped_out) {
         const struct policy_protocol *policy = relayed->asker.grant->policy;
+        const struct policy_made made = {
+                .verb = relayed->verb,
+                .is_relayed = !stepped_out,
+                .has_tls = relayed->has_tls,
+                .has_proxy = relayed->has_way,
+        };
 
-        if (!policy)
-                return true; /* Existing=keep */
-        if (stepped_out && policy->data_path != POLICY_DATA_PATH_DIRECT)
-                return false;
-        if (!relayed->has_tls && relayed_has_tls(policy, relayed->verb))
-                return false;
-        return relayed->verb != POLICY_CONNECT || relayed->has_way || policy->proxy.n_hops == 0;
+        return !policy || policy_bears(policy, &made);
 }
 
 static void give_up(struct relayed *relayed) {
@@ -458,7 +441,7 @@ static int fill_in(struct relayed *relayed, const struct relayed_options *option
         relayed->peer = *options->peer;
         relayed->function = options->function;
         relayed->data = options->data;
-        relayed->has_tls = relayed_has_tls(policy, options->verb);
+        relayed->has_tls = policy_has_tls(policy, options->verb);
         relayed->may_step_out = policy->data_path == POLICY_DATA_PATH_DIRECT &&
                                 options->asker.type == POLICY_SOCKET_STREAM && !relayed->has_tls &&
                                 (options->verb == POLICY_ACCEPT || !has_tls_to_proxy(&policy->proxy));

@@ -61,13 +61,7 @@ struct relayed_options {
         void *data;
 };
 
-/** Whether connections of that verb speak TLS. */
-bool relayed_has_tls(const struct policy_protocol *policy, enum policy_verb verb);
-
-/** Whether connections of that verb go through a relay: by DataPath=, TLS=, Proxy= or a PROXY header. */
-bool relayed_is_needed(const struct policy_protocol *policy, enum policy_verb verb);
-
-/** The same of one that was accepted, for a header is expected of some peers only. */
+/** Whether one that was accepted goes through a relay: as policy_needs_relay(), but a header is expected of some peers only. */
 bool relayed_is_needed_for(const struct policy_protocol *policy, const struct nb_socket_address *peer);
 
 /**

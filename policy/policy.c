@@ -124,13 +124,30 @@ bool policy_family_includes(enum policy_family family, sa_family_t address_famil
         return false;
 }
 
-bool policy_has_handshake(const struct policy_protocol *protocol, enum policy_verb verb) {
-        unsigned roles = protocol->tls ? protocol->tls->roles : 0;
+bool policy_has_tls(const struct policy_protocol *protocol, enum policy_verb verb) {
+        enum policy_tls_role role = verb == POLICY_CONNECT ? POLICY_TLS_CLIENT : POLICY_TLS_SERVER;
 
+        return protocol->tls && (protocol->tls->roles & role);
+}
+
+bool policy_has_handshake(const struct policy_protocol *protocol, enum policy_verb verb) {
+        if (policy_has_tls(protocol, verb))
+                return true;
         if (verb == POLICY_CONNECT)
-                return (roles & POLICY_TLS_CLIENT) || protocol->proxy.n_hops > 0 ||
-                       protocol->send_header != POLICY_PROXY_HEADER_NONE;
-        return (roles & POLICY_TLS_SERVER) || protocol->n_header_sources > 0;
+                return protocol->proxy.n_hops > 0 || protocol->send_header != POLICY_PROXY_HEADER_NONE;
+        return protocol->n_header_sources > 0;
+}
+
+bool policy_needs_relay(const struct policy_protocol *protocol, enum policy_verb verb) {
+        return protocol->data_path == POLICY_DATA_PATH_RELAY || policy_has_handshake(protocol, verb);
+}
+
+bool policy_bears(const struct policy_protocol *protocol, const struct policy_made *made) {
+        if (protocol->data_path == POLICY_DATA_PATH_RELAY && !made->is_relayed)
+                return false;
+        if (policy_has_tls(protocol, made->verb) && !made->has_tls)
+                return false;
+        return made->verb != POLICY_CONNECT || protocol->proxy.n_hops == 0 || made->has_proxy;
 }
 
 bool policy_has_rule(const struct policy_protocol *protocol, enum policy_rule_kind kind) {

@@ -460,12 +460,29 @@ struct policy_verdict {
 /** Whether a protocol of that family can name addresses of AF_INET, AF_INET6 or AF_UNIX. */
 bool policy_family_includes(enum policy_family family, sa_family_t address_family);
 
+/** Whether connections of that verb speak TLS. @param verb  POLICY_CONNECT; otherwise those that are accepted */
+bool policy_has_tls(const struct policy_protocol *protocol, enum policy_verb verb);
+
 /**
  * Whether something comes before the bytes of a connection: TLS, a proxy's handshake or a PROXY header. Of what is accepted, of some peers:
  * only those of AcceptProxyHeader= have a header.
  * @param verb  POLICY_CONNECT, or POLICY_ACCEPT
  */
 bool policy_has_handshake(const struct policy_protocol *protocol, enum policy_verb verb);
+
+/** Whether connections of that verb go through a relay, for a handshake or for good (DataPath=). */
+bool policy_needs_relay(const struct policy_protocol *protocol, enum policy_verb verb);
+
+/** How a connection is made, or was before a reload. */
+struct policy_made {
+        enum policy_verb verb;
+        bool is_relayed; /* its socket stays with the relay */
+        bool has_tls;
+        bool has_proxy;
+};
+
+/** Whether one that is made so is not a way round the policy's relay, TLS or proxy. */
+bool policy_bears(const struct policy_protocol *protocol, const struct policy_made *made);
 
 /** Whether the protocol has a rule of that kind. */
 bool policy_has_rule(const struct policy_protocol *protocol, enum policy_rule_kind kind);

@@ -28,17 +28,6 @@ static void add(struct policy_way *way, enum policy_leg_kind kind) {
         way->legs[way->n_legs++] = (struct policy_leg){ .kind = kind };
 }
 
-static bool speaks_tls(const struct policy_protocol *protocol, enum policy_verb verb) {
-        enum policy_tls_role role = verb == POLICY_CONNECT ? POLICY_TLS_CLIENT : POLICY_TLS_SERVER;
-
-        return protocol->tls && (protocol->tls->roles & role);
-}
-
-/** Whether the relay stays when all handshakes are done, or has one to do. */
-static bool has_relay(const struct policy_protocol *protocol, enum policy_verb verb) {
-        return protocol->data_path == POLICY_DATA_PATH_RELAY || policy_has_handshake(protocol, verb);
-}
-
 static void add_hops(struct policy_way *way, const struct policy_proxy *proxy) {
         for (size_t i = 0; i < proxy->n_hops; ++i) {
                 add(way, POLICY_LEG_PROXY);
@@ -55,9 +44,9 @@ void policy_way_of(const struct policy_protocol *protocol, enum policy_verb verb
                 add_hops(ret, &protocol->proxy);
         if (connects ? protocol->send_header != POLICY_PROXY_HEADER_NONE : protocol->n_header_sources > 0)
                 add(ret, POLICY_LEG_HEADER);
-        if (speaks_tls(protocol, verb))
+        if (policy_has_tls(protocol, verb))
                 add(ret, POLICY_LEG_TLS);
-        if (has_relay(protocol, verb))
+        if (policy_needs_relay(protocol, verb))
                 add(ret, POLICY_LEG_RELAY);
 }
 
@@ -125,7 +114,7 @@ static void format_relay(const struct policy_protocol *protocol, enum policy_ver
 
         if (protocol->data_path == POLICY_DATA_PATH_RELAY)
                 why = "and stays in between: DataPath=relay";
-        else if (speaks_tls(protocol, verb))
+        else if (policy_has_tls(protocol, verb))
                 why = "and stays in between, for the guest reads and writes plain text";
         snprintf(buffer, size, "a relay of the tenant's does %s, %s",
                  policy_has_handshake(protocol, verb) ? "that" : "nothing to the bytes", why);

@@ -190,7 +190,6 @@ struct transport *transport_new_rest(struct transport *below, const void *bytes,
                 .ops = &rest_ops,
                 .below = below,
                 .fd = -1,
-                .ends_on_its_own = below->ends_on_its_own,
         };
         rest->start = 0;
         rest->end = length;

@@ -51,8 +51,7 @@ struct transport {
         const struct transport_ops *ops;
         struct transport *below; /* owned, freed with it; NULL for a socket */
         int fd; /* of a socket transport with nothing of its own in between, which may be written to by splice(2); otherwise -1 */
-        bool is_drained;      /* set by `read`: there was no more, but behind an urgent byte; of more we are told */
-        bool ends_on_its_own; /* the other end can be told nothing by a reset (TLS): its end must be by `finish` */
+        bool is_drained; /* set by `read`: there was no more, but behind an urgent byte; of more we are told */
 };
 
 /** Frees a stack from the top. Takes NULL. @return NULL */

@@ -435,7 +435,6 @@ struct tls_transport *tls_transport_new(struct link *link, struct context *conte
                 return NULL;
         tls->transport.ops = &tls_ops;
         tls->transport.fd = -1;
-        tls->transport.ends_on_its_own = true;
         tls->link = link;
         tls->context = context_ref(context);
         tls->as_server = as_server;

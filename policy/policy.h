@@ -67,6 +67,7 @@ enum policy_family {
         POLICY_FAMILY_IPV4,
         POLICY_FAMILY_IPV6,
         POLICY_FAMILY_UNIX, /* paths and abstract names */
+        POLICY_FAMILY_QUIC, /* IPv4 and IPv6, by QUIC: connections have any number of streams */
 };
 
 /** What `DataPath=` says: which descriptor may leave the broker (ARCHITECTURE.md). */
@@ -299,6 +300,15 @@ enum policy_proxy_header {
         POLICY_PROXY_HEADER_V2,
 };
 
+/** What `Family=quic` adds. Limits on streams are for each connection, and for each kind of stream. */
+struct policy_quic {
+        uint32_t max_streams;       /* MaxStreams=: that a peer may have open at once */
+        uint64_t stream_window;     /* StreamWindow=: bytes that a peer may send ahead on a stream */
+        uint64_t connection_window; /* ConnectionWindow=: and on a connection */
+        uint64_t keep_alive_ms;     /* KeepAlive=: a PING when nothing was sent for so long; 0: none */
+        bool always_retry;          /* Retry=always: every client proves its address first; otherwise when many come */
+};
+
 /** How the rules of a protocol are found (policy/match.h). */
 struct policy_index;
 
@@ -321,7 +331,8 @@ struct policy_protocol {
         size_t n_header_sources;
         enum policy_proxy_header send_header;
         uint64_t handshake_timeout_ms; /* HandshakeTimeout=, of what is accepted; default 10 s */
-        uint64_t idle_timeout_ms;      /* IdleTimeout=, of the peers of a datagram server; default 60 s */
+        uint64_t idle_timeout_ms;      /* IdleTimeout=, of the peers of a datagram server, and of QUIC; default 60 s */
+        struct policy_quic quic;       /* of POLICY_FAMILY_QUIC */
         const char *file;
         unsigned line; /* of the section header */
 };

@@ -28,6 +28,12 @@
 #define NB_SECURITY_NAMES_MAX 8
 #define NB_SECURITY_TEXT_MAX 255
 
+/** Streams that a relay may push on a connection channel before the first Credit. */
+#define NB_STREAM_WINDOW 16
+
+/** Streams that may be under way on one connection channel, whatever credit it asks for. */
+#define NB_STREAM_WINDOW_MAX 64
+
 /** Connections that may be under way to one listener, whatever credit it asks for. */
 #define NB_CREDIT_WINDOW_MAX 64
 

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A connection of QUIC: the library's state machine, its TLS, its timer, its paths; and what the guest has of it.
+ *
+ *      handshaking ──confirmed, Ready──► open ──guest gone, all delivered──► closing ──► Ended
+ *           └──refused, timeout──► Ended  └──peer closed, idle, reset, error, End──► Ended
+ *
+ * A server's is confirmed when its handshake is complete, a client's when the server has said so (HANDSHAKE_DONE): before that the other side may
+ * still refuse what was shown. While it closes, the library's closing and draining periods are kept (RFC 9000, 10.2), without anything of the guest's.
+ *
+ * Paths: packets from an address that the broker has not judged are not given to the library. An authentic one of another address cannot be told from
+ * a forged one before that, so few are asked about: one at a time, and QUIC_PATHS_MAX in a connection's life a minute.
+ */
+#ifndef NB_RELAY_QUIC_CONNECTION_H
+#define NB_RELAY_QUIC_CONNECTION_H
+
+#include <ngtcp2/ngtcp2.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "proto/relay_frame.h"
+#include "relay/quic/packet.h"
+#include "relay/quic/streams.h"
+
+struct context;
+struct guest_channel;
+struct quic;
+struct quic_endpoint;
+struct quic_first;
+struct quic_socket;
+struct quic_tls;
+
+/** What the broker says of connections, as it was said; of one, or of all of a server. */
+struct quic_settings {
+        struct context *context; /* a reference */
+        uint32_t streams_max;
+        uint64_t stream_window;     /* bytes */
+        uint64_t connection_window; /* bytes */
+        uint64_t idle_timeout_ms;
+        uint64_t keep_alive_ms; /* 0: none */
+        uint64_t handshake_timeout_ms;
+        bool always_retry;
+        bool datagrams;
+};
+
+enum quic_state {
+        QUIC_HANDSHAKING,
+        QUIC_OPEN,
+        QUIC_CLOSING, /* the guest has nothing of it any more, and Ended was reported */
+};
+
+/** Read only for others than relay/quic/connection*.c. */
+struct quic_connection {
+        struct nb_list in_quic;
+        struct quic *quic; /* borrowed */
+        uint64_t link;
+        enum quic_state state;
+        bool is_server;
+        struct quic_endpoint *endpoint; /* of a server, borrowed; NULL: a client */
+        struct quic_socket *socket;     /* that it sends by: the endpoint's, or its own */
+        ngtcp2_conn *conn;              /* owned */
+        struct quic_tls *tls;           /* owned */
+        struct quic_streams streams;
+        struct guest_channel *channel; /* owned; NULL: the guest has closed it */
+};
+
+/**
+ * Makes a server's of a client's first packet, which is then to be given to it.
+ * @param channel_fd  our end of the connection channel, consumed
+ * @return 0 with what the endpoint's table and `quic` have; -errno: nothing was reported
+ */
+int quic_connection_accept(struct quic *quic, struct quic_endpoint *endpoint, const struct quic_first *first,
+                           uint64_t link, int channel_fd, struct quic_connection **ret);
+
+/** Gives it a packet. It is on the list of those to be run afterwards, and nothing was freed. */
+void quic_connection_receive(struct quic_connection *connection, const struct quic_packet *packet);
+
+/** Has it run in this turn, or the next: something of it has changed. Harmless where it is on the list. */
+void quic_connection_run_later(struct quic_connection *connection);
+
+/** The same, once its socket takes packets again. */
+void quic_connection_writable(struct quic_connection *connection);
+
+/** The guest has closed its channel and all streams (relay/quic/guest_channel.h): what it wrote is still delivered, for LINGER_MS at most. */
+void quic_connection_guest_gone(struct quic_connection *connection);
+
+/** Notes that it is to end by an error of ours, at its next run: what a callback of the library finds. */
+void quic_connection_fail(struct quic_connection *connection, Nb__Relay__Cause cause, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/** @return the connection of that link, or NULL */
+struct quic_connection *quic_connection_find(const struct quic *quic, uint64_t link);
+
+#endif

@@ -113,6 +113,7 @@ const struct policy_protocol *policy_find_protocol(const struct policy_tenant *t
 bool policy_family_includes(enum policy_family family, sa_family_t address_family) {
         switch (family) {
         case POLICY_FAMILY_IP:
+        case POLICY_FAMILY_QUIC:
                 return address_family == AF_INET || address_family == AF_INET6;
         case POLICY_FAMILY_IPV4:
                 return address_family == AF_INET;

@@ -88,6 +88,8 @@ const char *policy_family_text(const struct policy_protocol *protocol) {
                 return protocol->preopen ? "an IPv6 address" : "Family=ipv6";
         case POLICY_FAMILY_UNIX:
                 return protocol->preopen ? "the name of a Unix socket" : "Family=unix";
+        case POLICY_FAMILY_QUIC:
+                return "Family=quic";
         default:
                 return "Family=ip";
         }

@@ -45,7 +45,7 @@ static void link_free(struct link *link) {
         link->peer = transport_free(link->peer);
         link->guest = transport_free(link->guest);
         free(link->security);
-        nb_list_remove(&link->in_queue);
+        turn_cancel(&link->turn);
         nb_list_remove(&link->in_relay);
         link_table_remove(&link->relay->table, link);
         link->relay->n_links--;
@@ -299,8 +299,7 @@ void link_run(struct link *link) {
 }
 
 void link_run_again(struct link *link) {
-        if (nb_list_is_empty(&link->in_queue))
-                nb_list_append(&link->relay->queue, &link->in_queue);
+        turn_ask(&link->turn, &link->relay->queue);
 }
 
 /* ---- the beginning ---- */
@@ -386,6 +385,10 @@ static int start(struct link *link, const Nb__Relay__Begin *begin) {
         return r < 0 ? link_fail(link, NB__RELAY__CAUSE__CAUSE_NO_MEMORY, "it cannot be watched: %s", strerror(-r)) : 0;
 }
 
+static void run_turn(struct turn *turn) {
+        link_run(nb_container_of(turn, struct link, turn));
+}
+
 /* @param peer_fd, guest_fd  consumed on success */
 static struct link *link_new(struct relay *relay, const Nb__Relay__Begin *begin, int peer_fd, int guest_fd) {
         struct link *link = calloc(1, sizeof(*link));
@@ -398,7 +401,7 @@ static struct link *link_new(struct relay *relay, const Nb__Relay__Begin *begin,
         link->datagrams = begin->datagrams;
         link->may_step_out = begin->may_step_out;
         nb_list_init(&link->stages);
-        nb_list_init(&link->in_queue);
+        turn_init(&link->turn, run_turn);
         link->peer = transport_new_socket(peer_fd, begin->datagrams);
         link->guest = link->peer ? transport_new_pair(guest_fd, begin->datagrams) : NULL;
         if (!link->guest || link_table_add(&relay->table, link) < 0) {

@@ -21,6 +21,7 @@
 #include "loop/watch.h"
 #include "proto/relay_frame.h"
 #include "relay/transport.h"
+#include "relay/turn.h"
 
 struct pump;
 struct relay;
@@ -37,7 +38,7 @@ enum link_state {
 
 struct link {
         struct nb_list in_relay;
-        struct nb_list in_queue; /* of those with more to do */
+        struct turn turn;
         struct link *next_in_bucket;
         struct relay *relay;
         uint64_t id;

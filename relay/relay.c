@@ -11,6 +11,7 @@
 #include "relay/datagram/server.h"
 #include "relay/link.h"
 #include "relay/tls/session_cache.h"
+#include "relay/turn.h"
 
 void relay_give_up(struct relay *relay, const char *why) {
         nb_log(&relay->log, NB_LOG_ERROR, "ends with all its connections: %s", why);
@@ -82,10 +83,10 @@ static void run_queue(struct relay *relay) {
         nb_list_append(&relay->queue, &turn);
         nb_list_remove(&relay->queue);
         while (!nb_list_is_empty(&turn)) {
-                struct link *link = nb_container_of(turn.next, struct link, in_queue);
+                struct turn *next = nb_container_of(turn.next, struct turn, in_queue);
 
-                nb_list_remove(&link->in_queue);
-                link_run(link);
+                turn_cancel(next);
+                next->run(next);
         }
 }
 

@@ -47,7 +47,7 @@ struct relay {
         struct outbox outbox;
         struct pipe_pool pipes;
         struct nb_list links;
-        struct nb_list queue;           /* links with more to do */
+        struct nb_list queue;           /* of who has more to do (relay/turn.h) */
         struct nb_list contexts;        /* relay/context.h */
         struct nb_list servers;         /* relay/datagram/server.h */
         struct session_cache *sessions; /* TLS sessions of clients, to resume (relay/tls/session_cache.h) */
@@ -68,7 +68,7 @@ int relay_init(struct relay *relay, int fd);
 void relay_deinit(struct relay *relay);
 
 /**
- * Waits until there is something to do, and does it: one batch of events, one turn of each link with more to do, and timers that are due.
+ * Waits until there is something to do, and does it: one batch of events, one turn of each who has more to do, and timers that are due.
  * @param wait  false: does not wait
  */
 void relay_turn(struct relay *relay, bool wait);

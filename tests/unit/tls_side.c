@@ -104,7 +104,7 @@ void tls_side_connect(struct tls_side *side, int fd) {
 
         end(side);
         nb_list_init(&side->link.in_relay);
-        nb_list_init(&side->link.in_queue);
+        turn_init(&side->link.turn, NULL);
         nb_list_init(&side->link.stages);
         ck_assert_int_eq(nb_fd_prepare(fd), 0);
         side->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -126,7 +126,7 @@ void tls_side_wait(struct tls_side *side) {
         struct epoll_event event;
 
         if (!nb_list_is_empty(&side->relay.queue)) {
-                nb_list_remove(&side->link.in_queue);
+                turn_cancel(&side->link.turn);
                 return;
         }
         ck_assert_int_eq(epoll_wait(side->epoll_fd, &event, 1, HARNESS_DEADLINE_MS), 1);

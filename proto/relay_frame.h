@@ -26,6 +26,12 @@
 /** Server certificates of one context. */
 #define NB_RELAY_CERTIFICATES_MAX 16
 
+/** Connections, and servers, of one QuicState. */
+#define NB_RELAY_QUIC_FACTS_MAX 64
+
+/** Paths of one connection of QUIC that its relay may ask for in a minute. One that asks for more is ended. */
+#define NB_RELAY_PATHS_A_MINUTE 16
+
 /** Decodes one frame from the broker. @return as nb_request_decode() */
 int nb_relay_order_decode(struct nb_frame_arena *arena, const uint8_t *frame, size_t length, Nb__Relay__Order **ret);
 

@@ -12,6 +12,7 @@
 #include "relay/proxy/proxy.h"
 #include "relay/pump.h"
 #include "relay/relay.h"
+#include "relay/reports.h"
 #include "relay/stage.h"
 #include "relay/tls/tls.h"
 
@@ -53,29 +54,14 @@ static void link_free(struct link *link) {
         free(link);
 }
 
-static void report_end(struct relay *relay, uint64_t id, Nb__Relay__Cause cause, const char *reason, uint64_t to_guest,
-                       uint64_t to_peer) {
-        Nb__Relay__Ended ended = NB__RELAY__ENDED__INIT;
-        Nb__Relay__Report report = NB__RELAY__REPORT__INIT;
-
-        ended.link = id;
-        ended.cause = cause;
-        ended.reason = (char *)reason;
-        ended.bytes_to_guest = to_guest;
-        ended.bytes_to_peer = to_peer;
-        report.body_case = NB__RELAY__REPORT__BODY_ENDED;
-        report.ended = &ended;
-        relay_report(relay, &report);
-}
-
 void link_end(struct link *link, Nb__Relay__Cause cause, const char *reason) {
         uint64_t id = link->id, to_guest = link->bytes_to_guest, to_peer = link->bytes_to_peer;
         struct relay *relay = link->relay;
-        char text[LINK_REASON_MAX];
+        char text[RELAY_REASON_MAX];
 
         (void)snprintf(text, sizeof(text), "%s", reason);
         link_free(link);
-        report_end(relay, id, cause, text, to_guest, to_peer);
+        report_ended(relay, id, cause, text, to_guest, to_peer);
 }
 
 static void end_as_noted(struct link *link) {
@@ -163,36 +149,6 @@ static void timed_out(void *data) {
 }
 
 /* ---- bytes ---- */
-
-static void fill_security(Nb__Relay__Security *security, struct link_security *known,
-                          char *names[static NB_SECURITY_NAMES_MAX]) {
-        for (size_t i = 0; i < known->n_peer_names; ++i)
-                names[i] = known->peer_names[i];
-        security->version = known->version;
-        security->cipher = known->cipher;
-        security->alpn = known->alpn;
-        security->resumed = known->resumed;
-        security->server_name = known->server_name;
-        security->n_peer_names = known->n_peer_names;
-        security->peer_names = names;
-}
-
-static void report_ready(struct relay *relay, uint64_t id, struct link_security *known, bool stepped_out) {
-        Nb__Relay__Security security = NB__RELAY__SECURITY__INIT;
-        Nb__Relay__Ready ready = NB__RELAY__READY__INIT;
-        Nb__Relay__Report report = NB__RELAY__REPORT__INIT;
-        char *names[NB_SECURITY_NAMES_MAX];
-
-        if (known) {
-                fill_security(&security, known, names);
-                ready.security = &security;
-        }
-        ready.link = id;
-        ready.stepped_out = stepped_out;
-        report.body_case = NB__RELAY__REPORT__BODY_READY;
-        report.ready = &ready;
-        relay_report(relay, &report);
-}
 
 /* Nothing is left to be done to the bytes, and none of them is here. */
 static bool can_step_out(const struct link *link) {
@@ -423,8 +379,8 @@ int link_begin(struct relay *relay, const Nb__Relay__Begin *begin, int peer_fd, 
         if (!link) {
                 (void)nb_fd_close(peer_fd);
                 (void)nb_fd_close(guest_fd);
-                report_end(relay, begin->link, NB__RELAY__CAUSE__CAUSE_NO_MEMORY,
-                           "the relay has no room for another connection", 0, 0);
+                report_ended(relay, begin->link, NB__RELAY__CAUSE__CAUSE_NO_MEMORY,
+                             "the relay has no room for another connection", 0, 0);
                 return -ENOMEM;
         }
         if (start(link, begin) < 0) {

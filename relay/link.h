@@ -20,15 +20,14 @@
 #include "loop/deadline.h"
 #include "loop/watch.h"
 #include "proto/relay_frame.h"
+#include "relay/reports.h"
 #include "relay/transport.h"
 #include "relay/turn.h"
 
 struct pump;
 struct relay;
 struct stage;
-
-/** The longest reason of an end, in bytes with its NUL. */
-#define LINK_REASON_MAX 256
+struct tls_security;
 
 enum link_state {
         LINK_HANDSHAKING,
@@ -57,19 +56,8 @@ struct link {
         uint64_t bytes_to_guest;
         uint64_t bytes_to_peer;
         Nb__Relay__Cause cause; /* set by link_fail() */
-        char reason[LINK_REASON_MAX];
-        struct link_security *security; /* of the last TLS stage that is the guest's own; NULL: none. Owned */
-};
-
-/** What TLS has agreed on (Security in proto/relay.proto); all texts in one allocation of fixed size. */
-struct link_security {
-        char version[16];
-        char cipher[64];
-        char alpn[NB_SECURITY_TEXT_MAX + 1];
-        char server_name[NB_SECURITY_TEXT_MAX + 1];
-        bool resumed;
-        size_t n_peer_names;
-        char peer_names[NB_SECURITY_NAMES_MAX][NB_SECURITY_TEXT_MAX + 1];
+        char reason[RELAY_REASON_MAX];
+        struct tls_security *security; /* of the last TLS stage that is the guest's own; NULL: none. Owned */
 };
 
 /**

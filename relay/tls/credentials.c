@@ -37,6 +37,8 @@ struct tls_credentials *tls_credentials_free(struct tls_credentials *credentials
                 gnutls_certificate_free_credentials(credentials->as_server);
         if (credentials->priority)
                 gnutls_priority_deinit(credentials->priority);
+        if (credentials->priority_of_quic)
+                gnutls_priority_deinit(credentials->priority_of_quic);
         if (credentials->ticket_key.data) {
                 explicit_bzero(credentials->ticket_key.data, credentials->ticket_key.size);
                 gnutls_free(credentials->ticket_key.data);
@@ -123,7 +125,10 @@ static int init_credentials(struct tls_credentials *credentials, const Nb__Relay
         credentials->shown = calloc(order->n_files + 1, sizeof(*credentials->shown));
         if (error < 0 || !credentials->shown)
                 return error < 0 ? error : -ENOMEM;
-        error = init_roles(credentials, order);
+        if (order->tls13 && order->n_alpn > 0)
+                error = tls_priority_new_quic(&credentials->priority_of_quic);
+        if (error == 0)
+                error = init_roles(credentials, order);
         if (error == 0)
                 error = copy_alpn(credentials, order);
         if (error == 0)

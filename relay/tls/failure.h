@@ -10,12 +10,12 @@
 #include <gnutls/gnutls.h>
 
 #include "proto/relay_frame.h"
-#include "relay/link.h"
+#include "relay/reports.h"
 
 struct tls_failure {
         Nb__Relay__Cause cause;           /* UNSPECIFIED: nothing has failed */
         gnutls_alert_description_t alert; /* CLOSE_NOTIFY, which is none: the peer is told nothing */
-        char reason[LINK_REASON_MAX];
+        char reason[RELAY_REASON_MAX];
 };
 
 /** Notes a failure. What strangers wrote is escaped by the caller. @return -1, for callbacks of GnuTLS */

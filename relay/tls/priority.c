@@ -17,16 +17,24 @@
         ":+SIGN-ECDSA-SHA256:+SIGN-ECDSA-SHA384:+SIGN-ECDSA-SHA512:+SIGN-RSA-SHA256:+SIGN-RSA-SHA384:+SIGN-RSA-SHA512" \
         ":+COMP-NULL:+CTYPE-X509:%PROFILE_MEDIUM:%SERVER_PRECEDENCE:%SAFE_RENEGOTIATION"
 
+static int parse(const char *text, gnutls_priority_t *ret) {
+        int error = gnutls_priority_init2(ret, text, NULL, 0);
+
+        if (error < 0)
+                return error == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EINVAL;
+        return 0;
+}
+
 int tls_priority_new(bool tls12, bool tls13, gnutls_priority_t *ret) {
         char text[1024];
-        int error;
 
         if (!tls12 && !tls13)
                 return -EINVAL;
         (void)snprintf(text, sizeof(text), "NONE%s%s:%s", tls13 ? ":+VERS-TLS1.3" : "", tls12 ? ":+VERS-TLS1.2" : "",
                        ALGORITHMS);
-        error = gnutls_priority_init2(ret, text, NULL, 0);
-        if (error < 0)
-                return error == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EINVAL;
-        return 0;
+        return parse(text, ret);
+}
+
+int tls_priority_new_quic(gnutls_priority_t *ret) {
+        return parse("NONE:+VERS-TLS1.3:" ALGORITHMS ":%DISABLE_TLS13_COMPAT_MODE", ret);
 }

@@ -12,4 +12,7 @@
 /** @return 0 and what is owned by the caller (gnutls_priority_deinit()); -EINVAL without a version; -ENOMEM */
 int tls_priority_new(bool tls12, bool tls13, gnutls_priority_t *ret);
 
+/** The same for QUIC, which forbids TLS 1.3 to look like what came before it (RFC 9001, 8.4). */
+int tls_priority_new_quic(gnutls_priority_t *ret);
+
 #endif

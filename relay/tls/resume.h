@@ -5,12 +5,12 @@
 #ifndef NB_RELAY_TLS_RESUME_H
 #define NB_RELAY_TLS_RESUME_H
 
-struct tls_transport;
+struct tls_session;
 
 /** Offers the server a session that was made with it, if there is one. Before the handshake. */
-void tls_resume_offer(struct tls_transport *tls);
+void tls_resume_offer(struct tls_session *session);
 
 /** Keeps the session for later, once, if the server has given a ticket. Harmless at any time behind the handshake. */
-void tls_resume_keep(struct tls_transport *tls);
+void tls_resume_keep(struct tls_session *session);
 
 #endif

@@ -8,38 +8,38 @@
 #include "base/escape.h"
 #include "relay/tls/name.h"
 #include "relay/tls/peer_chain.h"
+#include "relay/tls/session.h"
 
 static void copy(char *to, size_t size, const char *from) {
         (void)snprintf(to, size, "%s", from ? from : "");
 }
 
-static void note_alpn(struct link_security *security, gnutls_session_t session) {
+static void note_alpn(struct tls_security *security, gnutls_session_t gnutls) {
         gnutls_datum_t name;
 
-        if (gnutls_alpn_get_selected_protocol(session, &name) < 0 || name.size >= sizeof(security->alpn))
+        if (gnutls_alpn_get_selected_protocol(gnutls, &name) < 0 || name.size >= sizeof(security->alpn))
                 return;
         memcpy(security->alpn, name.data, name.size);
 }
 
 /* What a client asked for is a stranger's text. */
-static void note_server_name(struct link_security *security, gnutls_session_t session) {
+static void note_server_name(struct tls_security *security, gnutls_session_t gnutls) {
         char name[TLS_NAME_MAX + 1];
         size_t size = sizeof(name);
         unsigned type;
 
-        if (gnutls_server_name_get(session, name, &size, &type, 0) < 0 || type != GNUTLS_NAME_DNS ||
-            size > TLS_NAME_MAX)
+        if (gnutls_server_name_get(gnutls, name, &size, &type, 0) < 0 || type != GNUTLS_NAME_DNS || size > TLS_NAME_MAX)
                 return;
         (void)nb_escape(name, size, security->server_name, sizeof(security->server_name));
 }
 
-static void note_peer_names(struct link_security *security, gnutls_session_t session) {
+static void note_peer_names(struct tls_security *security, gnutls_session_t gnutls) {
         struct tls_name name;
         PEER_CHAIN chain;
         TLS_NAMES names = { NULL };
         int found;
 
-        if (peer_chain_init(&chain, session) < 0 || tls_names_init(&names, chain.certificates[0]) < 0)
+        if (peer_chain_init(&chain, gnutls) < 0 || tls_names_init(&names, chain.certificates[0]) < 0)
                 return;
         for (unsigned i = 0;
              security->n_peer_names < NB_SECURITY_NAMES_MAX && (found = tls_names_at(&names, i, &name)) >= 0; ++i)
@@ -48,18 +48,18 @@ static void note_peer_names(struct link_security *security, gnutls_session_t ses
                                         sizeof(security->peer_names[0]));
 }
 
-struct link_security *tls_security_new(gnutls_session_t session, bool as_server) {
-        struct link_security *security = calloc(1, sizeof(*security));
-        const char *version = gnutls_protocol_get_name(gnutls_protocol_get_version(session));
+struct tls_security *tls_security_new(const struct tls_session *session) {
+        struct tls_security *security = calloc(1, sizeof(*security));
+        const char *version = gnutls_protocol_get_name(gnutls_protocol_get_version(session->gnutls));
 
         if (!security)
                 return NULL;
         copy(security->version, sizeof(security->version), version);
-        copy(security->cipher, sizeof(security->cipher), gnutls_ciphersuite_get(session));
-        security->resumed = gnutls_session_is_resumed(session) != 0;
-        note_alpn(security, session);
-        if (as_server)
-                note_server_name(security, session);
-        note_peer_names(security, session);
+        copy(security->cipher, sizeof(security->cipher), gnutls_ciphersuite_get(session->gnutls));
+        security->resumed = gnutls_session_is_resumed(session->gnutls) != 0;
+        note_alpn(security, session->gnutls);
+        if (session->as_server)
+                note_server_name(security, session->gnutls);
+        note_peer_names(security, session->gnutls);
         return security;
 }

@@ -1,16 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a handshake has agreed on, for the broker, the audit and the guest.
+ * What a handshake has agreed on, for the broker, the audit and the guest (Security in proto/relay.proto). All texts are in one allocation of fixed size.
  */
 #ifndef NB_RELAY_TLS_SECURITY_H
 #define NB_RELAY_TLS_SECURITY_H
 
-#include <gnutls/gnutls.h>
 #include <stdbool.h>
+#include <stddef.h>
 
-#include "relay/link.h"
+#include "proto/relay_frame.h"
+
+struct tls_session;
+
+struct tls_security {
+        char version[16];
+        char cipher[64];
+        char alpn[NB_SECURITY_TEXT_MAX + 1];
+        char server_name[NB_SECURITY_TEXT_MAX + 1];
+        bool resumed;
+        size_t n_peer_names;
+        char peer_names[NB_SECURITY_NAMES_MAX][NB_SECURITY_TEXT_MAX + 1];
+};
 
 /** @return owned by the caller: free(); NULL without memory */
-struct link_security *tls_security_new(gnutls_session_t session, bool as_server);
+struct tls_security *tls_security_new(const struct tls_session *session);
 
 #endif

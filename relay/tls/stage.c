@@ -10,7 +10,6 @@
 #include "relay/tls/resume.h"
 #include "relay/tls/security.h"
 #include "relay/tls/transport.h"
-#include "relay/tls/verify.h"
 
 /* Messages and warnings of one handshake; an honest one has a dozen. */
 #define STEPS_MAX 64u
@@ -51,49 +50,18 @@ static int failed(struct tls_stage *stage, struct link *link, int error) {
                 return link_fail_io(link, "TLS", 0);
         if (tls->error < 0 && (error == GNUTLS_E_PULL_ERROR || error == GNUTLS_E_PUSH_ERROR))
                 return link_fail_io(link, "TLS", tls->error);
-        tls_failure_note_error(&tls->failure, tls->session, error);
+        tls_failure_note_error(&tls->session.failure, tls->session.gnutls, error);
         return tls_transport_fail(tls);
 }
 
-/* A client that has names to ask for must be given one of them; GnuTLS takes a server's silence. */
-static int check_alpn(struct tls_stage *stage) {
-        const struct tls_credentials *credentials = stage->context->tls;
-        gnutls_datum_t name;
-
-        if (stage->as_server || credentials->n_alpn == 0 ||
-            gnutls_alpn_get_selected_protocol(stage->tls->session, &name) == 0)
-                return 0;
-        return tls_failure_note(&stage->tls->failure, NB__RELAY__CAUSE__CAUSE_TLS_ALPN,
-                                GNUTLS_A_NO_APPLICATION_PROTOCOL, "the server chose none of the protocols of TLSALPN=");
-}
-
-static int check_resumed(struct tls_stage *stage) {
-        const struct tls_verification what = { stage->tls->session, stage->context->tls, stage->as_server,
-                                               stage->server_name };
-
-        return gnutls_session_is_resumed(stage->tls->session) ? tls_verify_resumed(&what, &stage->tls->failure) : 0;
-}
-
-/* A full handshake has verified what was shown; that nothing was shown is for a server to allow. */
-static int check_shown(struct tls_stage *stage) {
-        unsigned n = 0;
-        bool required =
-                !stage->as_server || stage->context->tls->client_auth == NB__RELAY__CLIENT_AUTH__CLIENT_AUTH_REQUIRE;
-
-        if (!required || (gnutls_certificate_get_peers(stage->tls->session, &n) && n > 0))
-                return 0;
-        return tls_failure_note(&stage->tls->failure, NB__RELAY__CAUSE__CAUSE_CERTIFICATE_MISSING,
-                                GNUTLS_A_CERTIFICATE_REQUIRED, "the peer shows no certificate");
-}
-
 static int complete(struct tls_stage *stage, struct link *link) {
-        if (check_shown(stage) < 0 || check_resumed(stage) < 0 || check_alpn(stage) < 0)
+        if (tls_session_check(&stage->tls->session) < 0)
                 return tls_transport_fail(stage->tls);
-        tls_resume_keep(stage->tls);
+        tls_resume_keep(&stage->tls->session);
         if (!stage->is_guests)
                 return 0;
         free(link->security);
-        link->security = tls_security_new(stage->tls->session, stage->as_server);
+        link->security = tls_security_new(&stage->tls->session);
         if (!link->security)
                 return link_fail(link, NB__RELAY__CAUSE__CAUSE_NO_MEMORY, "no memory for what TLS has agreed on");
         return 0;
@@ -108,7 +76,7 @@ static int shake_hands(struct tls_stage *stage, struct link *link) {
                 int error;
 
                 tls->is_dry = false;
-                done = stage->is_done ? 0 : gnutls_handshake(tls->session);
+                done = stage->is_done ? 0 : gnutls_handshake(tls->session.gnutls);
                 stage->is_done = done == 0;
                 if (done < 0 && gnutls_error_is_fatal(done))
                         return failed(stage, link, done);
@@ -121,7 +89,7 @@ static int shake_hands(struct tls_stage *stage, struct link *link) {
                         return 0;
                 ++stage->n_steps;
         }
-        (void)tls_failure_note(&tls->failure, NB__RELAY__CAUSE__CAUSE_TLS_PROTOCOL, GNUTLS_A_UNEXPECTED_MESSAGE,
+        (void)tls_failure_note(&tls->session.failure, NB__RELAY__CAUSE__CAUSE_TLS_PROTOCOL, GNUTLS_A_UNEXPECTED_MESSAGE,
                                "the peer's handshake goes on without an end");
         return tls_transport_fail(tls);
 }

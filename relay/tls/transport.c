@@ -3,11 +3,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <seccomp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "relay/calls.h"
 #include "relay/relay.h"
-#include "relay/tls/credentials.h"
 #include "relay/tls/resume.h"
 
 /* What a record may hold (RFC 8446, 5.1). */
@@ -21,9 +23,6 @@
 
 /* What is read from below at once. */
 #define IN_SIZE 65536u
-
-/* A handshake message that is larger is refused: a chain of eight with keys of 4,096 bits takes half of it. */
-#define HANDSHAKE_MESSAGE_MAX 32768u
 
 /* Messages of a peer's after the handshake that bring nothing: tickets, updates of keys, warnings. So many without any bytes between them. */
 #define EXTRA_MAX 64u
@@ -56,14 +55,18 @@ static void buffer_took(struct tls_buffer *buffer, size_t n) {
 
 /* ---- what GnuTLS calls ---- */
 
+static struct tls_transport *of_session(gnutls_transport_ptr_t session) {
+        return nb_container_of(session, struct tls_transport, session);
+}
+
 static ssize_t fail_with(struct tls_transport *tls, int error) {
-        gnutls_transport_set_errno(tls->session, error);
+        gnutls_transport_set_errno(tls->session.gnutls, error);
         return -1;
 }
 
 /* Takes a record. There is room, since nobody makes more before the last were written. */
 static ssize_t push(gnutls_transport_ptr_t data, const void *bytes, size_t size) {
-        struct tls_transport *tls = data;
+        struct tls_transport *tls = of_session(data);
 
         if (!buffer_prepare(&tls->out, OUT_SIZE))
                 return fail_with(tls, ENOMEM);
@@ -95,7 +98,7 @@ static ssize_t fill(struct tls_transport *tls) {
 }
 
 static ssize_t pull(gnutls_transport_ptr_t data, void *bytes, size_t size) {
-        struct tls_transport *tls = data;
+        struct tls_transport *tls = of_session(data);
         ssize_t n = fill(tls);
 
         if (n == -EAGAIN) {
@@ -116,7 +119,7 @@ static ssize_t pull(gnutls_transport_ptr_t data, void *bytes, size_t size) {
 
 /* GnuTLS would ask the kernel about a descriptor that there is none of. Nobody waits here. */
 static int pull_timeout(gnutls_transport_ptr_t data, unsigned ms) {
-        const struct tls_transport *tls = data;
+        const struct tls_transport *tls = of_session(data);
 
         (void)ms;
         return buffer_length(&tls->in) > 0;
@@ -138,10 +141,10 @@ int tls_transport_flush(struct tls_transport *tls) {
 }
 
 int tls_transport_fail(struct tls_transport *tls) {
-        const struct tls_failure *failure = &tls->failure;
+        const struct tls_failure *failure = &tls->session.failure;
 
         if (failure->alert != GNUTLS_A_CLOSE_NOTIFY) {
-                (void)gnutls_alert_send(tls->session, GNUTLS_AL_FATAL, failure->alert);
+                (void)gnutls_alert_send(tls->session.gnutls, GNUTLS_AL_FATAL, failure->alert);
                 (void)tls_transport_flush(tls);
         }
         return link_fail(tls->link, failure->cause, "%s", failure->reason);
@@ -164,9 +167,10 @@ static int read_failed(struct tls_transport *tls, int error) {
         if (tls->error < 0 && (error == GNUTLS_E_PULL_ERROR || error == GNUTLS_E_PUSH_ERROR))
                 return tls->error;
         if (error == GNUTLS_E_REHANDSHAKE)
-                (void)tls_failure_note(&tls->failure, NB__RELAY__CAUSE__CAUSE_TLS_PROTOCOL, GNUTLS_A_NO_RENEGOTIATION,
+                (void)tls_failure_note(&tls->session.failure, NB__RELAY__CAUSE__CAUSE_TLS_PROTOCOL,
+                                       GNUTLS_A_NO_RENEGOTIATION,
                                        "the peer asks to renegotiate TLS, which is never done");
-        tls_failure_note_error(&tls->failure, tls->session, error);
+        tls_failure_note_error(&tls->session.failure, tls->session.gnutls, error);
         (void)tls_transport_fail(tls);
         return -ECONNRESET;
 }
@@ -175,7 +179,7 @@ static int read_failed(struct tls_transport *tls, int error) {
 static int count_extra(struct tls_transport *tls) {
         if (++tls->n_extra <= EXTRA_MAX)
                 return 0;
-        (void)tls_failure_note(&tls->failure, NB__RELAY__CAUSE__CAUSE_TLS_PROTOCOL, GNUTLS_A_UNEXPECTED_MESSAGE,
+        (void)tls_failure_note(&tls->session.failure, NB__RELAY__CAUSE__CAUSE_TLS_PROTOCOL, GNUTLS_A_UNEXPECTED_MESSAGE,
                                "the peer floods TLS with messages that bring no bytes");
         (void)tls_transport_fail(tls);
         return tls->broken = -ECONNRESET;
@@ -188,8 +192,8 @@ static ssize_t read_record(struct tls_transport *tls, void *buffer, size_t size)
                 int error;
 
                 tls->is_dry = false;
-                n = gnutls_record_recv(tls->session, buffer, size);
-                tls_resume_keep(tls);
+                n = gnutls_record_recv(tls->session.gnutls, buffer, size);
+                tls_resume_keep(&tls->session);
                 if (n > 0)
                         tls->n_extra = 0;
                 if (n >= 0)
@@ -244,7 +248,7 @@ static ssize_t tls_read(struct transport *transport, void *buffer, size_t size) 
 static ssize_t write_failed(struct tls_transport *tls, int error) {
         if (tls->error < 0)
                 return tls->error;
-        tls_failure_note_error(&tls->failure, tls->session, error);
+        tls_failure_note_error(&tls->session.failure, tls->session.gnutls, error);
         (void)tls_transport_fail(tls);
         return -ECONNRESET;
 }
@@ -256,7 +260,7 @@ static ssize_t encrypt(struct tls_transport *tls, const uint8_t *bytes, size_t s
         size = size < AHEAD_MAX ? size : AHEAD_MAX;
         while (done < size) {
                 size_t part = size - done < RECORD_MAX ? size - done : RECORD_MAX;
-                ssize_t n = gnutls_record_send(tls->session, bytes + done, part);
+                ssize_t n = gnutls_record_send(tls->session.gnutls, bytes + done, part);
 
                 if (n < 0)
                         return write_failed(tls, (int)n);
@@ -302,7 +306,7 @@ static int tls_finish(struct transport *transport) {
                 error = tls_transport_flush(tls);
                 if (error < 0)
                         return error;
-                error = gnutls_bye(tls->session, GNUTLS_SHUT_WR);
+                error = gnutls_bye(tls->session.gnutls, GNUTLS_SHUT_WR);
                 if (error < 0)
                         return (int)write_failed(tls, error);
                 tls->has_said = true;
@@ -314,11 +318,9 @@ static int tls_finish(struct transport *transport) {
 static void tls_free(struct transport *transport) {
         struct tls_transport *tls = tls_of(transport);
 
-        if (tls->session)
-                gnutls_deinit(tls->session);
+        tls_session_deinit(&tls->session);
         buffer_drop(&tls->in);
         buffer_drop(&tls->out);
-        context_unref(tls->context);
         free(tls);
 }
 
@@ -331,100 +333,36 @@ static const struct transport_ops tls_ops = {
 
 /* ---- making one ---- */
 
-static int verify(gnutls_session_t session) {
-        struct tls_transport *tls = gnutls_session_get_ptr(session);
-        const struct tls_verification what = { session, tls->context->tls, tls->as_server, tls->server_name };
+/* Of the socket at the bottom; empty where it has none, as in tests. */
+static void find_address(const struct transport *below, char text[static NB_ADDRESS_TEXT_MAX]) {
+        struct sockaddr_storage peer;
+        socklen_t length = sizeof(peer);
+        struct nb_address address;
 
-        return tls_verify(&what, &tls->failure, &tls->until) < 0 ? GNUTLS_E_CERTIFICATE_ERROR : 0;
+        text[0] = '\0';
+        if (getpeername(transport_bottom_fd(below), (struct sockaddr *)&peer, &length) == 0 &&
+            nb_address_from_sockaddr((const struct sockaddr *)&peer, length, &address) == 0)
+                (void)nb_address_format(&address, text);
 }
 
-/* GnuTLS asks what a server shows. What it gets stays ours. */
-static int show(gnutls_session_t session, const struct gnutls_cert_retr_st *info, gnutls_pcert_st **ret_chain,
-                unsigned *ret_n_chain, gnutls_ocsp_data_st **ret_staple, unsigned *ret_n_staples,
-                gnutls_privkey_t *ret_key, unsigned *ret_flags) {
-        const struct tls_transport *tls = gnutls_session_get_ptr(session);
-        const struct tls_credentials *credentials = tls->context->tls;
-        struct tls_shown *shown = tls_shown_choose(credentials->shown, credentials->n_shown, session);
+static int set_up_session(struct tls_transport *tls, struct context *context, bool as_server, const char *server_name) {
+        char address[NB_ADDRESS_TEXT_MAX] = "";
+        const struct tls_session_setup setup = {
+                .context = context,
+                .as_server = as_server,
+                .server_name = server_name,
+                .address = address,
+                .cache = tls->link->relay->sessions,
+        };
 
-        (void)info;
-        *ret_flags = 0;
-        *ret_n_chain = 0;
-        *ret_n_staples = 0;
-        if (!shown)
-                return 0;
-        *ret_chain = shown->chain;
-        *ret_n_chain = shown->n_chain;
-        *ret_key = shown->key;
-        if (tls_shown_staple_is_good(shown)) {
-                *ret_staple = &shown->staple;
-                *ret_n_staples = 1;
-        }
+        if (!as_server)
+                find_address(tls->transport.below, address);
+        if (tls_session_init(&tls->session, &setup) < 0)
+                return -ENOMEM;
+        gnutls_transport_set_push_function(tls->session.gnutls, push);
+        gnutls_transport_set_pull_function(tls->session.gnutls, pull);
+        gnutls_transport_set_pull_timeout_function(tls->session.gnutls, pull_timeout);
         return 0;
-}
-
-static bool is_address(const char *name) {
-        struct nb_ip ip;
-
-        return nb_ip_parse(name, strlen(name), &ip) == 0;
-}
-
-static int set_up_client(struct tls_transport *tls) {
-        const struct tls_credentials *credentials = tls->context->tls;
-
-        if (!is_address(tls->server_name) &&
-            gnutls_server_name_set(tls->session, GNUTLS_NAME_DNS, tls->server_name, strlen(tls->server_name)) < 0)
-                return -ENOMEM;
-        if (gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, credentials->as_client) < 0)
-                return -ENOMEM;
-        tls_resume_offer(tls);
-        return 0;
-}
-
-static int set_up_server(struct tls_transport *tls) {
-        const struct tls_credentials *credentials = tls->context->tls;
-
-        /* Of the credentials, and the same for all their sessions. */
-        gnutls_certificate_set_retrieve_function3(credentials->as_server, show);
-        if (gnutls_credentials_set(tls->session, GNUTLS_CRD_CERTIFICATE, credentials->as_server) < 0)
-                return -ENOMEM;
-        if (credentials->ticket_key.data &&
-            gnutls_session_ticket_enable_server(tls->session, &credentials->ticket_key) < 0)
-                return -ENOMEM;
-        if (credentials->client_auth == NB__RELAY__CLIENT_AUTH__CLIENT_AUTH_NONE)
-                return 0;
-        if (!credentials->names_authorities)
-                gnutls_certificate_send_x509_rdn_sequence(tls->session, 1);
-        gnutls_certificate_server_set_request(tls->session,
-                                              credentials->client_auth == NB__RELAY__CLIENT_AUTH__CLIENT_AUTH_REQUIRE
-                                                      ? GNUTLS_CERT_REQUIRE
-                                                      : GNUTLS_CERT_REQUEST);
-        return 0;
-}
-
-static int set_up_session(struct tls_transport *tls) {
-        const struct tls_credentials *credentials = tls->context->tls;
-        unsigned flags = GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL | GNUTLS_KEY_SHARE_TOP |
-                         (tls->as_server ? GNUTLS_SERVER : GNUTLS_CLIENT) |
-                         (credentials->tickets ? 0 : GNUTLS_NO_TICKETS);
-
-        if (gnutls_init(&tls->session, flags) < 0) {
-                tls->session = NULL;
-                return -ENOMEM;
-        }
-        gnutls_session_set_ptr(tls->session, tls);
-        gnutls_transport_set_ptr(tls->session, tls);
-        gnutls_transport_set_push_function(tls->session, push);
-        gnutls_transport_set_pull_function(tls->session, pull);
-        gnutls_transport_set_pull_timeout_function(tls->session, pull_timeout);
-        gnutls_handshake_set_max_packet_length(tls->session, HANDSHAKE_MESSAGE_MAX);
-        gnutls_session_set_verify_function(tls->session, verify);
-        if (gnutls_priority_set(tls->session, credentials->priority) < 0)
-                return -ENOMEM;
-        if (credentials->n_alpn > 0 &&
-            gnutls_alpn_set_protocols(tls->session, credentials->alpn, credentials->n_alpn,
-                                      tls->as_server ? GNUTLS_ALPN_MANDATORY | GNUTLS_ALPN_SERVER_PRECEDENCE : 0) < 0)
-                return -ENOMEM;
-        return tls->as_server ? set_up_server(tls) : set_up_client(tls);
 }
 
 struct tls_transport *tls_transport_new(struct link *link, struct context *context, bool as_server,
@@ -436,13 +374,15 @@ struct tls_transport *tls_transport_new(struct link *link, struct context *conte
         tls->transport.ops = &tls_ops;
         tls->transport.fd = -1;
         tls->link = link;
-        tls->context = context_ref(context);
-        tls->as_server = as_server;
         tls->transport.below = below;
-        memcpy(tls->server_name, server_name, strnlen(server_name, TLS_NAME_MAX));
-        if (set_up_session(tls) < 0) {
+        if (set_up_session(tls, context, as_server, server_name) < 0) {
                 tls_free(&tls->transport);
                 return NULL;
         }
         return tls;
 }
+
+static const struct confine_call calls[] = {
+        CONFINE_CALL(getpeername, "sessions are resumed at the address they were made with only"),
+};
+const struct confine_list tls_calls = CONFINE_LIST(calls);

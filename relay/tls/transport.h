@@ -21,10 +21,8 @@
 
 #include "relay/context.h"
 #include "relay/link.h"
-#include "relay/tls/failure.h"
-#include "relay/tls/name.h"
+#include "relay/tls/session.h"
 #include "relay/transport.h"
-#include "relay/tls/verify.h"
 
 struct tls_buffer {
         uint8_t *bytes; /* owned; NULL: empty */
@@ -34,9 +32,8 @@ struct tls_buffer {
 
 struct tls_transport {
         struct transport transport;
-        struct link *link;       /* borrowed: it owns the stack that this is of */
-        struct context *context; /* a reference */
-        gnutls_session_t session;
+        struct link *link;          /* borrowed: it owns the stack that this is of */
+        struct tls_session session; /* also GnuTLS's pointer to this transport */
         struct tls_buffer in;
         struct tls_buffer out;
         size_t ahead;          /* bytes that were made records of, which the caller will offer again */
@@ -46,13 +43,8 @@ struct tls_transport {
         bool has_bytes;        /* this call has something to return already, and need not look for an end */
         bool is_dry;           /* there is nothing to read below for now */
         bool has_said;         /* close_notify was made */
-        bool as_server;
-        bool is_kept;     /* the session was kept, to be resumed */
-        bool has_ended;   /* the peer has said that nothing more comes */
-        unsigned n_extra; /* messages that brought no bytes */
-        time_t until;     /* when what was verified is not good any more */
-        struct tls_failure failure;
-        char server_name[TLS_NAME_MAX + 1]; /* of a client: whom the certificate must be for */
+        bool has_ended;        /* the peer has said that nothing more comes */
+        unsigned n_extra;      /* messages that brought no bytes */
 };
 
 /**

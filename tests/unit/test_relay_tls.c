@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "relay/tls/credentials.h"
 #include "relay/tls/name.h"
+#include "relay/tls/security.h"
 #include "tests/support/harness.h"
 #include "tests/support/runner.h"
 #include "tests/unit/socket_pairs.h"

@@ -135,7 +135,7 @@ static const struct row rows[] = {
 START_TEST(what_is_wrong_is_said_of_whom_it_is) {
         const struct row *row = &rows[_i];
         char file[CERTIFICATES_PATH_MAX];
-        char reason[LINK_REASON_MAX];
+        char reason[RELAY_REASON_MAX];
         int n_fds = count_fds();
 
         ck_assert_ptr_null(tls_setup_load(&certificates, &row->setup, file, reason));
@@ -153,7 +153,7 @@ START_TEST(what_is_shown_is_described) {
         };
         Nb__Relay__Loaded loaded = NB__RELAY__LOADED__INIT;
         char file[CERTIFICATES_PATH_MAX];
-        char reason[LINK_REASON_MAX];
+        char reason[RELAY_REASON_MAX];
         struct tls_credentials *credentials = tls_setup_load(&certificates, &setup, file, reason);
 
         ck_assert_msg(credentials, "%s: %s", file, reason);
@@ -178,7 +178,7 @@ START_TEST(a_file_is_read_from_its_beginning_wherever_the_descriptor_stands) {
         Nb__Relay__File *files[] = { &file };
         int fd = certificates_open(&certificates, "root.pem");
         struct tls_credentials *credentials;
-        char reason[LINK_REASON_MAX];
+        char reason[RELAY_REASON_MAX];
         const char *at_fault;
 
         ck_assert_int_gt(lseek(fd, 0, SEEK_END), 0);
@@ -199,7 +199,7 @@ START_TEST(a_folder_is_no_file) {
         Nb__Relay__File file = NB__RELAY__FILE__INIT;
         Nb__Relay__File *files[] = { &file };
         int fd = certificates_open(&certificates, ".");
-        char reason[LINK_REASON_MAX];
+        char reason[RELAY_REASON_MAX];
         const char *at_fault;
 
         file.kind = NB__RELAY__FILE_KIND__FILE_KIND_TRUST;

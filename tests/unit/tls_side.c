@@ -35,7 +35,7 @@ static size_t open_files(const struct certificates *certificates, const struct t
 }
 
 struct tls_credentials *tls_setup_load(const struct certificates *certificates, const struct tls_setup *setup,
-                                       char file[static CERTIFICATES_PATH_MAX], char reason[static LINK_REASON_MAX]) {
+                                       char file[static CERTIFICATES_PATH_MAX], char reason[static RELAY_REASON_MAX]) {
         Nb__Relay__Context order = NB__RELAY__CONTEXT__INIT;
         Nb__Relay__File files[TLS_SETUP_FILES_MAX];
         Nb__Relay__File *list[TLS_SETUP_FILES_MAX];
@@ -60,7 +60,7 @@ struct tls_credentials *tls_setup_load(const struct certificates *certificates, 
         order.pins = &pin;
         order.n_pins = setup->pin ? 1 : 0;
         reason[0] = '\0';
-        credentials = tls_credentials_new(&order, fds, &at_fault, reason, LINK_REASON_MAX);
+        credentials = tls_credentials_new(&order, fds, &at_fault, reason, RELAY_REASON_MAX);
         snprintf(file, CERTIFICATES_PATH_MAX, "%s", at_fault ? at_fault : "");
         nb_fds_close(fds, order.n_files);
         return credentials;
@@ -69,7 +69,7 @@ struct tls_credentials *tls_setup_load(const struct certificates *certificates, 
 void tls_side_init(struct tls_side *side, const struct certificates *certificates, const struct tls_setup *setup,
                    struct session_cache *cache) {
         char file[CERTIFICATES_PATH_MAX];
-        char reason[LINK_REASON_MAX];
+        char reason[RELAY_REASON_MAX];
 
         *side = (struct tls_side){ .setup = *setup, .epoll_fd = -1 };
         side->relay.sessions = cache;

@@ -53,7 +53,7 @@ struct tls_side {
 
 /** Makes the credentials. @return NULL when they are refused, with the file at fault ("" for none) and the reason */
 struct tls_credentials *tls_setup_load(const struct certificates *certificates, const struct tls_setup *setup,
-                                       char file[static CERTIFICATES_PATH_MAX], char reason[static LINK_REASON_MAX]);
+                                       char file[static CERTIFICATES_PATH_MAX], char reason[static RELAY_REASON_MAX]);
 
 /** Makes a side whose credentials must be good. @param cache  borrowed; NULL: none */
 void tls_side_init(struct tls_side *side, const struct certificates *certificates, const struct tls_setup *setup,

@@ -84,6 +84,27 @@ static void print_rule(FILE *out, const struct policy_rule *rule) {
                 fprintf(out, "%s=%s\n", kind, text);
 }
 
+/** Whether IdleTimeout= says something of the protocol. */
+static bool has_idle_timeout(const struct policy_protocol *protocol) {
+        if (protocol->family == POLICY_FAMILY_QUIC)
+                return true;
+        return (protocol->socket_types & POLICY_SOCKET_DGRAM) && policy_has_rule(protocol, POLICY_RULE_LISTEN);
+}
+
+static void print_quic(FILE *out, const struct policy_protocol *protocol) {
+        const struct policy_quic *quic = &protocol->quic;
+        char text[POLICY_LIMIT_TEXT_MAX], time[POLICY_TIMEOUT_TEXT_MAX];
+
+        if (protocol->family != POLICY_FAMILY_QUIC)
+                return;
+        fprintf(out, "MaxStreams=%" PRIu32 "\n", quic->max_streams);
+        fprintf(out, "StreamWindow=%s\n", policy_number_format(POLICY_UNIT_BYTES, quic->stream_window, text));
+        fprintf(out, "ConnectionWindow=%s\n", policy_number_format(POLICY_UNIT_BYTES, quic->connection_window, text));
+        if (quic->keep_alive_ms > 0)
+                fprintf(out, "KeepAlive=%s\n", policy_timeout_format(quic->keep_alive_ms, time));
+        fprintf(out, "Retry=%s\n", policy_word(policy_words_retry, quic->always_retry));
+}
+
 /** What protocols and preopened sockets have in common. */
 static void print_grants(FILE *out, const struct policy_protocol *protocol, bool connects) {
         bool stream = protocol->socket_types & POLICY_SOCKET_STREAM,
@@ -96,8 +117,9 @@ static void print_grants(FILE *out, const struct policy_protocol *protocol, bool
                 fprintf(out, "ConnectTimeout=%s\n", policy_timeout_format(protocol->connect_timeout_ms, text));
         if (policy_has_handshake(protocol, POLICY_ACCEPT))
                 fprintf(out, "HandshakeTimeout=%s\n", policy_timeout_format(protocol->handshake_timeout_ms, text));
-        if (dgram && policy_has_rule(protocol, POLICY_RULE_LISTEN))
+        if (has_idle_timeout(protocol))
                 fprintf(out, "IdleTimeout=%s\n", policy_timeout_format(protocol->idle_timeout_ms, text));
+        print_quic(out, protocol);
         if (policy_listens_on_path(protocol))
                 fprintf(out, "SocketMode=%04" PRIo32 "\n", protocol->socket_mode);
         for (size_t i = 0; i < protocol->n_rules; ++i)

@@ -8,6 +8,7 @@
 #include "policy/grants.h"
 #include "policy/limit.h"
 #include "policy/proxy_keys.h"
+#include "policy/quic_keys.h"
 #include "policy/suggest.h"
 #include "policy/tenant_keys.h"
 #include "policy/tls_keys.h"
@@ -34,7 +35,6 @@ struct later_key {
 };
 
 static const struct later_key later_keys[] = {
-        { "MaxStreams", "several streams in a connection" },
         { "RequireSeal", "the seal" },
 };
 
@@ -94,13 +94,15 @@ static const struct key keys[PARSER_N_KEYS] = {
                 LIMIT("MaxHandshakes", COUNT, "Accepted connections that are not through TLS or a PROXY header yet."),
         [PARSER_KEY_LIMIT + POLICY_LIMIT_RELAY_MEMORY] =
                 LIMIT("RelayMemory", BYTES, "Bytes of memory that each of the tenant's relays may take."),
-        [PARSER_KEY_FAMILY] = { "Family", PARSER_PROTOCOL, false, grant_set_family, "ip|ipv4|ipv6|unix", NULL,
-                                "Which addresses the protocol can name. Required." },
+        [PARSER_KEY_FAMILY] = { "Family", PARSER_PROTOCOL, false, grant_set_family, "ip|ipv4|ipv6|unix|quic", NULL,
+                                "Which addresses the protocol can name, or quic: those of ip, with connections that "
+                                "have any number of streams. Required." },
         [PARSER_KEY_DATA_PATH] = { "DataPath", PARSER_GRANTING | PARSER_DEFAULTS, false, grant_set_data_path,
                                    "direct|relay", NULL,
                                    "Which descriptor the process that runs the guest receives: the socket itself, "
                                    "which is the word that the process is locked down, or one end of a pair whose "
-                                   "other the tenant's relay has. Required, if not by [Defaults]." },
+                                   "other the tenant's relay has. Required, if not by [Defaults] or for QUIC, which is "
+                                   "the relay's." },
         [PARSER_KEY_SOCKET_TYPES] = { "SocketTypes", PARSER_GRANTING, false, grant_set_socket_types, "stream|dgram...",
                                       "stream", "Which types of socket the guest may open." },
         [PARSER_KEY_SOCKET_MODE] = { "SocketMode", PARSER_GRANTING, false, grant_set_socket_mode, "MODE", "0666",
@@ -110,12 +112,26 @@ static const struct key keys[PARSER_N_KEYS] = {
                                          "How long a connect may take, with the look-up of a name." },
         [PARSER_KEY_HANDSHAKE_TIMEOUT] = { "HandshakeTimeout", PARSER_GRANTING, false, grant_set_handshake_timeout,
                                            "TIME", "10s",
-                                           "How long TLS and the PROXY header of an accepted peer may take." },
+                                           "How long TLS, QUIC and the PROXY header of an accepted peer may take." },
         [PARSER_KEY_IDLE_TIMEOUT] = { "IdleTimeout", PARSER_PROTOCOL, false, grant_set_idle_timeout, "TIME", "1min",
-                                      "How long the peer of a server of datagrams may be silent." },
+                                      "How long the peer of a server of datagrams may be silent, and that of a "
+                                      "connection of QUIC." },
         [PARSER_KEY_NONBLOCK] = { "Nonblock", PARSER_PREOPEN, false, grant_set_nonblock, "yes|no",
                                   "yes for a listener, no for a connection",
                                   "Whether the guest finds the descriptor with fdflags.nonblock." },
+        [PARSER_KEY_MAX_STREAMS] = { "MaxStreams", PARSER_PROTOCOL, false, quic_set_max_streams, "N", "100",
+                                     "Streams that the peer of a connection of QUIC may have open at once, and as many "
+                                     "unidirectional ones." },
+        [PARSER_KEY_STREAM_WINDOW] = { "StreamWindow", PARSER_PROTOCOL, false, quic_set_stream_window, "BYTES", "256K",
+                                       "Bytes that the peer may send ahead on a stream of QUIC." },
+        [PARSER_KEY_CONNECTION_WINDOW] = { "ConnectionWindow", PARSER_PROTOCOL, false, quic_set_connection_window,
+                                           "BYTES", "1M",
+                                           "Bytes that the peer may send ahead on a connection of QUIC as a whole." },
+        [PARSER_KEY_KEEP_ALIVE] = { "KeepAlive", PARSER_PROTOCOL, false, quic_set_keep_alive, "TIME", "none",
+                                    "After which silence a connection of QUIC is kept from IdleTimeout=." },
+        [PARSER_KEY_RETRY] = { "Retry", PARSER_PROTOCOL, false, quic_set_retry, "auto|always", "auto",
+                               "Whether clients of QUIC prove their addresses before anything is kept of them: when "
+                               "many come, or always." },
         [PARSER_KEY_CONNECT] = { "Connect", PARSER_PROTOCOL, true, grants_defer, "RULE...", NULL,
                                  "Grants connecting to what the rules match." },
         [PARSER_KEY_LISTEN] = { "Listen", PARSER_PROTOCOL, true, grants_defer, "RULE...", NULL,
@@ -130,7 +146,7 @@ static const struct key keys[PARSER_N_KEYS] = {
                                         "The address that the socket listens on." },
         [PARSER_KEY_TLS] = { "TLS", PARSER_GRANTING, false, tls_set_roles, "client|server|both", "no TLS",
                              "Who of the guest's connections speaks TLS: what it connects to, what connects to it, or "
-                             "both. The guest reads and writes plain text." },
+                             "both. The guest reads and writes plain text. With QUIC it follows from the rules." },
         [PARSER_KEY_TLS_VERSIONS] = { "TLSVersions", PARSER_GRANTING, false, tls_set_versions, "1.2|1.3...", "1.2 1.3",
                                       "Which versions of TLS are spoken." },
         [PARSER_KEY_TLS_TRUST] = { "TLSTrust", PARSER_GRANTING, false, tls_set_trust, "system|FILE", "system",
@@ -153,7 +169,9 @@ static const struct key keys[PARSER_N_KEYS] = {
                                           "name "
                                           "below." },
         [PARSER_KEY_TLS_ALPN] = { "TLSALPN", PARSER_GRANTING, true, tls_add_alpn, "NAME...", "none",
-                                  "The protocols that are offered or accepted inside TLS, the preferred first." },
+                                  "The protocols that are offered or accepted inside TLS, the preferred first. "
+                                  "Required for "
+                                  "QUIC." },
         [PARSER_KEY_TLS_PINS] = { "TLSPins", PARSER_GRANTING, true, tls_add_pins, "sha256/BASE64...", NULL,
                                   "Public keys, one of which must be in the peer's chain." },
         [PARSER_KEY_TLS_MUST_STAPLE] = { "TLSMustStaple", PARSER_GRANTING, false, tls_set_must_staple, "yes|no", "no",
@@ -244,7 +262,8 @@ static int fail_misplaced_key(struct parser *p, const char *name) {
         if (kinds == 0)
                 return fail_unknown_key(p, name);
         if (strcmp(name, keys[PARSER_KEY_FAMILY].name) == 0 && p->section->kind == PARSER_PREOPEN)
-                return parser_fail_at(p, 0, "a preopened socket has no Family=: its address tells it");
+                return parser_fail_at(
+                        p, 0, "a preopened socket has no Family=: its address tells it, and it is never one of QUIC");
         list_sections(p->policy ? kinds & ~(unsigned)PARSER_DEFAULTS : kinds, list, sizeof(list));
         return parser_fail_at(p, 0, "%s= belongs in a %s section", name, list);
 }

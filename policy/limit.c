@@ -89,6 +89,10 @@ static bool parse_number(enum policy_limit_unit unit, const char *text, uint64_t
         return false;
 }
 
+int policy_number_parse(const char *text, enum policy_limit_unit unit, uint64_t *ret) {
+        return parse_number(unit, text, ret) ? 0 : -EINVAL;
+}
+
 /** A word that is nearly right, or a number without its unit. */
 static void suggest(enum policy_limit_unit unit, const char *text, struct policy_complaint *complaint) {
         char correct[POLICY_LIMIT_TEXT_MAX];
@@ -121,15 +125,19 @@ int policy_limit_parse(enum policy_limit limit, const char *text, uint64_t *ret,
         return -EINVAL;
 }
 
-const char *policy_limit_format(enum policy_limit limit, uint64_t value, char buffer[static POLICY_LIMIT_TEXT_MAX]) {
-        const struct suffix *suffix = units[kinds[limit].unit].suffixes;
+const char *policy_number_format(enum policy_limit_unit unit, uint64_t value,
+                                 char buffer[static POLICY_LIMIT_TEXT_MAX]) {
+        const struct suffix *suffix = units[unit].suffixes;
 
-        if (value == POLICY_UNLIMITED) {
-                snprintf(buffer, POLICY_LIMIT_TEXT_MAX, INFINITE);
-                return buffer;
-        }
         while (suffix[1].text && value % suffix->factor != 0)
                 ++suffix;
         snprintf(buffer, POLICY_LIMIT_TEXT_MAX, "%" PRIu64 "%s", value / suffix->factor, suffix->text);
+        return buffer;
+}
+
+const char *policy_limit_format(enum policy_limit limit, uint64_t value, char buffer[static POLICY_LIMIT_TEXT_MAX]) {
+        if (value != POLICY_UNLIMITED)
+                return policy_number_format(kinds[limit].unit, value, buffer);
+        snprintf(buffer, POLICY_LIMIT_TEXT_MAX, INFINITE);
         return buffer;
 }

@@ -29,6 +29,13 @@ struct policy_limit_kind {
 /** @return what a limit is; lives for ever. */
 const struct policy_limit_kind *policy_limit_kind(enum policy_limit limit);
 
+/** Parses a positive number of a unit, where `infinity` is none. @return 0, or -EINVAL without a complaint. */
+int policy_number_parse(const char *text, enum policy_limit_unit unit, uint64_t *ret);
+
+/** Prints what policy_number_parse() reads, in the largest suffix that is exact. @return `buffer`. */
+const char *policy_number_format(enum policy_limit_unit unit, uint64_t value,
+                                 char buffer[static POLICY_LIMIT_TEXT_MAX]);
+
 /** Parses a limit's value. @return 0, or -EINVAL. */
 int policy_limit_parse(enum policy_limit limit, const char *text, uint64_t *ret,
                        struct policy_complaint *ret_complaint);

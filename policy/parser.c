@@ -95,6 +95,19 @@ int parser_fail_value(struct parser *p, enum parser_key key, const char *format,
         return parser_fail(p, place, &complaint);
 }
 
+int parser_correct_value(struct parser *p, enum parser_key key, const char *value, const char *format, ...) {
+        const struct parser_place *place = &p->section->set_in[key];
+        struct policy_complaint complaint;
+        va_list arguments;
+
+        va_start(arguments, format);
+        (void)policy_complain_v(&complaint, policy_line_value_offset(&place->line), format, arguments);
+        va_end(arguments);
+        policy_complaint_splice(&complaint, place->line.text, place->line.length, complaint.offset, place->line.length,
+                                value);
+        return parser_fail(p, place, &complaint);
+}
+
 int parser_fail_memory(struct parser *p) {
         p->result = -ENOMEM;
         return -ENOMEM;

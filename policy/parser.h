@@ -57,6 +57,11 @@ enum parser_key {
         PARSER_KEY_HANDSHAKE_TIMEOUT,
         PARSER_KEY_IDLE_TIMEOUT,
         PARSER_KEY_NONBLOCK,
+        PARSER_KEY_MAX_STREAMS, /* the first of the keys of Family=quic */
+        PARSER_KEY_STREAM_WINDOW,
+        PARSER_KEY_CONNECTION_WINDOW,
+        PARSER_KEY_KEEP_ALIVE,
+        PARSER_KEY_RETRY, /* the last of them */
         PARSER_KEY_CONNECT,
         PARSER_KEY_LISTEN,
         PARSER_KEY_DENY,
@@ -160,6 +165,10 @@ int parser_fail_part(struct parser *p, struct policy_complaint *complaint, size_
 /** About the value that the current section's line for a key sets. @return -EINVAL. */
 int parser_fail_value(struct parser *p, enum parser_key key, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
+
+/** The same, where a value is known that would be right. @return -EINVAL. */
+int parser_correct_value(struct parser *p, enum parser_key key, const char *value, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
 
 /** @return -ENOMEM. */
 int parser_fail_memory(struct parser *p);

@@ -132,7 +132,7 @@ bool policy_has_tls(const struct policy_protocol *protocol, enum policy_verb ver
 }
 
 bool policy_has_handshake(const struct policy_protocol *protocol, enum policy_verb verb) {
-        if (policy_has_tls(protocol, verb))
+        if (policy_has_tls(protocol, verb) || protocol->family == POLICY_FAMILY_QUIC)
                 return true;
         if (verb == POLICY_CONNECT)
                 return protocol->proxy.n_hops > 0 || protocol->send_header != POLICY_PROXY_HEADER_NONE;
@@ -145,6 +145,8 @@ bool policy_needs_relay(const struct policy_protocol *protocol, enum policy_verb
 
 bool policy_bears(const struct policy_protocol *protocol, const struct policy_made *made) {
         if (protocol->data_path == POLICY_DATA_PATH_RELAY && !made->is_relayed)
+                return false;
+        if ((protocol->family == POLICY_FAMILY_QUIC) != made->is_quic)
                 return false;
         if (policy_has_tls(protocol, made->verb) && !made->has_tls)
                 return false;

@@ -475,7 +475,7 @@ bool policy_family_includes(enum policy_family family, sa_family_t address_famil
 bool policy_has_tls(const struct policy_protocol *protocol, enum policy_verb verb);
 
 /**
- * Whether something comes before the bytes of a connection: TLS, a proxy's handshake or a PROXY header. Of what is accepted, of some peers:
+ * Whether something comes before the bytes of a connection: TLS, QUIC, a proxy's handshake or a PROXY header. Of what is accepted, of some peers:
  * only those of AcceptProxyHeader= have a header.
  * @param verb  POLICY_CONNECT, or POLICY_ACCEPT
  */
@@ -488,11 +488,12 @@ bool policy_needs_relay(const struct policy_protocol *protocol, enum policy_verb
 struct policy_made {
         enum policy_verb verb;
         bool is_relayed; /* its socket stays with the relay */
+        bool is_quic;
         bool has_tls;
         bool has_proxy;
 };
 
-/** Whether one that is made so is not a way round the policy's relay, TLS or proxy. */
+/** Whether one that is made so is not a way round the policy's relay, QUIC, TLS or proxy. */
 bool policy_bears(const struct policy_protocol *protocol, const struct policy_made *made);
 
 /** Whether the protocol has a rule of that kind. */

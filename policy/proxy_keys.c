@@ -131,7 +131,7 @@ static int check_tcp(struct parser *p, enum parser_key key) {
 
         if (!parser_is_set(p, key))
                 return 0;
-        if (protocol->family == POLICY_FAMILY_UNIX)
+        if (protocol->family == POLICY_FAMILY_UNIX || protocol->family == POLICY_FAMILY_QUIC)
                 return parser_fail_value(p, key, "%s= is for TCP, and [%s %s] has %s", keys_name(key),
                                          policy_section_word(protocol), protocol->name, policy_family_text(protocol));
         if (protocol->socket_types & POLICY_SOCKET_DGRAM)

@@ -8,6 +8,7 @@
 #include "policy/grants.h"
 #include "policy/preopen.h"
 #include "policy/proxy_keys.h"
+#include "policy/quic_keys.h"
 #include "policy/suggest.h"
 #include "policy/tls_keys.h"
 #include "policy/value.h"
@@ -31,6 +32,8 @@ static int check_timeouts(struct parser *p) {
         const struct policy_protocol *protocol = p->protocol;
         bool listens = policy_has_rule(protocol, POLICY_RULE_LISTEN);
 
+        if (protocol->family == POLICY_FAMILY_QUIC)
+                return 0; /* connections of both roles have both */
         if (parser_is_set(p, PARSER_KEY_HANDSHAKE_TIMEOUT) && !policy_has_handshake(protocol, POLICY_ACCEPT))
                 return parser_fail_value(p, PARSER_KEY_HANDSHAKE_TIMEOUT,
                                          "HandshakeTimeout= is for TLS=server and AcceptProxyHeader=, and [%s %s] has "
@@ -46,8 +49,10 @@ static int check_timeouts(struct parser *p) {
 /** What protocols and preopened sockets have in common. */
 static int finish_grants(struct parser *p) {
         struct policy_protocol *protocol = p->protocol;
-        int r;
+        int r = quic_keys_finish(p);
 
+        if (r < 0)
+                return r;
         if (protocol->data_path == POLICY_DATA_PATH_UNSET)
                 return parser_fail_whole(
                         p, &p->section->header, "DataPath=relay",
@@ -78,7 +83,8 @@ static int finish_protocol(struct parser *p) {
 
         if (!parser_is_set(p, PARSER_KEY_FAMILY))
                 return parser_fail_whole(p, &p->section->header, "Family=ip",
-                                         "[Protocol %s] needs Family=: ip, ipv4, ipv6 or unix", p->protocol->name);
+                                         "[Protocol %s] needs Family=: ip, ipv4, ipv6, unix or quic",
+                                         p->protocol->name);
         if (parser_is_set(p, PARSER_KEY_ADDRESSES) && p->protocol->family == POLICY_FAMILY_UNIX)
                 return parser_fail_value(p, PARSER_KEY_ADDRESSES,
                                          "Addresses= says what names of hosts may resolve to, and [Protocol %s] has "
@@ -287,6 +293,11 @@ static struct policy_protocol new_protocol(const struct parser *p, char *name) {
                 .connect_timeout_ms = defaults->connect_timeout_ms > 0 ? defaults->connect_timeout_ms
                                                                        : POLICY_CONNECT_TIMEOUT_DEFAULT_MS,
                 .socket_mode = POLICY_SOCKET_MODE_DEFAULT,
+                .quic = {
+                        .max_streams = POLICY_QUIC_STREAMS_DEFAULT,
+                        .stream_window = POLICY_QUIC_STREAM_WINDOW_DEFAULT,
+                        .connection_window = POLICY_QUIC_CONNECTION_WINDOW_DEFAULT,
+                },
                 .file = p->place.source->name,
                 .line = p->place.line.number,
         };

@@ -336,13 +336,20 @@ static int check_roles(struct parser *p, unsigned roles) {
                 { PARSER_KEY_TLS_MUST_STAPLE, POLICY_TLS_CLIENT },
         };
 
-        for (size_t i = 0; i < sizeof(of_one) / sizeof(of_one[0]); ++i)
-                if (parser_is_set(p, of_one[i].key) && !(roles & of_one[i].role))
-                        return parser_fail_value(p, of_one[i].key, "%s= is for TLS=%s, and [%s %s] has TLS=%s",
-                                                 keys_name(of_one[i].key),
-                                                 policy_word(policy_words_tls, (int)of_one[i].role),
+        for (size_t i = 0; i < sizeof(of_one) / sizeof(of_one[0]); ++i) {
+                if (!parser_is_set(p, of_one[i].key) || (roles & of_one[i].role))
+                        continue;
+                if (!parser_is_set(p, PARSER_KEY_TLS)) /* of QUIC */
+                        return parser_fail_value(p, of_one[i].key,
+                                                 "%s= is for %s, and [%s %s] has no %s=", keys_name(of_one[i].key),
+                                                 of_one[i].role == POLICY_TLS_SERVER ? "servers" : "clients",
                                                  policy_section_word(p->protocol), p->protocol->name,
-                                                 policy_word(policy_words_tls, (int)roles));
+                                                 of_one[i].role == POLICY_TLS_SERVER ? "Listen" : "Connect");
+                return parser_fail_value(p, of_one[i].key, "%s= is for TLS=%s, and [%s %s] has TLS=%s",
+                                         keys_name(of_one[i].key), policy_word(policy_words_tls, (int)of_one[i].role),
+                                         policy_section_word(p->protocol), p->protocol->name,
+                                         policy_word(policy_words_tls, (int)roles));
+        }
         return 0;
 }
 
@@ -389,7 +396,7 @@ int tls_keys_finish(struct parser *p) {
         if (protocol->family == POLICY_FAMILY_UNIX)
                 return parser_fail_value(p, PARSER_KEY_TLS, "TLS is for TCP, and [%s %s] has %s",
                                          policy_section_word(protocol), protocol->name, policy_family_text(protocol));
-        if (protocol->socket_types & POLICY_SOCKET_DGRAM)
+        if ((protocol->socket_types & POLICY_SOCKET_DGRAM) && protocol->family != POLICY_FAMILY_QUIC)
                 return parser_fail_value(p, PARSER_KEY_TLS,
                                          "TLS is for streams, and [%s %s] has datagrams in SocketTypes=: write a "
                                          "section of its own for them",

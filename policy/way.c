@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/way.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/escape.h"
+#include "policy/limit.h"
 #include "policy/verdict.h"
 #include "policy/words.h"
 
@@ -12,10 +14,8 @@
 #define SHOWN_MAX 128
 
 static const char *const names[] = {
-        [POLICY_LEG_HEADER] = "header",
-        [POLICY_LEG_PROXY] = "proxy",
-        [POLICY_LEG_TLS] = "tls",
-        [POLICY_LEG_RELAY] = "relay",
+        [POLICY_LEG_HEADER] = "header", [POLICY_LEG_PROXY] = "proxy", [POLICY_LEG_QUIC] = "quic",
+        [POLICY_LEG_TLS] = "tls",       [POLICY_LEG_RELAY] = "relay",
 };
 
 const char *policy_leg_name(enum policy_leg_kind kind) {
@@ -44,6 +44,8 @@ void policy_way_of(const struct policy_protocol *protocol, enum policy_verb verb
                 add_hops(ret, &protocol->proxy);
         if (connects ? protocol->send_header != POLICY_PROXY_HEADER_NONE : protocol->n_header_sources > 0)
                 add(ret, POLICY_LEG_HEADER);
+        if (protocol->family == POLICY_FAMILY_QUIC)
+                add(ret, POLICY_LEG_QUIC);
         if (policy_has_tls(protocol, verb))
                 add(ret, POLICY_LEG_TLS);
         if (policy_needs_relay(protocol, verb))
@@ -109,10 +111,24 @@ static void format_header(const struct policy_protocol *protocol, enum policy_ve
                          "peer is judged instead");
 }
 
+static void format_quic(const struct policy_protocol *protocol, enum policy_verb verb, char *buffer, size_t size) {
+        const struct policy_quic *quic = &protocol->quic;
+        char window[POLICY_LIMIT_TEXT_MAX];
+        const char *retry = "";
+
+        if (verb != POLICY_CONNECT)
+                retry = quic->always_retry ? ", when it has proved its address by a Retry"
+                                           : ", when it has proved its address by a Retry if many come";
+        snprintf(buffer, size, "QUIC: the peer may have %" PRIu32 " streams of each kind open, each %s ahead%s",
+                 quic->max_streams, policy_number_format(POLICY_UNIT_BYTES, quic->stream_window, window), retry);
+}
+
 static void format_relay(const struct policy_protocol *protocol, enum policy_verb verb, char *buffer, size_t size) {
         const char *why = "and then gives the guest the socket itself";
 
-        if (protocol->data_path == POLICY_DATA_PATH_RELAY)
+        if (protocol->family == POLICY_FAMILY_QUIC)
+                why = "and stays in between: the guest has one end of a pair for each stream";
+        else if (protocol->data_path == POLICY_DATA_PATH_RELAY)
                 why = "and stays in between: DataPath=relay";
         else if (policy_has_tls(protocol, verb))
                 why = "and stays in between, for the guest reads and writes plain text";
@@ -128,6 +144,9 @@ const char *policy_leg_format(const struct policy_protocol *protocol, enum polic
                 break;
         case POLICY_LEG_PROXY:
                 format_proxy(protocol, leg, buffer, size);
+                break;
+        case POLICY_LEG_QUIC:
+                format_quic(protocol, verb, buffer, size);
                 break;
         case POLICY_LEG_TLS:
                 if (verb == POLICY_CONNECT)

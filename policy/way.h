@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The way of a connection that is allowed: what comes before the guest's bytes, in the order in which it comes. An accepted peer's PROXY
- * header, then its TLS; of a connect each proxy, a PROXY header, TLS; and at last whether a relay stays in between.
+ * header, then its TLS; of a connect each proxy, a PROXY header, TLS; of both, in their place, QUIC and the TLS in it; and at last whether a relay stays in between.
  */
 #ifndef NB_POLICY_WAY_H
 #define NB_POLICY_WAY_H
@@ -11,6 +11,7 @@
 enum policy_leg_kind {
         POLICY_LEG_HEADER, /* a PROXY header, expected or sent */
         POLICY_LEG_PROXY,
+        POLICY_LEG_QUIC,
         POLICY_LEG_TLS,
         POLICY_LEG_RELAY,
 };
@@ -22,8 +23,8 @@ struct policy_leg {
         bool is_last;                 /* of PROXY: it is asked for the destination itself */
 };
 
-/** A header, each proxy, TLS and a relay. */
-#define POLICY_LEGS_MAX (POLICY_HOPS_MAX + 3)
+/** A header, each proxy, QUIC, TLS and a relay. */
+#define POLICY_LEGS_MAX (POLICY_HOPS_MAX + 4)
 
 struct policy_way {
         struct policy_leg legs[POLICY_LEGS_MAX];
@@ -33,7 +34,7 @@ struct policy_way {
 /** What a connection's way by the protocol is. @param ret  always filled in; points into the protocol */
 void policy_way_of(const struct policy_protocol *protocol, enum policy_verb verb, struct policy_way *ret);
 
-/** "header", "proxy", "tls" or "relay". */
+/** "header", "proxy", "quic", "tls" or "relay". */
 const char *policy_leg_name(enum policy_leg_kind kind);
 
 /**

@@ -4,12 +4,9 @@
 #include "policy/policy.h"
 
 const struct policy_word policy_words_family[] = {
-        { .text = "ip", .value = POLICY_FAMILY_IP },
-        { .text = "ipv4", .value = POLICY_FAMILY_IPV4 },
-        { .text = "ipv6", .value = POLICY_FAMILY_IPV6 },
-        { .text = "unix", .value = POLICY_FAMILY_UNIX },
-        { .text = "quic", .not_yet = "is not enforced by this version, so it is refused", .value = -1 },
-        { 0 },
+        { .text = "ip", .value = POLICY_FAMILY_IP },     { .text = "ipv4", .value = POLICY_FAMILY_IPV4 },
+        { .text = "ipv6", .value = POLICY_FAMILY_IPV6 }, { .text = "unix", .value = POLICY_FAMILY_UNIX },
+        { .text = "quic", .value = POLICY_FAMILY_QUIC }, { 0 },
 };
 
 const struct policy_word policy_words_data_path[] = {
@@ -78,6 +75,12 @@ const struct policy_word policy_words_hop[] = {
 const struct policy_word policy_words_proxy_header[] = {
         { .text = "v1", .value = POLICY_PROXY_HEADER_V1 },
         { .text = "v2", .value = POLICY_PROXY_HEADER_V2 },
+        { 0 },
+};
+
+const struct policy_word policy_words_retry[] = {
+        { .text = "auto", .value = false },
+        { .text = "always", .value = true },
         { 0 },
 };
 

@@ -18,6 +18,7 @@ extern const struct policy_word policy_words_tls_version[];  /* enum policy_tls_
 extern const struct policy_word policy_words_client_auth[];  /* enum policy_client_auth */
 extern const struct policy_word policy_words_hop[];          /* enum policy_hop_kind */
 extern const struct policy_word policy_words_proxy_header[]; /* enum policy_proxy_header, without NONE */
+extern const struct policy_word policy_words_retry[];        /* bool: struct policy_quic's always_retry */
 
 /** @return the word of a list that stands for a value that it has. */
 const char *policy_word(const struct policy_word *words, int value);

@@ -183,7 +183,7 @@ static const struct bad_text bad_texts[] = {
         { TENANT "MaxMemory=0\n", 3, 11, "K, M or G", NULL },
         { TENANT "MaxMemory=1048577G\n", 3, 11, "up to 1048576G", NULL },
         { TENANT "MaxMemory=9999999999999999G\n", 3, 11, "up to 1048576G", NULL },
-        { TENANT "MaxStreams=1\n", 3, 1, "not enforced by this version", NULL },
+        { TENANT "MaxStreams=1\n", 3, 1, "belongs in a [Protocol NAME] section", NULL },
         { POLICY_HEAD "MaxSessions=1\n", 6, 1, "MaxSessions= belongs in a [Tenant] section", NULL },
         { POLICY_HEAD "Socket=/run/a\n", 6, 1, "Socket= belongs in a [Tenant] section", NULL },
         { TENANT "[Protocol a]\nFamily=unix\nDataPath=direct\nAddresses=public\n", 6, 11, "has Family=unix", NULL },

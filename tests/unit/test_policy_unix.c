@@ -190,7 +190,7 @@ static const struct bad_text bad_texts[] = {
           NULL },
         { POLICY_TENANT "[Protocol a]\nDeny=@a\n[Protocol b]\nFamily=unix\n", 3, 0,
           "[Protocol a] needs Family=", "Family=ip" },
-        { POLICY_TENANT "[Protocol a]\nFamily=unixx\nDeny=/run/a\n", 4, 8, "is not ip, ipv4, ipv6 or unix",
+        { POLICY_TENANT "[Protocol a]\nFamily=unixx\nDeny=/run/a\n", 4, 8, "is not ip, ipv4, ipv6, unix or quic",
           "Family=unix" },
         { POLICY_HEAD "Connect=/run/a\n", 6, 9, "[Protocol web] has Family=ip;", NULL },
         { POLICY_HEAD "Listen=127.0.0.1:80 @a\n", 6, 21, "[Protocol web] has Family=ip;", NULL },

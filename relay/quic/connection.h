@@ -24,26 +24,13 @@
 #include "relay/quic/packet.h"
 #include "relay/quic/streams.h"
 
-struct context;
 struct guest_channel;
 struct quic;
 struct quic_endpoint;
 struct quic_first;
+struct quic_settings;
 struct quic_socket;
 struct quic_tls;
-
-/** What the broker says of connections, as it was said; of one, or of all of a server. */
-struct quic_settings {
-        struct context *context; /* a reference */
-        uint32_t streams_max;
-        uint64_t stream_window;     /* bytes */
-        uint64_t connection_window; /* bytes */
-        uint64_t idle_timeout_ms;
-        uint64_t keep_alive_ms; /* 0: none */
-        uint64_t handshake_timeout_ms;
-        bool always_retry;
-        bool datagrams;
-};
 
 enum quic_state {
         QUIC_HANDSHAKING,
@@ -59,6 +46,8 @@ struct quic_connection {
         enum quic_state state;
         bool is_server;
         struct quic_endpoint *endpoint; /* of a server, borrowed; NULL: a client */
+        struct nb_list ids;             /* the endpoint's (relay/quic/ids.h), as is the next; to be initialised only */
+        bool is_under_way;              /* it counts among the handshakes of the endpoint */
         struct quic_socket *socket;     /* that it sends by: the endpoint's, or its own */
         ngtcp2_conn *conn;              /* owned */
         struct quic_tls *tls;           /* owned */
@@ -73,6 +62,15 @@ struct quic_connection {
  */
 int quic_connection_accept(struct quic *quic, struct quic_endpoint *endpoint, const struct quic_first *first,
                            uint64_t link, int channel_fd, struct quic_connection **ret);
+
+/**
+ * Makes a client's and begins its handshake. What fails is reported as the link's end.
+ * @param settings    consumed: the reference is the connection's
+ * @param socket_fd   of UDP, connected; consumed
+ * @param channel_fd  our end of the connection channel, consumed
+ */
+void quic_connection_dial(struct quic *quic, const Nb__Relay__Begin *begin, const struct quic_settings *settings,
+                          int socket_fd, int channel_fd);
 
 /** Gives it a packet. It is on the list of those to be run afterwards, and nothing was freed. */
 void quic_connection_receive(struct quic_connection *connection, const struct quic_packet *packet);
@@ -90,7 +88,19 @@ void quic_connection_guest_gone(struct quic_connection *connection);
 void quic_connection_fail(struct quic_connection *connection, Nb__Relay__Cause cause, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
-/** @return the connection of that link, or NULL */
+/** The broker's End: the peer is told by an application's close, the guest by ECONNRESET; Ended is reported. Harmless for one that is closing. */
+void quic_connection_end(struct quic_connection *connection);
+
+/** The answer to NewPath. @param fd  as quic_take_path() @return as quic_take_path() */
+int quic_connection_take_path(struct quic_connection *connection, const Nb__Relay__TakePath *take, int fd);
+
+/** Its socket is no use any more: it ends with its next run, and sends nothing. @param error  a positive errno: ECONNREFUSED of ICMP, or what ended a server's socket */
+void quic_connection_socket_failed(struct quic_connection *connection, int error);
+
+/** Frees it, of a server out of its endpoint too, and reports nothing. Takes NULL. @return NULL */
+struct quic_connection *quic_connection_free(struct quic_connection *connection);
+
+/** @return the connection of that link, or NULL; not one that is closing */
 struct quic_connection *quic_connection_find(const struct quic *quic, uint64_t link);
 
 #endif

@@ -21,10 +21,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/list.h"
+#include "proto/relay_frame.h"
 #include "relay/quic/packet.h"
 
+struct quic;
 struct quic_connection;
 struct quic_endpoint;
+struct quic_settings;
 struct quic_socket;
 
 /** What a connection is made from: the first packet of a client that was taken. All borrowed for the time of the call. */
@@ -51,7 +55,45 @@ int quic_endpoint_add_id(struct quic_endpoint *endpoint, const ngtcp2_cid *id, s
 /** Harmless for one that is not there. */
 void quic_endpoint_remove_id(struct quic_endpoint *endpoint, const ngtcp2_cid *id);
 
-/** A connection of it has been freed, after its IDs were removed: a place is free, and an endpoint that was ended may be gone afterwards. */
-void quic_endpoint_release(struct quic_endpoint *endpoint);
+/** The handshake of a connection is confirmed: it is none of those under way any more, which may come to ask for Retry. Harmless twice. */
+void quic_endpoint_confirmed(struct quic_endpoint *endpoint, struct quic_connection *connection);
+
+/**
+ * A connection of it is about to be freed: what IDs it has left are removed, its place is free, and an endpoint that was ended may be gone afterwards. Only for one that
+ * quic_connection_accept() has returned.
+ */
+void quic_endpoint_release(struct quic_endpoint *endpoint, struct quic_connection *connection);
+
+/* ---- for the doors (relay/quic/quic.h) and for facts ---- */
+
+/**
+ * Starts one. What fails is reported as the server's end.
+ * @param settings  consumed: the reference is the endpoint's
+ * @param fd        of UDP, bound; consumed
+ */
+void quic_endpoint_start(struct quic *quic, const Nb__Relay__Serve *serve, const struct quic_settings *settings,
+                         int fd);
+
+/** @return the server of that number, or NULL */
+struct quic_endpoint *quic_endpoint_find(const struct quic *quic, uint64_t number);
+
+/** Raises the total of clients that may be announced. */
+void quic_endpoint_credit(struct quic_endpoint *endpoint, uint64_t total);
+
+/** As quic_take_peer(), with what was checked there. @param endpoint  NULL: it is gone */
+void quic_endpoint_take_peer(struct quic_endpoint *endpoint, const Nb__Relay__TakePeer *take, int fd);
+
+/** Nobody new; gone with its last connection. */
+void quic_endpoint_end(struct quic_endpoint *endpoint);
+
+/** Frees one whose connections were freed. Takes NULL. @return NULL */
+struct quic_endpoint *quic_endpoint_free(struct quic_endpoint *endpoint);
+
+/**
+ * What operators are told, if any of it has changed since it was asked for last.
+ * @param in_quic  of `quic.servers`
+ * @return whether it has; then `ret`, which was initialised, holds it, and nothing that is owned
+ */
+bool quic_endpoint_news(struct nb_list *in_quic, Nb__Relay__QuicServerFacts *ret);
 
 #endif

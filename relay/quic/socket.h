@@ -32,10 +32,16 @@ struct relay;
 struct quic_socket_ops {
         /** Called for each packet that came. It only takes notes, and may not free the socket. */
         void (*packet)(struct quic_socket *socket, const struct quic_packet *packet);
-        /** A batch is over: whoever has changed is to be run. It may free the socket. */
+        /** A batch is over: whoever has changed is to be run. It may free the socket. NULL: nothing is to be done. */
         void (*batch_end)(struct quic_socket *socket);
         /** What was kept is gone: who could not send may go on. It may free the socket. */
         void (*writable)(struct quic_socket *socket);
+        /**
+         * The kernel says that nobody is there (ECONNREFUSED, of a connected socket only), or that the socket is no use any more (another error). It only takes notes, and
+         * may not free the socket: it is called while packets are received or sent.
+         * @param error  a positive errno
+         */
+        void (*failed)(struct quic_socket *socket, int error);
 };
 
 /**

@@ -41,6 +41,8 @@ static int parse_scheme(struct url *url, enum policy_hop_kind *ret) {
                 return policy_complain(url->complaint, 0, "the scheme is too long");
         memcpy(scheme, url->text, url->scheme_to);
         scheme[url->scheme_to] = '\0';
+        if (strpbrk(scheme, ":@")) /* a password, perhaps, which no message repeats */
+                return policy_complain(url->complaint, 0, "a proxy's URL begins with http://, https:// or socks5://");
         r = policy_word_parse(scheme, policy_words_hop, &word, url->complaint);
         if (r < 0) {
                 policy_complaint_widen(url->complaint, url->text, url->length, 0, url->scheme_to);

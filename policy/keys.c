@@ -277,6 +277,13 @@ static int check_once(struct parser *p, const struct key *key) {
         return parser_fail_at(p, 0, "%s= is set already, in %s", key->name, parser_place_text(&p->place, before).text);
 }
 
+bool keys_is_one(const char *name, size_t length) {
+        for (size_t i = 0; i < PARSER_N_KEYS; ++i)
+                if (strlen(keys[i].name) == length && memcmp(name, keys[i].name, length) == 0)
+                        return true;
+        return false;
+}
+
 const char *keys_name(enum parser_key key) {
         return keys[key].name;
 }

@@ -16,6 +16,9 @@
  */
 int keys_assign(struct parser *p, const char *name, const char *value);
 
+/** Whether some section has a key of that name. @param length  of `name`, which need not end there */
+bool keys_is_one(const char *name, size_t length);
+
 /** The name of a key. */
 const char *keys_name(enum parser_key key);
 

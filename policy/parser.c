@@ -8,32 +8,7 @@
 #include <string.h>
 
 #include "base/escape.h"
-
-/** A password in the place of its file. */
-static void hide_bare_password(char *line) {
-        static const char key[] = "ProxyPassword=";
-        char *value = line + strlen(key);
-
-        if (strncmp(line, key, strlen(key)) != 0)
-                return;
-        value += strspn(value, " \t");
-        if (*value != '/' && *value != '-' && strncmp(value, "credential:", strlen("credential:")) != 0)
-                memset(value, '*', strlen(value));
-}
-
-/** Passwords are not shown that somebody has written into a policy: errors go to logs. What hides them is as long, for the caret. */
-static void hide_passwords(char *line) {
-        hide_bare_password(line);
-        for (char *at = strstr(line, "://"); at; at = strstr(at, "://")) {
-                char *authority = at + strlen("://"), *end, *colon;
-
-                at = authority + strcspn(authority, " \t");
-                end = memrchr(authority, '@', (size_t)(at - authority));
-                colon = end ? memchr(authority, ':', (size_t)(end - authority)) : NULL;
-                if (colon)
-                        memset(colon + 1, '*', (size_t)(end - colon - 1));
-        }
-}
+#include "policy/secret.h"
 
 int parser_fail(struct parser *p, const struct parser_place *place, const struct policy_complaint *complaint) {
         const struct parser_source *source = place ? place->source : &p->sources[0];
@@ -43,12 +18,13 @@ int parser_fail(struct parser *p, const struct parser_place *place, const struct
         snprintf(error->file, sizeof(error->file), "%s", source->name);
         snprintf(error->message, sizeof(error->message), "%s", complaint->message);
         policy_printable(complaint->correct, strlen(complaint->correct), error->correct, sizeof(error->correct));
-        hide_passwords(error->correct);
+        policy_secret_hide(error->correct);
         if (place) {
                 error->line = place->line.number;
                 error->column = (unsigned)complaint->offset + 1;
                 policy_printable(place->line.text, place->line.length, error->source, sizeof(error->source));
-                hide_passwords(error->source);
+                if (policy_secret_hide(error->source))
+                        error->correct[0] = '\0';
         }
         p->result = -EINVAL;
         return -EINVAL;

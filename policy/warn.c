@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "policy/warn.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "policy/group.h"
+#include "policy/limit.h"
 #include "policy/match.h"
 #include "policy/verdict.h"
 #include "policy/words.h"
 
 /* How many pairs of a grant and a Deny rule are compared in all: some hundredths of a second. */
 #define PAIRS_MAX 10000000
+
+/* Of RelayMemory= a relay keeps this part for what QUIC's streams have in its buffers. */
+#define QUIC_MEMORY_SHARE 4
 
 /* The longest warning: two rules and two places. */
 #define TEXT_MAX 640
@@ -20,7 +25,8 @@ struct look {
         policy_warn_function warn;
         void *data;
         size_t pairs_left;
-        bool denies_groups; /* the protocol that is looked at has Deny rules for groups */
+        bool denies_groups;                 /* the protocol that is looked at has Deny rules for groups */
+        const struct policy_tenant *tenant; /* that is looked at */
 };
 
 __attribute__((format(printf, 4, 5))) static void say(struct look *look, const char *file, unsigned line,
@@ -173,7 +179,7 @@ static void look_at_names(struct look *look, const struct policy_protocol *proto
 static void look_at_tls(struct look *look, const struct policy_protocol *protocol) {
         const struct policy_tls *tls = protocol->tls;
 
-        if (!tls)
+        if (!tls || protocol->family == POLICY_FAMILY_QUIC)
                 return;
         if ((tls->roles & POLICY_TLS_CLIENT) && !policy_has_rule(protocol, POLICY_RULE_CONNECT))
                 say(look, tls->file, tls->line, "TLS=%s says how connects are made, and [Protocol %s] has no Connect=",
@@ -222,11 +228,54 @@ static void look_at_proxy(struct look *look, const struct policy_protocol *proto
         look_at_resolving(look, protocol);
 }
 
+/* ---- QUIC ---- */
+
+/**
+ * What one peer may have in the relay's buffers, where the guest does not read, beside what the relay holds of all: beyond a quarter of its
+ * memory it gives no more credit, to nobody.
+ */
+static void look_at_memory(struct look *look, const struct policy_protocol *protocol) {
+        uint64_t memory = look->tenant->limits[POLICY_LIMIT_RELAY_MEMORY];
+        uint64_t most = 2 * protocol->quic.max_streams * protocol->quic.stream_window;
+        char most_text[POLICY_LIMIT_TEXT_MAX], window[POLICY_LIMIT_TEXT_MAX], memory_text[POLICY_LIMIT_TEXT_MAX];
+
+        if (memory == POLICY_UNLIMITED || most <= memory / QUIC_MEMORY_SHARE)
+                return;
+        say(look, protocol->file, protocol->line,
+            "one connection of [Protocol %s] can hold up all of a relay's, while its guest does not read: 2 kinds of "
+            "streams x MaxStreams=%" PRIu32
+            " x StreamWindow=%s is %s, and a relay keeps a quarter of RelayMemory=%s for that",
+            protocol->name, protocol->quic.max_streams,
+            policy_number_format(POLICY_UNIT_BYTES, protocol->quic.stream_window, window),
+            policy_number_format(POLICY_UNIT_BYTES, most, most_text),
+            policy_limit_format(POLICY_LIMIT_RELAY_MEMORY, memory, memory_text));
+}
+
+static void look_at_quic(struct look *look, const struct policy_protocol *protocol) {
+        const struct policy_quic *quic = &protocol->quic;
+        char stream[POLICY_LIMIT_TEXT_MAX], connection[POLICY_LIMIT_TEXT_MAX];
+
+        if (protocol->family != POLICY_FAMILY_QUIC)
+                return;
+        if (protocol->socket_types & POLICY_SOCKET_STREAM)
+                look_at_memory(look, protocol);
+        if (quic->stream_window > quic->connection_window)
+                say(look, protocol->file, protocol->line,
+                    "no stream of [Protocol %s] ever has its StreamWindow=%s, for all of a connection have "
+                    "ConnectionWindow=%s together",
+                    protocol->name, policy_number_format(POLICY_UNIT_BYTES, quic->stream_window, stream),
+                    policy_number_format(POLICY_UNIT_BYTES, quic->connection_window, connection));
+        if (quic->always_retry && !policy_has_rule(protocol, POLICY_RULE_LISTEN))
+                say(look, protocol->file, protocol->line,
+                    "Retry= is about clients of a server, and [Protocol %s] has no Listen=", protocol->name);
+}
+
 static void look_at_protocol(struct look *look, const struct policy_protocol *protocol) {
         look_at_grants(look, protocol);
         look_at_names(look, protocol);
         look_at_tls(look, protocol);
         look_at_proxy(look, protocol);
+        look_at_quic(look, protocol);
 }
 
 void policy_warn(const struct policy *policy, bool private, policy_warn_function warn, void *data) {
@@ -235,6 +284,7 @@ void policy_warn(const struct policy *policy, bool private, policy_warn_function
         for (size_t t = 0; t < policy->n_tenants; ++t) {
                 const struct policy_tenant *tenant = &policy->tenants[t];
 
+                look.tenant = tenant;
                 if (!private && tenant->n_principals == 0 && !tenant->socket.path)
                         say(&look, tenant->file, tenant->line,
                             "nobody can open a session as tenant %s: it has no User=, Group=, Unit= or Socket=",

@@ -174,6 +174,24 @@ START_TEST(a_password_is_not_shown) {
                   "Proxy=ftp://a.example:1 http://me:******@b.example:1" },
                 { "ftp://me@a.example:1", "Proxy=ftp://me@a.example:1" },
                 { "ftp://:secret@:secret@", "Proxy=ftp://:**************@" },
+                { "me:secret@http://a.example:1", "Proxy=me:******@http://a.example:1" },
+                { "me:secret@a.example:1", "Proxy=me:******@a.example:1" },
+                { "http://a.example:1\nProxyPassword=/pw me:secret", "ProxyPassword=/pw *********" },
+                { "http://a.example:1\nProxyPassword = me:secret", "ProxyPassword = *********" },
+                { "http://a.example:1\nProxyPassword:me:secret", "ProxyPassword:*********" },
+                { "http://a.example:1\n ProxyPassword=me:secret", " ProxyPassword=*********" },
+                /* keys that are none, or not where they belong */
+                { "http://a.example:1\nProxyPasword=me:secret", "ProxyPasword=*********" },
+                { "http://a.example:1\nProxyPaswrd=/secret two", "ProxyPaswrd=******* ***" },
+                { "http://a.example:1\nproxypassword=me:secret", "proxypassword=*********" },
+                { "http://a.example:1\nPassword=me:secret", "Password=*********" },
+                { "http://a.example:1\nProxyUser=me", "ProxyUser=**" },
+                { "http://a.example:1\nPoxy=me:secret@b.example:1", "Poxy=*********************" },
+                { "http://a.example:1\nProxy Password=me:secret", "Proxy ******************" },
+                { "http://a.example:1\nProxyPassword me:secret", "ProxyPassword *********" },
+                /* and what hides nothing */
+                { "http://a.example:1\nProxyResolve=maybe", "ProxyResolve=maybe" },
+                { "http://a.example:1\nConect=a@b.example:443", "Conect=a@b.example:443" },
         };
 
         for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); ++i) {

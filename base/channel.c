@@ -169,6 +169,7 @@ int nb_channel_receive(int fd, void *buffer, struct nb_channel_fds *ret_fds) {
                 bool table_full = ret_fds->n < NB_CHANNEL_FDS_MAX && clean;
 
                 nb_channel_fds_close(ret_fds);
+                ret_fds->n_bytes_lost = (size_t)n;
                 return table_full ? -EMFILE : -EBADMSG;
         }
         if (!clean || (header.msg_flags & MSG_TRUNC) || (n == 0 && ret_fds->n > 0)) {

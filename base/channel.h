@@ -25,6 +25,7 @@
 struct nb_channel_fds {
         int fds[NB_CHANNEL_FDS_MAX];
         size_t n;
+        size_t n_bytes_lost; /* after -EMFILE: how long the message was that they came with; it is in the buffer */
 };
 
 /**
@@ -74,7 +75,7 @@ int nb_channel_send(int fd, const void *message, size_t length, const int *fds, 
  * @return the length (> 0); 0 at the end of the channel or for an empty message, which is not told apart from
  *         it; -EAGAIN; -EBADMSG when the message was cut, or carried anything but descriptors and credentials
  *         (its descriptors are closed); -EMFILE when this process's descriptor table was too full to receive
- *         them (those that did arrive are closed, the message is lost); another -errno.
+ *         them (those that did arrive are closed, and the message is as good as lost: `n_bytes_lost`); another -errno.
  */
 int nb_channel_receive(int fd, void *buffer, struct nb_channel_fds *ret_fds);
 

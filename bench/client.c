@@ -82,11 +82,11 @@ static struct nb_control *open_control(struct nb_protocol *protocol, const char 
 
 /* Takes the stream out of `connection`, which is consumed. */
 static int take_stream(struct nb_connection *connection) {
-        int fd;
+        struct nb_stream stream;
 
-        check("nb_stream_create", nb_stream_create(connection, &fd));
+        check("nb_stream_create", nb_stream_create(connection, 0, &stream));
         nb_connection_free(connection);
-        return fd;
+        return stream.fd;
 }
 
 static int connect_stream(struct nb_control *control, const char *address) {

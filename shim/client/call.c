@@ -61,36 +61,38 @@ static int receive(struct nb_endpoint *endpoint, struct nb_channel_fds *fds) {
                 return nb_endpoint_fail(endpoint, -EPROTO);
         if (r > 0 && takes_reserve(endpoint->context, fds)) {
                 nb_channel_fds_close(fds);
+                fds->n_bytes_lost = (size_t)r;
                 r = -EMFILE;
         }
-        if (r == -EMFILE)
-                endpoint->outstanding = false;
         return r;
 }
 
-static int receive_answer(struct nb_endpoint *endpoint, struct nb_answer *ret) {
+int nb_endpoint_receive(struct nb_endpoint *endpoint, struct nb_answer *ret) {
         struct nb_context *context = endpoint->context;
         Nb__Reply *reply;
-        int r;
+        size_t length;
+        int received;
 
-        r = receive(endpoint, &ret->fds);
-        if (r < 0)
-                return r;
-        r = nb_reply_decode(&context->arena, context->frame, (size_t)r, &reply);
-        if (r < 0) {
+        received = receive(endpoint, &ret->fds);
+        if (received < 0 && received != -EMFILE)
+                return received;
+        length = received < 0 ? ret->fds.n_bytes_lost : (size_t)received;
+        if (nb_reply_decode(&context->arena, context->frame, length, &reply) < 0) {
                 nb_channel_fds_close(&ret->fds);
                 return nb_endpoint_fail(endpoint, -EPROTO);
         }
         ret->reply = reply;
-        return 0;
+        return received < 0 ? received : 0;
 }
 
 /* Receives the next frame that says something to the caller. Returns 1 when the request must be sent again first. */
 static int next_answer(struct nb_endpoint *endpoint, struct nb_answer *ret) {
-        int r = receive_answer(endpoint, ret);
+        int r = nb_endpoint_receive(endpoint, ret);
 
         if (r == -EAGAIN)
                 endpoint->n_resumed = 0;
+        if (r == -EMFILE)
+                endpoint->outstanding = false;
         if (r < 0 || ret->reply->body_case != NB__REPLY__BODY_RESUMED)
                 return r;
         if (ret->fds.n > 0) {

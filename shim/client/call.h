@@ -66,6 +66,13 @@ void nb_endpoint_begin(struct nb_endpoint *endpoint);
 int nb_endpoint_send(struct nb_endpoint *endpoint, Nb__Request *request);
 
 /**
+ * Receives one frame without waiting, whatever it says.
+ * @param ret  filled in on success, its descriptors owned by the caller; after -EMFILE too, without them
+ * @return 0; -EAGAIN; -EMFILE: the descriptors are lost; -EPIPE, -EPROTO: the endpoint is broken; another -errno
+ */
+int nb_endpoint_receive(struct nb_endpoint *endpoint, struct nb_answer *ret);
+
+/**
  * Sends `request` if that is due, and receives frames until one is not Resumed; each Resumed sends the request again.
  * @param wait  whether to wait; else -EAGAIN says that there is nothing yet
  * @param ret   filled in on success, its descriptors owned by the caller; nb_endpoint_settle() closes an answer

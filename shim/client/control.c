@@ -216,7 +216,7 @@ static void raise_credit(struct nb_control *control) {
 /* Makes a connection of what came with a descriptor, which is closed if it fails. */
 static int take_stream(struct nb_control *control, const struct nb_connection_facts *facts, struct nb_channel_fds *fds,
                        struct nb_connection **ret) {
-        int r = nb_connection_new(facts, fds->fds[0], ret);
+        int r = nb_connection_new(control->endpoint.context, facts, fds->fds[0], ret);
 
         if (r < 0)
                 nb_channel_fds_close(fds);
@@ -238,7 +238,13 @@ static int accept_pushed(struct nb_control *control, struct nb_answer *answer, s
                 return nb_endpoint_fail(endpoint, -EPROTO);
         }
         control->received++;
-        facts = (struct nb_connection_facts){ accepted->peer, accepted->local, accepted->security };
+        facts = (struct nb_connection_facts){
+                .peer = accepted->peer,
+                .local = accepted->local,
+                .security = accepted->security,
+                .multiplexed = accepted->multiplexed,
+                .datagrams = control->type == NB_SOCKET_DGRAM,
+        };
         r = take_stream(control, &facts, &answer->fds, ret);
         if (endpoint->error == 0)
                 raise_credit(control);
@@ -301,7 +307,13 @@ static int finish_connect(struct nb_control *control, struct nb_connection **ret
                 return r;
 
         connected = answer.reply->connected;
-        facts = (struct nb_connection_facts){ connected->peer, connected->local, connected->security };
+        facts = (struct nb_connection_facts){
+                .peer = connected->peer,
+                .local = connected->local,
+                .security = connected->security,
+                .multiplexed = connected->multiplexed,
+                .datagrams = control->type == NB_SOCKET_DGRAM,
+        };
         r = take_stream(control, &facts, &answer.fds, ret);
         if (r == 0)
                 control->has_connected = true;

@@ -112,6 +112,7 @@ static int take_listener(struct nb_session *session, size_t index, struct nb_des
 static int take_connection(struct nb_session *session, size_t index, uint64_t rights, struct nb_descriptor *ret) {
         struct nb_shared_connection *shared;
         struct nb_connection *connection;
+        struct nb_stream stream;
         int r;
 
         r = nb_preopen_take_connection(session, index, &connection);
@@ -122,16 +123,17 @@ static int take_connection(struct nb_session *session, size_t index, uint64_t ri
                 nb_connection_free(connection);
                 return -ENOMEM;
         }
-        r = nb_stream_create(connection, &shared->stream_fd);
+        r = nb_stream_create(connection, 0, &stream);
         if (r < 0) {
                 nb_shared_connection_unref(shared);
                 return r;
         }
+        shared->stream_fd = stream.fd;
         *ret = (struct nb_descriptor){
                 .kind = NB_DESCRIPTOR_STREAM,
                 .rights_base = rights & NB_RIGHTS_STREAM,
                 .rights_inheriting = rights & NB_RIGHTS_STREAM,
-                .host_fd = shared->stream_fd,
+                .host_fd = stream.fd,
                 .connection = shared,
         };
         return 0;

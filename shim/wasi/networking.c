@@ -6,8 +6,10 @@
 
 #include "base/cleanup.h"
 #include "proto/wasi.h"
+#include "shim/client/connection.h"
 #include "shim/wasi/descriptor.h"
 #include "shim/wasi/rights.h"
+#include "shim/wasi/waiting.h"
 
 /* The longest address that a guest may write, in bytes; what the wire takes. */
 #define ADDRESS_LENGTH_MAX 512
@@ -119,6 +121,16 @@ static int publish_connection(struct nb_call *call, uint32_t ret_pointer, struct
         return nb_call_publish(call, ret_pointer, &descriptor);
 }
 
+/* The next connection of a control: one that sock_accept has left waiting, or a new one. @return 0 or a negative errno */
+static int take_connection(const struct nb_descriptor *control, struct nb_connection **ret) {
+        struct nb_connection *first = nb_waiting_take_first(control->waiting);
+
+        if (!first)
+                return nb_accept(control->control, ret);
+        *ret = first;
+        return 0;
+}
+
 int nb_networking_accept(struct nb_call *call, struct nb_descriptor *control) {
         uint32_t ret_pointer = nb_call_u32(call, 1);
         struct nb_descriptor parent;
@@ -131,7 +143,7 @@ int nb_networking_accept(struct nb_call *call, struct nb_descriptor *control) {
         r = nb_call_prepare(call, ret_pointer);
         if (r)
                 return r;
-        r = nb_accept(parent.control, &connection);
+        r = take_connection(&parent, &connection);
         if (r < 0)
                 return failed(call, r);
         return publish_connection(call, ret_pointer, connection, parent.filetype, parent.rights_inheriting);
@@ -160,21 +172,54 @@ int nb_networking_connect(struct nb_call *call, struct nb_descriptor *control) {
         return publish_connection(call, ret_pointer, connection, parent.filetype, parent.rights_inheriting);
 }
 
-/* Gives a stream its descriptor. `fd` and the reference are consumed, also on failure. */
-static int publish_stream(struct nb_call *call, uint32_t ret_pointer, int fd, struct nb_shared_connection *connection,
-                          uint8_t filetype, const struct wish *wish) {
+/* ---- streams ---- */
+
+/* Takes away what a stream of one direction cannot do. */
+static uint64_t rights_of(uint64_t rights, const struct nb_stream *stream) {
+        if (!stream->may_read)
+                rights &= ~NB_RIGHT_FD_READ;
+        if (!stream->may_write)
+                rights &= ~NB_RIGHT_FD_WRITE;
+        return rights;
+}
+
+/* Gives a stream its descriptor. The stream and the reference are consumed, also on failure. */
+static int publish_stream(struct nb_call *call, uint32_t ret_pointer, const struct nb_stream *stream,
+                          struct nb_shared_connection *connection, uint8_t filetype, const struct wish *wish) {
         struct nb_descriptor descriptor = {
                 .kind = NB_DESCRIPTOR_STREAM,
                 .filetype = filetype,
+                .reads_only = !stream->may_write,
+                .writes_only = !stream->may_read,
                 .flags = wish->flags,
-                .rights_base = wish->rights_base,
-                .rights_inheriting = wish->rights_inheriting,
-                .host_fd = fd,
+                .message_max = stream->message_max,
+                .rights_base = rights_of(wish->rights_base, stream),
+                .rights_inheriting = rights_of(wish->rights_inheriting, stream),
+                .host_fd = stream->fd,
                 .connection = connection,
         };
 
-        connection->stream_fd = fd;
+        if (!nb_connection_is_multiplexed(connection->connection))
+                connection->stream_fd = stream->fd;
         return nb_call_publish(call, ret_pointer, &descriptor);
+}
+
+/*
+ * Which stream a guest wants that asks for these rights: without the right to read it is one to write only. That is said by the rights alone where connections multiplex; where
+ * there is one stream, it has both directions whatever is asked for.
+ */
+static int stream_flags(const struct nb_descriptor *connection, uint64_t rights, unsigned *ret) {
+        bool streams = nb_connection_is_multiplexed(connection->connection->connection) &&
+                       connection->filetype == NB_SOCKET_STREAM;
+
+        *ret = connection->flags & NB_NONBLOCK ? NB_STREAM_NONBLOCK : 0;
+        if (!streams)
+                return NB_WASI_SUCCESS;
+        if (!(rights & NB_RIGHT_FD_WRITE))
+                return NB_WASI_EINVAL;
+        if (!(rights & NB_RIGHT_FD_READ))
+                *ret |= NB_STREAM_UNIDIRECTIONAL;
+        return NB_WASI_SUCCESS;
 }
 
 int nb_networking_stream_create(struct nb_call *call, struct nb_descriptor *connection) {
@@ -182,7 +227,8 @@ int nb_networking_stream_create(struct nb_call *call, struct nb_descriptor *conn
         uint64_t available = connection->rights_inheriting;
         uint32_t ret_pointer = nb_call_u32(call, 4);
         struct nb_descriptor parent;
-        int fd;
+        struct nb_stream stream;
+        unsigned flags;
         int r;
 
         r = nb_descriptor_check_flags(nb_call_u32(call, 3), &wish.flags);
@@ -192,14 +238,17 @@ int nb_networking_stream_create(struct nb_call *call, struct nb_descriptor *conn
                 return NB_WASI_ENOTCAPABLE;
         if (!nb_rights_narrow(wish.rights_inheriting, NB_RIGHTS_STREAM, available, &wish.rights_inheriting))
                 return NB_WASI_ENOTCAPABLE;
+        r = stream_flags(connection, wish.rights_base, &flags);
+        if (r)
+                return r;
         parent = *connection;
         r = nb_call_prepare(call, ret_pointer);
         if (r)
                 return r;
-        r = nb_stream_create(parent.connection->connection, &fd);
+        r = nb_stream_create(parent.connection->connection, flags, &stream);
         if (r < 0)
-                return nb_call_errno(r);
-        return publish_stream(call, ret_pointer, fd, nb_shared_connection_ref(parent.connection), parent.filetype,
+                return failed(call, r);
+        return publish_stream(call, ret_pointer, &stream, nb_shared_connection_ref(parent.connection), parent.filetype,
                               &wish);
 }
 
@@ -213,18 +262,99 @@ static struct wish inherited(const struct nb_descriptor *parent, uint16_t flags)
 int nb_networking_stream_accept(struct nb_call *call, struct nb_descriptor *connection) {
         uint32_t ret_pointer = nb_call_u32(call, 1);
         struct nb_descriptor parent = *connection;
+        unsigned flags = parent.flags & NB_NONBLOCK ? NB_STREAM_NONBLOCK : 0;
         struct wish wish = inherited(&parent, 0);
-        int fd;
+        struct nb_stream stream;
         int r;
 
         r = nb_call_prepare(call, ret_pointer);
         if (r)
                 return r;
-        r = nb_stream_accept(parent.connection->connection, &fd);
+        r = nb_stream_accept(parent.connection->connection, flags, &stream);
         if (r < 0)
-                return nb_call_errno(r);
-        return publish_stream(call, ret_pointer, fd, nb_shared_connection_ref(parent.connection), parent.filetype,
+                return failed(call, r);
+        return publish_stream(call, ret_pointer, &stream, nb_shared_connection_ref(parent.connection), parent.filetype,
                               &wish);
+}
+
+/* ---- accept and stream_accept in one ---- */
+
+/* Waits for another connection, or for the first stream of one that waits. */
+static int wait_for_either(struct nb_call *call, const struct nb_descriptor *control) {
+        struct pollfd fds[1 + NB_WAITING_MAX] = { 0 };
+        unsigned n;
+        int r;
+
+        fds[0].fd = nb_control_poll_fd(control->control, &fds[0].events);
+        n = 1 + nb_waiting_poll_fds(control->waiting, &fds[1]);
+        r = call->guest->wait(call->guest->wait_data, fds, n, -1);
+        nb_call_refresh(call);
+        return r < 0 ? r : 0;
+}
+
+/* As nb_accept(), but it never waits. */
+static int try_accept(const struct nb_descriptor *control, struct nb_connection **ret) {
+        int r;
+
+        nb_control_set_flags(control->control, NB_NONBLOCK);
+        r = nb_accept(control->control, ret);
+        nb_control_set_flags(control->control, control->flags);
+        return r;
+}
+
+/*
+ * Takes the next connection if it has a stream, and else leaves it waiting. One that is over already is as if it had never come.
+ * @return 0; 1: look for another; a negative errno: -EAGAIN when there is no connection
+ */
+static int accept_stream(struct nb_descriptor *control, struct nb_connection **ret, struct nb_stream *ret_stream) {
+        struct nb_connection *connection;
+        int added;
+        int r;
+
+        r = try_accept(control, &connection);
+        if (r < 0)
+                return r;
+        r = nb_stream_accept(connection, NB_STREAM_NONBLOCK, ret_stream);
+        if (r == 0) {
+                *ret = connection;
+                return 0;
+        }
+        if (r != -EAGAIN && r != -EMFILE) {
+                nb_connection_free(connection);
+                return 1;
+        }
+        added = nb_waiting_add(&control->waiting, connection);
+        if (added < 0)
+                return added;
+        return r == -EAGAIN ? 1 : r;
+}
+
+/* Takes the first stream of a connection that has one, without waiting. New connections are looked at as far as there is room for them to wait. */
+static int find_stream(struct nb_descriptor *control, struct nb_connection **ret, struct nb_stream *ret_stream) {
+        if (nb_waiting_take_stream(control->waiting, ret, ret_stream))
+                return 0;
+        for (unsigned i = 0; i < NB_WAITING_MAX; ++i) {
+                int r = accept_stream(control, ret, ret_stream);
+
+                if (r <= 0)
+                        return r;
+        }
+        return -EAGAIN;
+}
+
+/* @return 0 or a WASI errno */
+static int wait_for_stream(struct nb_call *call, struct nb_descriptor *control, struct nb_connection **ret,
+                           struct nb_stream *ret_stream) {
+        for (;;) {
+                int r = find_stream(control, ret, ret_stream);
+
+                if (r == -EAGAIN && !(control->flags & NB_NONBLOCK))
+                        r = wait_for_either(call, control);
+                else
+                        return r < 0 ? failed(call, r) : NB_WASI_SUCCESS;
+                if (r < 0)
+                        return nb_call_errno(r);
+        }
 }
 
 int nb_networking_sock_accept(struct nb_call *call, struct nb_descriptor *control) {
@@ -232,9 +362,9 @@ int nb_networking_sock_accept(struct nb_call *call, struct nb_descriptor *contro
         struct nb_shared_connection *shared;
         struct nb_connection *connection;
         struct nb_descriptor parent;
+        struct nb_stream stream;
         struct wish wish;
         uint16_t flags;
-        int fd;
         int r;
 
         if (!(control->rights_base & NB_RIGHT_SOCK_ACCEPT))
@@ -242,23 +372,21 @@ int nb_networking_sock_accept(struct nb_call *call, struct nb_descriptor *contro
         r = nb_descriptor_check_flags(nb_call_u32(call, 1), &flags);
         if (r)
                 return r;
-        parent = *control;
-        wish = inherited(&parent, flags);
         r = nb_call_prepare(call, ret_pointer);
         if (r)
                 return r;
-        r = nb_accept(parent.control, &connection);
-        if (r < 0)
-                return failed(call, r);
+        control = nb_table_get(&call->guest->table, nb_call_u32(call, 0)); /* the table may have moved */
+        parent = *control;
+        wish = inherited(&parent, flags);
+        r = wait_for_stream(call, control, &connection, &stream);
+        if (r)
+                return r;
+        nb_connection_retire(connection); /* the guest has no descriptor to ask for other streams */
         shared = nb_shared_connection_new(connection);
         if (!shared) {
+                nb_fd_close(stream.fd);
                 nb_connection_free(connection);
                 return NB_WASI_ENOMEM;
         }
-        r = nb_stream_accept(connection, &fd);
-        if (r < 0) {
-                nb_shared_connection_unref(shared);
-                return nb_call_errno(r);
-        }
-        return publish_stream(call, ret_pointer, fd, shared, parent.filetype, &wish);
+        return publish_stream(call, ret_pointer, &stream, shared, parent.filetype, &wish);
 }

@@ -11,7 +11,9 @@
 
 #include "base/cleanup.h"
 #include "proto/wasi.h"
+#include "shim/client/connection.h"
 #include "shim/wasi/functions.h"
+#include "shim/wasi/waiting.h"
 
 /* struct subscription: userdata u64, tag u8 at 8; for a clock id u32 at 16, timeout u64 at 24, flags u16 at 40; else fd u32 at 16. */
 #define SUBSCRIPTION_SIZE 48u
@@ -52,7 +54,8 @@ struct watch {
         uint8_t kind;  /* enum nb_descriptor_kind, for WATCH_FD */
         uint8_t clock; /* for WATCH_TIME */
         bool hangup;
-        short wanted; /* what of poll()'s events it waits for */
+        short wanted;    /* what of poll()'s events it waits for */
+        uint32_t number; /* of the descriptor, for WATCH_FD */
         union {
                 int64_t time;     /* of the engine's clock, ns */
                 int64_t deadline; /* host monotonic, ns */
@@ -67,6 +70,7 @@ struct poll_set {
         struct pollfd *fds;
         uint32_t n_watches;
         uint32_t n_fds;
+        uint32_t fds_capacity;
         uint32_t n_ready;
         uint32_t n_to_ask;     /* of the engine */
         uint32_t n_files;      /* of which it was asked */
@@ -138,11 +142,12 @@ static void add_clock(struct poll_set *set, struct watch *watch, const uint8_t *
         }
 }
 
-/* Puts a host descriptor into the poll set, once however many subscriptions name it. */
-static void add_fd(struct poll_set *set, struct nb_descriptor *descriptor, int fd, short events, struct watch *watch) {
+/* Puts a host descriptor into the poll set, once however many subscriptions name it. @return whether it was not there yet */
+static bool add_fd(struct poll_set *set, struct nb_descriptor *descriptor, int fd, short events, struct watch *watch) {
         uint32_t index = descriptor->poll_index;
+        bool is_new = index >= set->n_fds || set->fds[index].fd != fd;
 
-        if (index >= set->n_fds || set->fds[index].fd != fd) {
+        if (is_new) {
                 index = set->n_fds++;
                 set->fds[index] = (struct pollfd){ .fd = fd };
                 descriptor->poll_index = index;
@@ -152,75 +157,138 @@ static void add_fd(struct poll_set *set, struct nb_descriptor *descriptor, int f
         watch->kind = (uint8_t)descriptor->kind;
         watch->wanted = events;
         watch->index = index;
+        return is_new;
 }
 
-static void add_descriptor(struct poll_set *set, struct watch *watch, struct nb_descriptor *descriptor) {
-        bool read = watch->type == EVENTTYPE_FD_READ;
-        short events = read ? POLLIN | POLLRDHUP : POLLOUT;
+/* A control is polled with the connections that wait in it for their first streams. @return `success` or `nomem` */
+static int add_control(struct poll_set *set, struct nb_descriptor *control, struct watch *watch) {
+        unsigned n = nb_waiting_n(control->waiting);
+        struct pollfd *fds = set->fds;
+        short events;
         int fd;
+
+        if (nb_waiting_has_stream(control->waiting)) {
+                watch->state = WATCH_READY;
+                watch->nbytes = 1;
+                return NB_WASI_SUCCESS;
+        }
+        fd = nb_control_poll_fd(control->control, &events);
+        if (!add_fd(set, control, fd, events, watch) || n == 0)
+                return NB_WASI_SUCCESS;
+        fds = realloc(fds, (set->fds_capacity + n) * sizeof(*fds));
+        if (!fds)
+                return NB_WASI_ENOMEM;
+        set->fds = fds;
+        set->fds_capacity += n;
+        set->n_fds += nb_waiting_poll_fds(control->waiting, &fds[set->n_fds]);
+        return NB_WASI_SUCCESS;
+}
+
+static short wanted_of(const struct watch *watch) {
+        return watch->type == EVENTTYPE_FD_READ ? POLLIN : POLLOUT;
+}
+
+/* Turns the watch of a connection into an event if that is due. */
+static bool settle_connection(struct watch *watch, const struct nb_connection *connection, short ready) {
+        if (!(ready & wanted_of(watch)))
+                return false;
+        watch->state = WATCH_READY;
+        watch->hangup = ready & POLLHUP;
+        if (watch->type == EVENTTYPE_FD_READ)
+                watch->nbytes = nb_connection_n_incoming(connection);
+        else
+                watch->nbytes = !watch->hangup;
+        return true;
+}
+
+/* Where there is one stream, it is there or taken, and neither is waited for. */
+static void add_connection(struct poll_set *set, struct nb_descriptor *descriptor, struct watch *watch) {
+        struct nb_connection *connection = descriptor->connection->connection;
+        short events;
+        int fd;
+
+        if (!nb_connection_is_multiplexed(connection)) {
+                watch->state = WATCH_READY;
+                watch->nbytes = 0;
+                return;
+        }
+        if (settle_connection(watch, connection, nb_connection_known(connection)))
+                return;
+        fd = nb_connection_poll_fd(connection, &events);
+        (void)add_fd(set, descriptor, fd, events, watch);
+}
+
+/* @return `success` or `nomem` */
+static int add_descriptor(struct poll_set *set, struct watch *watch, struct nb_descriptor *descriptor) {
+        bool read = watch->type == EVENTTYPE_FD_READ;
 
         switch (descriptor->kind) {
         case NB_DESCRIPTOR_FREE:
         case NB_DESCRIPTOR_PROTOCOL:
                 fail_watch(watch, NB_WASI_ENOTSUP);
-                return;
+                break;
         case NB_DESCRIPTOR_ENGINE: /* files never wait */
                 watch->state = read ? WATCH_FILE : WATCH_READY;
                 if (read)
                         watch->engine_fd = descriptor->engine_fd;
                 else
                         watch->nbytes = 1;
-                return;
-        case NB_DESCRIPTOR_CONNECTION: /* its one stream is there, or taken: neither is waited for */
-                watch->state = WATCH_READY;
-                watch->nbytes = 0;
-                return;
+                break;
+        case NB_DESCRIPTOR_CONNECTION:
+                add_connection(set, descriptor, watch);
+                break;
         case NB_DESCRIPTOR_STDIO:
-                add_fd(set, descriptor, descriptor->host_fd, read ? POLLIN : POLLOUT, watch);
-                return;
+                (void)add_fd(set, descriptor, descriptor->host_fd, read ? POLLIN : POLLOUT, watch);
+                break;
         case NB_DESCRIPTOR_CONTROL: /* readable and writable alike mean that the broker has sent what is waited for */
-                fd = nb_control_poll_fd(descriptor->control, &events);
-                add_fd(set, descriptor, fd, events, watch);
-                return;
+                return add_control(set, descriptor, watch);
         case NB_DESCRIPTOR_STREAM:
-                add_fd(set, descriptor, descriptor->host_fd, events, watch);
-                return;
+                (void)add_fd(set, descriptor, descriptor->host_fd, read ? POLLIN | POLLRDHUP : POLLOUT, watch);
+                break;
         }
+        return NB_WASI_SUCCESS;
 }
 
-static void add_watch(const struct nb_call *call, struct poll_set *set, const uint8_t *subscription) {
+/* @return `success` or `nomem` */
+static int add_watch(const struct nb_call *call, struct poll_set *set, const uint8_t *subscription) {
         struct watch *watch = &set->watches[set->n_watches++];
         struct nb_descriptor *descriptor;
 
         *watch = (struct watch){ .userdata = nb_le_u64(subscription), .type = subscription[8] };
         if (watch->type == EVENTTYPE_CLOCK) {
                 add_clock(set, watch, subscription);
-                return;
+                return NB_WASI_SUCCESS;
         }
         if (watch->type != EVENTTYPE_FD_READ && watch->type != EVENTTYPE_FD_WRITE) {
                 fail_watch(watch, NB_WASI_EINVAL);
-                return;
+                return NB_WASI_SUCCESS;
         }
-        descriptor = nb_table_get(&call->guest->table, nb_le_u32(subscription + 16));
-        if (!descriptor)
-                fail_watch(watch, NB_WASI_EBADF);
-        else
-                add_descriptor(set, watch, descriptor);
+        watch->number = nb_le_u32(subscription + 16);
+        descriptor = nb_table_get(&call->guest->table, watch->number);
+        if (descriptor)
+                return add_descriptor(set, watch, descriptor);
+        fail_watch(watch, NB_WASI_EBADF);
+        return NB_WASI_SUCCESS;
 }
 
 /* Copies all subscriptions before anything is written: the guest's two arrays may overlap. Each is read once. */
-static void add_all(const struct nb_call *call, struct poll_set *set, uint32_t pointer, uint32_t n) {
+static int add_all(const struct nb_call *call, struct poll_set *set, uint32_t pointer, uint32_t n) {
         uint8_t subscription[SUBSCRIPTION_SIZE];
 
         for (uint32_t i = 0; i < n; ++i) {
+                int r;
+
                 (void)nb_call_read(call, pointer + i * SUBSCRIPTION_SIZE, subscription,
                                    sizeof(subscription)); /* covered */
-                add_watch(call, set, subscription);
+                r = add_watch(call, set, subscription);
+                if (r)
+                        return r;
                 if (set->watches[i].state == WATCH_READY)
                         ++set->n_ready;
                 else if (set->watches[i].state == WATCH_FILE || set->watches[i].state == WATCH_TIME)
                         ++set->n_to_ask;
         }
+        return NB_WASI_SUCCESS;
 }
 
 /* ---- what the engine knows ---- */
@@ -323,16 +391,31 @@ static uint64_t count_bytes(const struct watch *watch, int fd) {
         }
 }
 
+/* What is ready behind the channel of a connection, or behind those that wait in a control, is known only when what came was taken in. */
+static bool is_ready(const struct nb_call *call, struct watch *watch, short revents) {
+        struct nb_descriptor *descriptor = nb_table_get(&call->guest->table, watch->number);
+
+        if (revents & (watch->wanted | POLLHUP | POLLERR | POLLNVAL))
+                return true;
+        return watch->kind == NB_DESCRIPTOR_CONTROL && nb_waiting_is_ready(descriptor->waiting);
+}
+
 /* Turns a watch whose descriptor is ready into an event. */
-static bool settle_fd(struct watch *watch, const struct pollfd *pollfd) {
+static bool settle_fd(const struct nb_call *call, struct watch *watch, const struct pollfd *pollfd) {
         short hangup = watch->type == EVENTTYPE_FD_READ ? POLLHUP | POLLRDHUP : POLLHUP;
         short revents = pollfd->revents;
 
-        if (!(revents & (watch->wanted | POLLHUP | POLLERR | POLLNVAL)))
+        if (!is_ready(call, watch, revents))
                 return false;
         if (revents & POLLNVAL) {
                 fail_watch(watch, NB_WASI_EBADF);
                 return true;
+        }
+        if (watch->kind == NB_DESCRIPTOR_CONNECTION) {
+                struct nb_descriptor *descriptor = nb_table_get(&call->guest->table, watch->number);
+                struct nb_connection *connection = descriptor->connection->connection;
+
+                return settle_connection(watch, connection, nb_connection_ready(connection));
         }
         watch->state = WATCH_READY;
         watch->hangup = revents & hangup;
@@ -341,13 +424,13 @@ static bool settle_fd(struct watch *watch, const struct pollfd *pollfd) {
 }
 
 /* Turns all that is ready into events. */
-static void settle(struct poll_set *set) {
+static void settle(const struct nb_call *call, struct poll_set *set) {
         int64_t now = set->deadline == INT64_MAX ? INT64_MIN : host_time(CLOCK_MONOTONIC);
 
         for (uint32_t i = 0; i < set->n_watches; ++i) {
                 struct watch *watch = &set->watches[i];
 
-                if (watch->state == WATCH_FD && settle_fd(watch, &set->fds[watch->index])) {
+                if (watch->state == WATCH_FD && settle_fd(call, watch, &set->fds[watch->index])) {
                         ++set->n_ready;
                 } else if (watch->state == WATCH_CLOCK && watch->deadline <= now) {
                         watch->state = WATCH_READY;
@@ -377,7 +460,7 @@ static int wait_for_event(struct nb_call *call, struct poll_set *set) {
                 nb_call_refresh(call);
                 if (r < 0)
                         return nb_call_errno(r);
-                settle(set);
+                settle(call, set);
         } while (set->n_ready == 0);
         return NB_WASI_SUCCESS;
 }
@@ -435,8 +518,11 @@ int nb_poll_oneoff(struct nb_call *call) {
         set.fds = malloc(n * sizeof(*set.fds));
         if (!set.watches || !set.fds)
                 return NB_WASI_ENOMEM;
+        set.fds_capacity = n;
         find_scratch(&set, events, n);
-        add_all(call, &set, nb_call_u32(call, 0), n);
+        r = add_all(call, &set, nb_call_u32(call, 0), n);
+        if (r)
+                return r;
         r = ask_engine(call, &set);
         if (r)
                 return r;

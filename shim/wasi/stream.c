@@ -160,6 +160,10 @@ static int gather(struct nb_guest *guest, const struct transfer *transfer, const
         return NB_WASI_SUCCESS;
 }
 
+static uint32_t message_max(const struct nb_descriptor *stream) {
+        return stream->message_max ? stream->message_max : DATAGRAM_MAX;
+}
+
 /* sendto(2) names no peer where sendmsg(2) could, in memory, where nb_lockdown() cannot look; so it is all that is used. */
 static int transmit(struct nb_call *call, struct transfer *transfer) {
         struct iovec parts[NB_IOVECS_MAX];
@@ -175,7 +179,7 @@ static int transmit(struct nb_call *call, struct transfer *transfer) {
         if (r)
                 return r;
         /* A pair takes longer ones, which its relay could only drop. */
-        if (transfer->datagram && piece.iov_len > DATAGRAM_MAX)
+        if (transfer->datagram && piece.iov_len > message_max(transfer->stream))
                 return NB_WASI_EMSGSIZE;
         n = sendto(transfer->stream->host_fd, piece.iov_base, piece.iov_len, transfer->flags, NULL, 0);
         if (n < 0)
@@ -308,22 +312,31 @@ int nb_stream_sock_recv(struct nb_call *call, struct nb_descriptor *stream) {
         return NB_WASI_SUCCESS;
 }
 
+/* Which direction to shut down: of a stream that has one, no other. @return `inval` for bits that mean nothing */
+static int find_direction(const struct nb_descriptor *stream, uint32_t how, int *ret) {
+        bool reading = how & SDFLAGS_RD && !stream->writes_only;
+        bool writing = how & SDFLAGS_WR && !stream->reads_only;
+
+        if (how == 0 || how & ~(SDFLAGS_RD | SDFLAGS_WR))
+                return NB_WASI_EINVAL;
+        if (!reading && !writing)
+                return NB_WASI_ENOTCAPABLE;
+        *ret = !writing ? SHUT_RD : !reading ? SHUT_WR : SHUT_RDWR;
+        return NB_WASI_SUCCESS;
+}
+
 int nb_stream_sock_shutdown(struct nb_call *call, struct nb_descriptor *stream) {
         /* fd_write implies it: the proposal's number for this right is another. */
         uint64_t rights = NB_RIGHT_SOCK_SHUTDOWN | NB_RIGHT_FD_WRITE;
         uint32_t how = nb_call_u32(call, 1);
         int direction;
+        int r;
 
         if (!(stream->rights_base & rights))
                 return NB_WASI_ENOTCAPABLE;
-        if (how == SDFLAGS_RD)
-                direction = SHUT_RD;
-        else if (how == SDFLAGS_WR)
-                direction = SHUT_WR;
-        else if (how == (SDFLAGS_RD | SDFLAGS_WR))
-                direction = SHUT_RDWR;
-        else
-                return NB_WASI_EINVAL;
+        r = find_direction(stream, how, &direction);
+        if (r)
+                return r;
         if (shutdown(stream->host_fd, direction) < 0)
                 return nb_call_errno(-errno);
         stream->shut_for_reading |= direction != SHUT_WR;

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "shim/client/connection.h"
+#include "shim/wasi/waiting.h"
 
 #define WORD_BITS 64u
 
@@ -39,6 +41,7 @@ void nb_descriptor_deinit(struct nb_descriptor *descriptor) {
                 break;
         case NB_DESCRIPTOR_CONTROL:
                 nb_control_free(descriptor->control);
+                nb_waiting_free(descriptor->waiting);
                 break;
         case NB_DESCRIPTOR_STREAM:
                 descriptor->connection->stream_fd = -1;
@@ -46,6 +49,7 @@ void nb_descriptor_deinit(struct nb_descriptor *descriptor) {
                 nb_shared_connection_unref(descriptor->connection);
                 break;
         case NB_DESCRIPTOR_CONNECTION:
+                nb_connection_retire(descriptor->connection->connection);
                 nb_shared_connection_unref(descriptor->connection);
                 break;
         case NB_DESCRIPTOR_FREE:

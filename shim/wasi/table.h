@@ -34,20 +34,28 @@ enum nb_descriptor_kind {
         NB_DESCRIPTOR_STREAM,
 };
 
-/** A connection with all that keeps it alive: its descriptor and its streams each hold a reference. */
+struct nb_waiting;
+
+/**
+ * A connection with all that keeps it alive: its descriptor and its streams each hold a reference. When its descriptor is closed, nobody can ask for another stream
+ * any more, so its channel, if it has one, is closed with it (nb_connection_retire()).
+ */
 struct nb_shared_connection {
         unsigned n_references;
         struct nb_connection *connection; /* owned */
-        int stream_fd;                    /* borrowed from the stream's descriptor; -1 before there is one, and after */
+        int stream_fd; /* borrowed from the only stream's descriptor; -1 before there is one, after, and where there are any number */
 };
 
 struct nb_descriptor {
         enum nb_descriptor_kind kind;
         uint8_t filetype;       /* WASI's; 0 where it has no name for it */
         bool shut_for_reading;  /* stream: the guest has shut down this direction */
+        bool reads_only;        /* stream: unidirectional, of the peer */
+        bool writes_only;       /* stream: unidirectional, of the guest */
         uint16_t flags;         /* WASI's fdflags */
         uint16_t pending_error; /* stream: an errno of WASI's that the next call returns, as a socket's SO_ERROR */
         uint32_t poll_index;    /* where poll_oneoff last put it; a hint that is checked */
+        uint32_t message_max;   /* stream of datagrams: the longest, in bytes; 0: what IP can carry */
         uint64_t rights_base;
         uint64_t rights_inheriting;
         union {
@@ -56,7 +64,10 @@ struct nb_descriptor {
                 struct nb_protocol *protocol; /* one reference */
                 struct nb_control *control;   /* owned */
         };
-        struct nb_shared_connection *connection; /* connection, stream: one reference */
+        union {
+                struct nb_shared_connection *connection; /* connection, stream: one reference */
+                struct nb_waiting *waiting;              /* control: owned; NULL: none (shim/wasi/waiting.h) */
+        };
 };
 
 struct nb_table {

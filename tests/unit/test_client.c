@@ -1147,18 +1147,19 @@ static int push_one(void) {
 }
 
 START_TEST(accept_waits) {
-        int fd;
+        struct nb_stream stream;
 
         have_listener();
         SCRIPT(wake_for_nothing, push_one);
         ck_assert_int_eq(nb_accept(control, &connection), 0);
         ck_assert_int_eq(broker.events, POLLIN);
         ck_assert_str_eq(nb_connection_peer(connection), "192.0.2.7:1");
-        ck_assert_int_eq(nb_stream_accept(connection, &fd), 0);
-        ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
-        nb_fd_close(fd);
-        ck_assert_int_eq(nb_stream_accept(connection, &fd), -ENOTSUP);
-        ck_assert_int_eq(nb_stream_create(connection, &fd), -ENOTSUP);
+        ck_assert_int_eq(nb_stream_accept(connection, 0, &stream), 0);
+        ck_assert_int_eq(fcntl(stream.fd, F_GETFD), FD_CLOEXEC);
+        ck_assert(stream.may_read && stream.may_write && !stream.datagrams);
+        nb_fd_close(stream.fd);
+        ck_assert_int_eq(nb_stream_accept(connection, 0, &stream), -ENOTSUP);
+        ck_assert_int_eq(nb_stream_create(connection, 0, &stream), -ENOTSUP);
 }
 END_TEST
 
@@ -1405,16 +1406,16 @@ static int check_connect(void) {
 START_TEST(control_connects_any_number_of_times) {
         have_control();
         for (uint64_t i = 1; i <= 3; ++i) {
-                int fd;
+                struct nb_stream stream;
 
                 SCRIPT(check_connect);
                 ck_assert_int_eq(connect_it(), 0);
                 ck_assert_uint_eq(broker.serial, i);
                 ck_assert_str_eq(nb_connection_peer(connection), "192.0.2.9:80");
-                ck_assert_int_eq(nb_stream_create(connection, &fd), 0);
+                ck_assert_int_eq(nb_stream_create(connection, 0, &stream), 0);
                 connection = nb_connection_free(connection);
-                ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
-                nb_fd_close(fd);
+                ck_assert_int_eq(fcntl(stream.fd, F_GETFD), FD_CLOEXEC);
+                nb_fd_close(stream.fd);
         }
         ck_assert_int_eq(listen_it(), -EISCONN);
 }

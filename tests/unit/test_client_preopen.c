@@ -85,14 +85,14 @@ static void have_session(void) {
 
 /* Whether the far end of the broker's last stream is the other end of the connection's. */
 static void stream_is_the_connections(void) {
+        struct nb_stream stream;
         char byte = 0;
-        int fd;
 
-        ck_assert_int_eq(nb_stream_create(connection, &fd), 0);
+        ck_assert_int_eq(nb_stream_create(connection, 0, &stream), 0);
         ck_assert_int_eq(send(broker.peer, "x", 1, MSG_NOSIGNAL), 1);
-        ck_assert_int_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 1);
+        ck_assert_int_eq(recv(stream.fd, &byte, 1, MSG_DONTWAIT), 1);
         ck_assert_int_eq(byte, 'x');
-        nb_fd_close(fd);
+        nb_fd_close(stream.fd);
 }
 
 /* ---- what the broker says ---- */

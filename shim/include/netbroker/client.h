@@ -3,7 +3,7 @@
  * libnetbroker's client: the networking proposal's verbs as C functions.
  *
  * Everything is an object around a descriptor that the broker handed over: a session gives protocols, a protocol opens
- * controls, a control listens and accepts, or connects, a connection yields its stream, which is a plain
+ * controls, a control listens and accepts, or connects, a connection yields its stream, or any number of them, each a plain
  * descriptor to read and write. Freeing an object closes its descriptor, which is how authority is given back
  * (but for an idle control, see nb_control_free()); there is nothing else to clean up. Objects made from an object live on when that one is freed.
  *
@@ -28,6 +28,7 @@
 #define NETBROKER_CLIENT_H
 
 #include <poll.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -276,14 +277,66 @@ struct nb_security {
 NB_EXPORT const struct nb_security *nb_connection_security(const struct nb_connection *connection);
 
 /**
- * Takes the one stream of a connection that does not multiplex. No request: the stream is here already.
- * @param ret_fd  owned by the caller: a non-blocking, close-on-exec socket to read and write
- * @return 0, or -ENOTSUP when it has been taken.
+ * Whether there are any number of streams on the connection, which either side makes (QUIC).
+ * @return 1; 0 where there is one stream, which is there from the beginning
  */
-NB_EXPORT int nb_stream_create(struct nb_connection *connection, int *ret_fd);
+NB_EXPORT int nb_connection_is_multiplexed(const struct nb_connection *connection);
 
-/** The same as nb_stream_create() where a connection has one stream: whichever side asks first gets it. */
-NB_EXPORT int nb_stream_accept(struct nb_connection *connection, int *ret_fd);
+/** A stream. */
+struct nb_stream {
+        int fd;         /* owned by the caller: a non-blocking, close-on-exec socket to read and write */
+        uint64_t id;    /* as the protocol numbers it (RFC 9000, 2.1); 0 where it does not */
+        bool may_read;  /* whether bytes can come from the peer: not on a unidirectional stream of ours */
+        bool may_write; /* and go to it: not on one of the peer's */
+        bool datagrams; /* one message is one datagram; the socket keeps their borders */
+        uint32_t
+                message_max; /* of a multiplexed connection's datagrams: what is longer, in bytes, is dropped; 0: no such bound */
+};
+
+/** Flags of nb_stream_create() and nb_stream_accept(). Both mean nothing where a connection has one stream. */
+#define NB_STREAM_UNIDIRECTIONAL 0x1u /* to write only; of nb_stream_create() */
+#define NB_STREAM_NONBLOCK 0x2u       /* do not wait for the peer */
+
+/**
+ * Makes a stream. On a connection that does not multiplex it takes the only one, without a request.
+ *
+ * On one that does, the peer limits how many there may be of each kind: within that it is one round trip to the relay, which is on this host and
+ * is waited for whatever the flags are; beyond, the call waits until the peer allows more. A connection of datagrams has one channel of
+ * them and no other streams, and whichever of the two functions is called first gets it.
+ * @param flags  NB_STREAM_...
+ * @param ret    its descriptor is owned by the caller
+ * @return 0, or a negative errno: -ENOTSUP when the only stream has been taken; -EINVAL for unknown flags, or a unidirectional channel of
+ *         datagrams; -EAGAIN with NB_STREAM_NONBLOCK at the peer's limit. When the connection is over: -ENOTCONN when the peer has closed it as one
+ *         does, -ETIMEDOUT when nothing was heard of it for too long, -ECONNRESET when it was cut or the relay is gone, or what else
+ *         ended it (nb_connection_end_reason() may know more).
+ */
+NB_EXPORT int nb_stream_create(struct nb_connection *connection, unsigned flags, struct nb_stream *ret);
+
+/**
+ * Takes a stream that the peer has made, in the order in which they came. Where a connection has one stream, or one channel of datagrams, it is
+ * the same as nb_stream_create(). Streams that came before the connection was over can still be taken.
+ * @return as nb_stream_create(): -EAGAIN with NB_STREAM_NONBLOCK when there is none; -EMFILE when this process had no room for the descriptor:
+ *         that stream is lost, and reset for the peer; the next may be had
+ */
+NB_EXPORT int nb_stream_accept(struct nb_connection *connection, unsigned flags, struct nb_stream *ret);
+
+/**
+ * The descriptor to poll until nb_stream_accept() or nb_stream_create() might not wait. It is not to be read: when it is ready,
+ * nb_connection_ready() says what that means, and takes in what came, so that the next poll waits again.
+ * @param ret_events  the events to poll it for
+ * @return the descriptor, borrowed; -1 where the connection does not multiplex, and nothing ever waits
+ */
+NB_EXPORT int nb_connection_poll_fd(const struct nb_connection *connection, short *ret_events);
+
+/**
+ * Says, without waiting, which of the two would not wait, also because they fail.
+ * @return POLLIN: nb_stream_accept(); POLLOUT: nb_stream_create() of a kind for which -EAGAIN was its last answer, or bidirectional if there is
+ *         no such kind; POLLHUP: the connection is over
+ */
+NB_EXPORT short nb_connection_ready(struct nb_connection *connection);
+
+/** @return why a multiplexed connection is over, as far as the relay says, borrowed; "" where it does not, or the connection is not over. */
+NB_EXPORT const char *nb_connection_end_reason(const struct nb_connection *connection);
 
 #ifdef __cplusplus
 }

@@ -18,6 +18,7 @@ extern const struct confine_list pair_calls;      /* relay/pair.c */
 extern const struct confine_list socket_io_calls; /* relay/socket_io.c */
 extern const struct confine_list splice_calls;    /* relay/splice.c */
 extern const struct confine_list datagram_calls;  /* relay/datagram/server.c */
+extern const struct confine_list quic_calls;      /* relay/quic/socket.c */
 extern const struct confine_list tls_calls;       /* relay/tls/transport.c */
 
 #endif

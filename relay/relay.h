@@ -5,7 +5,8 @@
  *      relay ─ channel (relay/orders.h: which order is permitted when)
  *            ├ contexts (relay/context.h: certificates, keys, passwords)
  *            ├ links (relay/link.h)
- *            └ datagram servers (relay/datagram/server.h), whose peers have a pair each
+ *            ├ datagram servers (relay/datagram/server.h), whose peers have a pair each
+ *            └ QUIC (relay/quic/quic.h): servers and connections, whose streams have a pair each
  *
  * It has no mutable globals, no files, and makes no sockets. When the channel ends so does the process, and with it everything.
  */
@@ -25,6 +26,7 @@
 #include "relay/link_table.h"
 #include "relay/splice.h"
 
+struct quic;
 struct session_cache;
 
 /** What a link reads in one go, before it is written to the other side. */
@@ -41,8 +43,9 @@ struct relay {
         bool has_ended;   /* the broker has closed the channel */
         uint32_t links_max;
         uint32_t n_links;
-        uint32_t n_descriptors; /* of links, datagram servers and their peers */
+        uint32_t n_descriptors; /* of links, servers and their peers, QUIC's sockets, channels and streams */
         uint32_t descriptors_max;
+        uint32_t in_flight_max; /* descriptors that may be under way to guests */
         struct link_table table;
         struct outbox outbox;
         struct pipe_pool pipes;
@@ -50,6 +53,7 @@ struct relay {
         struct nb_list queue;           /* of who has more to do (relay/turn.h) */
         struct nb_list contexts;        /* relay/context.h */
         struct nb_list servers;         /* relay/datagram/server.h */
+        struct quic *quic;              /* owned; NULL until it is needed (relay/quic/quic.h) */
         struct session_cache *sessions; /* TLS sessions of clients, to resume (relay/tls/session_cache.h) */
         struct nb_frame_arena arena;
         uint8_t frame[NB_CHANNEL_MESSAGE_MAX];

@@ -80,14 +80,14 @@ struct quic_endpoint *quic_endpoint_find(const struct quic *quic, uint64_t numbe
 /** Raises the total of clients that may be announced. */
 void quic_endpoint_credit(struct quic_endpoint *endpoint, uint64_t total);
 
-/** As quic_take_peer(), with what was checked there. @param endpoint  NULL: it is gone */
+/** As quic_take_peer(), with what was checked there. */
 void quic_endpoint_take_peer(struct quic_endpoint *endpoint, const Nb__Relay__TakePeer *take, int fd);
 
 /** Nobody new; gone with its last connection. */
 void quic_endpoint_end(struct quic_endpoint *endpoint);
 
-/** Frees one whose connections were freed. Takes NULL. @return NULL */
-struct quic_endpoint *quic_endpoint_free(struct quic_endpoint *endpoint);
+/** Frees all, whose connections were freed before. */
+void quic_endpoint_free_all(struct quic *quic);
 
 /**
  * What operators are told, if any of it has changed since it was asked for last.

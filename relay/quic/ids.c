@@ -129,10 +129,10 @@ static void remove_at(struct quic_ids *ids, struct quic_id **place) {
         ids->n--;
 }
 
-void quic_ids_remove(struct quic_ids *ids, const uint8_t *bytes, size_t length, struct quic_id_owner owner) {
+void quic_ids_remove(struct quic_ids *ids, const uint8_t *bytes, size_t length) {
         struct quic_id **place = find_place(ids, hash_of(ids, bytes, length), bytes, length);
 
-        if (*place && (*place)->owner.connection == owner.connection && (*place)->owner.stranger == owner.stranger)
+        if (*place)
                 remove_at(ids, place);
 }
 

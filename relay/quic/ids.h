@@ -49,8 +49,8 @@ void quic_ids_deinit(struct quic_ids *ids);
 int quic_ids_add(struct quic_ids *ids, const uint8_t *bytes, size_t length, struct quic_id_owner owner,
                  struct nb_list *of_owner);
 
-/** Removes an ID of that owner. Harmless for one that is not there, or is another's. */
-void quic_ids_remove(struct quic_ids *ids, const uint8_t *bytes, size_t length, struct quic_id_owner owner);
+/** Harmless for one that is not there. */
+void quic_ids_remove(struct quic_ids *ids, const uint8_t *bytes, size_t length);
 
 /** Removes all of an owner. */
 void quic_ids_remove_all(struct quic_ids *ids, struct nb_list *of_owner);

@@ -22,6 +22,9 @@
 #include "proto/relay_frame.h"
 
 struct quic_connection;
+struct quic_incoming;
+struct quic_outgoing;
+struct quic_socket;
 struct relay;
 
 /** One for a relay, made with its first endpoint or connection. */
@@ -31,7 +34,10 @@ struct quic {
         struct nb_list connections; /* relay/quic/connection.h */
         size_t bytes_buffered;      /* in the rings of all streams (relay/quic/streams.h) */
         uint32_t n_in_flight; /* descriptors that guests' hosts have not received yet (relay/quic/guest_channel.h) */
-        uint8_t secret[32];   /* that reset tokens, Retry tokens and table keys are derived from; of this process */
+        struct quic_incoming *in;  /* owned; of the socket that is read (relay/quic/incoming.h) */
+        struct quic_outgoing *out; /* owned; of the socket that is written (relay/quic/outgoing.h); NULL: to be made */
+        struct quic_socket *out_user; /* whose packets are in it; NULL: nobody's */
+        uint8_t secret[32]; /* that reset tokens, Retry tokens and table keys are derived from; of this process */
 };
 
 /**
@@ -56,7 +62,7 @@ bool quic_credit(struct relay *relay, const Nb__Relay__Credit *credit);
 bool quic_has_server(const struct relay *relay, uint64_t number);
 
 /**
- * Takes or refuses a client. One that is gone meanwhile is reported as the link's end.
+ * Takes or refuses a client of a server that is there (quic_has_server()). One that is gone meanwhile is reported as the link's end.
  * @param fd  our end of the connection channel, consumed; -1 for a refusal
  * @return 0; -EPROTO for a refusal with a descriptor, or the reverse
  */

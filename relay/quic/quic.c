@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "relay/quic/quic.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/cleanup.h"
+#include "relay/datagram/reports.h"
+#include "relay/quic/connection.h"
+#include "relay/quic/endpoint.h"
+#include "relay/quic/incoming.h"
+#include "relay/quic/outgoing.h"
+#include "relay/quic/settings.h"
+#include "relay/relay.h"
+
+/* ---- what all have in common ---- */
+
+struct quic *quic_free(struct quic *quic) {
+        if (!quic)
+                return NULL;
+        nb_list_foreach_safe(element, &quic->connections)(void)
+                quic_connection_free(nb_container_of(element, struct quic_connection, in_quic));
+        quic_endpoint_free_all(quic);
+        free(quic->in);
+        free(quic->out);
+        explicit_bzero(quic->secret, sizeof(quic->secret));
+        free(quic);
+        return NULL;
+}
+
+static struct quic *quic_new(struct relay *relay) {
+        struct quic *quic = calloc(1, sizeof(*quic));
+
+        if (!quic)
+                return NULL;
+        quic->relay = relay;
+        nb_list_init(&quic->servers);
+        nb_list_init(&quic->connections);
+        quic->in = quic_incoming_new();
+        quic->out = quic_outgoing_new();
+        if (!quic->in || !quic->out ||
+            getrandom(quic->secret, sizeof(quic->secret), 0) != (ssize_t)sizeof(quic->secret))
+                return quic_free(quic);
+        return quic;
+}
+
+/* @return the relay's, made now where there is none; NULL without memory */
+static struct quic *quic_of(struct relay *relay) {
+        if (!relay->quic)
+                relay->quic = quic_new(relay);
+        return relay->quic;
+}
+
+static bool is_in_use(const struct relay *relay, uint64_t number) {
+        return relay->quic && (quic_connection_find(relay->quic, number) || quic_endpoint_find(relay->quic, number));
+}
+
+/* ---- orders ---- */
+
+static void refuse_context(struct relay *relay, uint64_t number) {
+        report_failure(relay, number, NB__RELAY__CAUSE__CAUSE_TLS_CONTEXT,
+                       "its certificates or keys could not be loaded");
+}
+
+static void refuse_room(struct relay *relay, uint64_t number) {
+        report_failure(relay, number, NB__RELAY__CAUSE__CAUSE_NO_MEMORY, "the relay has no room for it");
+}
+
+int quic_begin(struct relay *relay, const Nb__Relay__Begin *begin, int socket_fd_consumed, int channel_fd_consumed) {
+        NB_CLEANUP_FD int socket_fd = socket_fd_consumed;
+        NB_CLEANUP_FD int channel_fd = channel_fd_consumed;
+        struct quic_settings settings;
+
+        if (begin->link == 0 || is_in_use(relay, begin->link) || begin->role != NB__RELAY__ROLE__ROLE_CLIENT ||
+            begin->n_hops > 0 || !begin->quic)
+                return -EINVAL;
+        if (relay->n_links >= relay->links_max || !relay_has_room(relay, 2) || !quic_of(relay))
+                refuse_room(relay, begin->link);
+        else if (quic_settings_init(relay, begin->quic, begin->tls_context, begin->timeout_ms, &settings) < 0)
+                refuse_context(relay, begin->link);
+        else
+                quic_connection_dial(relay->quic, begin, &settings, nb_steal_fd(&socket_fd), nb_steal_fd(&channel_fd));
+        return 0;
+}
+
+int quic_serve(struct relay *relay, const Nb__Relay__Serve *serve, int fd_consumed) {
+        NB_CLEANUP_FD int fd = fd_consumed;
+        struct quic_settings settings;
+
+        if (serve->server == 0 || is_in_use(relay, serve->server) || !serve->quic)
+                return -EINVAL;
+        if (!relay_has_room(relay, 1) || !quic_of(relay))
+                refuse_room(relay, serve->server);
+        else if (quic_settings_init(relay, serve->quic, serve->tls_context, serve->handshake_timeout_ms, &settings) < 0)
+                refuse_context(relay, serve->server);
+        else
+                quic_endpoint_start(relay->quic, serve, &settings, nb_steal_fd(&fd));
+        return 0;
+}
+
+static struct quic_endpoint *find_server(const struct relay *relay, uint64_t number) {
+        return relay->quic ? quic_endpoint_find(relay->quic, number) : NULL;
+}
+
+bool quic_has_server(const struct relay *relay, uint64_t number) {
+        return find_server(relay, number) != NULL;
+}
+
+bool quic_credit(struct relay *relay, const Nb__Relay__Credit *credit) {
+        struct quic_endpoint *endpoint = find_server(relay, credit->server);
+
+        if (endpoint)
+                quic_endpoint_credit(endpoint, credit->total);
+        return endpoint != NULL;
+}
+
+int quic_take_peer(struct relay *relay, const Nb__Relay__TakePeer *take, int fd_consumed) {
+        NB_CLEANUP_FD int fd = fd_consumed;
+        struct quic_endpoint *endpoint = find_server(relay, take->server);
+
+        if (!endpoint || take->peer == 0 || take->allowed != (fd >= 0) || (take->allowed && take->link == 0) ||
+            is_in_use(relay, take->link))
+                return -EPROTO;
+        quic_endpoint_take_peer(endpoint, take, nb_steal_fd(&fd));
+        return 0;
+}
+
+int quic_take_path(struct relay *relay, const Nb__Relay__TakePath *take, int fd_consumed) {
+        NB_CLEANUP_FD int fd = fd_consumed;
+        struct quic_connection *connection = relay->quic ? quic_connection_find(relay->quic, take->link) : NULL;
+
+        if (!take->allowed && fd >= 0)
+                return -EPROTO;
+        return connection ? quic_connection_take_path(connection, take, nb_steal_fd(&fd)) : 0;
+}
+
+bool quic_end(struct relay *relay, uint64_t number) {
+        struct quic_endpoint *endpoint = find_server(relay, number);
+        struct quic_connection *connection = relay->quic ? quic_connection_find(relay->quic, number) : NULL;
+
+        if (endpoint)
+                quic_endpoint_end(endpoint);
+        else if (connection)
+                quic_connection_end(connection);
+        return endpoint || connection;
+}

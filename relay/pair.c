@@ -140,6 +140,22 @@ static ssize_t pair_write(struct transport *transport, const void *bytes, size_t
         return socket_io_send(transport->fd, bytes, size);
 }
 
+ssize_t pair_write_parts(struct transport *transport, const struct iovec *parts, size_t n_parts) {
+        const struct msghdr message = { .msg_iov = (struct iovec *)parts, .msg_iovlen = n_parts };
+        ssize_t n;
+
+        if (n_parts == 1)
+                return socket_io_send(transport->fd, parts->iov_base, parts->iov_len);
+        do
+                n = sendmsg(transport->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        while (n < 0 && errno == EINTR);
+        return n < 0 ? -errno : n;
+}
+
+void pair_refuse(struct transport *transport) {
+        (void)shutdown(transport->fd, SHUT_RD);
+}
+
 static int pair_finish(struct transport *transport) {
         int r = socket_io_finish(transport->fd);
 
@@ -250,7 +266,40 @@ struct transport *transport_new_pair(int fd, bool datagrams) {
         return &pair->transport;
 }
 
+/* The guest's end is treated as the broker treats those that it makes. */
+static int prepare_guests(int fd, bool datagrams) {
+        nb_channel_refuse_fds(fd);
+        if (datagrams)
+                set_option(fd, SO_TIMESTAMP, 1);
+        return socket_io_send(fd, "", 1) == 1 ? 0 : -EIO;
+}
+
+int pair_new(bool datagrams, struct transport **ret, int *ret_guest_fd) {
+        NB_CLEANUP_FD int guest_fd = -1, our_fd = -1;
+        struct transport *ours;
+        int ends[2], r;
+
+        if (socketpair(AF_UNIX, (datagrams ? SOCK_SEQPACKET : SOCK_STREAM) | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
+                return -errno;
+        our_fd = ends[0];
+        guest_fd = ends[1];
+        r = prepare_guests(guest_fd, datagrams);
+        if (r < 0)
+                return r;
+        ours = transport_new_pair(our_fd, datagrams);
+        if (!ours)
+                return -ENOMEM;
+        (void)nb_steal_fd(&our_fd);
+        *ret = ours;
+        *ret_guest_fd = nb_steal_fd(&guest_fd);
+        return 0;
+}
+
 static const struct confine_call calls[] = {
+        CONFINE_CALL_WHERE(socketpair, 0, AF_UNIX,
+                           "streams of a connection that has many: a pair leads nowhere but to who gets its ends"),
+        CONFINE_CALL(sendmsg, "what the peer has sent, in parts; and a pair's end to the guest's host, over a channel "
+                              "that the broker has made"),
         CONFINE_CALL(recvmsg, "what the guest has written"),
         CONFINE_CALL_WHERE(ioctl, 1, SIOCINQ, "how much that is"),
         CONFINE_OPTION(SOL_SOCKET, SO_PEEK_OFF, "how far it was looked at"),

@@ -22,8 +22,27 @@
 #ifndef NB_RELAY_PAIR_H
 #define NB_RELAY_PAIR_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/uio.h>
+
 #include "relay/transport.h"
 
-/* The constructor is transport_new_pair(). */
+/* Of an end that the broker has sent the constructor is transport_new_pair(). */
+
+/**
+ * Makes a pair, with the byte that is never read in it: for a stream of a connection whose guest has a channel to us (relay/quic/guest_channel.h).
+ * @param datagrams     it keeps message borders
+ * @param ret           our end; owned by the caller
+ * @param ret_guest_fd  to be sent to the guest's host; owned by the caller
+ * @return 0 or -errno
+ */
+int pair_new(bool datagrams, struct transport **ret, int *ret_guest_fd);
+
+/** As `write`, of several parts. */
+ssize_t pair_write_parts(struct transport *transport, const struct iovec *parts, size_t n_parts);
+
+/** Has the guest's writes fail (EPIPE): nobody takes them. What it wrote before can still be read, and is followed by the end. */
+void pair_refuse(struct transport *transport);
 
 #endif

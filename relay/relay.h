@@ -41,6 +41,7 @@ struct relay {
         bool is_set_up;
         bool is_confined; /* Setup closes the walls around this process; false in tests */
         bool has_ended;   /* the broker has closed the channel */
+        uint64_t memory_max; /* of the process, in bytes; 0: none */
         uint32_t links_max;
         uint32_t n_links;
         uint32_t n_descriptors; /* of links, servers and their peers, QUIC's sockets, channels and streams */

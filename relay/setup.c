@@ -58,6 +58,7 @@ int setup_carry_out(struct relay *relay, const Nb__Relay__Setup *setup, int prob
         if (setup->log_level >= NB_LOG_ERROR && setup->log_level <= NB_LOG_DEBUG)
                 relay->log.level = (enum nb_log_level)setup->log_level;
         relay->links_max = setup->links_max;
+        relay->memory_max = setup->memory_max;
         relay->in_flight_max = setup->in_flight_max;
         relay->descriptors_max = descriptors_within_limit();
         if (relay->is_confined)

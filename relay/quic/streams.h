@@ -26,31 +26,37 @@
 #include "base/list.h"
 
 struct quic_connection;
+struct quic_datagrams;
 struct quic_stream;
 
 /** Parts of what a stream offers to be written. */
 #define QUIC_OFFER_PARTS 8
 
 struct quic_streams {
-        struct quic_stream **buckets; /* by their IDs; owned */
-        size_t n_buckets;
-        size_t n;                /* that there are */
+        struct nb_list all;      /* owned */
         struct nb_list sending;  /* those with something to send that may be sent, in the order of their turns */
         struct nb_list changed;  /* those to be looked at in the next run: something came, or the pair has changed */
-        struct nb_list incoming; /* of the peer, and not pushed to the guest yet */
-        uint64_t n_created;
+        struct nb_list incoming; /* of the peer, and not pushed to the guest yet, in the order in which they came */
+        size_t n;                /* of all */
+        size_t n_pairs;          /* whose guests' ends are open */
+        bool guest_is_gone;      /* it has closed them, and the channel */
+        uint64_t data_left;      /* that the peer takes on the connection as a whole, in bytes */
+        uint64_t n_created;      /* of both kinds */
+        uint64_t n_created_unidirectional;
         uint64_t n_accepted;
         uint64_t n_datagrams_dropped;
         size_t bytes_buffered;
+        struct quic_datagrams *datagrams; /* NULL: none yet, or it carries streams. Owned */
 };
 
-/** What is to be written next. */
+/** What is to be written next. It stands until the next call of one of these functions, but quic_streams_took() for a part of it. */
 struct quic_offer {
         struct quic_stream *stream; /* NULL: a datagram */
         int64_t id;
         ngtcp2_vec parts[QUIC_OFFER_PARTS];
         size_t n_parts;
-        bool fin;
+        size_t length; /* of all parts */
+        bool fin;      /* behind them */
 };
 
 void quic_streams_init(struct quic_streams *streams);
@@ -58,10 +64,22 @@ void quic_streams_init(struct quic_streams *streams);
 /** Frees all streams. Those whose ends were not told to their guests are ECONNRESET there. */
 void quic_streams_deinit(struct quic_connection *connection);
 
+/**
+ * Opens a stream of ours, with its pair.
+ * @param ret           the connection's
+ * @param ret_guest_fd  the guest's end, owned by the caller
+ * @return 0; -EAGAIN: the peer lets no more be opened; -EMFILE: there may be no more descriptors; another -errno
+ */
+int quic_streams_create(struct quic_connection *connection, bool unidirectional, struct quic_stream **ret,
+                        int *ret_guest_fd);
+
+/** Nobody takes the streams that wait for the guest: they are ended with an error. */
+void quic_streams_refuse_incoming(struct quic_connection *connection);
+
 /** Moves bytes between pairs and rings, both ways, as far as one turn lets, and gives credit. @return whether there is more to do */
 bool quic_streams_run(struct quic_connection *connection);
 
-/** @return whether there is something to write, in `ret` */
+/** @return whether there is something to write, in `ret`; it needs no other call of the library, so it may be asked while a packet is being filled */
 bool quic_streams_offer(struct quic_connection *connection, struct quic_offer *ret);
 
 /** So many bytes of an offer, its FIN with the last of them, have become a packet. */

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/socket_address.h"
 #include "broker/accept_credit.h"
+#include "broker/accepted.h"
 #include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/control.h"
@@ -19,7 +20,6 @@
 #include "broker/quota.h"
 #include "broker/relay.h"
 #include "broker/relayed.h"
-#include "broker/security.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "broker/unix_path.h"
@@ -138,23 +138,16 @@ static bool peer_is_allowed(struct acceptor *acceptor, const struct nb_socket_ad
         return verdict.allowed;
 }
 
-/* @param handshake  NULL: it is in no relay */
-static int send_accepted(struct acceptor *acceptor, int fd, const struct nb_socket_address *peer,
-                         const struct handshake *handshake) {
-        const struct control *control = acceptor->control;
-        Nb__Accepted accepted = NB__ACCEPTED__INIT;
-        Nb__Reply reply = NB__REPLY__INIT;
-        struct security_view security;
-        char text[NB_SOCKET_ADDRESS_TEXT_MAX], local[NB_SOCKET_ADDRESS_TEXT_MAX];
+static int send_accepted(struct acceptor *acceptor, int fd, const struct nb_socket_address *peer) {
+        char local[NB_SOCKET_ADDRESS_TEXT_MAX];
+        const struct accepted accepted = {
+                .number = acceptor->credit.sent + 1,
+                .fd = fd,
+                .peer = peer,
+                .local = control_local_text(acceptor->control, local),
+        };
 
-        accepted.number = acceptor->credit.sent + 1;
-        accepted.peer = (char *)nb_socket_address_format(peer, text);
-        accepted.local = (char *)(handshake ? control_relayed_local_text(control, &handshake->local, local)
-                                            : control_local_text(control, local));
-        accepted.security = security_view(&security, handshake ? handshake->security : NULL);
-        reply.body_case = NB__REPLY__BODY_ACCEPTED;
-        reply.accepted = &accepted;
-        return endpoint_push(&acceptor->control->endpoint, &reply, fd);
+        return accepted_push(acceptor->control, &accepted);
 }
 
 static bool is_shortage(int error) {
@@ -177,7 +170,7 @@ static int push(struct acceptor *acceptor, int fd, const struct nb_socket_addres
 
         if (r < 0)
                 return r;
-        r = send_accepted(acceptor, fd, peer, NULL);
+        r = send_accepted(acceptor, fd, peer);
         if (r < 0)
                 connection_forget(connection, fd);
         return r;
@@ -275,21 +268,12 @@ static void note_pushed(struct acceptor *acceptor) {
         acceptor->pause_ms = PAUSE_FIRST_MS;
 }
 
-/* Pushes the one that has been ready for longest; it is registered already. */
 static enum outcome push_ready(struct acceptor *acceptor) {
-        struct tenant *tenant = acceptor->control->grant->tenant;
-        struct handshake *handshake = handshakes_first(&acceptor->handshakes);
-        int r = quota_claim(tenant, ACCOUNT_IN_FLIGHT);
+        int r = handshakes_push(&acceptor->handshakes, &acceptor->credit);
 
         if (r < 0)
-                return OUTCOME_SHORTAGE;
-        r = send_accepted(acceptor, handshake->fd, &handshake->peer, handshake);
-        if (r < 0) {
-                account_release(&tenant->account, ACCOUNT_IN_FLIGHT, 1);
-                return is_shortage(-r) ? OUTCOME_SHORTAGE : OUTCOME_LOST;
-        }
-        handshakes_drop(handshake);
-        note_pushed(acceptor);
+                return r == -ENOBUFS ? OUTCOME_SHORTAGE : OUTCOME_LOST;
+        acceptor->pause_ms = PAUSE_FIRST_MS;
         return OUTCOME_PUSHED;
 }
 

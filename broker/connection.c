@@ -14,6 +14,7 @@
 #include "broker/connection_watch.h"
 #include "broker/decision.h"
 #include "broker/helper_client.h"
+#include "broker/quic_entry.h"
 #include "broker/quota.h"
 #include "broker/relayed_facts.h"
 #include "broker/session.h"
@@ -29,42 +30,78 @@ static struct connection_watch *watch_of(const struct connection *connection) {
 
 /* ---- at a relay ---- */
 
-/* How it ends is the kernel's to tell (broker/connection_watch.h). */
+static struct connection *of_object(struct relay_object *object) {
+        return nb_container_of(object, struct connection, relayed);
+}
+
+/* How it ends is mostly the kernel's to tell (broker/connection_watch.h). */
+static void relayed_ended(struct connection *connection) {
+        if (connection->ends_by_report)
+                connection_end(connection);
+}
+
 static int relayed_report(struct relay_object *object, const Nb__Relay__Report *report) {
+        struct connection *connection = of_object(object);
+
+        if (report->body_case == NB__RELAY__REPORT__BODY_NEW_PATH && connection->quic)
+                return quic_entry_judge_path(connection, report->new_path);
         if (report->body_case != NB__RELAY__REPORT__BODY_ENDED)
                 return -EPROTO;
         relay_detach(object);
+        relayed_ended(connection);
         return 0;
 }
 
+static int relayed_facts(struct relay_object *object, const Nb__Relay__QuicFacts *facts) {
+        struct connection *connection = of_object(object);
+
+        return connection->quic ? quic_entry_take_facts(connection, facts) : -EPROTO;
+}
+
 static void relayed_lost(struct relay_object *object, const char *why) {
-        (void)object;
         (void)why;
+        relayed_ended(of_object(object));
 }
 
 static const struct relay_object_ops relayed_ops = {
         .report = relayed_report,
+        .facts = relayed_facts,
         .lost = relayed_lost,
 };
 
 /* ---- beginning and end ---- */
 
-/* Frees one that is, or is not yet, registered: what it has taken is given back. */
-static struct connection *connection_free(struct connection *connection) {
-        if (!connection)
-                return NULL;
+/* No socket of it is looked for any more. */
+static void withdraw(struct connection *connection) {
         if (connection->shelf) {
                 nb_list_remove(&connection->on_shelf);
                 connection_files_remove(&connection->tenant->holding.shelves, connection->shelf);
         }
+        connection->shelf = NULL;
         if (connection->in_table)
                 connection_table_remove(table_of(connection), connection);
+        connection->in_table = false;
+        nb_list_remove(&connection->in_closing);
+}
+
+static void free_quic(struct connection *connection) {
+        if (connection->quic)
+                account_release_bytes(&connection->tenant->account, sizeof(*connection->quic));
+        connection->quic = quic_entry_free(connection->quic);
+}
+
+/* Frees one that is, or is not yet, registered: what it has taken is given back. */
+static struct connection *connection_free(struct connection *connection) {
+        if (!connection)
+                return NULL;
+        withdraw(connection);
         if (connection->id != 0)
                 connection_watch_remove(watch_of(connection), connection);
         relay_detach(&connection->relayed);
         nb_list_remove(&connection->in_revocation);
         nb_list_remove(&connection->link);
         account_release(&connection->tenant->account, ACCOUNT_CONNECTIONS, 1);
+        free_quic(connection);
         account_release_bytes(&connection->tenant->account, relayed_facts_size(connection->facts));
         (void)relayed_facts_free(connection->facts);
         free(connection->name);
@@ -118,13 +155,28 @@ static int keep_facts(struct connection *connection, const struct connection_fac
         return r;
 }
 
+static int make_quic(struct connection *connection) {
+        int r = account_charge_bytes(&connection->tenant->account, sizeof(*connection->quic));
+
+        if (r < 0)
+                return r;
+        connection->quic = quic_entry_new();
+        if (connection->quic)
+                return 0;
+        account_release_bytes(&connection->tenant->account, sizeof(*connection->quic));
+        return -ENOMEM;
+}
+
 /* Those that may fail; the tenant is charged already. */
 static int fill_in(struct connection *connection, const struct connection_facts *facts, int fd) {
-        int r;
+        int r = 0;
 
-        r = ask_cookie(fd, &connection->cookie);
-        if (r == 0 && !connection->is_pair)
+        if (!connection->ends_by_report)
+                r = ask_cookie(fd, &connection->cookie);
+        if (r == 0 && !facts->pair_local)
                 r = ask_local(fd, facts->peer->family, &connection->local);
+        if (r == 0 && facts->is_quic)
+                r = make_quic(connection);
         if (r == 0)
                 r = copy_text(facts->name, &connection->name);
         if (r == 0)
@@ -134,7 +186,8 @@ static int fill_in(struct connection *connection, const struct connection_facts 
         return r;
 }
 
-static int publish(struct connection *connection, int fd) {
+/* Has the kernel tell of the socket's end. */
+static int watch_socket(struct connection *connection, int fd) {
         struct tenant *tenant = connection->tenant;
         int r = connection_table_add(table_of(connection), connection);
 
@@ -142,11 +195,17 @@ static int publish(struct connection *connection, int fd) {
                 return r;
         connection->in_table = true;
         r = connection_files_add(&tenant->holding.shelves, fd, connection->cookie, &connection->shelf);
-        if (r < 0)
-                return r;
-        nb_list_append(&connection->shelf->connections, &connection->on_shelf);
-        nb_list_append(&tenant->connections, &connection->link);
-        return 0;
+        if (r == 0)
+                nb_list_append(&connection->shelf->connections, &connection->on_shelf);
+        return r;
+}
+
+static int publish(struct connection *connection, int fd) {
+        int r = connection->ends_by_report ? 0 : watch_socket(connection, fd);
+
+        if (r == 0)
+                nb_list_append(&connection->tenant->connections, &connection->link);
+        return r;
 }
 
 static bool is_full(const struct tenant *tenant) {
@@ -171,7 +230,7 @@ int connection_demand_room(struct tenant *tenant) {
         return r;
 }
 
-static void init(struct connection *connection, const struct connection_facts *facts) {
+static void init(struct connection *connection, const struct connection_facts *facts, int fd) {
         nb_list_init(&connection->link);
         nb_list_init(&connection->on_shelf);
         nb_list_init(&connection->in_closing);
@@ -190,13 +249,14 @@ static void init(struct connection *connection, const struct connection_facts *f
                 connection->via = *facts->via;
         if (facts->bind)
                 connection->bind = *facts->bind;
-        connection->is_pair = facts->pair_local != NULL;
-        if (connection->is_pair)
+        connection->ends_by_report = fd < 0;
+        connection->is_pair = facts->pair_local && fd >= 0;
+        if (facts->pair_local)
                 connection->local = *facts->pair_local;
 }
 
 /* Charged, and not registered yet. */
-static int new_charged(const struct connection_facts *facts, struct connection **ret) {
+static int new_charged(const struct connection_facts *facts, int fd, struct connection **ret) {
         struct tenant *tenant = facts->grant->tenant;
         struct connection *connection;
         int r = connection_demand_room(tenant);
@@ -210,14 +270,14 @@ static int new_charged(const struct connection_facts *facts, struct connection *
                 account_release(&tenant->account, ACCOUNT_CONNECTIONS, 1);
                 return -ENOMEM;
         }
-        init(connection, facts);
+        init(connection, facts, fd);
         *ret = connection;
         return 0;
 }
 
 int connection_register(const struct connection_facts *facts, int fd, struct connection **ret) {
         NB_CLEANUP(cleanup_connection) struct connection *connection = NULL;
-        int r = new_charged(facts, &connection);
+        int r = new_charged(facts, fd, &connection);
 
         if (r == 0)
                 r = fill_in(connection, facts, fd);
@@ -235,9 +295,18 @@ int connection_register(const struct connection_facts *facts, int fd, struct con
 
 void connection_forget(struct connection *connection, int fd) {
         nb_list_remove(&connection->on_shelf);
-        connection_files_withdraw(&connection->tenant->holding.shelves, connection->shelf, fd);
+        if (connection->shelf)
+                connection_files_withdraw(&connection->tenant->holding.shelves, connection->shelf, fd);
         connection->shelf = NULL;
         connection_end(connection);
+}
+
+void connection_moved(struct connection *connection, const struct nb_socket_address *peer, bool has_sockets) {
+        connection->peer = *peer;
+        if (!has_sockets)
+                return;
+        withdraw(connection);
+        connection->ends_by_report = true;
 }
 
 void connection_end(struct connection *connection) {
@@ -281,6 +350,7 @@ static bool goes_as_wanted(const struct connection *connection, const struct pol
                 .is_relayed = connection->was_relayed,
                 .has_tls = connection->has_tls,
                 .has_proxy = connection->has_proxy,
+                .is_quic = connection->quic != NULL,
         };
 
         return policy_bears(policy, &made);
@@ -344,7 +414,7 @@ int connection_revoke(struct connection *connection) {
 
         if (is_relayed)
                 relay_order_end(&connection->relayed);
-        if (!helper || connection_is_unix(connection))
+        if (!helper || connection_is_unix(connection) || connection->ends_by_report)
                 return is_relayed ? 0 : -EOPNOTSUPP;
         connection_watch_revoked(watch_of(connection), connection);
         helper_client_destroy(helper, connection);

@@ -6,6 +6,12 @@
  * it is gone, the kernel says: sock_diag's destroy events for TCP and UDP, a dump of all sockets after an overrun, and for Unix sockets a dump
  * from time to time and before a tenant is refused for too many. Nothing that the holder could fake ends an entry.
  *
+ * A client's connection of QUIC has a socket of UDP at its relay, and is told of by that like others: a relay that was taken over cannot have it left out
+ * of the account. A server's has none, since all share the server's socket; and a client that has moved to a server's preferred address has two,
+ * neither of which is its end. These are there until their relay says that they have ended, or is gone itself. So a relay that was taken over can have
+ * them leave the account early, and go on talking by a socket that it has anyway; what it has for sure goes with its process. A host can do nothing to an
+ * entry: closing the channel and its streams asks the relay to end it, and that is reported.
+ *
  * What a policy no longer grants, or an operator revokes, is shut down in the holder's hands by netbroker-helper(8) (SOCK_DESTROY), if the
  * broker has been given one. An entry outlives its session and control: they may end while the stream goes on.
  */
@@ -24,6 +30,7 @@ struct broker;
 struct connection_shelf;
 struct grant;
 struct nb_sock_diag_id;
+struct quic_entry;
 struct relayed_facts;
 struct session;
 struct tenant;
@@ -54,6 +61,8 @@ struct connection {
         bool is_pair;                /* what is handed out is an end of a pair: its socket stays with the relay */
         struct relay_object relayed; /* at its tenant's relay, if it goes through one: relayed.relay is not NULL */
         struct relayed_facts *facts; /* of TLS and proxies, owned; NULL: none (broker/relayed_facts.h) */
+        struct quic_entry *quic;     /* owned; NULL: it is none of QUIC (broker/quic_entry.h) */
+        bool ends_by_report;         /* no socket tells of its end, but its relay */
 
         /* For broker/connection*.c only. */
         struct connection *next_in_bucket; /* broker/connection_table.h */
@@ -84,11 +93,12 @@ struct connection_facts {
         const char *name;    /* NULL for an address */
         const struct nb_socket_address *via; /* as of struct connection; NULL: `peer` */
         struct relay_object *relayed;        /* its number at a relay, which the connection takes over; NULL: none */
+        bool is_quic;
 };
 
 /**
  * Registers a connection that is about to be handed out, and charges ACCOUNT_CONNECTIONS.
- * @param fd  borrowed
+ * @param fd  borrowed; -1 for one that has no socket of its own: then its relay tells of its end, and `pair_local` is known
  * @return 0; -EMFILE when the tenant has as many as it may have (MaxConnections=); -ENOBUFS when the buffers of those that it has take more than
  *         they may (MaxBytesInFlight=); -ENOMEM or another -errno of the system
  */
@@ -108,6 +118,9 @@ int connection_demand_room(struct tenant *tenant);
 static inline bool connection_is_unix(const struct connection *connection) {
         return connection->is_pair || connection->local.family == AF_UNIX || connection->peer.family == AF_UNIX;
 }
+
+/** Notes that one of QUIC has another peer's address from now on. @param has_sockets  by a socket beside the one that it had */
+void connection_moved(struct connection *connection, const struct nb_socket_address *peer, bool has_sockets);
 
 /** Takes one back that was not handed out after all. @param fd  as it was registered with; borrowed */
 void connection_forget(struct connection *connection, int fd);

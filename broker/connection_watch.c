@@ -146,7 +146,8 @@ static void on_held(void *data, uint64_t cookie) {
 
 /* Whether nothing can be left of a connection whose file is closed. */
 static bool ends_with_file(const struct connection_watch *watch, const struct connection *connection) {
-        return connection->peer.family == AF_UNIX || connection->type == POLICY_SOCKET_DGRAM || watch->dump_fd < 0;
+        return connection->peer.family == AF_UNIX || connection->type == POLICY_SOCKET_DGRAM || connection->quic ||
+               watch->dump_fd < 0;
 }
 
 static void note_closing(struct connection_watch *watch, struct connection *connection) {

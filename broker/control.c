@@ -19,6 +19,7 @@
 #include "broker/decision.h"
 #include "broker/name_connect.h"
 #include "broker/proxy_dial.h"
+#include "broker/quic_server.h"
 #include "broker/refusal.h"
 #include "broker/relayed.h"
 #include "broker/security.h"
@@ -30,6 +31,11 @@
 
 /* The longest backlog that is asked of the kernel, which caps it by net.core.somaxconn itself. */
 #define BACKLOG_MAX 65535
+
+#define UNUSABLE_FILES "the certificates, keys or passwords that the policy names cannot be used"
+
+/* Why nothing is begun by a control whose protocol is not what it was. */
+#define OTHER_TRANSPORT "Family= of the protocol was changed to or from quic since the control was opened"
 
 static int control_request(struct endpoint *endpoint, const Nb__Request *request);
 static void control_endpoint_stop(struct endpoint *endpoint);
@@ -66,9 +72,21 @@ static void stop_connecting(struct control *control) {
 static bool needs_relay(const struct control *control) {
         const struct policy_protocol *policy = control->grant->policy;
 
-        if (control->type == POLICY_SOCKET_DGRAM && control->bind.family == AF_UNIX)
+        if (control->is_quic || (control->type == POLICY_SOCKET_DGRAM && control->bind.family == AF_UNIX))
                 return true;
         return policy ? policy_needs_relay(policy, POLICY_CONNECT) : control->was_for_relay;
+}
+
+/* What the kernel's sockets of it are. */
+static enum policy_socket_type socket_type(const struct control *control) {
+        return control->is_quic ? POLICY_SOCKET_DGRAM : control->type;
+}
+
+/* A reload with Existing=keep may have made another protocol of it, with which an open control has nothing to do. */
+static bool has_its_transport(const struct control *control) {
+        const struct policy_protocol *policy = control->grant->policy;
+
+        return !policy || policy_is_quic(policy) == control->is_quic;
 }
 
 /* The one setter of the state; a connect under way is charged for as long as it lasts, and so is listening. */
@@ -122,6 +140,8 @@ static void control_endpoint_stop(struct endpoint *endpoint) {
                 acceptor_stop(control->acceptor);
         if (control->server)
                 datagram_server_stop(control->server);
+        if (control->quic_server)
+                quic_server_stop(control->quic_server);
         set_state(control, CONTROL_IDLE);
 }
 
@@ -131,6 +151,7 @@ static struct control *control_free(struct control *control) {
         control_endpoint_stop(&control->endpoint);
         control->acceptor = acceptor_free(control->acceptor);
         control->server = datagram_server_free(control->server);
+        control->quic_server = quic_server_free(control->quic_server);
         account_release(account_of(control), ACCOUNT_CONTROLS, 1);
         free(control);
         return NULL;
@@ -160,13 +181,14 @@ static int new_unpublished(const struct control_options *options, struct control
         control->grant = options->grant;
         control->state = CONTROL_IDLE;
         control->type = options->type;
+        control->is_quic = options->grant->policy && policy_is_quic(options->grant->policy);
         control->rights_base = options->rights_base;
         control->bind = options->bind;
         control->destination = options->destination;
         control->bind_is_open = nb_socket_address_is_open(&options->bind);
         control->socket_fd = -1;
         if (!control->bind_is_open && !options->bind_later) {
-                control->socket_fd = bound_new(control->grant, control->type, &control->bind, &control->file);
+                control->socket_fd = bound_new(control->grant, socket_type(control), &control->bind, &control->file);
                 if (control->socket_fd < 0)
                         return control->socket_fd;
         }
@@ -241,6 +263,7 @@ static int answer_connected(struct control *control, const struct outcome *outco
         connected.local = (char *)(outcome->relayed ? control_relayed_local_text(control, &connection->local, local)
                                                     : control_local_text(control, local));
         connected.security = security_view(&security, outcome->security);
+        connected.multiplexed = control->is_quic;
         reply.body_case = NB__REPLY__BODY_CONNECTED;
         reply.connected = &connected;
         return hand_out(control, &reply, outcome, connection);
@@ -259,6 +282,7 @@ static int register_and_answer(struct control *control, const struct outcome *ou
                 .relayed = outcome->relayed,
                 .security = outcome->security,
                 .proxy = outcome->proxy,
+                .is_quic = control->is_quic,
         };
         struct connection *connection;
         int r = connection_register(&facts, outcome->socket_fd, &connection);
@@ -367,8 +391,7 @@ static int proceed(struct control *control, int fd_consumed, const struct nb_soc
         if (r != -EKEYREJECTED)
                 return answer_failed(control, peer, r);
         tenant_of(control)->metrics.connects_failed++;
-        return refuse_recorded(control, "connect", name, NB_WASI_EACCES,
-                               "the certificates, keys or passwords that the policy names cannot be used");
+        return refuse_recorded(control, "connect", name, NB_WASI_EACCES, UNUSABLE_FILES);
 }
 
 /* ---- through proxies ---- */
@@ -443,7 +466,7 @@ static int socket_for(struct control *control, sa_family_t family) {
         struct nb_socket_address bind = control->bind;
 
         if (control->bind_is_open)
-                return socket_new(family, control->type);
+                return socket_new(family, socket_type(control));
         if (control->socket_fd >= 0)
                 return nb_steal_fd(&control->socket_fd);
         /* A reload with Existing=keep leaves the control alone, but binds nothing new. */
@@ -451,7 +474,7 @@ static int socket_for(struct control *control, sa_family_t family) {
                 return -EACCES;
         /* The path of the one before is in the way, though its socket is used up. */
         control->file = unix_file_free(control->file);
-        return bound_new(control->grant, control->type, &bind, &control->file);
+        return bound_new(control->grant, socket_type(control), &bind, &control->file);
 }
 
 /* An open IPv6 wildcard can connect to IPv4 as well, as an IPv6 socket of POSIX can by mapped addresses. */
@@ -479,7 +502,7 @@ static int dial(struct control *control, const struct nb_socket_address *address
                 return fd;
         r = connector_start(&options, fd, &connected_fd, &control->connector);
         /* There is no handshake: such a socket is connected at once. */
-        if (r == 0 && control->type == POLICY_SOCKET_DGRAM)
+        if (r == 0 && socket_type(control) == POLICY_SOCKET_DGRAM)
                 r = address->family == AF_UNIX ? datagram_take_from_unix(connected_fd)
                                                : datagram_take_from(connected_fd, &address->ip);
         if (r < 0)
@@ -556,12 +579,16 @@ static int parse_peer(const char *text, struct nb_socket_address *ret) {
 static int answer_named(struct control *control, int r, const struct name_result *result) {
         enum nb_wasi_errno error = nb_wasi_errno_from_host(-r);
 
+        if (r == 0 && result->relayed) {
+                set_state(control, CONTROL_IDLE);
+                return answer_relayed(control, 0, result->relayed);
+        }
         if (r == 0 && result->fd < 0)
                 return start_proxying(control, &result->peer, result->name);
         if (r == 0)
                 return proceed(control, result->fd, &result->peer, NULL, result->name);
         set_state(control, CONTROL_IDLE);
-        if (result->peer.family != 0)
+        if (result->peer.family != 0 && !result->recorded)
                 return answer_failed(control, &result->peer, r);
         tenant_of(control)->metrics.connects_failed++;
         if (result->limited)
@@ -571,9 +598,14 @@ static int answer_named(struct control *control, int r, const struct name_result
 
 static void named(void *data, int r, const struct name_result *result) {
         struct control *control = data;
+        struct name_connect *naming = control->naming;
+        int answer;
 
-        control->naming = name_connect_free(control->naming);
-        end_if_failed(control, answer_named(control, r, result));
+        control->naming = NULL;
+        answer = answer_named(control, r, result);
+        /* Only now: what a handshake came to is its own. */
+        (void)name_connect_free(naming);
+        end_if_failed(control, answer);
 }
 
 static int make_socket(void *data, sa_family_t family) {
@@ -594,6 +626,8 @@ static int start_naming(struct control *control, const struct policy_host_name *
                 .asker = asker_of(control),
                 .name = name,
                 .family = family,
+                .is_quic = control->is_quic,
+                .one_address = control->is_quic && !control->bind_is_open,
                 .no_dial = is_proxied(control),
                 .timeout_ms = control->grant->policy->connect_timeout_ms,
                 .make_socket = make_socket,
@@ -651,6 +685,8 @@ static int request_connect(struct control *control, const Nb__Connect *connect) 
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_EINVAL, "the control listens");
         if (!(control->rights_base & NB_RIGHT_SOCK_CONNECT))
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_ENOTCAPABLE, REFUSAL_NO_RIGHT);
+        if (!has_its_transport(control))
+                return refuse_recorded(control, "connect", connect->address, NB_WASI_EACCES, OTHER_TRANSPORT);
         if (is_proxied(control) && !control->bind_is_open)
                 return refuse_recorded(control, "connect", connect->address, NB_WASI_ENOTSUP,
                                        "the control is bound, and what goes through a proxy cannot be");
@@ -688,7 +724,7 @@ static int bind_now(struct control *control) {
         if (control->socket_fd >= 0)
                 return 0;
         control->file = unix_file_free(control->file);
-        control->socket_fd = bound_new(control->grant, control->type, &control->bind, &control->file);
+        control->socket_fd = bound_new(control->grant, socket_type(control), &control->bind, &control->file);
         if (control->socket_fd < 0)
                 return control->socket_fd;
         control->bind_is_open = false;
@@ -697,7 +733,8 @@ static int bind_now(struct control *control) {
 
 static int make_server(struct control *control, const Nb__Listen *listen_request) {
         NB_CLEANUP_FD int fd = nb_steal_fd(&control->socket_fd);
-        int r = datagram_server_new(control, fd, listen_request->received, &control->server);
+        int r = control->is_quic ? quic_server_new(control, fd, listen_request->received, &control->quic_server)
+                                 : datagram_server_new(control, fd, listen_request->received, &control->server);
 
         if (r == 0)
                 (void)nb_steal_fd(&fd);
@@ -711,7 +748,7 @@ static int make_acceptor(struct control *control, const Nb__Listen *listen_reque
 
         if (r < 0)
                 return r;
-        if (control->type == POLICY_SOCKET_DGRAM)
+        if (socket_type(control) == POLICY_SOCKET_DGRAM)
                 return make_server(control, listen_request);
         fd = nb_steal_fd(&control->socket_fd);
         if (listen(fd, backlog_of(listen_request)) < 0)
@@ -736,8 +773,12 @@ static int start_listening(struct control *control, const Nb__Listen *listen_req
 }
 
 static int set_credit(struct control *control, uint64_t total) {
-        return control->server ? datagram_server_set_credit(control->server, total)
-                               : acceptor_set_credit(control->acceptor, total);
+        if (control->quic_server)
+                return quic_server_set_credit(control->quic_server, total);
+        if (control->acceptor)
+                return acceptor_set_credit(control->acceptor, total);
+        datagram_server_set_credit(control->server, total);
+        return 0;
 }
 
 /* The answer goes out before any connection does. */
@@ -768,10 +809,14 @@ static int request_listen(struct control *control, const Nb__Listen *listen_requ
                 return refuse_recorded(control, "listen", NULL, NB_WASI_EISCONN, "the control has connected");
         if (!(control->rights_base & NB_RIGHT_SOCK_LISTEN))
                 return refuse_recorded(control, "listen", NULL, NB_WASI_ENOTCAPABLE, REFUSAL_NO_RIGHT);
+        if (!has_its_transport(control))
+                return refuse_recorded(control, "listen", NULL, NB_WASI_EACCES, OTHER_TRANSPORT);
         decide(&asker, POLICY_LISTEN, &control->bind, NULL, &verdict);
         if (!verdict.allowed)
                 return endpoint_refuse(&control->endpoint, NB_WASI_EACCES, verdict.reason);
         r = start_listening(control, listen_request);
+        if (r == -EKEYREJECTED)
+                return refuse_recorded(control, "listen", NULL, NB_WASI_EACCES, UNUSABLE_FILES);
         return r < 0 ? refuse_errno_of(control, "listen", &control->bind, r)
                      : answer_and_accept(control, listen_request);
 }
@@ -799,7 +844,8 @@ static int control_request(struct endpoint *endpoint, const Nb__Request *request
 
 /* Whether what the control does at the moment, or is there for, is still granted. */
 static bool is_still_granted(const struct control *control) {
-        if (!control->grant->policy || !(control->grant->policy->socket_types & control->type))
+        if (!control->grant->policy || !(control->grant->policy->socket_types & control->type) ||
+            !has_its_transport(control))
                 return false;
         if (control->connector && !is_granted(control, POLICY_CONNECT, connector_address(control->connector)))
                 return false;
@@ -821,6 +867,8 @@ static void control_policy_changed(struct endpoint *endpoint) {
         if (is_still_granted(control)) {
                 if (control->acceptor)
                         acceptor_policy_changed(control->acceptor);
+                if (control->quic_server)
+                        quic_server_policy_changed(control->quic_server);
                 return;
         }
         endpoint_end(endpoint);

@@ -17,7 +17,8 @@
  * needed, and each connection has a socket of its own. Otherwise the socket is bound at once, so that the errors are those of `open`
  * (broker/open.h); only that of a preopened listener waits for Listen.
  *
- * One of datagrams that listens is served by the tenant's relay (broker/datagram_server.h), others here (broker/acceptor.h).
+ * One of datagrams that listens is served by the tenant's relay (broker/datagram_server.h), one of QUIC likewise (broker/quic_server.h), others here
+ * (broker/acceptor.h). The sockets of QUIC are those of UDP, whatever the control's type; a control stays what its protocol was when it was opened.
  *
  * A path that was bound is removed when the control ends, whatever became of its socket.
  */
@@ -37,6 +38,7 @@ struct datagram_server;
 struct grant;
 struct name_connect;
 struct proxy_dial;
+struct quic_server;
 struct relayed;
 struct unix_file;
 
@@ -52,6 +54,7 @@ struct control {
         enum control_state state;
         uint64_t connecting_since_ns; /* of uv_hrtime(), while connecting */
         enum policy_socket_type type;
+        bool is_quic; /* `Family=quic` of its protocol */
         uint64_t rights_base;
         struct nb_socket_address bind; /* as asked; with the port that the kernel chose once there is a socket */
         bool bind_is_open;
@@ -61,6 +64,7 @@ struct control {
         struct unix_file *file;               /* that a bind has made */
         struct acceptor *acceptor;            /* while listening, of streams */
         struct datagram_server *server;       /* while listening, of datagrams */
+        struct quic_server *quic_server;      /* while listening, of QUIC */
         struct connector *connector;          /* while connecting to an address */
         struct name_connect *naming;          /* while connecting to a name */
         struct proxy_dial *proxying;          /* while connecting to a proxy */

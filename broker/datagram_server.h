@@ -2,14 +2,12 @@
 /*
  * A control of datagrams that listens: each peer is a connection of its own, whose stream keeps message borders.
  *
- * The bound socket stays here, and the tenant's relay has a duplicate of it (relay/datagram/server.h). It announces who sends something and is unknown,
- * as far as the session's credit goes. Each peer is judged as one that was accepted, charged, and gets a SEQPACKET pair: one end goes to the relay, the other
- * to the session. The entry of the connection (broker/connection.h) is that of the guest's end, and is the relay's object from then on.
+ * The bound socket is served by the tenant's relay (broker/relay_server.h, relay/datagram/server.h), which announces who sends something and is unknown,
+ * as far as the session's credit goes. Each peer that is allowed is charged and gets a SEQPACKET pair: one end goes to the relay, the other to the
+ * session. The entry of the connection (broker/connection.h) is that of the guest's end, and is the relay's object from then on.
  *
- *      serving ──the relay is gone──► waiting ──another relay──► serving
- *
- * When the relay is gone its peers' streams end, and the next relay serves the same socket, so that whoever sends again is a new peer. Neither
- * socket of UDP nor of Unix datagrams ever gets into a guest's hands by this.
+ * When the relay is gone its peers' streams end, and whoever sends again is a new peer. Neither socket of UDP nor of Unix datagrams ever gets into a
+ * guest's hands by this.
  */
 #ifndef NB_BROKER_DATAGRAM_SERVER_H
 #define NB_BROKER_DATAGRAM_SERVER_H
@@ -20,11 +18,11 @@ struct control;
 struct datagram_server;
 
 /**
- * Starts serving a bound socket, to which nobody is let before (broker/datagram.h).
+ * Starts serving a bound socket.
  * @param fd        consumed on success only
  * @param received  as acceptor_new()
  * @param ret       owned by the caller
- * @return 0; -EOPNOTSUPP without a relay, which is recorded; -EAGAIN while one that has crashed is not started again yet; another -errno
+ * @return as relay_server_start()
  */
 int datagram_server_new(struct control *control, int fd, uint64_t received, struct datagram_server **ret);
 
@@ -34,7 +32,7 @@ void datagram_server_stop(struct datagram_server *server);
 /** Takes NULL. @return NULL */
 struct datagram_server *datagram_server_free(struct datagram_server *server);
 
-/** As acceptor_set_credit(). */
-int datagram_server_set_credit(struct datagram_server *server, uint64_t total);
+/** Raises the total, as acceptor_set_credit(). */
+void datagram_server_set_credit(struct datagram_server *server, uint64_t total);
 
 #endif

@@ -5,6 +5,9 @@
  * Addresses are dialled in turn, the families alternating. The next one is dialled when the one before has failed, or after 250 ms without an
  * answer; the first that connects wins, and the others are closed, here in the broker: nobody else sees them.
  *
+ * Of QUIC connect(2) of a socket of UDP says nothing: there the handshake is what is waited for (`shake`), and what fails with an answer of somebody
+ * says more than what fails without any, whichever was last.
+ *
  * Attempts at the same time are connections being made, and charged as such (ACCOUNT_CONNECTS), but for one, which whoever started the dialer is
  * charged for. Where there is no room, the next address waits until the one before has failed.
  */
@@ -16,6 +19,7 @@
 #include <stdint.h>
 
 #include "base/address.h"
+#include "broker/relayed.h"
 
 /** No more addresses are dialled. */
 #define DIALER_ADDRESSES_MAX 16
@@ -32,12 +36,24 @@ struct watch_set;
 typedef int (*dialer_socket_function)(void *data, const struct nb_address *address);
 
 /**
- * Called once, from the loop: the dialer is to be freed in it.
- * @param error    0; or a positive errno, that of the last failure
- * @param fd       the connected socket, consumed; -1 with an error
- * @param address  that is connected, or has failed last; borrowed from the dialer
+ * Begins a handshake over a socket that is connected, by relayed_start().
+ * @param fd        consumed
+ * @param function  is told of it, with `attempt`
+ * @return 0 with what is owned by the dialer; -errno
  */
-typedef void (*dialer_function)(void *data, int error, int fd, const struct nb_address *address);
+typedef int (*dialer_shake_function)(void *data, const struct nb_address *address, int fd, uint64_t timeout_ms,
+                                     relayed_function function, void *attempt, struct relayed **ret);
+
+struct dialer_result {
+        int error; /* 0; or a positive errno, that of the last failure */
+        int fd;    /* the connected socket, owned by who is told; -1 with an error, and with `relayed` */
+        const struct nb_address *address; /* that is connected, or has failed; borrowed from the dialer */
+        struct relayed_result *relayed;   /* of a handshake; borrowed, but for its descriptors; NULL without */
+        const char *reason; /* of a handshake that failed and is recorded; borrowed; NULL: the errno says it */
+};
+
+/** Called once, from the loop: the dialer is to be freed in it, when nothing of the result is needed any more. */
+typedef void (*dialer_function)(void *data, const struct dialer_result *result);
 
 struct dialer_options {
         struct broker *broker;              /* borrowed */
@@ -47,8 +63,9 @@ struct dialer_options {
         size_t n_addresses;
         uint64_t timeout_ms; /* of the whole, until ETIMEDOUT */
         dialer_socket_function make_socket;
+        dialer_shake_function shake; /* NULL: there is no handshake */
         dialer_function function;
-        void *data; /* of both */
+        void *data; /* of all */
 };
 
 /**

@@ -7,9 +7,13 @@
 
 #include "base/channel.h"
 #include "base/cleanup.h"
+#include "broker/accept_credit.h"
+#include "broker/accepted.h"
 #include "broker/connection.h"
 #include "broker/control.h"
 #include "broker/decision.h"
+#include "broker/quota.h"
+#include "broker/relay_server.h"
 #include "broker/relayed.h"
 #include "broker/security.h"
 #include "broker/session.h"
@@ -34,14 +38,15 @@ void handshakes_init(struct handshakes *handshakes, struct control *control, han
         nb_list_init(&handshakes->ready);
 }
 
-void handshakes_drop(struct handshake *handshake) {
+/* Takes one that is ready from the list and frees it. */
+static void drop(struct handshake *handshake) {
         handshake->owner->n_ready--;
         handshake_free(handshake);
 }
 
 void handshakes_deinit(struct handshakes *handshakes) {
         nb_list_foreach_safe(link, &handshakes->underway) handshake_free(nb_container_of(link, struct handshake, link));
-        nb_list_foreach_safe(other, &handshakes->ready) handshakes_drop(nb_container_of(other, struct handshake, link));
+        nb_list_foreach_safe(other, &handshakes->ready) drop(nb_container_of(other, struct handshake, link));
 }
 
 /* ---- ready ---- */
@@ -58,6 +63,8 @@ static int register_connection(struct handshake *handshake, const struct relayed
                 .bind = &control->bind,
                 .relayed = result->object,
                 .security = result->security,
+                .is_quic = handshake->is_quic,
+                .pair_local = handshake->is_quic ? &handshake->local : NULL,
         };
         struct connection *connection;
         int r = connection_register(&facts, socket_fd, &connection);
@@ -83,7 +90,8 @@ static int become_ready(struct handshake *handshake, struct relayed_result *resu
         handshake->security = security_copy(result->security);
         if (result->security && !handshake->security)
                 return -ENOMEM;
-        r = register_connection(handshake, result, socket_fd >= 0 ? socket_fd : fd);
+        /* Clients of QUIC have no socket of their own. */
+        r = register_connection(handshake, result, socket_fd >= 0 || handshake->is_quic ? socket_fd : fd);
         if (r < 0)
                 return r;
         handshake->fd = nb_steal_fd(&fd);
@@ -120,41 +128,111 @@ static void done(void *data, int error, struct relayed_result *result) {
 
 /* ---- for others ---- */
 
-int handshakes_start(struct handshakes *handshakes, int fd, const struct nb_socket_address *peer) {
-        const struct control *control = handshakes->control;
+static struct handshake *handshake_new(struct handshakes *handshakes, const struct nb_socket_address *peer) {
         struct handshake *handshake = calloc(1, sizeof(*handshake));
-        const struct relayed_options options = {
-                .asker = asker_of(control),
-                .verb = POLICY_ACCEPT,
-                .peer = peer,
-                .timeout_ms = control->grant->policy->handshake_timeout_ms,
-                .function = done,
-                .data = handshake,
-        };
-        int r;
 
         if (!handshake) {
-                (void)nb_channel_fd_close(fd);
-                account_release(&control->grant->tenant->account, ACCOUNT_HANDSHAKES, 1);
-                return -ENOMEM;
+                account_release(&handshakes->control->grant->tenant->account, ACCOUNT_HANDSHAKES, 1);
+                return NULL;
         }
         nb_list_init(&handshake->link);
         handshake->owner = handshakes;
         handshake->fd = -1;
         handshake->peer = *peer;
-        r = relayed_start(&options, fd, &handshake->relayed);
-        if (r < 0) {
+        return handshake;
+}
+
+static struct relayed_options options_of(struct handshake *handshake) {
+        const struct control *control = handshake->owner->control;
+
+        return (struct relayed_options){
+                .asker = asker_of(control),
+                .verb = POLICY_ACCEPT,
+                .peer = &handshake->peer,
+                .timeout_ms = control->grant->policy ? control->grant->policy->handshake_timeout_ms : 0,
+                .function = done,
+                .data = handshake,
+        };
+}
+
+/* @param fd  as relayed_start() */
+static int start(struct handshake *handshake, const struct relayed_options *options, int fd) {
+        int r = relayed_start(options, fd, &handshake->relayed);
+
+        if (r < 0)
                 handshake_free(handshake);
-                return r;
+        else
+                nb_list_append(&handshake->owner->underway, &handshake->link);
+        return r;
+}
+
+int handshakes_start(struct handshakes *handshakes, int fd, const struct nb_socket_address *peer) {
+        struct handshake *handshake = handshake_new(handshakes, peer);
+        struct relayed_options options;
+
+        if (!handshake) {
+                (void)nb_channel_fd_close(fd);
+                return -ENOMEM;
         }
-        nb_list_append(&handshakes->underway, &handshake->link);
+        options = options_of(handshake);
+        return start(handshake, &options, fd);
+}
+
+int handshakes_start_peer(struct handshakes *handshakes, struct relay_server *server, const struct relay_peer *peer,
+                          relayed_take_function take) {
+        struct handshake *handshake = handshake_new(handshakes, &peer->address);
+        struct relayed_options options;
+
+        if (!handshake)
+                return -ENOMEM;
+        handshake->is_quic = true;
+        handshake->local = peer->local;
+        options = options_of(handshake);
+        options.server = server;
+        options.number = peer->number;
+        options.take = take;
+        return start(handshake, &options, -1);
+}
+
+/* ---- pushing ---- */
+
+static bool is_shortage(int error) {
+        return error == -ENFILE || error == -EMFILE || error == -ENOBUFS || error == -ENOMEM || error == -ETOOMANYREFS;
+}
+
+static int send_accepted(const struct handshake *handshake, uint64_t number) {
+        struct control *control = handshake->owner->control;
+        char local[NB_SOCKET_ADDRESS_TEXT_MAX];
+        const struct accepted accepted = {
+                .number = number,
+                .fd = handshake->fd,
+                .peer = &handshake->peer,
+                .local = control_relayed_local_text(control, &handshake->local, local),
+                .security = handshake->security,
+                .multiplexed = handshake->is_quic,
+        };
+
+        return accepted_push(control, &accepted);
+}
+
+int handshakes_push(struct handshakes *handshakes, struct accept_credit *credit) {
+        struct handshake *handshake = nb_container_of(handshakes->ready.next, struct handshake, link);
+        struct tenant *tenant = handshakes->control->grant->tenant;
+        int r = quota_claim(tenant, ACCOUNT_IN_FLIGHT);
+
+        if (r < 0)
+                return -ENOBUFS;
+        r = send_accepted(handshake, credit->sent + 1);
+        if (r < 0) {
+                account_release(&tenant->account, ACCOUNT_IN_FLIGHT, 1);
+                return is_shortage(r) ? -ENOBUFS : -EPIPE;
+        }
+        drop(handshake);
+        credit->sent++;
         return 0;
 }
 
-struct handshake *handshakes_first(const struct handshakes *handshakes) {
-        return nb_list_is_empty(&handshakes->ready) ? NULL
-                                                    : nb_container_of(handshakes->ready.next, struct handshake, link);
-}
+/* ---- a new policy ---- */
 
 /* It is judged as a connection is that was handed out: who it is, who says so, and the way that it goes. */
 static bool ready_is_granted(const struct handshake *handshake) {
@@ -163,6 +241,7 @@ static bool ready_is_granted(const struct handshake *handshake) {
                 .verb = POLICY_ACCEPT,
                 .is_relayed = handshake->is_relayed,
                 .has_tls = handshake->security != NULL,
+                .is_quic = handshake->is_quic,
         };
 
         if (!grant->policy || !policy_bears(grant->policy, &made))
@@ -183,6 +262,6 @@ void handshakes_judge(struct handshakes *handshakes) {
                 struct handshake *handshake = nb_container_of(other, struct handshake, link);
 
                 if (!ready_is_granted(handshake))
-                        handshakes_drop(handshake);
+                        drop(handshake);
         }
 }

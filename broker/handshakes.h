@@ -11,21 +11,27 @@
 #ifndef NB_BROKER_HANDSHAKES_H
 #define NB_BROKER_HANDSHAKES_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/list.h"
 #include "base/socket_address.h"
+#include "broker/relayed.h"
 #include "proto/relay_frame.h"
 
+struct accept_credit;
 struct control;
-struct relayed;
+struct relay_peer;
+struct relay_server;
 
 /** One. For others it is of interest when it is ready. */
 struct handshake {
         struct nb_list link;
         struct handshakes *owner;
         struct relayed *relayed; /* NULL: it is ready */
-        int fd;                  /* the guest's; owned */
+        int fd;                  /* the guest's: of QUIC a connection channel; owned */
+        bool is_quic;
         struct nb_socket_address peer, local;
         struct nb_socket_address via;  /* who sent the header that names the peer; family 0: nobody */
         bool is_relayed;               /* it stays with the relay: what is ready and is not, is the socket itself */
@@ -56,11 +62,18 @@ void handshakes_deinit(struct handshakes *handshakes);
  */
 int handshakes_start(struct handshakes *handshakes, int fd, const struct nb_socket_address *peer);
 
-/** @return the one that has been ready for longest, borrowed; NULL: there is none */
-struct handshake *handshakes_first(const struct handshakes *handshakes);
+/**
+ * Starts one of QUIC, of a client that was judged; as handshakes_start(). What failed was not ordered.
+ * @param take  orders it
+ */
+int handshakes_start_peer(struct handshakes *handshakes, struct relay_server *server, const struct relay_peer *peer,
+                          relayed_take_function take);
 
-/** Takes one that is ready from the list and frees it. */
-void handshakes_drop(struct handshake *handshake);
+/**
+ * Pushes the one that has been ready for longest, and that credit is left for.
+ * @return 0; -ENOBUFS: there is a shortage of something for the moment; -EPIPE: the session is gone, or does not read
+ */
+int handshakes_push(struct handshakes *handshakes, struct accept_credit *credit);
 
 /** Ends those that a new policy does not grant. */
 void handshakes_judge(struct handshakes *handshakes);

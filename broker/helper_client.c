@@ -165,7 +165,7 @@ static struct nb_destroy_request request_for(const struct connection *connection
         struct nb_destroy_request request = {
                 .version = NB_DESTROY_VERSION,
                 .family = local->ip.family,
-                .protocol = connection->type == POLICY_SOCKET_DGRAM ? IPPROTO_UDP : IPPROTO_TCP,
+                .protocol = connection->type == POLICY_SOCKET_DGRAM || connection->quic ? IPPROTO_UDP : IPPROTO_TCP,
                 .serial = serial,
                 .cookie = connection->cookie,
                 .local_port = local->port,

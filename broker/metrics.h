@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "broker/metrics_histogram.h"
+#include "broker/quic_metrics.h"
 #include "broker/relayed_metrics.h"
 #include "policy/policy.h"
 
@@ -44,6 +45,7 @@ struct metrics {
         struct metrics_histogram connect;     /* from the request to the answer, look-up included */
         struct metrics_histogram dns_latency; /* of questions that left the machine */
         struct relayed_metrics relayed;
+        struct quic_metrics quic;
 };
 
 /** @return "allowed", "denied" or "reported" */

@@ -26,6 +26,8 @@ struct name_connect {
         name_function function;
         void *data;
         bool no_dial;
+        bool is_quic;
+        bool one_address;
         struct lookup *lookup;
         struct dialer *dialer;
 };
@@ -161,17 +163,50 @@ static int settle(const struct name_connect *connect, int fd_consumed, const str
         return 0;
 }
 
-static void dialled(void *data, int error, int fd, const struct nb_address *address) {
+/* What fails by a handshake is recorded already, and its reason is for the guest where the policy lets it. */
+static void note_failed(const struct dialer_result *dialled, struct name_result *result) {
+        result->recorded = dialled->reason != NULL;
+        if (dialled->reason)
+                (void)snprintf(result->reason, sizeof(result->reason), "%s", dialled->reason);
+}
+
+static void dialled(void *data, const struct dialer_result *dialled) {
         struct name_connect *connect = data;
         struct name_result result = new_result(&connect->name);
-        struct nb_address peer = *address;
-        int r = -error;
+        struct nb_address peer = *dialled->address;
+        int r = -dialled->error;
 
-        result.peer = nb_socket_address_of_ip(address);
-        connect->dialer = dialer_free(connect->dialer);
-        if (error == 0)
-                r = settle(connect, fd, &peer, &result);
+        result.peer = nb_socket_address_of_ip(&peer);
+        result.relayed = dialled->relayed;
+        if (r < 0)
+                note_failed(dialled, &result);
+        /* What has won is the dialer's until it is handed out. */
+        if (!dialled->relayed)
+                connect->dialer = dialer_free(connect->dialer);
+        if (r == 0 && !dialled->relayed)
+                r = settle(connect, dialled->fd, &peer, &result);
         finish(connect, r, &result);
+}
+
+/* As dialer_shake_function. */
+static int shake(void *data, const struct nb_address *address, int fd_consumed, uint64_t timeout_ms,
+                 relayed_function function, void *attempt, struct relayed **ret) {
+        const struct name_connect *connect = data;
+        NB_CLEANUP_FD int fd = fd_consumed;
+        const struct nb_socket_address peer = nb_socket_address_of_ip(address);
+        const struct name_result result = new_result(&connect->name);
+        const struct relayed_options options = {
+                .asker = connect->asker,
+                .verb = POLICY_CONNECT,
+                .peer = &peer,
+                .name = result.name,
+                .timeout_ms = timeout_ms,
+                .function = function,
+                .data = attempt,
+        };
+        int r = datagram_take_from(fd, address);
+
+        return r < 0 ? r : relayed_start(&options, nb_steal_fd(&fd), ret);
 }
 
 static uint64_t time_left(const struct name_connect *connect) {
@@ -188,9 +223,10 @@ static int dial(struct name_connect *connect, const struct screened *screened, s
                 .watches = &tenant->throttle.sockets,
                 .account = &tenant->account,
                 .addresses = screened->addresses,
-                .n_addresses = screened->n,
+                .n_addresses = connect->one_address ? 1 : screened->n,
                 .timeout_ms = time_left(connect),
                 .make_socket = make_socket,
+                .shake = connect->is_quic ? shake : NULL,
                 .function = dialled,
                 .data = connect,
         };
@@ -264,6 +300,8 @@ static struct name_connect *new_connect(const struct name_options *options) {
         connect->name = *options->name;
         connect->make_socket = options->make_socket;
         connect->no_dial = options->no_dial;
+        connect->is_quic = options->is_quic;
+        connect->one_address = options->one_address;
         connect->function = options->function;
         connect->data = options->data;
         connect->end_ms = uv_now(&tenant_of(connect)->broker->loop) + options->timeout_ms;

@@ -22,9 +22,12 @@ struct name_connect;
 
 /** What it came to. */
 struct name_result {
-        int fd; /* the connected socket, owned by whoever is told; -1 on failure, and with `no_dial` */
+        int fd; /* the connected socket, owned by whoever is told; -1 on failure, with `no_dial`, and with `relayed` */
         struct nb_socket_address
                 peer; /* that is connected, or has failed last, or is to be asked of a proxy; family 0 if there is none */
+        struct relayed_result
+                *relayed; /* of QUIC: what its handshake came to; borrowed, but for its descriptors; NULL otherwise */
+        bool recorded;    /* of QUIC: a handshake failed, which is in the audit already */
         bool limited; /* it is a limit of the tenant's or ours that stands in the way, or memory: for the operator */
         char name[POLICY_HOST_NAME_MAX + sizeof(":65535")]; /* that was asked for, with its port */
         char reason[512]; /* why not, printable; empty where an errno of connect(2) says it */
@@ -34,7 +37,7 @@ struct name_result {
 typedef int (*name_socket_function)(void *data, sa_family_t family);
 
 /**
- * Called once, from the loop: the name_connect is to be freed in it.
+ * Called once, from the loop: the name_connect is to be freed in it, when nothing of the result is needed any more.
  * @param r       0, or -errno as name_connect_start()
  * @param result  borrowed
  */
@@ -44,6 +47,8 @@ struct name_options {
         struct asker asker;                  /* the session, grant and type of socket; borrowed */
         const struct policy_host_name *name; /* granted by decide_name(); copied */
         enum policy_family family;           /* which addresses the socket could reach; an IP family */
+        bool is_quic;                        /* sockets are those of UDP, and a relay's handshake decides */
+        bool one_address;    /* only the first that passes is dialled, for the control has one port and so one socket */
         bool no_dial;        /* a proxy is to be asked: the first address that passes is all that is wanted */
         uint64_t timeout_ms; /* ConnectTimeout= */
         name_socket_function make_socket;

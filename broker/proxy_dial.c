@@ -95,11 +95,12 @@ static void settle(struct proxy_dial *dial, int fd, const struct nb_address *add
         dial->result.way.first = nb_socket_address_of_ip(address);
 }
 
-static void dialled(void *data, int error, int fd, const struct nb_address *address) {
+static void dialled(void *data, const struct dialer_result *result) {
         struct proxy_dial *dial = data;
+        int error = result->error;
 
         if (error == 0)
-                settle(dial, fd, address);
+                settle(dial, result->fd, result->address);
         dial->dialer = dialer_free(dial->dialer);
         finish(dial, error == 0 ? 0 : fail_to_dial(dial, -error));
 }

@@ -163,9 +163,15 @@ static uint64_t number_of(const Nb__Relay__Report *report) {
                 return report->new_peer->server;
         case NB__RELAY__REPORT__BODY_PEER_GONE:
                 return report->peer_gone->server;
+        case NB__RELAY__REPORT__BODY_NEW_PATH:
+                return report->new_path->link;
         default:
                 return 0;
         }
+}
+
+static bool was_given(const struct relay *relay, uint64_t number) {
+        return number != 0 && number <= broker_of(relay)->last_relay_number;
 }
 
 /* Of an object that was detached, reports may still be on their way; a number that was never given is a lie. */
@@ -177,7 +183,36 @@ static int report_of_object(struct relay *relay, const Nb__Relay__Report *report
                 relayed_metrics_ended(&relay->pool->tenant->metrics.relayed, report->ended);
         if (object)
                 return object->ops->report(object, report);
-        return number == 0 || number > broker_of(relay)->last_relay_number ? -EPROTO : 0;
+        return was_given(relay, number) ? 0 : -EPROTO;
+}
+
+static int tell_facts_of(const struct relay *relay, const Nb__Relay__QuicFacts *facts) {
+        struct relay_object *object = relay_object_table_find(&relay->table, facts->link);
+
+        if (!object)
+                return was_given(relay, facts->link) ? 0 : -EPROTO;
+        return object->ops->facts ? object->ops->facts(object, facts) : -EPROTO;
+}
+
+static int tell_facts_of_server(const struct relay *relay, const Nb__Relay__QuicServerFacts *facts) {
+        struct relay_object *object = relay_object_table_find(&relay->table, facts->server);
+
+        if (!object)
+                return was_given(relay, facts->server) ? 0 : -EPROTO;
+        return object->ops->server_facts ? object->ops->server_facts(object, facts) : -EPROTO;
+}
+
+/* Nothing that is told here ends an object. */
+static int report_quic_state(const struct relay *relay, const Nb__Relay__QuicState *state) {
+        int r = 0;
+
+        if (state->n_connections > NB_RELAY_QUIC_FACTS_MAX || state->n_servers > NB_RELAY_QUIC_FACTS_MAX)
+                return -EPROTO;
+        for (size_t i = 0; r == 0 && i < state->n_connections; ++i)
+                r = tell_facts_of(relay, state->connections[i]);
+        for (size_t i = 0; r == 0 && i < state->n_servers; ++i)
+                r = tell_facts_of_server(relay, state->servers[i]);
+        return r;
 }
 
 static bool has_context(const struct relay *relay, uint32_t id) {
@@ -208,6 +243,8 @@ static int handle_report(struct relay *relay, const Nb__Relay__Report *report) {
         case NB__RELAY__REPORT__BODY_LOADED:
         case NB__RELAY__REPORT__BODY_UNUSABLE:
                 return report_of_context(relay, report);
+        case NB__RELAY__REPORT__BODY_QUIC_STATE:
+                return report_quic_state(relay, report->quic_state);
         default:
                 return report_of_object(relay, report);
         }

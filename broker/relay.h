@@ -36,6 +36,12 @@ struct relay_object_ops {
          * @return 0; -EPROTO for one that does not fit its state: the relay is ended
          */
         int (*report)(struct relay_object *object, const Nb__Relay__Report *report);
+        /**
+         * Takes what the relay tells of a connection of QUIC, or of a server, for operators. NULL: the object is none.
+         * @return 0; -EPROTO as `report`
+         */
+        int (*facts)(struct relay_object *object, const Nb__Relay__QuicFacts *facts);
+        int (*server_facts)(struct relay_object *object, const Nb__Relay__QuicServerFacts *facts);
         /** Its relay is gone; the object is detached already. @param why  a sentence's part, for the audit */
         void (*lost)(struct relay_object *object, const char *why);
 };

@@ -13,7 +13,9 @@
 #include "base/escape.h"
 #include "broker/broker.h"
 #include "broker/proxy_dial.h"
+#include "broker/quic_order.h"
 #include "broker/relay_context.h"
+#include "broker/relay_server.h"
 #include "broker/relayed_cause.h"
 #include "broker/security.h"
 #include "broker/session.h"
@@ -41,6 +43,7 @@ struct relayed {
         bool expects_header;
         bool may_step_out;
         bool has_tls;
+        bool is_quic;
         uint64_t since_ns;
         char *name; /* NULL: an address */
         relayed_function function;
@@ -53,8 +56,11 @@ struct relayed {
 static int relayed_report(struct relay_object *object, const Nb__Relay__Report *report);
 static void relayed_lost(struct relay_object *object, const char *why);
 
+static int relayed_facts(struct relay_object *object, const Nb__Relay__QuicFacts *facts);
+
 static const struct relay_object_ops relayed_ops = {
         .report = relayed_report,
+        .facts = relayed_facts,
         .lost = relayed_lost,
 };
 
@@ -93,7 +99,8 @@ static struct relayed_metrics *metrics_of(const struct relayed *relayed) {
 static struct relayed_attempt attempt_of(const struct relayed *relayed) {
         return (struct relayed_attempt){ .verb = relayed->verb,
                                          .has_tls = relayed->has_tls,
-                                         .has_proxy = relayed->has_way };
+                                         .has_proxy = relayed->has_way,
+                                         .is_quic = relayed->is_quic };
 }
 
 static void count_ready(const struct relayed *relayed, const Nb__Relay__Security *security) {
@@ -171,6 +178,7 @@ static bool goes_as_wanted(const struct relayed *relayed, bool stepped_out) {
                 .is_relayed = !stepped_out,
                 .has_tls = relayed->has_tls,
                 .has_proxy = relayed->has_way,
+                .is_quic = relayed->is_quic,
         };
 
         return !policy || policy_bears(policy, &made);
@@ -278,11 +286,18 @@ static int relayed_report(struct relay_object *object, const Nb__Relay__Report *
         }
 }
 
+/* Of a connection that nobody has yet they are of no interest. */
+static int relayed_facts(struct relay_object *object, const Nb__Relay__QuicFacts *facts) {
+        (void)facts;
+        return nb_container_of(object, struct relayed, object)->is_quic ? 0 : -EPROTO;
+}
+
 /* ---- beginning ---- */
 
 /* A Begin, with what it points to. */
 struct begin_draft {
         Nb__Relay__Begin begin;
+        Nb__Relay__Quic quic;
         Nb__Relay__Hop hops[POLICY_HOPS_MAX], *hop_pointers[POLICY_HOPS_MAX];
         char server_name[PROXY_TARGET_MAX];
         char source[NB_SOCKET_ADDRESS_TEXT_MAX];
@@ -382,17 +397,21 @@ static int send_begin(struct relayed *relayed, const struct policy_protocol *pol
         draft.begin.timeout_ms = timeout_ms < UINT32_MAX ? (uint32_t)timeout_ms : UINT32_MAX;
         draft.begin.tls_context = relayed->has_tls ? contexts.tls : 0;
         draft.begin.expects_header = relayed->expects_header;
-        draft.begin.datagrams = relayed->asker.type == POLICY_SOCKET_DGRAM;
+        draft.begin.datagrams = relayed->asker.type == POLICY_SOCKET_DGRAM && !relayed->is_quic;
         draft.begin.may_step_out = relayed->may_step_out;
         if (relayed->verb == POLICY_CONNECT)
                 set_client(relayed, policy, &contexts, &draft);
+        if (relayed->is_quic) {
+                quic_order_fill(policy, relayed->asker.type, &draft.quic);
+                draft.begin.quic = &draft.quic;
+        }
         order.body_case = NB__RELAY__ORDER__BODY_BEGIN;
         order.begin = &draft.begin;
         return relay_order(&relayed->object, &order, fds, 2);
 }
 
 /* With the byte in it that is not read before a good end. @param ret_fd  the relay's end */
-static int make_pair(struct relayed *relayed, int *ret_fd) {
+static int make_plain_pair(struct relayed *relayed, int *ret_fd) {
         int type = relayed->asker.type == POLICY_SOCKET_DGRAM ? SOCK_SEQPACKET : SOCK_STREAM;
         const char byte = 0;
         const int on = 1;
@@ -410,18 +429,34 @@ static int make_pair(struct relayed *relayed, int *ret_fd) {
         return send(ends[0], &byte, 1, MSG_NOSIGNAL) == 1 ? 0 : -EIO;
 }
 
-static int begin(struct relayed *relayed, const struct policy_protocol *policy, uint64_t timeout_ms) {
+static int make_pair(struct relayed *relayed, int *ret_fd) {
+        return relayed->is_quic ? quic_order_make_channel(&relayed->guest_fd, ret_fd)
+                                : make_plain_pair(relayed, ret_fd);
+}
+
+static int attach(struct relayed *relayed, const struct relayed_options *options) {
+        int r;
+
+        if (!options->server)
+                return relay_attach(&relayed->object, &relayed_ops, relayed->asker.grant->tenant);
+        r = relay_attach_beside(&relayed->object, &options->server->object);
+        relayed->object.ops = &relayed_ops;
+        return r;
+}
+
+static int begin(struct relayed *relayed, const struct policy_protocol *policy, const struct relayed_options *options) {
         NB_CLEANUP_FD int pair_fd = -1;
-        int r = relay_attach(&relayed->object, &relayed_ops, relayed->asker.grant->tenant);
+        int r = attach(relayed, options);
 
         if (r == 0)
                 r = make_pair(relayed, &pair_fd);
         if (r < 0)
                 return r;
-        relayed->deadline = deadline_new(&broker_of(relayed)->loop, timeout_ms + GRACE_MS, timed_out, relayed);
+        relayed->deadline = deadline_new(&broker_of(relayed)->loop, options->timeout_ms + GRACE_MS, timed_out, relayed);
         if (!relayed->deadline)
                 return -ENOMEM;
-        return send_begin(relayed, policy, timeout_ms, pair_fd);
+        return options->server ? options->take(options->server, options->number, &relayed->object, pair_fd)
+                               : send_begin(relayed, policy, options->timeout_ms, pair_fd);
 }
 
 /* Then the relay stays, also when it is done with the proxy. */
@@ -441,7 +476,8 @@ static int fill_in(struct relayed *relayed, const struct relayed_options *option
         relayed->peer = *options->peer;
         relayed->function = options->function;
         relayed->data = options->data;
-        relayed->has_tls = policy_has_tls(policy, options->verb);
+        relayed->is_quic = policy_is_quic(policy);
+        relayed->has_tls = relayed->is_quic || policy_has_tls(policy, options->verb);
         relayed->may_step_out = policy->data_path == POLICY_DATA_PATH_DIRECT &&
                                 options->asker.type == POLICY_SOCKET_STREAM && !relayed->has_tls &&
                                 (options->verb == POLICY_ACCEPT || !has_tls_to_proxy(&policy->proxy));
@@ -465,6 +501,8 @@ int relayed_start(const struct relayed_options *options, int fd_consumed, struct
 
         if (!policy)
                 return -EACCES;
+        if (options->server && !policy_is_quic(policy))
+                return -EACCES;
         /* Nothing goes past a proxy. */
         if (options->verb == POLICY_CONNECT && (options->way ? options->way->n : 0) != policy->proxy.n_hops)
                 return -EAGAIN;
@@ -475,7 +513,7 @@ int relayed_start(const struct relayed_options *options, int fd_consumed, struct
         relayed->guest_fd = -1;
         r = fill_in(relayed, options, policy);
         if (r == 0)
-                r = begin(relayed, policy, options->timeout_ms);
+                r = begin(relayed, policy, options);
         if (r < 0) {
                 relay_detach(&relayed->object); /* which its relay was not told of */
                 return r;

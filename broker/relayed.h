@@ -10,7 +10,10 @@
  * then the socket is registered as the connection (its cookie is what the kernel tells the end of), the guest gets its end, and the
  * broker has neither. An entry of a relayed connection can be ended without netbroker-helper: the relay is told to.
  *
- * One byte is written into the guest's end before the relay gets the other, and the relay leaves it there for as long as the connection has not
+ * Of QUIC (`Family=quic`) the pair is the connection's channel, over which its streams travel: what the guest gets is that. A client's socket is one of
+ * UDP, connected to what was judged. A server's client has none of its own, for all share the server's: it begins with TakePeer instead of Begin.
+ *
+ * Of others, one byte is written into the guest's end before the relay gets the other, and the relay leaves it there for as long as the connection has not
  * ended well. So the kernel tells the guest ECONNRESET when the relay is gone, and not the end of a file (relay/pair.h).
  */
 #ifndef NB_BROKER_RELAYED_H
@@ -26,12 +29,13 @@
 #include "proto/relay_frame.h"
 
 struct proxy_way;
+struct relay_server;
 struct relayed;
 
 /** What came of it. */
 struct relayed_result {
-        int fd;        /* the guest's end, or the socket itself where the relay stepped out; owned by who is told; -1 */
-        int socket_fd; /* the peer's socket, for connection_register(); owned by who is told; -1 where `fd` is that */
+        int fd; /* the guest's end, or the socket itself where the relay stepped out; owned by who is told; -1 */
+        int socket_fd; /* the peer's socket, for connection_register(); owned by who is told; -1 where `fd` is that, or there is none */
         struct relay_object
                 *object; /* the link's number, for connection_register(); NULL where the relay stepped out */
         const Nb__Relay__Security *security;  /* NULL: none; borrowed until the return */
@@ -49,6 +53,10 @@ struct relayed_result {
  */
 typedef void (*relayed_function)(void *data, int error, struct relayed_result *result);
 
+/** Gives a relay the end of a channel for a peer that it has announced (broker/quic_server.h). @return 0 or -errno */
+typedef int (*relayed_take_function)(struct relay_server *server, uint64_t number, struct relay_object *link,
+                                     int channel_fd);
+
 struct relayed_options {
         struct asker asker;
         enum policy_verb verb;                /* POLICY_CONNECT or POLICY_ACCEPT */
@@ -59,6 +67,9 @@ struct relayed_options {
         uint64_t timeout_ms;
         relayed_function function;
         void *data;
+        struct relay_server *server; /* of QUIC, that has announced the peer: there is no socket; NULL otherwise */
+        uint64_t number;             /* of the peer at it */
+        relayed_take_function take;  /* orders it */
 };
 
 /** Whether one that was accepted goes through a relay: as policy_needs_relay(), but a header is expected of some peers only. */
@@ -66,7 +77,7 @@ bool relayed_is_needed_for(const struct policy_protocol *policy, const struct nb
 
 /**
  * Starts one.
- * @param fd  the connected socket; consumed
+ * @param fd  the connected socket; consumed; -1 with `server`
  * @return 0 with an object owned by the caller; -errno: nothing will be told
  */
 int relayed_start(const struct relayed_options *options, int fd, struct relayed **ret);

@@ -38,6 +38,13 @@ const struct relayed_cause relayed_causes[RELAYED_N_CAUSES] = {
         CAUSE(PROXY_PROTOCOL, -EPROTO, "proxy_protocol"),
         CAUSE(PROXY_CLOSED, -ECONNRESET, "proxy_closed"),
         CAUSE(HEADER, -EPROTO, "header"),
+        CAUSE(QUIC_PROTOCOL, -EPROTO, "quic_protocol"),
+        CAUSE(QUIC_VERSION, -EPROTO, "quic_version"),
+        CAUSE(QUIC_STATELESS_RESET, -ECONNRESET, "quic_stateless_reset"),
+        CAUSE(QUIC_APPLICATION, -ECONNRESET, "quic_application"),
+        CAUSE(QUIC_PATH, -EACCES, "quic_path"),
+        CAUSE(QUIC_REFUSED, -ECONNREFUSED, "quic_refused"),
+        CAUSE(QUIC_UNREACHABLE, -EHOSTUNREACH, "quic_unreachable"),
 };
 
 size_t relayed_cause_index(Nb__Relay__Cause cause) {

@@ -16,7 +16,7 @@ struct relayed_cause {
 };
 
 /** How many there are. */
-#define RELAYED_N_CAUSES 31
+#define RELAYED_N_CAUSES 38
 
 /** All of them. */
 extern const struct relayed_cause relayed_causes[RELAYED_N_CAUSES];

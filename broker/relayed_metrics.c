@@ -24,6 +24,7 @@ void relayed_metrics_ready(struct relayed_metrics *metrics, const struct relayed
                 return;
         metrics->handshakes_done[role_of(attempt)]++;
         metrics->handshakes_resumed[role_of(attempt)] += resumed;
+        metrics->quic_done[role_of(attempt)] += attempt->is_quic;
         metrics_observe(&metrics->handshake, took_us);
 }
 
@@ -37,6 +38,7 @@ void relayed_metrics_failed(struct relayed_metrics *metrics, const struct relaye
                 metrics->proxy_failures[index]++;
         } else if (attempt->has_tls) {
                 metrics->handshakes_failed[role_of(attempt)]++;
+                metrics->quic_failed[role_of(attempt)] += attempt->is_quic;
                 metrics->handshake_failures[index]++;
         }
 }

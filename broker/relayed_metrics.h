@@ -26,6 +26,8 @@ struct relayed_metrics {
         uint64_t handshakes_done[RELAYED_N_ROLES]; /* of TLS with the peer */
         uint64_t handshakes_failed[RELAYED_N_ROLES];
         uint64_t handshakes_resumed[RELAYED_N_ROLES];
+        uint64_t quic_done[RELAYED_N_ROLES]; /* those of QUIC, which are counted above as well */
+        uint64_t quic_failed[RELAYED_N_ROLES];
         uint64_t handshake_failures[RELAYED_N_CAUSES];
         struct metrics_histogram handshake; /* from the socket to Ready, where there is TLS; proxies' included */
         uint64_t proxy_failures[RELAYED_N_CAUSES];
@@ -40,6 +42,7 @@ struct relayed_attempt {
         enum policy_verb verb;
         bool has_tls;   /* with the peer */
         bool has_proxy; /* on the way */
+        bool is_quic;
 };
 
 /** Counts one that is Ready. @param took_us  since the relay was asked, in microseconds */

@@ -471,6 +471,11 @@ struct policy_verdict {
 /** Whether a protocol of that family can name addresses of AF_INET, AF_INET6 or AF_UNIX. */
 bool policy_family_includes(enum policy_family family, sa_family_t address_family);
 
+/** Whether connections are QUIC's, whatever type of socket they are asked for by. */
+static inline bool policy_is_quic(const struct policy_protocol *protocol) {
+        return protocol->family == POLICY_FAMILY_QUIC;
+}
+
 /** Whether connections of that verb speak TLS. @param verb  POLICY_CONNECT; otherwise those that are accepted */
 bool policy_has_tls(const struct policy_protocol *protocol, enum policy_verb verb);
 

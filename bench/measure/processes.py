@@ -181,6 +181,19 @@ class Processes:
             return self._add(process)
         raise failure
 
+    def other(self, cpus, arguments):
+        """Starts a server that says "port N" when it listens (tests/quic). Returns it with its `port`."""
+        process = self._add(
+            Process(arguments, cpus, self._log(os.path.basename(arguments[0])), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        )
+        if not select.select([process.popen.stdout], [], [], DEADLINE)[0]:
+            raise process.failure("says no port")
+        words = process.popen.stdout.readline().decode().split()
+        if len(words) != 2 or words[0] != "port":
+            raise process.failure(f"said {' '.join(words)} instead of its port")
+        process.port = int(words[1])
+        return process
+
     def microsocks(self, cpus):
         return self.proxy(cpus, "microsocks", lambda port: ["microsocks", "-i", "127.0.0.1", "-p", str(port)])
 

@@ -48,7 +48,7 @@ def _policy(bench, name, keys, *, path="relay", tenant=""):
     return file
 
 
-def _broker(processes, cpus, name, keys, **options):
+def start_broker(processes, cpus, name, keys, **options):
     bench = processes.bench
     return processes.broker(cpus, "--relay-program", bench.relay, policy=_policy(bench, name, keys, **options))
 
@@ -57,7 +57,7 @@ def _can_relay(bench):
     return bench.netbrokerd and bench.relay
 
 
-def _rounds(bench):
+def rounds_of(bench):
     return max(3, bench.rounds // 10)
 
 
@@ -200,16 +200,16 @@ def _tls_stream(processes, role, cipher, text, rest, between):
             programs[name] = (processes.program(rest, "tls", "stream", cipher, peer.address, CHUNK), peer)
     if _can_relay(bench):
         if role == "client":
-            broker = _broker(processes, between, "tls-client", _client_keys(bench))
+            broker = start_broker(processes, between, "tls-client", _client_keys(bench))
             programs[RELAY] = (processes.program(rest, "client", "stream", broker.path, backend, CHUNK), broker)
         else:
-            broker = _broker(processes, between, "tls-server", _server_keys(bench))
+            broker = start_broker(processes, between, "tls-server", _server_keys(bench))
             guest = processes.program(rest, "client", "discard", broker.path)
             programs[RELAY] = (processes.program(rest, "tls", "stream", cipher, guest.word, CHUNK), broker)
 
     title = (f"the same: processor time of what is measured alone, for a gigabyte; {role}, {cipher}, {text}", "s")
     gigabytes = (TLS_BYTES + WARM_BYTES) / 1e9
-    results, costs = _measure(table, title, programs, _upload(TLS_BYTES), gigabytes, _rounds(bench))
+    results, costs = _measure(table, title, programs, _upload(TLS_BYTES), gigabytes, rounds_of(bench))
     for remark in peers.missing(role):
         table.remark(remark)
     _goal_of_speed(table, results, f"TLS {role}, {cipher}", 1.0)
@@ -239,16 +239,16 @@ def _handshakes(processes, role, resumes, text, rest, between):
     if _can_relay(bench):
         tickets = f"TLSTickets={'yes' if resumes else 'no'}\n"
         if role == "client":
-            broker = _broker(processes, between, "tls-client", _client_keys(bench) + tickets)
+            broker = start_broker(processes, between, "tls-client", _client_keys(bench) + tickets)
             programs[RELAY] = (processes.program(rest, "client", "touch", broker.path, backend), broker)
         else:
-            broker = _broker(processes, between, "tls-server", _server_keys(bench) + tickets)
+            broker = start_broker(processes, between, "tls-server", _server_keys(bench) + tickets)
             guest = processes.program(rest, "client", "echo", broker.path)
             programs[RELAY] = (processes.program(rest, "tls", mode, cipher, guest.word), broker)
 
     title = (f"the same: processor time of what is measured alone, for one; {kind}, {role}, {text}", "us")
     ask = lambda program: HANDSHAKES / program.ask(f"0 {HANDSHAKES}") * 1e9  # noqa: E731
-    results, costs = _measure(table, title, programs, ask, HANDSHAKES / 1e6, _rounds(bench))
+    results, costs = _measure(table, title, programs, ask, HANDSHAKES / 1e6, rounds_of(bench))
     for remark in peers.missing(role):
         table.remark(remark)
     _goal_of_speed(table, results, f"{kind} handshakes as {role}", 1.0)
@@ -265,13 +265,13 @@ def _idle(processes):
     count = min(IDLE, bench.descriptors - 500)
     relays = 1 if 2 * count + 500 < bench.descriptors else 2
     table = Table("t", f"memory of {count} idle TLS connections as server, {relays} relays", "MiB")
-    broker = _broker(processes, between, "tls-idle", _server_keys(bench), tenant=f"Relays={relays}\nMaxInFlight=256")
+    broker = start_broker(processes, between, "tls-idle", _server_keys(bench), tenant=f"Relays={relays}\nMaxInFlight=256")
     guest = processes.program(rest, "client", "echo", broker.path)
     client = processes.program(rest, "tls", "hold", "AES-128-GCM", guest.word)
     client.ask("0 10")
-    before = _resident(broker.pid), memory.settled(memory.slab)
+    before = resident(broker.pid), memory.settled(memory.slab)
     client.ask(f"0 {count}")
-    after = _resident(broker.pid), memory.settled(memory.slab)
+    after = resident(broker.pid), memory.settled(memory.slab)
     table.add({"broker and relays, resident, grown by": [(after[0] - before[0]) / 1024]})
     table.add({"broker and relays, resident, in all": [after[0] / 1024]})
     table.add({"kernel slab, of all ends together": [(after[1] - before[1]) / 1024]})
@@ -279,7 +279,7 @@ def _idle(processes):
     yield table
 
 
-def _resident(pid):
+def resident(pid):
     return memory.settled(lambda: sum(memory.resident(each) for each in _family(pid)))
 
 
@@ -305,11 +305,11 @@ def _tcp_stream(processes, text, rest, between):
     if peer:
         programs["haproxy"] = (processes.program(rest, "direct", "stream", peer.address, CHUNK), peer)
     if _can_relay(bench):
-        broker = _broker(processes, between, "tcp", "")
+        broker = start_broker(processes, between, "tcp", "")
         programs[RELAY] = (processes.program(rest, "client", "stream", broker.path, sink, CHUNK), broker)
     title = (f"the same: processor time of what is measured alone, for a gigabyte; {text}", "s")
     gigabytes = (TCP_BYTES + WARM_BYTES) / 1e9
-    results, costs = _measure(table, title, programs, _upload(TCP_BYTES), gigabytes, _rounds(bench))
+    results, costs = _measure(table, title, programs, _upload(TCP_BYTES), gigabytes, rounds_of(bench))
     for remark in peers.missing("tcp"):
         table.remark(remark)
     _goal_of_speed(table, results, "plain TCP", 0.8)
@@ -326,7 +326,7 @@ def _round_trip(processes, text, rest, between):
     if peer:
         programs["haproxy"] = processes.program(rest, "direct", "ping", peer.address, PING)
     if _can_relay(bench):
-        broker = _broker(processes, between, "tcp", "")
+        broker = start_broker(processes, between, "tcp", "")
         programs[RELAY] = processes.program(rest, "client", "ping", broker.path, echo, PING)
     results = take_turns(
         {name: lambda program=program: program.ask("100 1000") / 1e6 for name, program in programs.items()}, bench.rounds
@@ -360,11 +360,11 @@ def _datagrams(processes, text, rest, between):
         programs[_plain_name(count)] = processes.program(rest, "udp", "peers", server.word, count)
         if not _can_relay(bench):
             continue
-        broker = _broker(processes, between, "udp", "")
+        broker = start_broker(processes, between, "udp", "")
         guest = processes.program(rest, "client", "datagrams", broker.path)
         programs[_udp_name(count)] = processes.program(rest, "udp", "peers", guest.word, count)
     ask = lambda program: UDP_EXCHANGES / program.ask(f"0 {UDP_EXCHANGES}") * 1e9  # noqa: E731
-    results = take_turns({name: lambda program=program: ask(program) for name, program in programs.items()}, _rounds(bench))
+    results = take_turns({name: lambda program=program: ask(program) for name, program in programs.items()}, rounds_of(bench))
     table.add(results, better_is_more=True)
     few = UDP_PEERS[0]
     for count in UDP_PEERS[1:]:

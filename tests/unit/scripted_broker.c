@@ -132,16 +132,56 @@ static void listening(struct scripted_broker *broker, int channel) {
         reply_with(channel, &reply, NULL, 0);
 }
 
+/* @return the guest's end of what a connection is: its stream, or its channel */
+static int add_connection(struct scripted_broker *broker) {
+        int fd;
+
+        if (!broker->multiplexed)
+                return add_stream(broker);
+        fd = add_channel(broker);
+        broker->relay = broker->n_channels - 1;
+        broker->n_streams_pushed[broker->relay] = 0;
+        broker->credit[broker->relay] = 0;
+        return fd;
+}
+
+/* What a relay says first. */
+static void begin_connection(struct scripted_broker *broker) {
+        if (broker->multiplexed)
+                scripted_broker_allow(broker, broker->allowed[0], broker->allowed[1]);
+}
+
 static void connected(struct scripted_broker *broker, int channel) {
         Nb__Connected body = NB__CONNECTED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
-        int fd = add_stream(broker);
+        int fd = add_connection(broker);
 
         body.peer = (char *)broker->peer_text;
         body.local = (char *)broker->local_text;
         body.security = broker->security;
+        body.multiplexed = broker->multiplexed;
         reply.body_case = NB__REPLY__BODY_CONNECTED;
         reply.connected = &body;
+        begin_connection(broker);
+        reply_with(channel, &reply, &fd, 1);
+}
+
+static void stream_created(struct scripted_broker *broker, int channel, const Nb__StreamCreate *create) {
+        Nb__StreamCreated body = NB__STREAM_CREATED__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+        int fd;
+
+        broker->n_created++;
+        broker->unidirectional = create->unidirectional;
+        if (broker->stream_error) {
+                refuse(broker, channel, broker->stream_error);
+                return;
+        }
+        body.id = (broker->n_created - 1) * 4 + (create->unidirectional ? 2 : 0);
+        body.message_max = broker->message_max;
+        reply.body_case = NB__REPLY__BODY_STREAM_CREATED;
+        reply.stream_created = &body;
+        fd = add_stream(broker);
         reply_with(channel, &reply, &fd, 1);
 }
 
@@ -156,7 +196,9 @@ static void connect_to(struct scripted_broker *broker, int channel, const char *
                 connected(broker, channel);
 }
 
-static void answer(struct scripted_broker *broker, int channel, const Nb__Request *request) {
+static void answer(struct scripted_broker *broker, unsigned index, const Nb__Request *request) {
+        int channel = broker->channels[index];
+
         switch (request->body_case) {
         case NB__REQUEST__BODY_HELLO:
                 welcome(broker, channel);
@@ -170,6 +212,12 @@ static void answer(struct scripted_broker *broker, int channel, const Nb__Reques
         case NB__REQUEST__BODY_CONNECT:
                 connect_to(broker, channel, request->connect->address);
                 break;
+        case NB__REQUEST__BODY_STREAM_CREATE:
+                stream_created(broker, channel, request->stream_create);
+                break;
+        case NB__REQUEST__BODY_CREDIT:
+                broker->credit[index] = request->credit->total;
+                return;
         default:
                 return;
         }
@@ -193,7 +241,7 @@ static bool serve_channel(struct scripted_broker *broker, unsigned index) {
         }
         nb_channel_fds_close(&fds);
         ck_assert_int_eq(nb_request_decode(&broker->arena, broker->frame, (size_t)n, &request), 0);
-        answer(broker, channel, request);
+        answer(broker, index, request);
         return true;
 }
 
@@ -228,15 +276,17 @@ int scripted_broker_wait(void *data, struct pollfd *fds, nfds_t n_fds, int64_t t
 void scripted_broker_push(struct scripted_broker *broker) {
         Nb__Accepted body = NB__ACCEPTED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
-        int fd = add_stream(broker);
+        int fd = add_connection(broker);
 
         ck_assert_int_ge(broker->listener, 0);
         body.number = ++broker->n_pushed;
         body.peer = (char *)broker->peer_text;
         body.local = (char *)broker->local_text;
         body.security = broker->security;
+        body.multiplexed = broker->multiplexed;
         reply.body_case = NB__REPLY__BODY_ACCEPTED;
         reply.accepted = &body;
+        begin_connection(broker);
         reply_with(broker->listener, &reply, &fd, 1);
 }
 
@@ -244,4 +294,40 @@ void scripted_broker_release(struct scripted_broker *broker) {
         ck_assert_int_ge(broker->held, 0);
         connected(broker, broker->held);
         broker->held = -1;
+}
+
+void scripted_broker_push_stream(struct scripted_broker *broker, unsigned relay, bool unidirectional) {
+        Nb__StreamIncoming body = NB__STREAM_INCOMING__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+        int fd = add_stream(broker);
+
+        body.number = ++broker->n_streams_pushed[relay];
+        body.id = (body.number - 1) * 4 + (unidirectional ? 3 : 1);
+        body.unidirectional = unidirectional;
+        reply.body_case = NB__REPLY__BODY_STREAM_INCOMING;
+        reply.stream_incoming = &body;
+        reply_with(broker->channels[relay], &reply, &fd, 1);
+}
+
+void scripted_broker_allow(struct scripted_broker *broker, uint64_t bidirectional, uint64_t unidirectional) {
+        Nb__Streams body = NB__STREAMS__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+
+        body.bidirectional = bidirectional;
+        body.unidirectional = unidirectional;
+        reply.body_case = NB__REPLY__BODY_STREAMS;
+        reply.streams = &body;
+        reply_with(broker->channels[broker->relay], &reply, NULL, 0);
+}
+
+void scripted_broker_end_connection(struct scripted_broker *broker, unsigned relay, uint32_t error,
+                                    const char *reason) {
+        Nb__ConnectionClosed body = NB__CONNECTION_CLOSED__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+
+        body.error = error;
+        body.reason = (char *)reason;
+        reply.body_case = NB__REPLY__BODY_CONNECTION_CLOSED;
+        reply.connection_closed = &body;
+        reply_with(broker->channels[relay], &reply, NULL, 0);
 }

@@ -7,6 +7,9 @@
  *
  * Addresses that mean something: "denied:1" is refused with `access`, "refused:1" with `connrefused`, "held:1" is answered
  * when the test says so. Any other succeeds.
+ *
+ * With `multiplexed` set, a connection is a channel, and the broker plays its relay, too: it tells the totals first, creates what is asked for, and pushes what
+ * the test says.
  */
 #ifndef NB_TESTS_SCRIPTED_BROKER_H
 #define NB_TESTS_SCRIPTED_BROKER_H
@@ -39,8 +42,18 @@ struct scripted_broker {
         Nb__Security *security; /* borrowed: of every stream; NULL: none */
         const char *reason;     /* borrowed: of every refusal */
         void (*make_stream)(
-                int ret[static 2]);  /* the far end and the guest's of each stream; NULL: a pair of Unix sockets */
-        void (*on_wait)(void *data); /* once: what happens in the next wait; or NULL */
+                int ret[static 2]); /* the far end and the guest's of each stream; NULL: a pair of Unix sockets */
+        bool multiplexed;           /* whether connections are channels; */
+        uint64_t allowed
+                [2]; /* then: how many streams may be created, bidirectional ones and others, as told at the beginning */
+        uint32_t message_max;                             /* of datagrams; 0: connections are of streams */
+        uint32_t stream_error;                            /* a WASI errno that refuses a stream; 0: none */
+        unsigned relay;                                   /* which channel is that of the last connection */
+        unsigned n_created;                               /* streams that were asked for */
+        bool unidirectional;                              /* whether the last one was */
+        uint64_t n_streams_pushed[SCRIPTED_CHANNELS_MAX]; /* on each channel */
+        uint64_t credit[SCRIPTED_CHANNELS_MAX];           /* the last that each channel was told */
+        void (*on_wait)(void *data);                      /* once: what happens in the next wait; or NULL */
         void *on_wait_data;
         struct nb_frame_arena arena;
         uint8_t frame[NB_CHANNEL_MESSAGE_MAX];
@@ -62,5 +75,14 @@ void scripted_broker_push(struct scripted_broker *broker);
 
 /** Answers the connect to "held:1". */
 void scripted_broker_release(struct scripted_broker *broker);
+
+/** Pushes a stream on the channel of a connection, as `relay` numbers it; its far end is `peer`. */
+void scripted_broker_push_stream(struct scripted_broker *broker, unsigned relay, bool unidirectional);
+
+/** Tells how many streams may have been created on the last connection. */
+void scripted_broker_allow(struct scripted_broker *broker, uint64_t bidirectional, uint64_t unidirectional);
+
+/** Ends a connection. @param error  of WASI */
+void scripted_broker_end_connection(struct scripted_broker *broker, unsigned relay, uint32_t error, const char *reason);
 
 #endif

@@ -8,8 +8,10 @@
  * A server's is confirmed when its handshake is complete, a client's when the server has said so (HANDSHAKE_DONE): before that the other side may
  * still refuse what was shown. While it closes, the library's closing and draining periods are kept (RFC 9000, 10.2), without anything of the guest's.
  *
- * Paths: packets from an address that the broker has not judged are not given to the library. An authentic one of another address cannot be told from
- * a forged one before that, so few are asked about: one at a time, and QUIC_PATHS_MAX in a connection's life a minute.
+ * Packets from an address that the broker has not judged are not given to the library (relay/quic/paths.h). How a connection ends, and what the peer and the
+ * guest are told of it, is in relay/quic/ending.h.
+ *
+ * It is run in its turn (relay/turn.h) when anything of it has changed: packets came, a pair of the guest's, the timer, the socket takes packets again.
  */
 #ifndef NB_RELAY_QUIC_CONNECTION_H
 #define NB_RELAY_QUIC_CONNECTION_H
@@ -21,14 +23,18 @@
 
 #include "base/list.h"
 #include "proto/relay_frame.h"
+#include "relay/quic/ending.h"
 #include "relay/quic/packet.h"
+#include "relay/quic/paths.h"
+#include "relay/quic/settings.h"
 #include "relay/quic/streams.h"
+#include "relay/turn.h"
 
+struct deadline;
 struct guest_channel;
 struct quic;
 struct quic_endpoint;
 struct quic_first;
-struct quic_settings;
 struct quic_socket;
 struct quic_tls;
 
@@ -38,7 +44,18 @@ enum quic_state {
         QUIC_CLOSING, /* the guest has nothing of it any more, and Ended was reported */
 };
 
-/** Read only for others than relay/quic/connection*.c. */
+/** Totals of its life, for operators. */
+struct quic_counts {
+        uint64_t packets_sent;
+        uint64_t packets_received;
+        uint64_t bytes_sent;
+        uint64_t bytes_received;
+        uint64_t lost; /* packets, as far as the library tells: each stream's that a lost one had a part of */
+        uint64_t bytes_to_guest;
+        uint64_t bytes_to_peer;
+};
+
+/** Read only for others than who is named beside. */
 struct quic_connection {
         struct nb_list in_quic;
         struct quic *quic; /* borrowed */
@@ -53,6 +70,22 @@ struct quic_connection {
         struct quic_tls *tls;           /* owned */
         struct quic_streams streams;
         struct guest_channel *channel; /* owned; NULL: the guest has closed it */
+
+        /* The rest is of relay/quic/connection.c, and of who is named. */
+        struct nb_list in_news; /* relay/quic/facts.c */
+        struct turn turn;
+        struct deadline *timer; /* owned */
+        uint64_t timer_at;      /* when it comes, by quic_library_now(); UINT64_MAX: it does not */
+        uint64_t limit;         /* when the present state is over at the latest; UINT64_MAX: never */
+        uint32_t n_descriptors; /* that it counts for among the relay's */
+        bool is_confirmed;      /* relay/quic/library.c: the handshake is, and Ready is to be reported */
+        bool was_reset;         /* relay/quic/library.c: by the peer, which knows it no more */
+        bool has_heard;         /* something of the peer's was authentic */
+        bool guest_is_gone;
+        struct quic_settings settings; /* owned */
+        struct quic_counts counts;
+        struct quic_paths paths;
+        struct quic_ending ending;
 };
 
 /**

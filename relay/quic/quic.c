@@ -23,6 +23,7 @@ struct quic *quic_free(struct quic *quic) {
         nb_list_foreach_safe(element, &quic->connections)(void)
                 quic_connection_free(nb_container_of(element, struct quic_connection, in_quic));
         quic_endpoint_free_all(quic);
+        quic_facts_deinit(quic);
         free(quic->in);
         free(quic->out);
         explicit_bzero(quic->secret, sizeof(quic->secret));
@@ -38,6 +39,7 @@ static struct quic *quic_new(struct relay *relay) {
         quic->relay = relay;
         nb_list_init(&quic->servers);
         nb_list_init(&quic->connections);
+        quic_facts_init(quic);
         quic->in = quic_incoming_new();
         quic->out = quic_outgoing_new();
         if (!quic->in || !quic->out ||

@@ -20,6 +20,7 @@
 
 #include "base/list.h"
 #include "proto/relay_frame.h"
+#include "relay/quic/facts.h"
 
 struct quic_connection;
 struct quic_incoming;
@@ -37,6 +38,7 @@ struct quic {
         struct quic_incoming *in;  /* owned; of the socket that is read (relay/quic/incoming.h) */
         struct quic_outgoing *out; /* owned; of the socket that is written (relay/quic/outgoing.h); NULL: to be made */
         struct quic_socket *out_user; /* whose packets are in it; NULL: nobody's */
+        struct quic_facts facts;      /* what operators are told */
         uint8_t secret[32]; /* that reset tokens, Retry tokens and table keys are derived from; of this process */
 };
 

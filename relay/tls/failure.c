@@ -19,8 +19,7 @@ int tls_failure_note(struct tls_failure *failure, Nb__Relay__Cause cause, gnutls
 }
 
 /* Its alert says what the peer found wrong with us. */
-static void note_alert(struct tls_failure *failure, gnutls_session_t session) {
-        gnutls_alert_description_t alert = gnutls_alert_get(session);
+void tls_failure_note_alert(struct tls_failure *failure, gnutls_alert_description_t alert) {
         const char *name = gnutls_alert_get_strname(alert);
         Nb__Relay__Cause cause = NB__RELAY__CAUSE__CAUSE_TLS_ALERT;
 
@@ -43,7 +42,7 @@ void tls_failure_note_error(struct tls_failure *failure, gnutls_session_t sessio
 
         switch (error) {
         case GNUTLS_E_FATAL_ALERT_RECEIVED:
-                note_alert(failure, session);
+                tls_failure_note_alert(failure, gnutls_alert_get(session));
                 return;
         case GNUTLS_E_UNSUPPORTED_VERSION_PACKET:
         case GNUTLS_E_INSUFFICIENT_SECURITY:

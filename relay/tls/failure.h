@@ -22,6 +22,9 @@ struct tls_failure {
 int tls_failure_note(struct tls_failure *failure, Nb__Relay__Cause cause, gnutls_alert_description_t alert,
                      const char *format, ...) __attribute__((format(printf, 4, 5)));
 
+/** Notes that the peer has refused us, by the alert that it sent; does nothing where something is noted. */
+void tls_failure_note_alert(struct tls_failure *failure, gnutls_alert_description_t alert);
+
 /**
  * Notes what an error of GnuTLS is about; does nothing where something is noted.
  * @param error  of gnutls_handshake() or gnutls_record_recv(): negative, and fatal

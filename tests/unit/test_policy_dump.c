@@ -255,6 +255,29 @@ static void write_protocol(FILE *out, uint64_t *state, unsigned number) {
                 write_rules(out, state, true);
 }
 
+/** What follows from the rules may be written or not. */
+static void write_quic(FILE *out, uint64_t *state, unsigned number) {
+        static const char *const windows[] = { "16K", "20000", "1M", "1G" }, *const alive[] = { "1s", "1500ms" };
+        bool client = coin(state), server = coin(state);
+
+        fprintf(out, "[Protocol p%u]\nFamily=quic\nTLSALPN=h3\nIdleTimeout=2s\n", number);
+        if (client)
+                fputs("Connect=*.example.com:443 10.0.0.0/8:443\nTLSMustStaple=yes\n", out);
+        if (server)
+                fputs("Listen=127.0.0.1:443\n", out);
+        if (server)
+                write_server(out, state);
+        if (coin(state))
+                fprintf(out, "MaxStreams=%u\nStreamWindow=%s\nConnectionWindow=%s\n",
+                        (unsigned)(next_random(state) % 65536 + 1), PICK(state, windows), PICK(state, windows));
+        if (coin(state))
+                fprintf(out, "KeepAlive=%s\nSocketTypes=stream dgram\nDataPath=relay\n", PICK(state, alive));
+        if (coin(state))
+                fprintf(out, "Retry=%s\nTLSTickets=no\nTLSVersions=1.3 1.2\n", coin(state) ? "always" : "auto");
+        if ((client || server) && coin(state))
+                fprintf(out, "TLS=%s\n", client && server ? "both" : client ? "client" : "server");
+}
+
 static void write_preopen(FILE *out, uint64_t *state, unsigned number) {
         bool listens = coin(state), streams = listens || coin(state);
 
@@ -302,6 +325,8 @@ static char *random_tenant(uint64_t *state) {
         for (unsigned i = 0; i < n; ++i)
                 if (coin(state))
                         write_protocol(out, state, i);
+                else if (coin(state))
+                        write_quic(out, state, i);
                 else
                         write_preopen(out, state, i);
         ck_assert_int_eq(fclose(out), 0);
@@ -376,6 +401,11 @@ static void expect_same_protocol(const struct policy_protocol *a, const struct p
         ck_assert_uint_eq(a->socket_mode, b->socket_mode);
         ck_assert_uint_eq(a->handshake_timeout_ms, b->handshake_timeout_ms);
         ck_assert_uint_eq(a->idle_timeout_ms, b->idle_timeout_ms);
+        ck_assert_uint_eq(a->quic.max_streams, b->quic.max_streams);
+        ck_assert_uint_eq(a->quic.stream_window, b->quic.stream_window);
+        ck_assert_uint_eq(a->quic.connection_window, b->quic.connection_window);
+        ck_assert_uint_eq(a->quic.keep_alive_ms, b->quic.keep_alive_ms);
+        ck_assert(a->quic.always_retry == b->quic.always_retry);
         expect_same_tls(a->tls, b->tls, text);
         expect_same_proxy(a, b, text);
         for (size_t i = 0; i < a->n_rules; ++i)

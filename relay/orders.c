@@ -15,6 +15,7 @@
 #include "relay/datagram/server.h"
 #include "relay/link.h"
 #include "relay/relay.h"
+#include "relay/quic/quic.h"
 #include "relay/setup.h"
 #include "relay/calls.h"
 
@@ -78,6 +79,8 @@ static int begin_link(struct relay *relay, const Nb__Relay__Order *order, struct
                 return -EEXIST;
         if (begin->role != NB__RELAY__ROLE__ROLE_CLIENT && begin->role != NB__RELAY__ROLE__ROLE_SERVER)
                 return -EINVAL;
+        if (begin->quic)
+                return quic_begin(relay, begin, nb_steal_fd(&fds->fds[0]), nb_steal_fd(&fds->fds[1]));
         if (begin->n_hops > NB_RELAY_HOPS_MAX || !is_peer(fds->fds[0], begin->datagrams) ||
             !is_pair(fds->fds[1], begin->datagrams))
                 return -EINVAL;
@@ -97,6 +100,8 @@ static int end(struct relay *relay, const Nb__Relay__Order *order, struct nb_cha
 
         (void)fds;
         if (!link) {
+                if (quic_end(relay, order->end->link))
+                        return 0;
                 (void)datagram_server_end(relay, order->end->link);
                 return 0;
         }
@@ -107,17 +112,26 @@ static int end(struct relay *relay, const Nb__Relay__Order *order, struct nb_cha
 }
 
 static int serve(struct relay *relay, const Nb__Relay__Order *order, struct nb_channel_fds *fds) {
+        if (order->serve->quic)
+                return quic_serve(relay, order->serve, nb_steal_fd(&fds->fds[0]));
         return datagram_server_start(relay, order->serve, nb_steal_fd(&fds->fds[0]));
 }
 
 static int give_credit(struct relay *relay, const Nb__Relay__Order *order, struct nb_channel_fds *fds) {
         (void)fds;
-        datagram_server_credit(relay, order->credit);
+        if (!quic_credit(relay, order->credit))
+                datagram_server_credit(relay, order->credit);
         return 0;
 }
 
 static int take_peer(struct relay *relay, const Nb__Relay__Order *order, struct nb_channel_fds *fds) {
+        if (quic_has_server(relay, order->take_peer->server))
+                return quic_take_peer(relay, order->take_peer, fds->n > 0 ? nb_steal_fd(&fds->fds[0]) : -1);
         return datagram_server_take_peer(relay, order->take_peer, fds->n > 0 ? nb_steal_fd(&fds->fds[0]) : -1);
+}
+
+static int take_path(struct relay *relay, const Nb__Relay__Order *order, struct nb_channel_fds *fds) {
+        return quic_take_path(relay, order->take_path, fds->n > 0 ? nb_steal_fd(&fds->fds[0]) : -1);
 }
 
 /* ---- the table ---- */
@@ -139,6 +153,7 @@ static const struct order {
         { NB__RELAY__ORDER__BODY_SERVE, "Serve", false, 1, 1, serve },
         { NB__RELAY__ORDER__BODY_CREDIT, "Credit", false, 0, 0, give_credit },
         { NB__RELAY__ORDER__BODY_TAKE_PEER, "TakePeer", false, 0, 1, take_peer },
+        { NB__RELAY__ORDER__BODY_TAKE_PATH, "TakePath", false, 0, 1, take_path },
 };
 
 static const struct order *find(Nb__Relay__Order__BodyCase body) {

@@ -10,6 +10,7 @@
 #include "relay/context.h"
 #include "relay/datagram/server.h"
 #include "relay/link.h"
+#include "relay/quic/quic.h"
 #include "relay/tls/session_cache.h"
 #include "relay/turn.h"
 
@@ -64,6 +65,7 @@ void relay_deinit(struct relay *relay) {
         relay->has_ended = true;
         link_free_all(relay);
         datagram_server_free_all(relay);
+        relay->quic = quic_free(relay->quic);
         context_drop_all(relay);
         relay->sessions = session_cache_free(relay->sessions);
         channel_stop(relay);

@@ -44,7 +44,8 @@ static const struct confine_call of_process[] = {
 const struct confine_list process_calls = CONFINE_LIST(of_process);
 
 const struct confine_list *const confine_lists[] = {
-        &loop_calls, &process_calls,   &channel_calls, &order_calls,    &setup_calls, &context_calls, &transport_calls,
-        &pair_calls, &socket_io_calls, &splice_calls,  &datagram_calls, &tls_calls,   &quic_calls,
+        &loop_calls,     &process_calls,   &channel_calls, &order_calls,         &setup_calls,
+        &context_calls,  &transport_calls, &pair_calls,    &socket_io_calls,     &splice_calls,
+        &datagram_calls, &tls_calls,       &quic_calls,    &guest_channel_calls,
 };
 const size_t n_confine_lists = sizeof(confine_lists) / sizeof(confine_lists[0]);

@@ -42,7 +42,7 @@ struct quic_datagrams {
 };
 
 bool quic_datagrams_are_spoken(const struct quic_connection *connection) {
-        return ngtcp2_conn_get_local_transport_params(connection->conn)->max_datagram_frame_size > 0;
+        return connection->settings.datagrams;
 }
 
 static void pair_changed(struct watch *watch, uint32_t events) {

@@ -17,7 +17,7 @@ struct quic_connection;
 struct quic_datagrams;
 struct quic_offer;
 
-/** Whether the connection is one of datagrams: what our side has told the peer. */
+/** Whether the connection is one of datagrams: that is the broker's word. */
 bool quic_datagrams_are_spoken(const struct quic_connection *connection);
 
 /** Makes sure that a connection has its channel. @return 0; -EMFILE: there may be no more descriptors; another -errno */

@@ -89,7 +89,6 @@ struct guest_channel *guest_channel_new(struct quic_connection *connection, int 
         channel->made_fd = -1;
         channel->may_read = true;
         channel->credit = NB_STREAM_WINDOW;
-        connection->quic->relay->n_descriptors++;
         return channel;
 }
 
@@ -440,7 +439,6 @@ struct guest_channel *guest_channel_free(struct guest_channel *channel) {
         channel->retry = deadline_free(channel->retry);
         drain(channel->fd, relay_of(channel)->frame);
         (void)nb_channel_fd_close(channel->fd);
-        relay_of(channel)->n_descriptors--;
         free(channel);
         return NULL;
 }

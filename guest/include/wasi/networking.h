@@ -14,12 +14,19 @@
  * where they make sense. A connection lives until its connection_fd and all its streams are closed. On a protocol that does
  * not multiplex (TCP, UDP, Unix sockets), a connection has one stream, which the first of stream_create and stream_accept yields.
  *
+ * On one that does (QUIC), either side makes any number of streams, as far as the other allows: __wasi_networking_stream_create() makes one, and
+ * __wasi_networking_stream_accept() takes those of the peer. They wait unless the connection_fd is nonblocking (fd_fdstat_set_flags). For poll, a connection_fd is
+ * readable when the peer has made a stream, writable when one can be made, and both when the connection is over. A stream that is made without the right fd_read
+ * has one direction only; the peer gets one without fd_write. When connection_fd is closed, its streams go on, and the peer can make no others. netbroker-guest(7)
+ * has a table of what the ends of streams and connections look like from either side.
+ *
  *     server: open, listen, then for each peer: accept, stream_accept, read and write
  *     client: open on port 0, connect, stream_create, read and write
  *
  * The stream of a control of the type __WASI_FILETYPE_SOCKET_DGRAM keeps message borders: each write is one datagram, and each read
  * takes one, whose rest is lost where the buffer is too short (sock_recv says so by __WASI_ROFLAGS_RECV_DATA_TRUNCATED). A
- * datagram may be empty, so that reading no bytes is not the end of anything: where the host has given a peer up, reading is `connreset`.
+ * datagram may be empty, so that reading no bytes is not the end of anything: where the host has given a peer up, reading is `connreset`. On a protocol of QUIC,
+ * the connection of such a control has one channel of datagrams (RFC 9221), and no streams of bytes.
  *
  * Such a control can listen. Whoever sends something to its address and was not heard of is the next peer that
  * __wasi_networking_accept() takes, as a connection whose stream begins with what was sent; what is written there goes to that peer.
@@ -152,11 +159,13 @@ __wasi_errno_t __wasi_networking_connect(__wasi_fd_t control_fd, const char *add
                                          __wasi_fd_t *ret_connection_fd) WASI_NETWORKING_IMPORT_("connect");
 
 /**
- * Makes a stream on a connection.
- * @param rights             what may be done with it, of what the connection passes on
+ * Makes a stream on a connection. On one that multiplexes it waits until the peer allows another, unless the connection is nonblocking.
+ * @param rights             what may be done with it, of what the connection passes on. Where connections multiplex, a stream without fd_read has
+ *                           one direction, and one without fd_write is `inval`
  * @param rights_inheriting  nothing is derived from a stream: 0
- * @param fdflags            0 or __WASI_FDFLAGS_NONBLOCK
- * @return notsup: the connection's one stream has been taken
+ * @param fdflags            of the stream: 0 or __WASI_FDFLAGS_NONBLOCK
+ * @return notsup: the connection's one stream has been taken; again: the connection is nonblocking, and the peer allows no more streams of this kind at present;
+ *         notconn: the peer has closed the connection; timedout: it was silent for too long; connreset: the connection was cut
  */
 __wasi_errno_t __wasi_networking_stream_create(__wasi_fd_t connection_fd, __wasi_rights_t rights,
                                                __wasi_rights_t rights_inheriting, __wasi_fdflags_t fdflags,
@@ -164,8 +173,8 @@ __wasi_errno_t __wasi_networking_stream_create(__wasi_fd_t connection_fd, __wasi
 
 /**
  * Takes the next stream that the peer made on a connection; on one that does not multiplex, its one stream. It carries what the
- * connection passes on, and it is blocking.
- * @return notsup: the connection's one stream has been taken
+ * connection passes on, and it is blocking. One that the peer only writes to lacks fd_write. It waits for one unless the connection is nonblocking.
+ * @return as __wasi_networking_stream_create(); again: the connection is nonblocking, and there is none
  */
 __wasi_errno_t __wasi_networking_stream_accept(__wasi_fd_t connection_fd, __wasi_fd_t *ret_stream_fd)
         WASI_NETWORKING_IMPORT_("stream_accept");

@@ -59,6 +59,9 @@ static bool may_announce(const struct datagram_server *server) {
 
 /* In the order in which they came: those that were announced before stand in front. */
 static void announce_waiting(struct datagram_server *server) {
+        /* Without credit nobody walks past those, for each datagram of a flood. */
+        if (!may_announce(server))
+                return;
         nb_list_foreach_safe(link, &server->table.in[PEER_WAITING]) {
                 struct peer *peer = nb_container_of(link, struct peer, in_state);
 

@@ -74,13 +74,6 @@ static void arm(struct quic_connection *connection) {
 
 /* ---- making one ---- */
 
-static void count_descriptors(struct quic_connection *connection, uint32_t n) {
-        struct relay *relay = connection->quic->relay;
-
-        relay->n_descriptors = relay->n_descriptors - connection->n_descriptors + n;
-        connection->n_descriptors = n;
-}
-
 /* @param settings  consumed on success @return NULL without memory */
 static struct quic_connection *new_connection(struct quic *quic, struct quic_settings *settings, uint64_t link,
                                               const union quic_address *peer) {
@@ -162,7 +155,6 @@ struct quic_connection *quic_connection_free(struct quic_connection *connection)
                 drop_insides(connection);
                 connection->quic->relay->n_links--;
         }
-        count_descriptors(connection, 0);
         turn_cancel(&connection->turn);
         nb_list_remove(&connection->in_quic);
         connection->timer = deadline_free(connection->timer);
@@ -201,7 +193,6 @@ static void carry_out_end(struct quic_connection *connection) {
         drop_insides(connection);
         connection->state = QUIC_CLOSING;
         connection->quic->relay->n_links--;
-        count_descriptors(connection, connection->endpoint ? 0 : SOCKET_DESCRIPTORS);
         report_ended(connection->quic->relay, connection->link, ending->cause, ending->reason,
                      connection->counts.bytes_to_guest, connection->counts.bytes_to_peer);
         if (!stays) {
@@ -393,7 +384,6 @@ int quic_connection_accept(struct quic *quic, struct quic_endpoint *endpoint, co
         connection->is_server = true;
         connection->socket = quic_endpoint_socket(endpoint);
         connection->endpoint = endpoint;
-        count_descriptors(connection, CHANNEL_DESCRIPTORS);
         error = set_up_channel(connection, channel_fd);
         if (error == 0)
                 error = set_up_tls(connection, "", "");
@@ -461,7 +451,6 @@ void quic_connection_dial(struct quic *quic, const Nb__Relay__Begin *begin, cons
                 report_not_begun(quic, begin->link, error < 0 ? error : -ENOMEM);
                 return;
         }
-        count_descriptors(connection, CHANNEL_DESCRIPTORS + SOCKET_DESCRIPTORS);
         error = start_client(connection, begin->server_name, socket_fd, channel_fd);
         if (error < 0) {
                 (void)quic_connection_free(connection);

@@ -63,11 +63,12 @@ struct quic_connection {
         enum quic_state state;
         bool is_server;
         struct quic_endpoint *endpoint; /* of a server, borrowed; NULL: a client */
-        struct nb_list ids;             /* the endpoint's (relay/quic/ids.h), as is the next; to be initialised only */
-        bool is_under_way;              /* it counts among the handshakes of the endpoint */
-        struct quic_socket *socket;     /* that it sends by: the endpoint's, or its own */
-        ngtcp2_conn *conn;              /* owned */
-        struct quic_tls *tls;           /* owned */
+        struct nb_list ids;         /* the endpoint's (relay/quic/ids.h), as are the next two; to be initialised only */
+        bool is_counted;            /* among its connections */
+        bool is_under_way;          /* and among their handshakes */
+        struct quic_socket *socket; /* that it sends by: the endpoint's, or its own */
+        ngtcp2_conn *conn;          /* owned */
+        struct quic_tls *tls;       /* owned */
         struct quic_streams streams;
         struct guest_channel *channel; /* owned; NULL: the guest has closed it */
 
@@ -77,7 +78,6 @@ struct quic_connection {
         struct deadline *timer; /* owned */
         uint64_t timer_at;      /* when it comes, by quic_library_now(); UINT64_MAX: it does not */
         uint64_t limit;         /* when the present state is over at the latest; UINT64_MAX: never */
-        uint32_t n_descriptors; /* that it counts for among the relay's */
         bool is_confirmed;      /* relay/quic/library.c: the handshake is, and Ready is to be reported */
         bool was_reset;         /* relay/quic/library.c: by the peer, which knows it no more */
         bool has_heard;         /* something of the peer's was authentic */

@@ -11,7 +11,9 @@
 #include "loop/deadline.h"
 #include "relay/datagram/reports.h"
 #include "relay/quic/answers.h"
+#include "relay/quic/budget.h"
 #include "relay/quic/connection.h"
+#include "relay/quic/facts.h"
 #include "relay/quic/ids.h"
 #include "relay/quic/quic.h"
 #include "relay/quic/settings.h"
@@ -104,7 +106,8 @@ static void tell_gone(struct quic_endpoint *endpoint, uint64_t number) {
 }
 
 static bool may_announce(const struct quic_endpoint *endpoint) {
-        return !endpoint->is_ended && endpoint->n_announced < endpoint->credit &&
+        return !endpoint->is_ended && !quic_budget_is_spent(endpoint->quic) &&
+               endpoint->n_announced < endpoint->credit &&
                endpoint->n_connections + endpoint->strangers.n_in[QUIC_STRANGER_ASKED] < endpoint->connections_max;
 }
 
@@ -183,13 +186,15 @@ static void nobodys_came(struct quic_endpoint *endpoint, const struct quic_packe
         endpoint->n_dropped += endpoint->answers.n[QUIC_ANSWER_RESET] == n_resets;
 }
 
-static void unspoken_came(struct quic_endpoint *endpoint, const struct quic_packet *packet,
-                          const ngtcp2_version_cid *header) {
+/* @param header  of a version that is not spoken here; NULL: it has none that makes sense */
+static void unreadable_came(struct quic_endpoint *endpoint, const struct quic_packet *packet,
+                            const ngtcp2_version_cid *header) {
         uint64_t n_before = endpoint->answers.n[QUIC_ANSWER_VERSION];
 
-        if (!endpoint->is_ended)
+        if (header && !endpoint->is_ended)
                 quic_answer_version(&endpoint->answers, packet, header);
         endpoint->n_dropped += endpoint->answers.n[QUIC_ANSWER_VERSION] == n_before;
+        quic_facts_server_changed(endpoint->quic);
 }
 
 static void packet_came(struct quic_socket *socket, const struct quic_packet *packet) {
@@ -198,12 +203,8 @@ static void packet_came(struct quic_socket *socket, const struct quic_packet *pa
         ngtcp2_version_cid header;
         int r = ngtcp2_pkt_decode_version_cid(&header, packet->bytes, packet->length, QUIC_ID_LENGTH);
 
-        if (r == NGTCP2_ERR_VERSION_NEGOTIATION) {
-                unspoken_came(endpoint, packet, &header);
-                return;
-        }
         if (r < 0 || header.dcidlen > NGTCP2_MAX_CIDLEN) {
-                endpoint->n_dropped++;
+                unreadable_came(endpoint, packet, r == NGTCP2_ERR_VERSION_NEGOTIATION ? &header : NULL);
                 return;
         }
         owner = quic_ids_find(&endpoint->ids, header.dcid, header.dcidlen);
@@ -213,6 +214,8 @@ static void packet_came(struct quic_socket *socket, const struct quic_packet *pa
                 endpoint->n_dropped += quic_stranger_keep(owner.stranger, packet) < 0;
         else
                 nobodys_came(endpoint, packet, &header);
+        if (!owner.connection)
+                quic_facts_server_changed(endpoint->quic);
 }
 
 /* ---- the end ---- */
@@ -369,6 +372,9 @@ void quic_endpoint_confirmed(struct quic_endpoint *endpoint, struct quic_connect
 void quic_endpoint_release(struct quic_endpoint *endpoint, struct quic_connection *connection) {
         quic_endpoint_confirmed(endpoint, connection);
         quic_ids_remove_all(&endpoint->ids, &connection->ids);
+        if (!connection->is_counted)
+                return;
+        connection->is_counted = false;
         endpoint->n_connections--;
         if (!free_if_over(endpoint))
                 announce_waiting(endpoint);
@@ -395,6 +401,7 @@ static int accept_stranger(struct quic_endpoint *endpoint, struct quic_stranger 
                 return r;
         endpoint->n_connections++;
         endpoint->n_under_way++;
+        connection->is_counted = true;
         connection->is_under_way = true;
         quic_strangers_release_id(&endpoint->strangers, stranger);
         /* Without memory for it the client is not heard, and its connection ends as one that is silent. */

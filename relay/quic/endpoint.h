@@ -59,8 +59,8 @@ void quic_endpoint_remove_id(struct quic_endpoint *endpoint, const ngtcp2_cid *i
 void quic_endpoint_confirmed(struct quic_endpoint *endpoint, struct quic_connection *connection);
 
 /**
- * A connection of it is about to be freed: what IDs it has left are removed, its place is free, and an endpoint that was ended may be gone afterwards. Only for one that
- * quic_connection_accept() has returned.
+ * A connection of it is about to be freed: what IDs it has left are removed, its place is free, and an endpoint that was ended may be gone afterwards. Harmless for one that
+ * could not be made.
  */
 void quic_endpoint_release(struct quic_endpoint *endpoint, struct quic_connection *connection);
 

@@ -31,7 +31,6 @@ static void drop_other(struct quic_connection *connection) {
         if (!paths->other)
                 return;
         paths->other = quic_socket_free(paths->other);
-        connection->quic->relay->n_descriptors--;
 }
 
 void quic_paths_deinit(struct quic_connection *connection) {
@@ -158,7 +157,6 @@ static void move_to_preferred(struct quic_connection *connection, int fd) {
                 (void)nb_fd_close(fd);
                 return;
         }
-        relay->n_descriptors++;
         path.local = *quic_socket_local(paths->other);
         path.remote = *quic_socket_remote(paths->other);
         for_library = quic_path_for_library(&path);

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "relay/datagram/reports.h"
+#include "relay/quic/budget.h"
 #include "relay/quic/connection.h"
 #include "relay/quic/endpoint.h"
 #include "relay/quic/incoming.h"
@@ -78,7 +79,7 @@ int quic_begin(struct relay *relay, const Nb__Relay__Begin *begin, int socket_fd
         if (begin->link == 0 || is_in_use(relay, begin->link) || begin->role != NB__RELAY__ROLE__ROLE_CLIENT ||
             begin->n_hops > 0 || !begin->quic)
                 return -EINVAL;
-        if (relay->n_links >= relay->links_max || !relay_has_room(relay, 2) || !quic_of(relay))
+        if (!quic_of(relay) || quic_budget_is_spent(relay->quic))
                 refuse_room(relay, begin->link);
         else if (quic_settings_init(relay, begin->quic, begin->tls_context, begin->timeout_ms, &settings) < 0)
                 refuse_context(relay, begin->link);

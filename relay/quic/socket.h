@@ -45,7 +45,7 @@ struct quic_socket_ops {
 };
 
 /**
- * Takes a socket over and watches it.
+ * Takes a socket over and watches it. It counts itself among the descriptors of the relay.
  * @param fd     of UDP, bound or connected, non-blocking; consumed on success only
  * @param owner  for the functions: quic_socket_owner()
  * @return 0 with what is owned by the caller; -errno

@@ -14,8 +14,8 @@
 #include "relay/context.h"
 #include "relay/datagram/server.h"
 #include "relay/link.h"
-#include "relay/relay.h"
 #include "relay/quic/quic.h"
+#include "relay/relay.h"
 #include "relay/setup.h"
 #include "relay/calls.h"
 
@@ -72,15 +72,22 @@ static int drop_context(struct relay *relay, const Nb__Relay__Order *order, stru
         return 0;
 }
 
+/* The peer's is of datagrams, and the pair, which keeps messages apart, is the connection's channel. */
+static int begin_quic(struct relay *relay, const Nb__Relay__Begin *begin, struct nb_channel_fds *fds) {
+        if (!is_peer(fds->fds[0], true) || !is_pair(fds->fds[1], true))
+                return -EINVAL;
+        return quic_begin(relay, begin, nb_steal_fd(&fds->fds[0]), nb_steal_fd(&fds->fds[1]));
+}
+
 static int begin_link(struct relay *relay, const Nb__Relay__Order *order, struct nb_channel_fds *fds) {
         const Nb__Relay__Begin *begin = order->begin;
 
         if (begin->link == 0 || link_table_find(&relay->table, begin->link))
                 return -EEXIST;
+        if (begin->quic)
+                return begin_quic(relay, begin, fds);
         if (begin->role != NB__RELAY__ROLE__ROLE_CLIENT && begin->role != NB__RELAY__ROLE__ROLE_SERVER)
                 return -EINVAL;
-        if (begin->quic)
-                return quic_begin(relay, begin, nb_steal_fd(&fds->fds[0]), nb_steal_fd(&fds->fds[1]));
         if (begin->n_hops > NB_RELAY_HOPS_MAX || !is_peer(fds->fds[0], begin->datagrams) ||
             !is_pair(fds->fds[1], begin->datagrams))
                 return -EINVAL;
@@ -100,9 +107,7 @@ static int end(struct relay *relay, const Nb__Relay__Order *order, struct nb_cha
 
         (void)fds;
         if (!link) {
-                if (quic_end(relay, order->end->link))
-                        return 0;
-                (void)datagram_server_end(relay, order->end->link);
+                (void)(quic_end(relay, order->end->link) || datagram_server_end(relay, order->end->link));
                 return 0;
         }
         /* What is revoked looks to the peer as it does when the kernel destroys the socket. */
@@ -112,9 +117,13 @@ static int end(struct relay *relay, const Nb__Relay__Order *order, struct nb_cha
 }
 
 static int serve(struct relay *relay, const Nb__Relay__Order *order, struct nb_channel_fds *fds) {
-        if (order->serve->quic)
-                return quic_serve(relay, order->serve, nb_steal_fd(&fds->fds[0]));
-        return datagram_server_start(relay, order->serve, nb_steal_fd(&fds->fds[0]));
+        const Nb__Relay__Serve *serve = order->serve;
+
+        if (!serve->quic)
+                return datagram_server_start(relay, serve, nb_steal_fd(&fds->fds[0]));
+        if (!is_peer(fds->fds[0], true))
+                return -EINVAL;
+        return quic_serve(relay, serve, nb_steal_fd(&fds->fds[0]));
 }
 
 static int give_credit(struct relay *relay, const Nb__Relay__Order *order, struct nb_channel_fds *fds) {
@@ -125,12 +134,19 @@ static int give_credit(struct relay *relay, const Nb__Relay__Order *order, struc
 }
 
 static int take_peer(struct relay *relay, const Nb__Relay__Order *order, struct nb_channel_fds *fds) {
-        if (quic_has_server(relay, order->take_peer->server))
-                return quic_take_peer(relay, order->take_peer, fds->n > 0 ? nb_steal_fd(&fds->fds[0]) : -1);
-        return datagram_server_take_peer(relay, order->take_peer, fds->n > 0 ? nb_steal_fd(&fds->fds[0]) : -1);
+        const Nb__Relay__TakePeer *take = order->take_peer;
+        int fd = fds->n > 0 ? fds->fds[0] : -1;
+
+        if (!quic_has_server(relay, take->server))
+                return datagram_server_take_peer(relay, take, fd < 0 ? fd : nb_steal_fd(&fds->fds[0]));
+        if (fd >= 0 && !is_pair(fd, true))
+                return -EINVAL;
+        return quic_take_peer(relay, take, fd < 0 ? fd : nb_steal_fd(&fds->fds[0]));
 }
 
 static int take_path(struct relay *relay, const Nb__Relay__Order *order, struct nb_channel_fds *fds) {
+        if (fds->n > 0 && !is_peer(fds->fds[0], true))
+                return -EINVAL;
         return quic_take_path(relay, order->take_path, fds->n > 0 ? nb_steal_fd(&fds->fds[0]) : -1);
 }
 

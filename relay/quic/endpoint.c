@@ -70,6 +70,10 @@ const struct quic_settings *quic_endpoint_settings(const struct quic_endpoint *e
         return &endpoint->settings;
 }
 
+size_t quic_endpoint_load(const struct quic_endpoint *endpoint) {
+        return endpoint->ids.n;
+}
+
 /* ---- who waits ---- */
 
 static size_t n_strangers(const struct quic_endpoint *endpoint) {

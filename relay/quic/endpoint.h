@@ -19,6 +19,7 @@
 
 #include <ngtcp2/ngtcp2.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/list.h"
@@ -63,6 +64,9 @@ void quic_endpoint_confirmed(struct quic_endpoint *endpoint, struct quic_connect
  * could not be made.
  */
 void quic_endpoint_release(struct quic_endpoint *endpoint, struct quic_connection *connection);
+
+/** @return how many IDs its table has, of connections and of clients that wait: what tests count */
+size_t quic_endpoint_load(const struct quic_endpoint *endpoint);
 
 /* ---- for the doors (relay/quic/quic.h) and for facts ---- */
 

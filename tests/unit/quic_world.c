@@ -185,7 +185,8 @@ static void take(struct quic_world *world, struct quic_ends *ends) {
 
 void quic_world_connect(struct quic_world *world, struct quic_ends *ends) {
         ends->link = ++world->n_links;
-        ends->client.serial = ends->server.serial = 0;
+        memset(&ends->client, 0, offsetof(struct quic_host, arena));
+        memset(&ends->server, 0, offsetof(struct quic_host, arena));
         begin(world, ends);
         take(world, ends);
         ck_assert_uint_eq(quic_world_expect(world, world->server, NB__RELAY__REPORT__BODY_READY)->ready->link,
@@ -211,6 +212,10 @@ const Nb__Reply *quic_host_expect(struct quic_world *world, struct quic_host *ho
                         quic_world_turn(world);
                 ck_assert_int_gt(length, 0);
                 ck_assert_int_eq(nb_reply_decode(&host->arena, host->frame, (size_t)length, &reply), 0);
+                if (reply->body_case == NB__REPLY__BODY_STREAMS) {
+                        host->allowed[0] = reply->streams->bidirectional;
+                        host->allowed[1] = reply->streams->unidirectional;
+                }
                 if (reply->body_case == kind)
                         return reply;
                 /* Totals come at any time. */
@@ -224,17 +229,22 @@ void quic_host_ask(struct quic_host *host, Nb__Request *request) {
         ck_assert_int_eq(nb_request_send(host->fd, request, NULL, 0), 0);
 }
 
+void quic_host_wait_for_room(struct quic_world *world, struct quic_host *host, bool unidirectional, uint64_t n) {
+        struct nb_channel_fds fds;
+
+        while (host->allowed[unidirectional] <= n) {
+                (void)quic_host_expect(world, host, NB__REPLY__BODY_STREAMS, &fds);
+                ck_assert_uint_eq(fds.n, 0);
+        }
+}
+
 int quic_host_create(struct quic_world *world, struct quic_host *host, bool unidirectional, uint64_t *ret_id) {
         Nb__StreamCreate create = NB__STREAM_CREATE__INIT;
         Nb__Request request = NB__REQUEST__INIT;
         struct nb_channel_fds fds;
         const Nb__Reply *reply;
 
-        if (host->serial == 0) {
-                reply = quic_host_expect(world, host, NB__REPLY__BODY_STREAMS, &fds);
-                ck_assert_uint_eq(fds.n, 0);
-                ck_assert_uint_gt(reply->streams->bidirectional, 0);
-        }
+        quic_host_wait_for_room(world, host, unidirectional, 0);
         create.unidirectional = unidirectional;
         request.body_case = NB__REQUEST__BODY_STREAM_CREATE;
         request.stream_create = &create;

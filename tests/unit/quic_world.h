@@ -31,6 +31,7 @@ struct quic_world {
 struct quic_host {
         int fd;
         uint64_t serial;
+        uint64_t allowed[2]; /* streams in total, bidirectional and unidirectional */
         struct nb_frame_arena arena;
         uint8_t frame[NB_CHANNEL_MESSAGE_MAX];
 };
@@ -69,7 +70,10 @@ const Nb__Reply *quic_host_expect(struct quic_world *world, struct quic_host *ho
 /** Sends a request. */
 void quic_host_ask(struct quic_host *host, Nb__Request *request);
 
-/** Waits for Streams that let one more be created than `n`, and creates it. @return the guest's end, owned by the caller */
+/** Waits until the host knows that it may have more streams than `n` of a kind. */
+void quic_host_wait_for_room(struct quic_world *world, struct quic_host *host, bool unidirectional, uint64_t n);
+
+/** Creates a stream, when the host knows how many there may be. @return the guest's end, owned by the caller */
 int quic_host_create(struct quic_world *world, struct quic_host *host, bool unidirectional, uint64_t *ret_id);
 
 /** Waits for a stream of the peer's. Its number must be `number`. @return as quic_host_create() */

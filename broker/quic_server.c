@@ -162,16 +162,15 @@ static int take(struct relay_server *relay_server, const struct relay_peer *peer
         return r;
 }
 
-/* @return 0; -EPIPE */
+/* Those that are ready have their places already, so they do not wait for who lacks one. @return 0; -EPIPE */
 static int push_ready(struct quic_server *server) {
-        while (!server->server.pause && server->handshakes.n_ready > 0 && accept_credit_is_left(&server->credit)) {
-                int r = handshakes_push(&server->handshakes, &server->credit);
+        int r = 0;
 
-                if (r == -ENOBUFS)
-                        relay_server_pause(&server->server);
-                else if (r < 0)
-                        return r;
-        }
+        while (r == 0 && server->handshakes.n_ready > 0 && accept_credit_is_left(&server->credit))
+                r = handshakes_push(&server->handshakes, &server->credit);
+        if (r != -ENOBUFS)
+                return r;
+        relay_server_pause(&server->server);
         return 0;
 }
 

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/channel.h"
 #include "proto/relay_frame.h"
@@ -35,6 +36,12 @@ struct fake_relay {
 /** Listens in the daemon's folder, which must be there. */
 void fake_relays_listen(struct fake_relays *relays, const struct daemon *daemon);
 void fake_relays_close(struct fake_relays *relays);
+
+/**
+ * Has a process of its own be the relay that tries the files of the policy, at the next start or reload: it says yes to all.
+ * @return its pid, for harness_wait_exit() when the daemon has started or reloaded
+ */
+pid_t fake_relays_say_yes(const struct fake_relays *relays);
 
 /** Waits for the broker to start a relay, and takes its Setup. @return owned by the caller: fake_relay_free() */
 struct fake_relay *fake_relay_accept(const struct fake_relays *relays);

@@ -139,6 +139,14 @@ const Nb__Relay__Report *quic_world_expect(struct quic_world *world, struct rela
         }
 }
 
+void quic_world_expect_end(struct quic_world *world, struct relay_world *relay, uint64_t link, Nb__Relay__Cause cause) {
+        const Nb__Relay__Ended *ended = quic_world_expect(world, relay, NB__RELAY__REPORT__BODY_ENDED)->ended;
+
+        ck_assert_uint_eq(ended->link, link);
+        if (ended->cause != cause)
+                ck_abort_msg("ended by %d, not by %d: %s", ended->cause, cause, ended->reason);
+}
+
 /* ---- a connection ---- */
 
 static void begin(struct quic_world *world, struct quic_ends *ends) {
@@ -254,6 +262,16 @@ int quic_host_create(struct quic_world *world, struct quic_host *host, bool unid
         if (ret_id)
                 *ret_id = reply->stream_created->id;
         return fds.fds[0];
+}
+
+void quic_host_credit(struct quic_host *host, uint64_t total) {
+        Nb__Credit credit = NB__CREDIT__INIT;
+        Nb__Request request = NB__REQUEST__INIT;
+
+        credit.total = total;
+        request.body_case = NB__REQUEST__BODY_CREDIT;
+        request.credit = &credit;
+        quic_host_ask(host, &request);
 }
 
 int quic_host_accept(struct quic_world *world, struct quic_host *host, uint64_t number, uint64_t *ret_id) {

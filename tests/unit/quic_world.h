@@ -59,6 +59,9 @@ void quic_world_turn(struct quic_world *world);
 const Nb__Relay__Report *quic_world_expect(struct quic_world *world, struct relay_world *relay,
                                            Nb__Relay__Report__BodyCase kind);
 
+/** Waits for Ended of that link, with that cause. */
+void quic_world_expect_end(struct quic_world *world, struct relay_world *relay, uint64_t link, Nb__Relay__Cause cause);
+
 /** Connects, up to Ready on both sides. `ends` is the caller's memory, whose descriptors quic_ends_close() closes. */
 void quic_world_connect(struct quic_world *world, struct quic_ends *ends);
 void quic_ends_close(struct quic_ends *ends);
@@ -75,6 +78,9 @@ void quic_host_wait_for_room(struct quic_world *world, struct quic_host *host, b
 
 /** Creates a stream, when the host knows how many there may be. @return the guest's end, owned by the caller */
 int quic_host_create(struct quic_world *world, struct quic_host *host, bool unidirectional, uint64_t *ret_id);
+
+/** Raises the total of streams that may be pushed. */
+void quic_host_credit(struct quic_host *host, uint64_t total);
 
 /** Waits for a stream of the peer's. Its number must be `number`. @return as quic_host_create() */
 int quic_host_accept(struct quic_world *world, struct quic_host *host, uint64_t number, uint64_t *ret_id);

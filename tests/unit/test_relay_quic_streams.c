@@ -9,6 +9,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "proto/wasi.h"
+#include "relay/quic/connection.h"
 #include "relay/quic/quic.h"
 #include "tests/support/runner.h"
 #include "tests/unit/quic_world.h"
@@ -61,13 +64,574 @@ START_TEST(either_side_makes_streams) {
 }
 END_TEST
 
+/* A stream with both its guests' ends. */
+struct both {
+        int ours;   /* the client's */
+        int theirs; /* the server's */
+};
+
+static struct both make_stream(bool unidirectional, uint64_t number) {
+        struct both both;
+
+        both.ours = quic_host_create(&world, &ends.client, unidirectional, NULL);
+        /* A stream is there for the peer when something of it has come. */
+        quic_world_send(&world, both.ours, "x", 1);
+        both.theirs = quic_host_accept(&world, &ends.server, number, NULL);
+        quic_world_receive(&world, both.theirs, "x", 1);
+        return both;
+}
+
+static void close_both(struct both *both) {
+        ck_assert_int_eq(close(both->ours), 0);
+        ck_assert_int_eq(close(both->theirs), 0);
+}
+
+static void expect_end(int fd, ssize_t end) {
+        uint8_t byte;
+
+        ck_assert_int_eq(quic_world_read(&world, fd, &byte, 1), end);
+}
+
+/* Writes until that fails. */
+static void expect_write_error(int fd, int error) {
+        for (;;) {
+                ssize_t n = send(fd, "more", 4, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+                if (n < 0 && errno != EAGAIN) {
+                        ck_assert_int_eq(errno, error);
+                        return;
+                }
+                quic_world_turn(&world);
+        }
+}
+
+static struct quic *quic_of(const struct relay_world *relay) {
+        return relay->relay.quic;
+}
+
+/* Until nothing but the connection itself is left. */
+static void expect_no_streams(struct relay_world *relay) {
+        const struct quic *quic = quic_of(relay);
+        const struct quic_connection *connection =
+                nb_container_of(quic->connections.next, struct quic_connection, in_quic);
+
+        while (connection->streams.n > 0)
+                quic_world_turn(&world);
+        ck_assert_uint_eq(quic->bytes_buffered, 0);
+        ck_assert_uint_eq(connection->streams.bytes_buffered, 0);
+        ck_assert_uint_eq(connection->streams.n_pairs, 0);
+}
+
+static uint8_t *pattern(size_t length, unsigned seed) {
+        uint8_t *bytes = malloc(length);
+
+        ck_assert_ptr_nonnull(bytes);
+        for (size_t i = 0; i < length; ++i)
+                bytes[i] = (uint8_t)((i * 2654435761u + seed * 40503u) >> 11);
+        return bytes;
+}
+
+/* Moves bytes both ways at once. */
+static void exchange(struct both *streams, size_t n, const uint8_t *bytes, size_t length) {
+        size_t *sent = calloc(n * 2, sizeof(*sent)), *got = calloc(n * 2, sizeof(*got)), n_done = 0;
+        uint8_t *buffer = malloc(65536);
+
+        ck_assert(sent && got && buffer);
+        while (n_done < n * 2) {
+                for (size_t i = 0; i < n * 2; ++i) {
+                        int fd = i % 2 == 0 ? streams[i / 2].ours : streams[i / 2].theirs;
+                        ssize_t r = send(fd, bytes + sent[i], length - sent[i], MSG_DONTWAIT | MSG_NOSIGNAL);
+
+                        ck_assert(r >= 0 || errno == EAGAIN);
+                        sent[i] += r > 0 ? (size_t)r : 0;
+                        r = recv(fd, buffer, 65536, MSG_DONTWAIT);
+                        ck_assert(r > 0 || (r < 0 && errno == EAGAIN));
+                        if (r <= 0)
+                                continue;
+                        ck_assert_mem_eq(buffer, bytes + got[i], (size_t)r);
+                        got[i] += (size_t)r;
+                        n_done += got[i] == length;
+                }
+                quic_world_turn(&world);
+        }
+        free(sent);
+        free(got);
+        free(buffer);
+}
+
+START_TEST(much_passes_both_ways_at_once) {
+        size_t length = 8 * 1024 * 1024;
+        uint8_t *bytes = pattern(length, 1);
+        struct both both = make_stream(false, 1);
+
+        exchange(&both, 1, bytes, length);
+        close_both(&both);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+        free(bytes);
+}
+END_TEST
+
+START_TEST(a_hundred_streams_at_once) {
+        size_t length = 256 * 1024;
+        uint8_t *bytes = pattern(length, 2);
+        struct both streams[100];
+
+        for (unsigned i = 0; i < 100; ++i) {
+                /* Credit follows what was accepted. */
+                streams[i] = make_stream(false, i + 1);
+                quic_host_credit(&ends.server, i + 1 + NB_STREAM_WINDOW);
+        }
+        exchange(streams, 100, bytes, length);
+        for (unsigned i = 0; i < 100; ++i)
+                close_both(&streams[i]);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+        free(bytes);
+}
+END_TEST
+
+/* ---- ends ---- */
+
+START_TEST(each_direction_ends_for_itself) {
+        struct both both = make_stream(false, 1);
+
+        quic_world_send(&world, both.ours, "question", 8);
+        ck_assert_int_eq(shutdown(both.ours, SHUT_WR), 0);
+        quic_world_receive(&world, both.theirs, "question", 8);
+        expect_end(both.theirs, 0);
+        quic_world_send(&world, both.theirs, "answer", 6);
+        quic_world_receive(&world, both.ours, "answer", 6);
+        ck_assert_int_eq(shutdown(both.theirs, SHUT_WR), 0);
+        expect_end(both.ours, 0);
+        close_both(&both);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+}
+END_TEST
+
+START_TEST(a_close_is_an_end_and_stops_the_other) {
+        struct both both = make_stream(false, 1);
+
+        quic_world_send(&world, both.ours, "last", 4);
+        ck_assert_int_eq(close(both.ours), 0);
+        quic_world_receive(&world, both.theirs, "last", 4);
+        expect_end(both.theirs, 0);
+        expect_write_error(both.theirs, EPIPE);
+        ck_assert_int_eq(close(both.theirs), 0);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+}
+END_TEST
+
+START_TEST(a_close_with_unread_bytes_resets) {
+        struct both both = make_stream(false, 1);
+        uint8_t byte;
+
+        quic_world_send(&world, both.theirs, "unread", 6);
+        /* It is there, and is not taken. */
+        while (recv(both.ours, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
+                quic_world_turn(&world);
+        ck_assert_int_eq(close(both.ours), 0);
+        expect_end(both.theirs, -ECONNRESET);
+        ck_assert_int_eq(close(both.theirs), 0);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+}
+END_TEST
+
+START_TEST(a_reset_comes_behind_what_came_before) {
+        struct both both = make_stream(false, 1);
+        uint8_t byte;
+
+        quic_world_send(&world, both.theirs, "unread", 6);
+        quic_world_send(&world, both.ours, "before", 6);
+        while (recv(both.theirs, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0 ||
+               recv(both.ours, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
+                quic_world_turn(&world);
+        ck_assert_int_eq(close(both.ours), 0);
+        quic_world_receive(&world, both.theirs, "before", 6);
+        expect_end(both.theirs, -ECONNRESET);
+        ck_assert_int_eq(close(both.theirs), 0);
+        expect_no_streams(world.server);
+}
+END_TEST
+
+START_TEST(who_stops_reading_goes_on_writing) {
+        struct both both = make_stream(false, 1);
+
+        ck_assert_int_eq(shutdown(both.ours, SHUT_RD), 0);
+        expect_write_error(both.theirs, EPIPE);
+        quic_world_send(&world, both.ours, "still", 5);
+        quic_world_receive(&world, both.theirs, "still", 5);
+        ck_assert_int_eq(shutdown(both.ours, SHUT_WR), 0);
+        expect_end(both.theirs, 0);
+        close_both(&both);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+}
+END_TEST
+
+START_TEST(one_way_of_ours) {
+        struct both both = make_stream(true, 1);
+
+        expect_end(both.ours, 0);
+        quic_world_send(&world, both.ours, "one way", 7);
+        ck_assert_int_eq(shutdown(both.ours, SHUT_WR), 0);
+        quic_world_receive(&world, both.theirs, "one way", 7);
+        expect_end(both.theirs, 0);
+        close_both(&both);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+}
+END_TEST
+
+START_TEST(one_way_that_nobody_reads) {
+        struct both both = make_stream(true, 1);
+
+        ck_assert_int_eq(close(both.theirs), 0);
+        expect_write_error(both.ours, EPIPE);
+        ck_assert_int_eq(close(both.ours), 0);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+}
+END_TEST
+
+START_TEST(an_end_without_a_byte) {
+        uint64_t id, accepted;
+        int ours = quic_host_create(&world, &ends.client, true, &id), theirs;
+
+        ck_assert_int_eq(close(ours), 0);
+        theirs = quic_host_accept(&world, &ends.server, 1, &accepted);
+        ck_assert_uint_eq(accepted, id);
+        expect_end(theirs, 0);
+        ck_assert_int_eq(close(theirs), 0);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+}
+END_TEST
+
+START_TEST(revoked_streams_are_cut) {
+        struct both both = make_stream(false, 1);
+        struct nb_channel_fds fds;
+        const Nb__Reply *reply;
+
+        quic_world_send(&world, both.theirs, "before", 6);
+        quic_world_receive(&world, both.ours, "before", 6);
+        relay_world_end(world.client, ends.link);
+        expect_end(both.ours, -ECONNRESET);
+        expect_end(both.theirs, -ECONNRESET);
+        reply = quic_host_expect(&world, &ends.client, NB__REPLY__BODY_CONNECTION_CLOSED, &fds);
+        ck_assert_uint_eq(reply->connection_closed->error, NB_WASI_ECONNRESET);
+        reply = quic_host_expect(&world, &ends.server, NB__REPLY__BODY_CONNECTION_CLOSED, &fds);
+        ck_assert_uint_eq(reply->connection_closed->error, 0);
+        ck_assert_int_eq(nb_channel_receive_bytes(ends.server.fd, ends.server.frame), 0);
+        close_both(&both);
+}
+END_TEST
+
+START_TEST(a_relay_that_dies_cuts_its_streams) {
+        struct both both = make_stream(false, 1);
+        struct nb_channel_fds fds;
+
+        relay_world_free(world.server);
+        ck_assert_int_eq(recv(both.theirs, &(char){ 0 }, 1, MSG_DONTWAIT), -1);
+        ck_assert_int_eq(errno, ECONNRESET);
+        while (nb_channel_receive(ends.server.fd, ends.server.frame, &fds) > 0)
+                ;
+        ck_assert_int_eq(nb_channel_receive(ends.server.fd, ends.server.frame, &fds), 0);
+        close_both(&both);
+        world.server = relay_world_new(1);
+}
+END_TEST
+
+/* ---- how many ---- */
+
+START_TEST(a_stream_that_is_gone_makes_room_for_another) {
+        Nb__Relay__Quic quic = NB__RELAY__QUIC__INIT;
+        struct both streams[4];
+
+        stop();
+        quic.streams_max = 4;
+        quic.stream_window = 65536;
+        quic.connection_window = 65536;
+        quic.idle_timeout_ms = 30000;
+        quic_world_init(&world, &certificates, &quic);
+        quic_world_connect(&world, &ends);
+        for (unsigned i = 0; i < 4; ++i)
+                streams[i] = make_stream(false, i + 1);
+        ck_assert_uint_eq(ends.client.allowed[0], 4);
+        close_both(&streams[0]);
+        quic_host_wait_for_room(&world, &ends.client, false, 4);
+        ck_assert_uint_eq(ends.client.allowed[0], 5);
+        streams[0] = make_stream(false, 5);
+        for (unsigned i = 0; i < 4; ++i)
+                close_both(&streams[i]);
+        expect_no_streams(world.client);
+}
+END_TEST
+
+START_TEST(streams_wait_for_credit) {
+        int ours[NB_STREAM_WINDOW + 4], theirs[NB_STREAM_WINDOW + 4];
+        struct nb_channel_fds fds;
+        unsigned n = NB_STREAM_WINDOW + 4;
+
+        for (unsigned i = 0; i < n; ++i) {
+                ours[i] = quic_host_create(&world, &ends.client, false, NULL);
+                quic_world_send(&world, ours[i], "waits", 5);
+        }
+        for (unsigned i = 0; i < NB_STREAM_WINDOW; ++i)
+                theirs[i] = quic_host_accept(&world, &ends.server, i + 1, NULL);
+        for (unsigned i = 0; i < 20; ++i)
+                quic_world_turn(&world);
+        ck_assert_int_eq(nb_channel_receive(ends.server.fd, ends.server.frame, &fds), -EAGAIN);
+        quic_host_credit(&ends.server, n);
+        for (unsigned i = NB_STREAM_WINDOW; i < n; ++i)
+                theirs[i] = quic_host_accept(&world, &ends.server, i + 1, NULL);
+        for (unsigned i = 0; i < n; ++i) {
+                quic_world_receive(&world, theirs[i], "waits", 5);
+                ck_assert_int_eq(close(ours[i]), 0);
+                ck_assert_int_eq(close(theirs[i]), 0);
+        }
+        expect_no_streams(world.server);
+}
+END_TEST
+
+START_TEST(without_descriptors_a_stream_is_refused_and_no_connection) {
+        struct both both = make_stream(false, 1);
+        uint32_t most = world.server->relay.descriptors_max;
+        int ours;
+
+        world.server->relay.descriptors_max = world.server->relay.n_descriptors;
+        ours = quic_host_create(&world, &ends.client, false, NULL);
+        quic_world_send(&world, ours, "nowhere", 7);
+        expect_end(ours, -ECONNRESET);
+        ck_assert_int_eq(close(ours), 0);
+        world.server->relay.descriptors_max = most;
+        quic_world_send(&world, both.ours, "on", 2);
+        quic_world_receive(&world, both.theirs, "on", 2);
+        close_both(&both);
+        both = make_stream(false, 2);
+        close_both(&both);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+}
+END_TEST
+
+START_TEST(stalled_guests_stop_their_streams_and_no_others) {
+        size_t length = 1024 * 1024;
+        uint8_t *bytes = pattern(length, 3);
+        struct both streams[20];
+        size_t sent[20] = { 0 };
+        unsigned n_turns = 0;
+
+        for (unsigned i = 0; i < 20; ++i) {
+                streams[i] = make_stream(false, i + 1);
+                quic_host_credit(&ends.server, i + 1 + NB_STREAM_WINDOW);
+        }
+        /* All write until no more is taken. */
+        for (unsigned idle = 0; idle < 50; ++idle) {
+                for (unsigned i = 0; i < 20; ++i) {
+                        ssize_t n = send(streams[i].ours, bytes + sent[i], length - sent[i], MSG_DONTWAIT);
+
+                        sent[i] += n > 0 ? (size_t)n : 0;
+                        if (n > 0)
+                                idle = 0;
+                }
+                quic_world_turn(&world);
+        }
+        ck_assert_uint_le(quic_of(world.server)->bytes_buffered, 20 * (256 * 1024 + 65536));
+        /* Ten read; the others never do. */
+        for (unsigned i = 0; i < 10; ++i) {
+                size_t n = sent[i];
+
+                quic_world_receive(&world, streams[i].theirs, bytes, n);
+                quic_world_send(&world, streams[i].ours, bytes + n, length - n);
+                quic_world_receive(&world, streams[i].theirs, bytes + n, length - n);
+        }
+        /* And nobody is busy with them. */
+        while (n_turns < 1000 && watch_set_wait(&world.server->relay.watches, 0) > 0) {
+                (void)watch_set_dispatch(&world.server->relay.watches);
+                quic_world_turn(&world);
+                n_turns++;
+        }
+        ck_assert_uint_lt(n_turns, 1000);
+        ck_assert(nb_list_is_empty(&world.server->relay.queue));
+        for (unsigned i = 0; i < 20; ++i)
+                close_both(&streams[i]);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+        free(bytes);
+}
+END_TEST
+
+/* ---- the channel ---- */
+
+START_TEST(who_breaks_the_rules_of_the_channel_loses_the_connection) {
+        quic_host_wait_for_room(&world, &ends.client, false, 0);
+        ck_assert_int_eq(send(ends.client.fd, "nonsense", 8, 0), 8);
+        quic_world_expect_end(&world, world.client, ends.link, NB__RELAY__CAUSE__CAUSE_GUEST_GONE);
+}
+END_TEST
+
+START_TEST(more_streams_than_the_totals_are_a_violation) {
+        Nb__StreamCreate create = NB__STREAM_CREATE__INIT;
+        Nb__Request request = NB__REQUEST__INIT;
+
+        /* Before Streams has come. */
+        ends.client.serial = 41;
+        request.body_case = NB__REQUEST__BODY_STREAM_CREATE;
+        request.stream_create = &create;
+        request.serial = 0;
+        ck_assert_int_eq(nb_request_send(ends.client.fd, &request, NULL, 0), 0);
+        quic_world_expect_end(&world, world.client, ends.link, NB__RELAY__CAUSE__CAUSE_GUEST_GONE);
+}
+END_TEST
+
+START_TEST(what_was_written_is_delivered_when_the_guest_is_gone) {
+        size_t length = 100 * 1024;
+        uint8_t *bytes = pattern(length, 4);
+        struct both both = make_stream(false, 1);
+
+        quic_world_send(&world, both.ours, bytes, length);
+        ck_assert_int_eq(close(both.ours), 0);
+        ends.client.fd = nb_fd_close(ends.client.fd);
+        quic_world_receive(&world, both.theirs, bytes, length);
+        expect_end(both.theirs, 0);
+        quic_world_expect_end(&world, world.client, ends.link, NB__RELAY__CAUSE__CAUSE_GUEST_GONE);
+        quic_world_expect_end(&world, world.server, ends.link, NB__RELAY__CAUSE__CAUSE_CLOSED);
+        ck_assert_int_eq(close(both.theirs), 0);
+        free(bytes);
+}
+END_TEST
+
+START_TEST(streams_live_on_without_the_channel) {
+        struct both both = make_stream(false, 1);
+
+        ends.client.fd = nb_fd_close(ends.client.fd);
+        for (int i = 0; i < 10; ++i)
+                quic_world_turn(&world);
+        quic_world_send(&world, both.ours, "still", 5);
+        quic_world_receive(&world, both.theirs, "still", 5);
+        close_both(&both);
+        quic_world_expect_end(&world, world.client, ends.link, NB__RELAY__CAUSE__CAUSE_GUEST_GONE);
+}
+END_TEST
+
+START_TEST(streams_for_a_guest_without_a_channel_are_refused) {
+        struct both both = make_stream(false, 1);
+        int ours;
+
+        ends.server.fd = nb_fd_close(ends.server.fd);
+        ours = quic_host_create(&world, &ends.client, false, NULL);
+        quic_world_send(&world, ours, "nobody", 6);
+        expect_end(ours, -ECONNRESET);
+        ck_assert_int_eq(close(ours), 0);
+        close_both(&both);
+}
+END_TEST
+
+/* ---- datagrams ---- */
+
+static void start_datagrams(void) {
+        Nb__Relay__Quic quic = NB__RELAY__QUIC__INIT;
+
+        quic.streams_max = 100;
+        quic.stream_window = 65536;
+        quic.connection_window = 65536;
+        quic.idle_timeout_ms = 30000;
+        quic.datagrams = true;
+        quic_world_init(&world, &certificates, &quic);
+        quic_world_connect(&world, &ends);
+}
+
+START_TEST(datagrams_pass_both_ways_with_their_borders) {
+        uint8_t bytes[1024] = { 1 }, got[2048];
+        int ours = quic_host_create(&world, &ends.client, false, NULL);
+        int theirs;
+
+        ck_assert_int_eq(send(ours, "one", 3, 0), 3);
+        ck_assert_int_eq(send(ours, "", 0, 0), 0);
+        ck_assert_int_eq(send(ours, bytes, sizeof(bytes), 0), sizeof(bytes));
+        /* They wait for whoever asks for the channel. */
+        for (int i = 0; i < 20; ++i)
+                quic_world_turn(&world);
+        theirs = quic_host_create(&world, &ends.server, false, NULL);
+        ck_assert_int_eq(quic_world_read(&world, theirs, got, sizeof(got)), 3);
+        ck_assert_mem_eq(got, "one", 3);
+        ck_assert_int_eq(quic_world_read(&world, theirs, got, sizeof(got)), 0);
+        ck_assert_int_eq(quic_world_read(&world, theirs, got, sizeof(got)), sizeof(bytes));
+        ck_assert_mem_eq(got, bytes, sizeof(bytes));
+        ck_assert_int_eq(send(theirs, "two", 3, 0), 3);
+        ck_assert_int_eq(quic_world_read(&world, ours, got, sizeof(got)), 3);
+        ck_assert_mem_eq(got, "two", 3);
+        ck_assert_uint_eq(ends.client.allowed[0], 1);
+        ck_assert_uint_eq(ends.client.allowed[1], 0);
+        ck_assert_int_eq(close(ours), 0);
+        ck_assert_int_eq(close(theirs), 0);
+}
+END_TEST
+
+static uint64_t n_dropped(const struct relay_world *relay) {
+        return nb_container_of(quic_of(relay)->connections.next, struct quic_connection, in_quic)
+                ->streams.n_datagrams_dropped;
+}
+
+START_TEST(datagrams_that_do_not_fit_or_are_not_read_are_dropped) {
+        uint8_t bytes[4096] = { 0 };
+        int ours = quic_host_create(&world, &ends.client, false, NULL);
+        int theirs = quic_host_create(&world, &ends.server, false, NULL);
+
+        ck_assert_int_eq(send(ours, bytes, sizeof(bytes), 0), sizeof(bytes));
+        while (n_dropped(world.client) == 0)
+                quic_world_turn(&world);
+        ck_assert_uint_eq(n_dropped(world.client), 1);
+        while (n_dropped(world.server) == 0) {
+                (void)send(ours, bytes, 1000, MSG_DONTWAIT);
+                quic_world_turn(&world);
+        }
+        ck_assert_int_eq(close(ours), 0);
+        ck_assert_int_eq(close(theirs), 0);
+}
+END_TEST
+
+static TCase *test_case(const char *name, void (*set_up)(void)) {
+        TCase *test_case = tcase_create(name);
+
+        tcase_add_unchecked_fixture(test_case, make_certificates, remove_certificates);
+        tcase_add_checked_fixture(test_case, set_up, stop);
+        return test_case;
+}
+
 int main(void) {
         Suite *suite = suite_create("relay_quic_streams");
-        TCase *bytes = tcase_create("bytes");
+        TCase *streams = test_case("streams", start), *datagrams = test_case("datagrams", start_datagrams);
 
-        tcase_add_unchecked_fixture(bytes, make_certificates, remove_certificates);
-        tcase_add_checked_fixture(bytes, start, stop);
-        tcase_add_test(bytes, either_side_makes_streams);
-        suite_add_tcase(suite, bytes);
+        tcase_add_test(streams, either_side_makes_streams);
+        tcase_add_test(streams, much_passes_both_ways_at_once);
+        tcase_add_test(streams, a_hundred_streams_at_once);
+        tcase_add_test(streams, each_direction_ends_for_itself);
+        tcase_add_test(streams, a_close_is_an_end_and_stops_the_other);
+        tcase_add_test(streams, a_close_with_unread_bytes_resets);
+        tcase_add_test(streams, a_reset_comes_behind_what_came_before);
+        tcase_add_test(streams, who_stops_reading_goes_on_writing);
+        tcase_add_test(streams, one_way_of_ours);
+        tcase_add_test(streams, one_way_that_nobody_reads);
+        tcase_add_test(streams, an_end_without_a_byte);
+        tcase_add_test(streams, revoked_streams_are_cut);
+        tcase_add_test(streams, a_relay_that_dies_cuts_its_streams);
+        tcase_add_test(streams, a_stream_that_is_gone_makes_room_for_another);
+        tcase_add_test(streams, streams_wait_for_credit);
+        tcase_add_test(streams, without_descriptors_a_stream_is_refused_and_no_connection);
+        tcase_add_test(streams, stalled_guests_stop_their_streams_and_no_others);
+        tcase_add_test(streams, who_breaks_the_rules_of_the_channel_loses_the_connection);
+        tcase_add_test(streams, more_streams_than_the_totals_are_a_violation);
+        tcase_add_test(streams, what_was_written_is_delivered_when_the_guest_is_gone);
+        tcase_add_test(streams, streams_live_on_without_the_channel);
+        tcase_add_test(streams, streams_for_a_guest_without_a_channel_are_refused);
+        tcase_add_test(datagrams, datagrams_pass_both_ways_with_their_borders);
+        tcase_add_test(datagrams, datagrams_that_do_not_fit_or_are_not_read_are_dropped);
+        suite_add_tcase(suite, streams);
+        suite_add_tcase(suite, datagrams);
         return run_suite(suite);
 }

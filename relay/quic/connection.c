@@ -12,6 +12,7 @@
 #include "relay/quic/endpoint.h"
 #include "relay/quic/facts.h"
 #include "relay/quic/guest_channel.h"
+#include "relay/quic/ids.h"
 #include "relay/quic/library.h"
 #include "relay/quic/quic.h"
 #include "relay/quic/send.h"
@@ -74,6 +75,21 @@ static void arm(struct quic_connection *connection) {
 
 /* ---- making one ---- */
 
+/* Until it is closing it can be named by orders. @return 0 or -ENOMEM */
+static int enter_links(struct quic_connection *connection) {
+        int error = quic_ids_add(&connection->quic->links, (const uint8_t *)&connection->link, sizeof(connection->link),
+                                 (struct quic_id_owner){ .connection = connection }, &connection->in_links);
+
+        if (error == 0)
+                connection->quic->relay->n_links++;
+        return error;
+}
+
+static void leave_links(struct quic_connection *connection) {
+        quic_ids_remove_all(&connection->quic->links, &connection->in_links);
+        connection->quic->relay->n_links--;
+}
+
 /* @param settings  consumed on success @return NULL without memory */
 static struct quic_connection *new_connection(struct quic *quic, struct quic_settings *settings, uint64_t link,
                                               const union quic_address *peer) {
@@ -83,8 +99,10 @@ static struct quic_connection *new_connection(struct quic *quic, struct quic_set
                 return NULL;
         connection->quic = quic;
         connection->link = link;
+        nb_list_init(&connection->in_links);
         connection->timer = deadline_new_unset(&quic->relay->loop, timer_came, connection);
-        if (!connection->timer) {
+        if (!connection->timer || enter_links(connection) < 0) {
+                connection->timer = deadline_free(connection->timer);
                 free(connection);
                 return NULL;
         }
@@ -100,7 +118,6 @@ static struct quic_connection *new_connection(struct quic *quic, struct quic_set
         quic_paths_init(&connection->paths, peer);
         quic_streams_init(&connection->streams);
         nb_list_append(&quic->connections, &connection->in_quic);
-        quic->relay->n_links++;
         return connection;
 }
 
@@ -153,7 +170,7 @@ struct quic_connection *quic_connection_free(struct quic_connection *connection)
                 return NULL;
         if (connection->state != QUIC_CLOSING) {
                 drop_insides(connection);
-                connection->quic->relay->n_links--;
+                leave_links(connection);
         }
         turn_cancel(&connection->turn);
         nb_list_remove(&connection->in_quic);
@@ -192,7 +209,7 @@ static void carry_out_end(struct quic_connection *connection) {
         quic_facts_tell_last(connection);
         drop_insides(connection);
         connection->state = QUIC_CLOSING;
-        connection->quic->relay->n_links--;
+        leave_links(connection);
         report_ended(connection->quic->relay, connection->link, ending->cause, ending->reason,
                      connection->counts.bytes_to_guest, connection->counts.bytes_to_peer);
         if (!stays) {
@@ -465,11 +482,5 @@ int quic_connection_take_path(struct quic_connection *connection, const Nb__Rela
 }
 
 struct quic_connection *quic_connection_find(const struct quic *quic, uint64_t link) {
-        nb_list_foreach_safe(element, (struct nb_list *)&quic->connections) {
-                struct quic_connection *connection = nb_container_of(element, struct quic_connection, in_quic);
-
-                if (connection->link == link && connection->state != QUIC_CLOSING)
-                        return connection;
-        }
-        return NULL;
+        return quic_ids_find(&quic->links, (const uint8_t *)&link, sizeof(link)).connection;
 }

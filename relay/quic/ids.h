@@ -3,7 +3,8 @@
  * The connection IDs of a server, and whose packets they mark: a connection's, or a client's that waits for the broker's word.
  *
  * The first ID of a connection is chosen by its client, so they are found by a keyed hash, and no stranger can choose which bucket is to be long. All others we choose, all of
- * one length, for a short header does not say how long its ID is.
+ * one length, for a short header does not say how long its ID is. What else has to be found by so short a key has a table of the same kind: addresses that were refused
+ * (relay/quic/strangers.h), and connections by the broker's numbers (relay/quic/quic.h).
  */
 #ifndef NB_RELAY_QUIC_IDS_H
 #define NB_RELAY_QUIC_IDS_H

@@ -24,6 +24,7 @@ struct quic *quic_free(struct quic *quic) {
         nb_list_foreach_safe(element, &quic->connections)(void)
                 quic_connection_free(nb_container_of(element, struct quic_connection, in_quic));
         quic_endpoint_free_all(quic);
+        quic_ids_deinit(&quic->links);
         quic_facts_deinit(quic);
         free(quic->in);
         free(quic->out);
@@ -43,7 +44,7 @@ static struct quic *quic_new(struct relay *relay) {
         quic_facts_init(quic);
         quic->in = quic_incoming_new();
         quic->out = quic_outgoing_new();
-        if (!quic->in || !quic->out ||
+        if (!quic->in || !quic->out || quic_ids_init(&quic->links) < 0 ||
             getrandom(quic->secret, sizeof(quic->secret), 0) != (ssize_t)sizeof(quic->secret))
                 return quic_free(quic);
         return quic;

@@ -21,6 +21,7 @@
 #include "base/list.h"
 #include "proto/relay_frame.h"
 #include "relay/quic/facts.h"
+#include "relay/quic/ids.h"
 
 struct quic_connection;
 struct quic_incoming;
@@ -30,8 +31,10 @@ struct relay;
 
 /** One for a relay, made with its first endpoint or connection. */
 struct quic {
-        struct relay *relay;        /* borrowed */
-        struct nb_list servers;     /* relay/quic/endpoint.h */
+        struct relay *relay;    /* borrowed */
+        struct nb_list servers; /* relay/quic/endpoint.h */
+        struct quic_ids
+                links; /* connections that are not closing, by their numbers: a table for keys that are as short */
         struct nb_list connections; /* relay/quic/connection.h */
         size_t bytes_buffered;      /* in the rings of all streams (relay/quic/streams.h) */
         uint32_t n_in_flight; /* descriptors that guests' hosts have not received yet (relay/quic/guest_channel.h) */

@@ -190,7 +190,6 @@ static ngtcp2_transport_params parameters_of(const struct quic_connection *conne
         parameters.max_datagram_frame_size = settings->datagrams ? DATAGRAM_FRAME_MAX : 0;
         parameters.max_idle_timeout = settings->idle_timeout_ms * NGTCP2_MILLISECONDS;
         parameters.active_connection_id_limit = PEER_IDS_MAX;
-        parameters.grease_quic_bit = 1;
         return parameters;
 }
 

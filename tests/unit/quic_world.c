@@ -11,8 +11,8 @@
 
 #include "base/cleanup.h"
 
-#define CONTEXT 1u
-#define SERVER 1000000u
+/* Behind the numbers of all links. */
+#define SERVERS 1000000u
 
 void quic_world_make_certificates(struct certificates *certificates) {
         certificates_init(certificates);
@@ -22,33 +22,20 @@ void quic_world_make_certificates(struct certificates *certificates) {
 
 /* ---- both relays ---- */
 
-static void send_context(struct relay_world *relay, const struct certificates *certificates, bool as_server) {
-        Nb__Relay__Context context = NB__RELAY__CONTEXT__INIT;
+static uint32_t send_context(struct quic_world *world, const struct certificates *certificates,
+                             const struct tls_setup *setup) {
+        struct relay_world *relay = setup->as_server ? world->server : world->client;
         Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
-        Nb__Relay__File files[2] = { NB__RELAY__FILE__INIT, NB__RELAY__FILE__INIT };
-        Nb__Relay__File *list[] = { &files[0], &files[1] };
-        char *alpn[] = { (char *)"test" };
-        int fds[2];
+        struct tls_order context;
 
-        files[0].kind = as_server ? NB__RELAY__FILE_KIND__FILE_KIND_CERTIFICATE : NB__RELAY__FILE_KIND__FILE_KIND_TRUST;
-        files[1].kind = NB__RELAY__FILE_KIND__FILE_KIND_KEY;
-        files[0].name = files[1].name = (char *)"file";
-        fds[0] = certificates_open(certificates, as_server ? "server.chain" : "root.pem");
-        fds[1] = certificates_open(certificates, "server.key");
-        context.id = CONTEXT;
-        context.n_files = as_server ? 2 : 1;
-        context.files = list;
-        context.client = !as_server;
-        context.server = as_server;
-        context.tls13 = true;
-        context.n_alpn = 1;
-        context.alpn = alpn;
-        context.tickets = true;
+        tls_order_init(&context, certificates, setup);
+        context.context.id = ++world->n_contexts;
         order.body_case = NB__RELAY__ORDER__BODY_CONTEXT;
-        order.context = &context;
-        relay_world_order(relay, &order, fds, context.n_files);
-        nb_fds_close(fds, 2);
+        order.context = &context.context;
+        relay_world_order(relay, &order, context.fds, context.context.n_files);
+        tls_order_deinit(&context);
         (void)relay_world_expect(relay, NB__RELAY__REPORT__BODY_LOADED);
+        return world->n_contexts;
 }
 
 static int udp_socket(struct sockaddr_in *ret_address) {
@@ -63,28 +50,53 @@ static int udp_socket(struct sockaddr_in *ret_address) {
         return fd;
 }
 
-static void serve(struct quic_world *world) {
+static void serve(struct quic_world *world, uint32_t context) {
         Nb__Relay__Serve serve = NB__RELAY__SERVE__INIT;
         Nb__Relay__Credit credit = NB__RELAY__CREDIT__INIT;
         Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
         int fd = udp_socket(&world->address);
 
-        serve.server = SERVER;
+        world->n_peers = 0;
+        serve.server = SERVERS + ++world->n_servers;
         serve.waiting_max = 64;
         serve.peers_max = 1024;
         serve.quic = &world->quic;
-        serve.tls_context = CONTEXT;
+        serve.tls_context = context;
         serve.handshake_timeout_ms = 10000;
         order.body_case = NB__RELAY__ORDER__BODY_SERVE;
         order.serve = &serve;
         relay_world_order(world->server, &order, &fd, 1);
         ck_assert_int_eq(close(fd), 0);
 
-        credit.server = SERVER;
+        credit.server = SERVERS + world->n_servers;
         credit.total = UINT32_MAX;
         order.body_case = NB__RELAY__ORDER__BODY_CREDIT;
         order.credit = &credit;
         relay_world_order(world->server, &order, NULL, 0);
+}
+
+static const struct tls_setup client_setup = {
+        .no_tls12 = true,
+        .files = { TLS_FILE(TRUST, "root.pem") },
+        .alpn = { "test" },
+};
+
+static const struct tls_setup server_setup = {
+        .as_server = true,
+        .no_tls12 = true,
+        .files = { TLS_FILE(CERTIFICATE, "server.chain"), TLS_FILE(KEY, "server.key") },
+        .alpn = { "test" },
+};
+
+void quic_world_use(struct quic_world *world, const struct certificates *certificates, const struct tls_setup *setup) {
+        uint32_t context = send_context(world, certificates, setup);
+
+        if (setup->as_server)
+                serve(world, context);
+        else
+                world->client_context = context;
+        if (setup->server_name)
+                world->server_name = setup->server_name;
 }
 
 void quic_world_init(struct quic_world *world, const struct certificates *certificates, const Nb__Relay__Quic *quic) {
@@ -98,9 +110,10 @@ void quic_world_init(struct quic_world *world, const struct certificates *certif
                 world->quic.connection_window = 1024 * 1024;
                 world->quic.idle_timeout_ms = 30000;
         }
-        send_context(world->client, certificates, false);
-        send_context(world->server, certificates, true);
-        serve(world);
+        world->server_name = "api.example.com";
+        world->timeout_ms = 10000;
+        quic_world_use(world, certificates, &client_setup);
+        quic_world_use(world, certificates, &server_setup);
 }
 
 void quic_world_deinit(struct quic_world *world) {
@@ -120,16 +133,22 @@ void quic_world_turn(struct quic_world *world) {
                 (void)poll(ready, 2, 1);
 }
 
-const Nb__Relay__Report *quic_world_expect(struct quic_world *world, struct relay_world *relay,
-                                           Nb__Relay__Report__BodyCase kind) {
+const Nb__Relay__Report *quic_world_report(struct quic_world *world, struct relay_world *relay) {
         Nb__Relay__Report *report;
         int length;
 
+        while ((length = nb_channel_receive_bytes(relay->channel, relay->frame)) == -EAGAIN)
+                quic_world_turn(world);
+        ck_assert_int_gt(length, 0);
+        ck_assert_int_eq(nb_relay_report_decode(&relay->arena, relay->frame, (size_t)length, &report), 0);
+        return report;
+}
+
+const Nb__Relay__Report *quic_world_expect(struct quic_world *world, struct relay_world *relay,
+                                           Nb__Relay__Report__BodyCase kind) {
         for (;;) {
-                while ((length = nb_channel_receive_bytes(relay->channel, relay->frame)) == -EAGAIN)
-                        quic_world_turn(world);
-                ck_assert_int_gt(length, 0);
-                ck_assert_int_eq(nb_relay_report_decode(&relay->arena, relay->frame, (size_t)length, &report), 0);
+                const Nb__Relay__Report *report = quic_world_report(world, relay);
+
                 if (report->body_case == kind)
                         return report;
                 if (report->body_case == NB__RELAY__REPORT__BODY_ENDED)
@@ -139,22 +158,28 @@ const Nb__Relay__Report *quic_world_expect(struct quic_world *world, struct rela
         }
 }
 
-void quic_world_expect_end(struct quic_world *world, struct relay_world *relay, uint64_t link, Nb__Relay__Cause cause) {
+const Nb__Relay__Ended *quic_world_expect_end(struct quic_world *world, struct relay_world *relay, uint64_t link,
+                                              Nb__Relay__Cause cause) {
         const Nb__Relay__Ended *ended = quic_world_expect(world, relay, NB__RELAY__REPORT__BODY_ENDED)->ended;
 
         ck_assert_uint_eq(ended->link, link);
         if (ended->cause != cause)
                 ck_abort_msg("ended by %d, not by %d: %s", ended->cause, cause, ended->reason);
+        return ended;
 }
 
 /* ---- a connection ---- */
 
-static void begin(struct quic_world *world, struct quic_ends *ends) {
+void quic_world_begin(struct quic_world *world, struct quic_ends *ends) {
         Nb__Relay__Begin begin = NB__RELAY__BEGIN__INIT;
         Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
         struct sockaddr_in local;
         int fds[2], pair[2];
 
+        ends->link = ++world->n_links;
+        memset(&ends->client, 0, offsetof(struct quic_host, arena));
+        memset(&ends->server, 0, offsetof(struct quic_host, arena));
+        ends->client.fd = ends->server.fd = -1;
         fds[0] = udp_socket(&local);
         ck_assert_int_eq(connect(fds[0], (struct sockaddr *)&world->address, sizeof(world->address)), 0);
         ck_assert_int_eq(nb_channel_pair(pair), 0);
@@ -162,9 +187,9 @@ static void begin(struct quic_world *world, struct quic_ends *ends) {
         ends->client.fd = pair[1];
         begin.link = ends->link;
         begin.role = NB__RELAY__ROLE__ROLE_CLIENT;
-        begin.tls_context = CONTEXT;
-        begin.server_name = (char *)"api.example.com";
-        begin.timeout_ms = 10000;
+        begin.tls_context = world->client_context;
+        begin.server_name = (char *)(uintptr_t)world->server_name;
+        begin.timeout_ms = world->timeout_ms;
         begin.quic = &world->quic;
         order.body_case = NB__RELAY__ORDER__BODY_BEGIN;
         order.begin = &begin;
@@ -172,7 +197,7 @@ static void begin(struct quic_world *world, struct quic_ends *ends) {
         nb_fds_close(fds, 2);
 }
 
-static void take(struct quic_world *world, struct quic_ends *ends) {
+void quic_world_take(struct quic_world *world, struct quic_ends *ends) {
         const Nb__Relay__Report *report = quic_world_expect(world, world->server, NB__RELAY__REPORT__BODY_NEW_PEER);
         Nb__Relay__TakePeer take = NB__RELAY__TAKE_PEER__INIT;
         Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
@@ -181,7 +206,7 @@ static void take(struct quic_world *world, struct quic_ends *ends) {
         ck_assert_uint_eq(report->new_peer->peer, ++world->n_peers);
         ck_assert_int_eq(nb_channel_pair(pair), 0);
         ends->server.fd = pair[1];
-        take.server = SERVER;
+        take.server = SERVERS + world->n_servers;
         take.peer = world->n_peers;
         take.allowed = true;
         take.link = ends->link;
@@ -192,11 +217,8 @@ static void take(struct quic_world *world, struct quic_ends *ends) {
 }
 
 void quic_world_connect(struct quic_world *world, struct quic_ends *ends) {
-        ends->link = ++world->n_links;
-        memset(&ends->client, 0, offsetof(struct quic_host, arena));
-        memset(&ends->server, 0, offsetof(struct quic_host, arena));
-        begin(world, ends);
-        take(world, ends);
+        quic_world_begin(world, ends);
+        quic_world_take(world, ends);
         ck_assert_uint_eq(quic_world_expect(world, world->server, NB__RELAY__REPORT__BODY_READY)->ready->link,
                           ends->link);
         ck_assert_uint_eq(quic_world_expect(world, world->client, NB__RELAY__REPORT__BODY_READY)->ready->link,

@@ -17,6 +17,7 @@
 #include "proto/frame.h"
 #include "tests/support/certificates.h"
 #include "tests/unit/relay_world.h"
+#include "tests/unit/tls_side.h"
 
 struct quic_world {
         struct relay_world *client;
@@ -25,6 +26,11 @@ struct quic_world {
         Nb__Relay__Quic quic;       /* what both are told */
         uint64_t n_peers;           /* that have come to the server */
         uint64_t n_links;           /* of either relay; all have the same number on both */
+        uint64_t n_servers;         /* that were started; the last is the one that is connected to */
+        uint32_t n_contexts;
+        uint32_t client_context; /* of the next connection */
+        const char *server_name; /* that it asks for; borrowed */
+        uint32_t timeout_ms;     /* of its handshake */
 };
 
 /** A guest's host at one end of a connection: the connection channel, and what came over it. */
@@ -55,16 +61,27 @@ void quic_world_deinit(struct quic_world *world);
 /** Both relays have a turn; if nothing happens they wait for a moment, for something to come or for a timer. */
 void quic_world_turn(struct quic_world *world);
 
+/** Waits for whatever a relay reports next. @return valid until the next of it */
+const Nb__Relay__Report *quic_world_report(struct quic_world *world, struct relay_world *relay);
+
 /** Waits for a report of one of the relays. @return valid until the next of it */
 const Nb__Relay__Report *quic_world_expect(struct quic_world *world, struct relay_world *relay,
                                            Nb__Relay__Report__BodyCase kind);
 
-/** Waits for Ended of that link, with that cause. */
-void quic_world_expect_end(struct quic_world *world, struct relay_world *relay, uint64_t link, Nb__Relay__Cause cause);
-
 /** Connects, up to Ready on both sides. `ends` is the caller's memory, whose descriptors quic_ends_close() closes. */
 void quic_world_connect(struct quic_world *world, struct quic_ends *ends);
 void quic_ends_close(struct quic_ends *ends);
+
+/** The steps of that: the client begins; the server's broker takes it. */
+void quic_world_begin(struct quic_world *world, struct quic_ends *ends);
+void quic_world_take(struct quic_world *world, struct quic_ends *ends);
+
+/** From now on another context is used by clients, or by a server of its own. */
+void quic_world_use(struct quic_world *world, const struct certificates *certificates, const struct tls_setup *setup);
+
+/** Waits for Ended, with that cause. @return valid until the relay's next report */
+const Nb__Relay__Ended *quic_world_expect_end(struct quic_world *world, struct relay_world *relay, uint64_t link,
+                                              Nb__Relay__Cause cause);
 
 /** Waits for a reply or a push of that kind. @return valid until the next; descriptors are the caller's */
 const Nb__Reply *quic_host_expect(struct quic_world *world, struct quic_host *host, Nb__Reply__BodyCase kind,

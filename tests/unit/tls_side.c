@@ -34,35 +34,43 @@ static size_t open_files(const struct certificates *certificates, const struct t
         return n;
 }
 
+void tls_order_init(struct tls_order *order, const struct certificates *certificates, const struct tls_setup *setup) {
+        Nb__Relay__Context *context = &order->context;
+
+        nb__relay__context__init(context);
+        context->n_files = open_files(certificates, setup, order->files, order->list, order->fds);
+        context->files = order->list;
+        context->client = !setup->as_server;
+        context->server = setup->as_server;
+        context->tls12 = !setup->no_tls12;
+        context->tls13 = !setup->no_tls13;
+        context->tickets = !setup->no_tickets;
+        context->must_staple = setup->must_staple;
+        context->client_auth = setup->client_auth;
+        context->alpn = (char **)(uintptr_t)setup->alpn;
+        context->n_alpn = count_texts(setup->alpn, 4);
+        context->client_names = (char **)(uintptr_t)setup->client_names;
+        context->n_client_names = count_texts(setup->client_names, 4);
+        order->pin = (ProtobufCBinaryData){ 32, (uint8_t *)(uintptr_t)setup->pin };
+        context->pins = &order->pin;
+        context->n_pins = setup->pin ? 1 : 0;
+}
+
+void tls_order_deinit(struct tls_order *order) {
+        nb_fds_close(order->fds, order->context.n_files);
+}
+
 struct tls_credentials *tls_setup_load(const struct certificates *certificates, const struct tls_setup *setup,
                                        char file[static CERTIFICATES_PATH_MAX], char reason[static RELAY_REASON_MAX]) {
-        Nb__Relay__Context order = NB__RELAY__CONTEXT__INIT;
-        Nb__Relay__File files[TLS_SETUP_FILES_MAX];
-        Nb__Relay__File *list[TLS_SETUP_FILES_MAX];
-        ProtobufCBinaryData pin = { 32, (uint8_t *)(uintptr_t)setup->pin };
-        int fds[TLS_SETUP_FILES_MAX];
         struct tls_credentials *credentials;
+        struct tls_order order;
         const char *at_fault;
 
-        order.n_files = open_files(certificates, setup, files, list, fds);
-        order.files = list;
-        order.client = !setup->as_server;
-        order.server = setup->as_server;
-        order.tls12 = !setup->no_tls12;
-        order.tls13 = !setup->no_tls13;
-        order.tickets = !setup->no_tickets;
-        order.must_staple = setup->must_staple;
-        order.client_auth = setup->client_auth;
-        order.alpn = (char **)(uintptr_t)setup->alpn;
-        order.n_alpn = count_texts(setup->alpn, 4);
-        order.client_names = (char **)(uintptr_t)setup->client_names;
-        order.n_client_names = count_texts(setup->client_names, 4);
-        order.pins = &pin;
-        order.n_pins = setup->pin ? 1 : 0;
+        tls_order_init(&order, certificates, setup);
         reason[0] = '\0';
-        credentials = tls_credentials_new(&order, fds, &at_fault, reason, RELAY_REASON_MAX);
+        credentials = tls_credentials_new(&order.context, order.fds, &at_fault, reason, RELAY_REASON_MAX);
         snprintf(file, CERTIFICATES_PATH_MAX, "%s", at_fault ? at_fault : "");
-        nb_fds_close(fds, order.n_files);
+        tls_order_deinit(&order);
         return credentials;
 }
 

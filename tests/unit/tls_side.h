@@ -51,6 +51,19 @@ struct tls_side {
         int epoll_fd;
 };
 
+/** The order of a setup, with what it points to. */
+struct tls_order {
+        Nb__Relay__Context context; /* without an id */
+        Nb__Relay__File files[TLS_SETUP_FILES_MAX];
+        Nb__Relay__File *list[TLS_SETUP_FILES_MAX];
+        ProtobufCBinaryData pin;
+        int fds[TLS_SETUP_FILES_MAX]; /* of its files, owned */
+};
+
+/** Fills it in, in the caller's memory, whose address must not change. */
+void tls_order_init(struct tls_order *order, const struct certificates *certificates, const struct tls_setup *setup);
+void tls_order_deinit(struct tls_order *order);
+
 /** Makes the credentials. @return NULL when they are refused, with the file at fault ("" for none) and the reason */
 struct tls_credentials *tls_setup_load(const struct certificates *certificates, const struct tls_setup *setup,
                                        char file[static CERTIFICATES_PATH_MAX], char reason[static RELAY_REASON_MAX]);

@@ -100,6 +100,7 @@ static struct quic_connection *new_connection(struct quic *quic, struct quic_set
         connection->quic = quic;
         connection->link = link;
         nb_list_init(&connection->in_links);
+        nb_list_init(&connection->in_waiters);
         connection->timer = deadline_new_unset(&quic->relay->loop, timer_came, connection);
         if (!connection->timer || enter_links(connection) < 0) {
                 connection->timer = deadline_free(connection->timer);
@@ -173,6 +174,7 @@ struct quic_connection *quic_connection_free(struct quic_connection *connection)
                 leave_links(connection);
         }
         turn_cancel(&connection->turn);
+        nb_list_remove(&connection->in_waiters);
         nb_list_remove(&connection->in_quic);
         connection->timer = deadline_free(connection->timer);
         quic_ending_deinit(&connection->ending);

@@ -73,8 +73,9 @@ struct quic_connection {
         struct guest_channel *channel; /* owned; NULL: the guest has closed it */
 
         /* The rest is of relay/quic/connection.c, and of who is named. */
-        struct nb_list in_links; /* of `quic.links`, until it is closing */
-        struct nb_list in_news;  /* relay/quic/facts.c */
+        struct nb_list in_waiters; /* of its socket (relay/quic/send.c) */
+        struct nb_list in_links;   /* of `quic.links`, until it is closing */
+        struct nb_list in_news;    /* relay/quic/facts.c */
         struct turn turn;
         struct deadline *timer; /* owned */
         uint64_t timer_at;      /* when it comes, by quic_library_now(); UINT64_MAX: it does not */

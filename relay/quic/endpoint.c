@@ -478,14 +478,10 @@ static void batch_is_over(struct quic_socket *socket) {
 }
 
 static void socket_writable(struct quic_socket *socket) {
-        struct quic_endpoint *endpoint = quic_socket_owner(socket);
+        struct nb_list *waiter;
 
-        nb_list_foreach_safe(element, &endpoint->quic->connections) {
-                struct quic_connection *connection = nb_container_of(element, struct quic_connection, in_quic);
-
-                if (connection->socket == socket)
-                        quic_connection_writable(connection);
-        }
+        while ((waiter = quic_socket_next_waiter(socket)))
+                quic_connection_writable(nb_container_of(waiter, struct quic_connection, in_waiters));
 }
 
 static const struct quic_socket_ops ops = {

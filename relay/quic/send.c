@@ -142,6 +142,8 @@ bool quic_send(struct quic_connection *connection, uint64_t now) {
                 ngtcp2_ssize length;
 
                 writing.room = quic_socket_room(connection->socket);
+                if (!writing.room)
+                        quic_socket_wait(connection->socket, &connection->in_waiters);
                 length = writing.room ? write_packet(&writing) : 0;
                 if (length < 0)
                         quic_ending_note_library(connection, (int)length);

@@ -28,6 +28,7 @@ struct quic_socket {
         union quic_address remote;
         struct quic_way way;
         struct quic_outgoing *kept; /* owned: what the kernel did not take; NULL: nothing */
+        struct nb_list waiters;     /* for room */
 };
 
 void *quic_socket_owner(const struct quic_socket *socket) {
@@ -132,6 +133,20 @@ void quic_socket_add(struct quic_socket *socket, size_t length, const struct qui
         quic_outgoing_add(socket->relay->quic->out, &socket->way, length, path, ecn, alone);
 }
 
+void quic_socket_wait(struct quic_socket *socket, struct nb_list *waiter) {
+        if (nb_list_is_empty(waiter))
+                nb_list_append(&socket->waiters, waiter);
+}
+
+struct nb_list *quic_socket_next_waiter(struct quic_socket *socket) {
+        struct nb_list *waiter = socket->waiters.next;
+
+        if (nb_list_is_empty(&socket->waiters))
+                return NULL;
+        nb_list_remove(waiter);
+        return waiter;
+}
+
 /* @return whether nothing is kept any more */
 static bool send_kept(struct quic_socket *socket) {
         if (send_batch(socket, socket->kept) < 0)
@@ -224,6 +239,7 @@ int quic_socket_new(struct relay *relay, int fd, const struct quic_socket_ops *o
         socket->ops = ops;
         socket->owner = owner;
         socket->fd = fd;
+        nb_list_init(&socket->waiters);
         r = prepare(socket);
         if (r < 0)
                 return r;
@@ -250,6 +266,8 @@ struct quic_socket *quic_socket_free(struct quic_socket *socket) {
         if (!socket)
                 return NULL;
         drop_batch(socket);
+        while (quic_socket_next_waiter(socket))
+                ;
         watch_end(&socket->watch);
         free(socket->kept);
         socket->fd = nb_fd_close(socket->fd);

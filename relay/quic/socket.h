@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/list.h"
 #include "relay/quic/packet.h"
 
 struct quic_socket;
@@ -76,6 +77,15 @@ uint8_t *quic_socket_room(struct quic_socket *socket);
  * @param alone   it goes in a message of its own: a probe of the path's MTU
  */
 void quic_socket_add(struct quic_socket *socket, size_t length, const struct quic_path *path, uint8_t ecn, bool alone);
+
+/**
+ * Notes that somebody had no room: `writable` finds it by quic_socket_next_waiter(). Harmless twice.
+ * @param waiter  an element that is in no other list; its owner removes it before it is freed
+ */
+void quic_socket_wait(struct quic_socket *socket, struct nb_list *waiter);
+
+/** @return who waits for the longest, and does not any more; NULL: nobody */
+struct nb_list *quic_socket_next_waiter(struct quic_socket *socket);
 
 /** Sends what was added, or keeps it. To be called before anybody else uses the room: at the end of each connection's run. */
 void quic_socket_flush(struct quic_socket *socket);

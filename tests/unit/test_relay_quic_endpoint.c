@@ -101,6 +101,7 @@ int quic_connection_accept(struct quic *quic, struct quic_endpoint *endpoint, co
         connection = calloc(1, sizeof(*connection));
         ck_assert_ptr_nonnull(connection);
         nb_list_init(&connection->ids);
+        nb_list_init(&connection->in_waiters);
         connection->quic = quic;
         connection->endpoint = endpoint;
         connection->socket = quic_endpoint_socket(endpoint);

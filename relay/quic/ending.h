@@ -47,7 +47,7 @@ void quic_ending_note(struct quic_connection *connection, Nb__Relay__Cause cause
                       const char *format, ...) __attribute__((format(printf, 4, 5)));
 
 void quic_ending_note_list(struct quic_connection *connection, Nb__Relay__Cause cause, enum quic_farewell farewell,
-                           const char *format, va_list arguments);
+                           const char *format, va_list arguments) __attribute__((format(printf, 4, 0)));
 
 /** Notes what the library has returned: its own error, TLS's, or that the peer has ended it. @param error  negative, and no mere hint */
 void quic_ending_note_library(struct quic_connection *connection, int error);

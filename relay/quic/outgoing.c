@@ -99,7 +99,7 @@ void quic_outgoing_add(struct quic_outgoing *out, const struct quic_way *way, si
 /* ---- what the kernel is told with a message ---- */
 
 static void put_control(struct msghdr *header, int level, int type, const void *data, size_t size) {
-        struct cmsghdr *c = (struct cmsghdr *)((uint8_t *)header->msg_control + header->msg_controllen);
+        struct cmsghdr *c = (void *)((uint8_t *)header->msg_control + header->msg_controllen); /* CMSG_SPACE() aligns */
 
         c->cmsg_level = level;
         c->cmsg_type = type;

@@ -9,7 +9,6 @@
 #include "base/cleanup.h"
 #include "base/address.h"
 #include "loop/deadline.h"
-#include "relay/datagram/reports.h"
 #include "relay/quic/answers.h"
 #include "relay/quic/budget.h"
 #include "relay/quic/connection.h"
@@ -20,6 +19,7 @@
 #include "relay/quic/socket.h"
 #include "relay/quic/strangers.h"
 #include "relay/relay.h"
+#include "relay/reports.h"
 
 /* The most clients that may wait for credit and the broker's word, whatever it says. */
 #define WAITING_MAX 1024
@@ -276,7 +276,7 @@ static void lose_socket(struct quic_endpoint *endpoint) {
         }
         if (!endpoint->is_ended) {
                 (void)snprintf(reason, sizeof(reason), "the server's socket is no use any more: %s", strerror(error));
-                report_failure(endpoint->quic->relay, endpoint->number, NB__RELAY__CAUSE__CAUSE_INTERNAL, reason);
+                report_ended(endpoint->quic->relay, endpoint->number, NB__RELAY__CAUSE__CAUSE_INTERNAL, reason, 0, 0);
         }
         quic_endpoint_end(endpoint);
 }
@@ -420,16 +420,22 @@ static void deliver_first_flight(struct quic_connection *connection, const struc
                                         &nb_container_of(element, struct quic_kept_packet, in_stranger)->packet);
 }
 
-static void take_stranger(struct quic_endpoint *endpoint, struct quic_stranger *stranger, uint64_t link,
-                          int channel_fd_consumed) {
-        NB_CLEANUP_FD int channel_fd = channel_fd_consumed;
-        struct relay *relay = endpoint->quic->relay;
-        struct quic_connection *connection;
+static void report_not_made(struct relay *relay, uint64_t link, int error) {
+        if (error == -ENOENT)
+                report_ended(relay, link, NB__RELAY__CAUSE__CAUSE_TLS_CONTEXT,
+                             "its certificates or keys could not be loaded, or TLSALPN= names no protocol", 0, 0);
+        else
+                report_ended(relay, link, NB__RELAY__CAUSE__CAUSE_NO_MEMORY,
+                             "the relay has no room for another connection", 0, 0);
+}
 
-        if (!relay_has_room(relay, 1) ||
-            accept_stranger(endpoint, stranger, link, nb_steal_fd(&channel_fd), &connection) < 0)
-                report_failure(relay, link, NB__RELAY__CAUSE__CAUSE_NO_MEMORY,
-                               "the relay has no room for the connection");
+static void take_stranger(struct quic_endpoint *endpoint, struct quic_stranger *stranger, uint64_t link,
+                          int channel_fd) {
+        struct quic_connection *connection;
+        int r = accept_stranger(endpoint, stranger, link, channel_fd, &connection);
+
+        if (r < 0)
+                report_not_made(endpoint->quic->relay, link, r);
         else
                 deliver_first_flight(connection, stranger);
         quic_strangers_remove(&endpoint->strangers, stranger);
@@ -450,18 +456,28 @@ static void refuse_stranger(struct quic_endpoint *endpoint, struct quic_stranger
         arm_expiry(endpoint);
 }
 
-void quic_endpoint_take_peer(struct quic_endpoint *endpoint, const Nb__Relay__TakePeer *take, int fd) {
-        struct quic_stranger *stranger = quic_strangers_find(&endpoint->strangers, take->peer);
+void quic_endpoint_accept_peer(struct quic_endpoint *endpoint, uint64_t peer, uint64_t link, int fd) {
+        struct quic_stranger *stranger = quic_strangers_find(&endpoint->strangers, peer);
 
-        if (stranger && take->allowed) {
-                take_stranger(endpoint, stranger, take->link, fd);
-        } else if (stranger) {
-                refuse_stranger(endpoint, stranger);
-        } else if (take->allowed) {
-                (void)nb_fd_close(fd);
-                report_failure(endpoint->quic->relay, take->link, NB__RELAY__CAUSE__CAUSE_ENDED,
-                               "the client did not wait any more");
+        if (stranger) {
+                take_stranger(endpoint, stranger, link, fd);
+                return;
         }
+        (void)nb_fd_close(fd);
+        report_ended(endpoint->quic->relay, link, NB__RELAY__CAUSE__CAUSE_ENDED, "the client did not wait any more", 0,
+                     0);
+}
+
+void quic_endpoint_refuse_peer(struct quic_endpoint *endpoint, uint64_t peer) {
+        struct quic_stranger *stranger = quic_strangers_find(&endpoint->strangers, peer);
+
+        if (stranger)
+                refuse_stranger(endpoint, stranger);
+}
+
+void quic_endpoint_renew(struct quic_endpoint *endpoint, const struct quic_settings *settings) {
+        quic_settings_deinit(&endpoint->settings);
+        endpoint->settings = *settings;
 }
 
 void quic_endpoint_credit(struct quic_endpoint *endpoint, uint64_t total) {
@@ -528,8 +544,8 @@ static int new_endpoint(struct quic *quic, const Nb__Relay__Serve *serve, const 
 void quic_endpoint_start(struct quic *quic, const Nb__Relay__Serve *serve, const struct quic_settings *settings,
                          int fd) {
         if (new_endpoint(quic, serve, settings, fd) < 0)
-                report_failure(quic->relay, serve->server, NB__RELAY__CAUSE__CAUSE_NO_MEMORY,
-                               "the relay has no room for the server");
+                report_ended(quic->relay, serve->server, NB__RELAY__CAUSE__CAUSE_NO_MEMORY,
+                             "the relay has no room for the server", 0, 0);
 }
 
 void quic_endpoint_free_all(struct quic *quic) {

@@ -84,8 +84,18 @@ struct quic_endpoint *quic_endpoint_find(const struct quic *quic, uint64_t numbe
 /** Raises the total of clients that may be announced. */
 void quic_endpoint_credit(struct quic_endpoint *endpoint, uint64_t total);
 
-/** As quic_take_peer(), with what was checked there. */
-void quic_endpoint_take_peer(struct quic_endpoint *endpoint, const Nb__Relay__TakePeer *take, int fd);
+/** What connections may from now on. @param settings  consumed */
+void quic_endpoint_renew(struct quic_endpoint *endpoint, const struct quic_settings *settings);
+
+/**
+ * Makes a connection of a client that was announced. One that is gone meanwhile is reported as the link's end, as is what fails.
+ * @param peer  as it was announced
+ * @param fd    our end of the connection channel, consumed
+ */
+void quic_endpoint_accept_peer(struct quic_endpoint *endpoint, uint64_t peer, uint64_t link, int fd);
+
+/** Tells a client that was announced that nobody is there, and asks about none of its address for a moment. Harmless for one that is gone. */
+void quic_endpoint_refuse_peer(struct quic_endpoint *endpoint, uint64_t peer);
 
 /** Nobody new; gone with its last connection. */
 void quic_endpoint_end(struct quic_endpoint *endpoint);

@@ -7,7 +7,6 @@
 #include <sys/random.h>
 
 #include "base/cleanup.h"
-#include "relay/datagram/reports.h"
 #include "relay/quic/budget.h"
 #include "relay/quic/connection.h"
 #include "relay/quic/endpoint.h"
@@ -15,6 +14,7 @@
 #include "relay/quic/outgoing.h"
 #include "relay/quic/settings.h"
 #include "relay/relay.h"
+#include "relay/reports.h"
 
 /* ---- what all have in common ---- */
 
@@ -64,12 +64,12 @@ static bool is_in_use(const struct relay *relay, uint64_t number) {
 /* ---- orders ---- */
 
 static void refuse_context(struct relay *relay, uint64_t number) {
-        report_failure(relay, number, NB__RELAY__CAUSE__CAUSE_TLS_CONTEXT,
-                       "its certificates or keys could not be loaded");
+        report_ended(relay, number, NB__RELAY__CAUSE__CAUSE_TLS_CONTEXT, "its certificates or keys could not be loaded",
+                     0, 0);
 }
 
 static void refuse_room(struct relay *relay, uint64_t number) {
-        report_failure(relay, number, NB__RELAY__CAUSE__CAUSE_NO_MEMORY, "the relay has no room for it");
+        report_ended(relay, number, NB__RELAY__CAUSE__CAUSE_NO_MEMORY, "the relay has no room for it", 0, 0);
 }
 
 int quic_begin(struct relay *relay, const Nb__Relay__Begin *begin, int socket_fd_consumed, int channel_fd_consumed) {
@@ -120,6 +120,19 @@ bool quic_credit(struct relay *relay, const Nb__Relay__Credit *credit) {
         return endpoint != NULL;
 }
 
+/* The policy was replaced: what it says holds for this client, and for those behind it. @return 0, or -ENOENT as quic_settings_init() */
+static int renew(struct relay *relay, struct quic_endpoint *endpoint, const Nb__Relay__TakePeer *take) {
+        struct quic_settings settings;
+        int r;
+
+        if (!take->quic)
+                return 0;
+        r = quic_settings_init(relay, take->quic, take->tls_context, take->handshake_timeout_ms, &settings);
+        if (r == 0)
+                quic_endpoint_renew(endpoint, &settings);
+        return r;
+}
+
 int quic_take_peer(struct relay *relay, const Nb__Relay__TakePeer *take, int fd_consumed) {
         NB_CLEANUP_FD int fd = fd_consumed;
         struct quic_endpoint *endpoint = find_server(relay, take->server);
@@ -127,7 +140,14 @@ int quic_take_peer(struct relay *relay, const Nb__Relay__TakePeer *take, int fd_
         if (!endpoint || take->peer == 0 || take->allowed != (fd >= 0) || (take->allowed && take->link == 0) ||
             is_in_use(relay, take->link))
                 return -EPROTO;
-        quic_endpoint_take_peer(endpoint, take, nb_steal_fd(&fd));
+        if (take->allowed && renew(relay, endpoint, take) < 0) {
+                refuse_context(relay, take->link);
+                quic_endpoint_refuse_peer(endpoint, take->peer);
+        } else if (take->allowed) {
+                quic_endpoint_accept_peer(endpoint, take->peer, take->link, nb_steal_fd(&fd));
+        } else {
+                quic_endpoint_refuse_peer(endpoint, take->peer);
+        }
         return 0;
 }
 

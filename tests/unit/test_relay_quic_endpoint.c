@@ -603,6 +603,45 @@ START_TEST(a_connection_that_cannot_be_made_ends_its_link) {
 }
 END_TEST
 
+/* A reload of the policy reaches clients that come after it, by the broker's word for the next. */
+START_TEST(what_connections_may_can_be_replaced) {
+        Nb__Relay__TakePeer take = NB__RELAY__TAKE_PEER__INIT;
+        Nb__Relay__Quic quic = NB__RELAY__QUIC__INIT;
+        struct initial initial = initial_of(1);
+        int fd;
+
+        begin();
+        serve((struct serving){ .credit = 100 });
+        fd = client();
+        send_initial(fd, &initial);
+        quic.streams_max = 5;
+        quic.always_retry = true;
+        take.server = SERVER;
+        take.peer = 1;
+        take.allowed = true;
+        take.link = 8;
+        take.quic = &quic;
+        take.tls_context = 1;
+        ck_assert_int_eq(quic_take_peer(&world.relay, &take, bound_udp(INADDR_LOOPBACK, NULL)), 0);
+        ck_assert_uint_eq(world.made.n, 1);
+        ck_assert_uint_eq(quic_endpoint_settings(endpoint())->streams_max, 5);
+        initial = initial_of(2);
+        send_initial(fd, &initial);
+        hear_retry(fd, &initial);
+        send_initial(fd, &initial);
+        /* One that cannot be used is that link's end. */
+        take.peer = 2;
+        take.link = 9;
+        take.tls_context = 77;
+        ck_assert_int_eq(quic_take_peer(&world.relay, &take, bound_udp(INADDR_LOOPBACK, NULL)), 0);
+        ck_assert_uint_eq(world.made.n, 1);
+        ck_assert_uint_eq(world.told.ended, 9);
+        ck_assert_int_eq(world.told.cause, NB__RELAY__CAUSE__CAUSE_TLS_CONTEXT);
+        nb_fd_close(fd);
+        end();
+}
+END_TEST
+
 START_TEST(of_a_wildcard_the_broker_is_told_which_address_was_asked) {
         const struct initial initial = initial_of(1);
         int fd;
@@ -995,6 +1034,7 @@ static Suite *suite(void) {
         tcase_add_test(who, places_and_bytes_of_those_that_wait_are_bounded);
         tcase_add_test(who, who_is_refused_is_told_and_not_asked_about_again_at_once);
         tcase_add_test(who, a_connection_that_cannot_be_made_ends_its_link);
+        tcase_add_test(who, what_connections_may_can_be_replaced);
         tcase_add_test(who, of_a_wildcard_the_broker_is_told_which_address_was_asked);
         tcase_add_test(answers, abuse_43_version_negotiation_is_short_and_only_for_full_packets);
         tcase_add_test(answers, retry_validates_an_address);

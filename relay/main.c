@@ -4,6 +4,7 @@
  */
 #include <gnutls/gnutls.h>
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
@@ -17,6 +18,9 @@
 
 /* Of netbrokerd, and of a unit of systemd with Accept=yes (SD_LISTEN_FDS_START). */
 #define CHANNEL_FD 3
+
+/* What the heap keeps at its end, in bytes. To give it back and to ask for it again, with every page, is what would cost with each burst of packets. */
+#define HEAP_KEEPS (4 * 1024 * 1024)
 
 static int take_channel(void) {
         int r = nb_channel_check(CHANNEL_FD);
@@ -33,6 +37,7 @@ static void serve(struct relay *relay) {
 static int run(struct relay *relay) {
         int r;
 
+        (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEEPS);
         /* Before the walls: it reads its configuration and asks what the processor can do. */
         if (gnutls_global_init() < 0) {
                 nb_log(&relay->log, NB_LOG_ERROR, "GnuTLS cannot be initialised");

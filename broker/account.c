@@ -18,7 +18,7 @@ static const uint64_t prices[N_ACCOUNT_KINDS] = {
         [ACCOUNT_CONNECTS] = 4096, /* with its look-up's and dialer's addresses and timers */
         [ACCOUNT_IN_FLIGHT] = 0,       [ACCOUNT_LISTENERS] = 512, [ACCOUNT_CONNECTIONS] = 1536,
         [ACCOUNT_LOOKUPS] = 80 * 1024, /* most of it c-ares' own (broker/question.h) */
-        [ACCOUNT_HANDSHAKES] = 4096,
+        [ACCOUNT_HANDSHAKES] = 4096,   [ACCOUNT_STREAMS] = 0,
 };
 
 _Static_assert(sizeof(struct session) <= 512, "the price of a session is too low");
@@ -38,7 +38,7 @@ void account_init_tenant(struct account *account, struct account *parent) {
  * A session or protocol is one descriptor here, a control two (its channel and its socket): together at most seven eighths of
  * what the process may have. Apart from that, the kernel charges descriptors in flight to the sender's user and refuses more
  * than RLIMIT_NOFILE of them, for all tenants at once (ETOOMANYREFS, unix(7)): each channel has one at most, beside what is
- * pushed within credit.
+ * pushed within credit. Relays that the broker forks are of the same user: what they may have under way is a quarter.
  */
 void account_init_broker(struct account *account, uint64_t max_fds) {
         uint64_t eighth = (max_fds > UINT32_MAX ? UINT32_MAX : max_fds) / 8;
@@ -55,6 +55,7 @@ void account_init_broker(struct account *account, uint64_t max_fds) {
                         [ACCOUNT_CONNECTIONS] = ACCOUNT_UNLIMITED,
                         [ACCOUNT_LOOKUPS] = lookups,
                         [ACCOUNT_HANDSHAKES] = eighth,
+                        [ACCOUNT_STREAMS] = 2 * eighth,
                         [ACCOUNT_MEMORY] = ACCOUNT_UNLIMITED,
                 },
         };
@@ -76,6 +77,18 @@ void account_set_limit(struct account *account, enum account_kind kind, uint64_t
 static bool has_room(const struct account *account, enum account_kind kind, uint64_t n) {
         /* A limit may have been lowered below what is used. */
         return account->used[kind] <= account->limit[kind] && n <= account->limit[kind] - account->used[kind];
+}
+
+uint64_t account_room(const struct account *account, enum account_kind kind) {
+        uint64_t room = ACCOUNT_UNLIMITED;
+
+        for (const struct account *a = account; a; a = a->parent) {
+                uint64_t left = a->used[kind] < a->limit[kind] ? a->limit[kind] - a->used[kind] : 0;
+
+                if (left < room)
+                        room = left;
+        }
+        return room;
 }
 
 static void add(struct account *account, enum account_kind kind, uint64_t n) {
@@ -109,6 +122,14 @@ bool account_charge(struct account *account, enum account_kind kind) {
 void account_release(struct account *account, enum account_kind kind, uint64_t n) {
         subtract(account, kind, n);
         subtract(account, ACCOUNT_MEMORY, n * prices[kind]);
+}
+
+uint64_t account_take(struct account *account, enum account_kind kind, uint64_t most) {
+        uint64_t room = account_room(account, kind), n = room < most ? room : most;
+
+        assert(prices[kind] == 0);
+        add(account, kind, n);
+        return n;
 }
 
 int account_charge_bytes(struct account *account, uint64_t n) {

@@ -26,7 +26,8 @@ enum account_kind {
         ACCOUNT_CONNECTIONS, /* in the tenant's hands (broker/connection.h) */
         ACCOUNT_LOOKUPS,     /* names being resolved (broker/resolver.h) */
         ACCOUNT_HANDSHAKES,  /* accepted, and not yet through TLS or a PROXY header (broker/relayed.h) */
-        ACCOUNT_MEMORY,      /* bytes of the broker's own, for all of these and what they need */
+        ACCOUNT_STREAMS, /* descriptors of QUIC's streams that its relays may have under way to guests (broker/relay.h) */
+        ACCOUNT_MEMORY, /* bytes of the broker's own, for all of these and what they need */
         N_ACCOUNT_KINDS,
 };
 
@@ -59,6 +60,12 @@ void account_set_limit(struct account *account, enum account_kind kind, uint64_t
  * @return 0; -EMFILE at the account's own limit; -ENFILE at a parent's; -ENOBUFS where it is memory that is short
  */
 int account_claim(struct account *account, enum account_kind kind);
+
+/** Takes as many as there is room for, up to `most`; of a kind that costs no memory. @return how many */
+uint64_t account_take(struct account *account, enum account_kind kind, uint64_t most);
+
+/** @return how many there is room for. */
+uint64_t account_room(const struct account *account, enum account_kind kind);
 
 /** Takes one. @return as account_claim() == 0 */
 bool account_charge(struct account *account, enum account_kind kind);

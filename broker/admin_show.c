@@ -18,6 +18,7 @@
 #include "broker/exposition.h"
 #include "broker/helper_client.h"
 #include "broker/metrics_page.h"
+#include "broker/quic_entry.h"
 #include "broker/quota.h"
 #include "broker/relayed_facts.h"
 #include "broker/security.h"
@@ -268,6 +269,32 @@ static json_t *security_to_json(const struct connection *connection) {
         return object;
 }
 
+/* What its relay has told last; null where it is none of QUIC, and zeros before anything was told. */
+static json_t *quic_to_json(const struct connection *connection) {
+        const struct quic_facts *facts = connection->quic ? &connection->quic->facts : NULL;
+        json_t *object;
+
+        if (!facts)
+                return json_null();
+        object = json_pack("{s:b, s:o, s:o, s:o, s:o}", "known", (int)facts->known, "rtt_us", number(facts->rtt_us),
+                           "rtt_min_us", number(facts->rtt_min_us), "congestion_window",
+                           number(facts->congestion_window), "bytes_in_flight", number(facts->bytes_in_flight));
+        if (!object)
+                return NULL;
+        set_number(object, "packets_sent", facts->packets_sent);
+        set_number(object, "packets_received", facts->packets_received);
+        set_number(object, "packets_lost", facts->packets_lost);
+        set_number(object, "bytes_sent", facts->bytes_sent);
+        set_number(object, "bytes_received", facts->bytes_received);
+        set_number(object, "streams", facts->streams);
+        set_number(object, "streams_created", facts->streams_created);
+        set_number(object, "streams_accepted", facts->streams_accepted);
+        set_number(object, "bytes_buffered", facts->bytes_buffered);
+        set_number(object, "datagrams_dropped", facts->datagrams_dropped);
+        set_number(object, "paths", facts->paths);
+        return object;
+}
+
 /* Which way the bytes go. */
 static void set_path(json_t *object, const struct connection *connection) {
         bool is_relayed = connection->relayed.relay != NULL;
@@ -284,6 +311,7 @@ static void set_path(json_t *object, const struct connection *connection) {
                                           ? admin_text(nb_socket_address_format(&connection->via, via))
                                           : json_null());
         (void)json_object_set_new(object, "tls", security_to_json(connection));
+        (void)json_object_set_new(object, "quic", quic_to_json(connection));
 }
 
 static json_t *connection_to_json(const struct connection *connection) {

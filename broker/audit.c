@@ -94,6 +94,7 @@ json_t *audit_record_to_json(const struct audit_record *record, uint64_t suppres
         set_session(object, record->session);
         set_text(object, "protocol", record->protocol);
         set_text(object, "type", record->type);
+        set_text(object, "transport", record->transport);
         set_text(object, "verb", record->verb);
         if (record->asked)
                 set_text(object, "asked", nb_escape(record->asked, record->asked_length, asked, sizeof(asked)));

@@ -65,8 +65,9 @@ struct audit_record {
         const char *verb;              /* "hello", "open", "listen", "accept", "connect", "protocol-error" */
         const char *verdict;           /* "allowed", "denied", "reported", "dropped" */
         const char *protocol;
-        const char *type;  /* "stream" or "dgram" */
-        const char *asked; /* as the session wrote it; any bytes of `asked_length` */
+        const char *type;      /* "stream" or "dgram" */
+        const char *transport; /* "quic"; left out where the type says it */
+        const char *asked;     /* as the session wrote it; any bytes of `asked_length` */
         size_t asked_length;
         const char *name;     /* what was judged: a name with its port */
         const char *address;  /* or an address */

@@ -85,8 +85,10 @@ static void withdraw(struct connection *connection) {
 }
 
 static void free_quic(struct connection *connection) {
-        if (connection->quic)
-                account_release_bytes(&connection->tenant->account, sizeof(*connection->quic));
+        if (!connection->quic)
+                return;
+        account_release_bytes(&connection->tenant->account, sizeof(*connection->quic));
+        connection->tenant->metrics.quic.connections--;
         connection->quic = quic_entry_free(connection->quic);
 }
 
@@ -161,10 +163,12 @@ static int make_quic(struct connection *connection) {
         if (r < 0)
                 return r;
         connection->quic = quic_entry_new();
-        if (connection->quic)
-                return 0;
-        account_release_bytes(&connection->tenant->account, sizeof(*connection->quic));
-        return -ENOMEM;
+        if (!connection->quic) {
+                account_release_bytes(&connection->tenant->account, sizeof(*connection->quic));
+                return -ENOMEM;
+        }
+        connection->tenant->metrics.quic.connections++;
+        return 0;
 }
 
 /* Those that may fail; the tenant is charged already. */

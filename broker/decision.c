@@ -114,6 +114,7 @@ static struct audit_record record_of(const struct asker *asker, const char *verb
                 .session = asker->session,
                 .protocol = asker->grant->name,
                 .type = policy_word(policy_words_socket_type, (int)asker->type),
+                .transport = asker->grant->policy && policy_is_quic(asker->grant->policy) ? "quic" : NULL,
                 .verb = verb,
                 .asked = asked,
                 .asked_length = asked ? strlen(asked) : 0,

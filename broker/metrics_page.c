@@ -254,20 +254,26 @@ static const char *const roles[RELAYED_N_ROLES] = {
         [RELAYED_SERVER] = "server",
 };
 
-static void write_handshakes(const struct tenant *tenant, struct exposition *exposition) {
-        const struct relayed_metrics *relayed = &tenant->metrics.relayed;
-
+/* By what came of them: arrays by role. */
+static void write_results(const struct tenant *tenant, struct exposition *exposition, const uint64_t *done,
+                          const uint64_t *failed) {
         for (int role = 0; role < RELAYED_N_ROLES; ++role) {
-                const struct exposition_label done[] = {
+                const struct exposition_label done_labels[] = {
                         label_of(tenant), { "role", roles[role] }, { "result", "done" }, { NULL, NULL }
                 };
-                const struct exposition_label failed[] = {
+                const struct exposition_label failed_labels[] = {
                         label_of(tenant), { "role", roles[role] }, { "result", "failed" }, { NULL, NULL }
                 };
 
-                exposition_number(exposition, done, relayed->handshakes_done[role]);
-                exposition_number(exposition, failed, relayed->handshakes_failed[role]);
+                exposition_number(exposition, done_labels, done[role]);
+                exposition_number(exposition, failed_labels, failed[role]);
         }
+}
+
+static void write_handshakes(const struct tenant *tenant, struct exposition *exposition) {
+        const struct relayed_metrics *relayed = &tenant->metrics.relayed;
+
+        write_results(tenant, exposition, relayed->handshakes_done, relayed->handshakes_failed);
 }
 
 static void write_resumed(const struct tenant *tenant, struct exposition *exposition) {
@@ -342,6 +348,56 @@ static void write_crashes(const struct tenant *tenant, struct exposition *exposi
         write_whole(tenant, exposition, relay_pool_crashes(tenant->relays));
 }
 
+/* ---- QUIC ---- */
+
+static void write_quic_handshakes(const struct tenant *tenant, struct exposition *exposition) {
+        const struct relayed_metrics *relayed = &tenant->metrics.relayed;
+
+        write_results(tenant, exposition, relayed->quic_done, relayed->quic_failed);
+}
+
+static void write_quic_connections(const struct tenant *tenant, struct exposition *exposition) {
+        write_whole(tenant, exposition, tenant->metrics.quic.connections);
+}
+
+static void write_quic_streams(const struct tenant *tenant, struct exposition *exposition) {
+        write_part(tenant, exposition, "opened_by", "guest", tenant->metrics.quic.streams_created);
+        write_part(tenant, exposition, "opened_by", "peer", tenant->metrics.quic.streams_accepted);
+}
+
+static void write_quic_packets(const struct tenant *tenant, struct exposition *exposition) {
+        const struct quic_metrics *quic = &tenant->metrics.quic;
+
+        write_part(tenant, exposition, "what", "sent", quic->packets_sent);
+        write_part(tenant, exposition, "what", "received", quic->packets_received);
+        write_part(tenant, exposition, "what", "lost", quic->packets_lost);
+        write_part(tenant, exposition, "what", "dropped", quic->packets_dropped);
+}
+
+static void write_quic_bytes(const struct tenant *tenant, struct exposition *exposition) {
+        write_part(tenant, exposition, "direction", "sent", tenant->metrics.quic.bytes_sent);
+        write_part(tenant, exposition, "direction", "received", tenant->metrics.quic.bytes_received);
+}
+
+static void write_quic_datagrams(const struct tenant *tenant, struct exposition *exposition) {
+        write_whole(tenant, exposition, tenant->metrics.quic.datagrams_dropped);
+}
+
+static void write_quic_answers(const struct tenant *tenant, struct exposition *exposition) {
+        const struct quic_metrics *quic = &tenant->metrics.quic;
+
+        write_part(tenant, exposition, "what", "retry", quic->retries);
+        write_part(tenant, exposition, "what", "bad_token", quic->bad_tokens);
+        write_part(tenant, exposition, "what", "version_negotiation", quic->version_negotiations);
+        write_part(tenant, exposition, "what", "stateless_reset", quic->stateless_resets);
+        write_part(tenant, exposition, "what", "refused", quic->clients_refused);
+}
+
+static void write_quic_paths(const struct tenant *tenant, struct exposition *exposition) {
+        write_part(tenant, exposition, "verdict", "allowed", tenant->metrics.quic.paths_allowed);
+        write_part(tenant, exposition, "verdict", "denied", tenant->metrics.quic.paths_refused);
+}
+
 /* ---- */
 
 static void write_requests(const struct tenant *tenant, struct exposition *exposition) {
@@ -391,6 +447,20 @@ static const struct tenant_family tenant_families[] = {
           "Relayed connections that ended, by the reason; those that never were are missing.", write_links_ended },
         { "netbroker_relayed_bytes_total", "counter", "What relayed connections that have ended carried.",
           write_relayed_bytes },
+        { "netbroker_quic_handshakes_total", "counter",
+          "Handshakes of QUIC, by what came of them; those of TLS have them too.", write_quic_handshakes },
+        { "netbroker_quic_connections", "gauge", "The tenant's connections of QUIC.", write_quic_connections },
+        { "netbroker_quic_streams_total", "counter", "Streams, by who has opened them.", write_quic_streams },
+        { "netbroker_quic_packets_total", "counter",
+          "Packets of connections; those that were dropped belong to no connection.", write_quic_packets },
+        { "netbroker_quic_bytes_total", "counter", "Bytes of connections, as they are on the wire.", write_quic_bytes },
+        { "netbroker_quic_datagrams_dropped_total", "counter", "Datagrams that a guest had no room for.",
+          write_quic_datagrams },
+        { "netbroker_quic_strangers_total", "counter",
+          "Packets that belong to no connection and were answered, or not let in, by what was done.",
+          write_quic_answers },
+        { "netbroker_quic_paths_total", "counter",
+          "Further addresses of peers, and preferred ones of servers, by the policy's word.", write_quic_paths },
         { "netbroker_requests_total", "counter", "Requests of the tenant's sessions.", write_requests },
         { "netbroker_throttled_total", "counter", "Times that the tenant's requests had to wait for RequestRate=.",
           write_throttled },

@@ -10,6 +10,7 @@
 
 /** One tenant's. All zeros to begin. */
 struct quic_metrics {
+        uint64_t connections; /* that there are */
         uint64_t packets_sent;
         uint64_t packets_received;
         uint64_t packets_lost;

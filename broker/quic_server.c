@@ -128,16 +128,10 @@ static bool may_accept(const struct quic_server *server) {
         return server->credit.sent + server->handshakes.n_ready < server->credit.total;
 }
 
-static uint64_t places_of(const struct account *account) {
-        uint64_t used = account->used[ACCOUNT_HANDSHAKES], limit = account->limit[ACCOUNT_HANDSHAKES];
-
-        return used < limit ? limit - used : 0;
-}
-
 /* Where the tenant has no place or no room, others must give some back: that is looked for in a moment. */
 static uint64_t room(struct relay_server *relay_server) {
         const struct quic_server *server = of(relay_server);
-        uint64_t places = places_of(&tenant_of(server)->account);
+        uint64_t places = account_room(&tenant_of(server)->account, ACCOUNT_HANDSHAKES);
 
         if (!may_accept(server))
                 return 0;

@@ -34,6 +34,9 @@
 /* When descriptors in flight are too many for the user, others end that. */
 #define FLUSH_MS 20
 
+/* The most descriptors of streams that one relay may have under way: more than a host leaves unread for a moment. */
+#define STREAMS_IN_FLIGHT_MOST 1024
+
 /* Contexts of one relay, which a policy's protocols bound: TLS, and two of each proxy. */
 #define CONTEXTS_MAX (POLICY_PROTOCOLS_MAX * 2 * 8)
 
@@ -50,6 +53,7 @@ struct relay {
         struct nb_list objects;
         uint32_t contexts[CONTEXTS_MAX]; /* that it has, by their ids */
         size_t n_contexts;
+        uint32_t streams_in_flight; /* that it may have, of the tenant's account */
         bool is_started;
         bool locked_memory;
         bool kernel_tls;
@@ -71,10 +75,21 @@ static struct broker *broker_of(const struct relay *relay) {
         return relay->pool->tenant->broker;
 }
 
+static struct account *account_of(const struct relay *relay) {
+        return &relay->pool->tenant->account;
+}
+
 /* ---- ending one ---- */
+
+static void give_back_streams(struct relay *relay) {
+        account_release(account_of(relay), ACCOUNT_STREAMS, relay->streams_in_flight);
+        relay->streams_in_flight = 0;
+}
 
 static struct relay *relay_free(struct relay *relay, bool kill_now) {
         assert(nb_list_is_empty(&relay->objects));
+        if (relay->pool)
+                give_back_streams(relay);
         watch_end_before_close(&relay->watch);
         relay->fd = nb_fd_close(relay->fd);
         relay->process = relay_process_release(relay->process, kill_now);
@@ -108,6 +123,7 @@ static void lose(struct relay *relay, const char *why, bool kill_now) {
         nb_log(&broker_of(relay)->log, NB_LOG_ERROR, "tenant %s: %s; its %zu connections end", pool->tenant->name, why,
                relay->table.n);
         note_crash(pool);
+        give_back_streams(relay);
         nb_list_remove(&relay->in_pool);
         pool->n--;
         relay->pool = NULL;
@@ -382,6 +398,16 @@ static void did_not_start(void *data) {
         lose(relay, "its relay did not start in 5 s", true);
 }
 
+/* @return what it may have at least: without any there are no streams */
+static uint32_t take_streams(struct relay *relay) {
+        uint64_t share = account_room(account_of(relay), ACCOUNT_STREAMS) / 4;
+
+        if (share > STREAMS_IN_FLIGHT_MOST)
+                share = STREAMS_IN_FLIGHT_MOST;
+        relay->streams_in_flight = (uint32_t)account_take(account_of(relay), ACCOUNT_STREAMS, share);
+        return relay->streams_in_flight > 0 ? relay->streams_in_flight : 1;
+}
+
 static int send_setup(struct relay *relay) {
         const struct tenant *tenant = relay->pool->tenant;
         uint64_t memory_max = tenant->policy ? tenant->policy->limits[POLICY_LIMIT_RELAY_MEMORY] : POLICY_UNLIMITED;
@@ -395,6 +421,7 @@ static int send_setup(struct relay *relay) {
         /* What the tenant may have is counted here, and a reload may raise it; the relay's own bounds are descriptors and memory. */
         setup.links_max = UINT32_MAX;
         setup.log_level = tenant->broker->log.level;
+        setup.in_flight_max = take_streams(relay);
         order.body_case = NB__RELAY__ORDER__BODY_SETUP;
         order.setup = &setup;
         /* With it the relay asks the kernel whether it has TLS; it is never connected. */

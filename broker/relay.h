@@ -10,6 +10,11 @@
  *      pool ─ relay ─ objects by number: links (broker/relayed.h), datagram servers (broker/datagram_server.h)
  *                  └ contexts: what of the policy it has been sent (broker/relay_context.h)
  *
+ * Streams of QUIC are descriptors that a relay sends to guests' hosts itself. The kernel counts those that were not received yet by user, for all processes of
+ * his together, and refuses more than RLIMIT_NOFILE of them (unix(7)): a relay that the broker forks has the broker's user. So each gets a share of what all
+ * relays may have under way (Setup.in_flight_max, ACCOUNT_STREAMS): a quarter of what is left for its tenant, so that some is left for the next. A relay that
+ * was taken over does not keep to it; where that must not cost others, relays are systemd's, with a user each (--relay-socket).
+ *
  * When a relay ends, for whatever reason, its objects are told (`lost`), the cause is logged, and the next object starts another: at once the
  * first time, and then after a pause that doubles from 100 ms to 10 s while relays keep ending within a minute. So a peer that can crash
  * one costs its own tenant only.

@@ -45,6 +45,10 @@ static const struct table_column connection_columns[] = {
         { .title = "NAME", .key = "name", .may_be_cut = true },
         { .title = "PATH", .key = "path" },
         { .title = "TLS", .key = "tls.version" },
+        { .title = "RTT(US)", .key = "quic.rtt_us", .right = true, .may_be_missing = true },
+        { .title = "LOST", .key = "quic.packets_lost", .right = true, .may_be_missing = true },
+        { .title = "CWND", .key = "quic.congestion_window", .right = true, .may_be_missing = true },
+        { .title = "STREAMS", .key = "quic.streams", .right = true, .may_be_missing = true },
         { .title = "PROXY", .key = "proxy", .may_be_cut = true },
 };
 

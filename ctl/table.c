@@ -95,10 +95,24 @@ static size_t width_of(FILE *out) {
         return size.ws_col;
 }
 
+static bool is_shown(const struct table *table, size_t column) {
+        if (!table->columns[column].may_be_missing)
+                return true;
+        for (size_t cell = column; cell < table->n_cells; cell += table->n_columns) {
+                if (strcmp(table->cells[cell], "-") != 0)
+                        return true;
+        }
+        return false;
+}
+
+/* @param widths  0: the column is not shown */
 static size_t measure(const struct table *table, size_t *widths) {
         size_t sum = 0;
 
         for (size_t i = 0; i < table->n_columns; ++i) {
+                widths[i] = 0;
+                if (!is_shown(table, i))
+                        continue;
                 widths[i] = strlen(table->columns[i].title);
                 for (size_t cell = i; cell < table->n_cells; cell += table->n_columns) {
                         size_t length = strlen(table->cells[cell]);
@@ -140,19 +154,30 @@ static void print_cell(const struct table_column *column, const char *text, size
                 fprintf(out, "%*s", GAP, "");
 }
 
+static size_t last_shown(const struct table *table, const size_t *widths) {
+        size_t last = 0;
+
+        for (size_t i = 0; i < table->n_columns; ++i)
+                last = widths[i] > 0 ? i : last;
+        return last;
+}
+
 int table_print_within(const struct table *table, FILE *out, size_t width) {
-        size_t widths[TABLE_COLUMNS_MAX];
+        size_t widths[TABLE_COLUMNS_MAX], last;
 
         shrink(table, widths, measure(table, widths), width);
-        for (size_t i = 0; i < table->n_columns; ++i)
-                print_cell(&table->columns[i], table->columns[i].title, widths[i], i + 1 == table->n_columns, out);
+        last = last_shown(table, widths);
+        for (size_t i = 0; i < table->n_columns; ++i) {
+                if (widths[i] > 0)
+                        print_cell(&table->columns[i], table->columns[i].title, widths[i], i == last, out);
+        }
         fputc('\n', out);
         for (size_t cell = 0; cell < table->n_cells; ++cell) {
                 size_t i = cell % table->n_columns;
-                bool is_last = i + 1 == table->n_columns;
 
-                print_cell(&table->columns[i], table->cells[cell], widths[i], is_last, out);
-                if (is_last)
+                if (widths[i] > 0)
+                        print_cell(&table->columns[i], table->cells[cell], widths[i], i == last, out);
+                if (i == last)
                         fputc('\n', out);
         }
         return ferror(out) ? -EIO : 0;

@@ -21,6 +21,7 @@ struct table_column {
         const char *key; /* of the JSON object that a row is made from; `tls.version` is a member of its member */
         bool right;      /* numbers */
         bool may_be_cut;
+        bool may_be_missing; /* it is not printed where no row has anything in it */
 };
 
 struct table {

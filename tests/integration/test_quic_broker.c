@@ -203,26 +203,23 @@ static void expect_serve(struct world *world, struct server *server) {
         ck_assert_uint_eq(world->relay->order->credit->server, server->number);
 }
 
-static void open_server(struct world *world, struct server *server, uint64_t credit) {
-        wire_send_open(world->protocol, "127.0.0.1:0", WIRE_RIGHTS_BASE, WIRE_RIGHTS_INHERITING);
-        *server = (struct server){ .number = 0 };
-        {
-                NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
+/* Listens on a port of the kernel's choice. @return the control, whose answer has not come yet */
+static struct wire send_listen(struct world *world, uint64_t credit) {
+        struct wire control = wire_open_control(world->protocol, "127.0.0.1:0");
 
-                ck_assert(wire_receive(world->protocol, reply));
-                ck_assert_int_eq((int)reply->reply->body_case, (int)NB__REPLY__BODY_OPENED);
-                server->control = (struct wire){ .fd = reply->fds.fds[0] };
-        }
-        wire_send_listen(&server->control, 16, credit, 0);
+        wire_send_listen(&control, 16, credit, 0);
         start_relay(world);
-        expect_serve(world, server);
-        {
-                NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
+        return control;
+}
 
-                ck_assert(wire_receive(&server->control, reply));
-                ck_assert_int_eq((int)reply->reply->body_case, (int)NB__REPLY__BODY_LISTENING);
-                (void)snprintf(server->address, sizeof(server->address), "%s", reply->reply->listening->address);
-        }
+static void open_server(struct world *world, struct server *server, uint64_t credit) {
+        NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
+
+        *server = (struct server){ .control = send_listen(world, credit) };
+        expect_serve(world, server);
+        ck_assert(wire_receive(&server->control, reply));
+        ck_assert_int_eq((int)reply->reply->body_case, (int)NB__REPLY__BODY_LISTENING);
+        (void)snprintf(server->address, sizeof(server->address), "%s", reply->reply->listening->address);
 }
 
 static void expect_take(struct world *world, const struct server *server) {
@@ -309,14 +306,7 @@ START_TEST(a_server) {
         report_ended(&world, server.number, NB__RELAY__CAUSE__CAUSE_ENDED);
         report_ended(&world, link, NB__RELAY__CAUSE__CAUSE_CLOSED);
 
-        wire_send_open(world.protocol, "127.0.0.1:0", WIRE_RIGHTS_BASE, WIRE_RIGHTS_INHERITING);
-        {
-                NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
-
-                ck_assert(wire_receive(world.protocol, reply));
-                server.control = (struct wire){ .fd = reply->fds.fds[0] };
-        }
-        wire_send_listen(&server.control, 16, 1, 0);
+        server.control = send_listen(&world, 1);
         expect_order(&world, NB__RELAY__ORDER__BODY_SERVE);
         serve = world.relay->order->serve;
         ck_assert_int_eq(option_of(world.relay->fds.fds[0], SO_TYPE), SOCK_DGRAM);
@@ -754,11 +744,11 @@ START_TEST(a_client_that_moves) {
         report_ready(&world, link);
         fd = expect_accepted(&server, 1, CLIENT);
         /* Its session may be gone. */
-        if (_i == 1)
+        if (_i == 1) {
                 (void)wire_close(&server.control);
-        report_new_path(&world, link, 1, "127.0.0.3:5000", false);
-        if (_i == 1)
                 expect_order(&world, NB__RELAY__ORDER__BODY_END);
+        }
+        report_new_path(&world, link, 1, "127.0.0.3:5000", false);
         ck_assert(path_is_taken(&world, link, 1, 0));
         report_new_path(&world, link, 2, DENIED, false);
         ck_assert(!path_is_taken(&world, link, 2, 0));
@@ -828,6 +818,140 @@ START_TEST(a_preferred_address_of_a_name) {
         (void)wire_close(&control);
         end_world(&world);
         (void)fake_dns_stop(dns);
+}
+END_TEST
+
+/* ---- what operators are told ---- */
+
+/* Waits until the page of metrics has a line. */
+static void expect_metric(const struct world *world, const char *line) {
+        uint64_t start_ms = harness_now_ms();
+
+        for (;;) {
+                NB_CLEANUP_FREE char *page = NULL;
+
+                ck_assert_int_eq(operator_run(world->admin_socket, (const char *const[]){ "metrics", NULL }, &page), 0);
+                if (strstr(page, line))
+                        return;
+                harness_wait_a_moment(start_ms, line);
+        }
+}
+
+static json_t *ask_connection(const struct world *world) {
+        NB_CLEANUP_FREE char *text = NULL;
+        json_t *list, *connection;
+
+        ck_assert_int_eq(operator_run(world->admin_socket, (const char *const[]){ "connections", "--json", NULL },
+                                      &text),
+                         0);
+        list = json_loads(text, 0, NULL);
+        ck_assert_uint_eq(json_array_size(list), 1);
+        connection = json_incref(json_array_get(list, 0));
+        json_decref(list);
+        return connection;
+}
+
+static json_int_t fact_of(const json_t *connection, const char *key) {
+        return json_integer_value(json_object_get(json_object_get(connection, "quic"), key));
+}
+
+START_TEST(what_a_relay_tells) {
+        Nb__Relay__QuicServerFacts server_facts = NB__RELAY__QUIC_SERVER_FACTS__INIT;
+        Nb__Relay__QuicFacts facts = NB__RELAY__QUIC_FACTS__INIT;
+        NB_CLEANUP_FREE char *text = NULL;
+        struct server server;
+        struct world world;
+        json_t *connection;
+        int relay_fd, fd;
+
+        start_world(&world, "", "");
+        open_server(&world, &server, 1);
+        facts.link = take_client(&world, &server, CLIENT, &relay_fd);
+        report_ready(&world, facts.link);
+        fd = expect_accepted(&server, 1, CLIENT);
+        facts.rtt_us = 12345;
+        facts.congestion_window = 54321;
+        facts.packets_lost = 3;
+        facts.streams = 7;
+        facts.streams_accepted = 9;
+        report_facts(&world, &facts, NULL);
+        server_facts.server = server.number;
+        server_facts.retries = 4;
+        report_facts(&world, NULL, &server_facts);
+        expect_metric(&world, "netbroker_quic_strangers_total{tenant=\"acme\",what=\"retry\"} 4\n");
+        expect_metric(&world, "netbroker_quic_packets_total{tenant=\"acme\",what=\"lost\"} 3\n");
+        expect_metric(&world, "netbroker_quic_streams_total{tenant=\"acme\",opened_by=\"peer\"} 9\n");
+        expect_metric(&world, "netbroker_quic_connections{tenant=\"acme\"} 1\n");
+        expect_metric(&world, "netbroker_quic_handshakes_total{tenant=\"acme\",role=\"server\",result=\"done\"} 1\n");
+        connection = ask_connection(&world);
+        ck_assert_int_eq(fact_of(connection, "rtt_us"), 12345);
+        ck_assert_int_eq(fact_of(connection, "congestion_window"), 54321);
+        ck_assert_int_eq(fact_of(connection, "streams"), 7);
+        json_decref(connection);
+        ck_assert_int_eq(operator_run(world.admin_socket, (const char *const[]){ "connections", NULL }, &text), 0);
+        operator_expect(text, "RTT(US)");
+        operator_expect(text, "12345");
+        /* Totals that become less count for nothing. */
+        facts.packets_lost = 1;
+        report_facts(&world, &facts, NULL);
+        facts.packets_lost = 2;
+        facts.streams_accepted = 10;
+        report_facts(&world, &facts, NULL);
+        expect_metric(&world, "netbroker_quic_streams_total{tenant=\"acme\",opened_by=\"peer\"} 10\n");
+        expect_metric(&world, "netbroker_quic_packets_total{tenant=\"acme\",what=\"lost\"} 4\n");
+        report_ended(&world, facts.link, NB__RELAY__CAUSE__CAUSE_IDLE);
+        expect_metric(&world, "netbroker_quic_connections{tenant=\"acme\"} 0\n");
+        expect_metric(&world, "netbroker_relayed_links_ended_total{tenant=\"acme\",reason=\"idle\"} 1\n");
+        daemon_expect_audit(&world.daemon, "\"accept\"", "\"allowed\"", "\"transport\":\"quic\"");
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(relay_fd);
+        (void)wire_close(&server.control);
+        end_world(&world);
+}
+END_TEST
+
+/* An operator's revocation, of either role, is an order. */
+START_TEST(a_connection_that_is_revoked) {
+        NB_CLEANUP_FREE char *text = NULL;
+        struct server server;
+        struct world world;
+        char id[24];
+        uint64_t link;
+        json_t *connection;
+        int relay_fd, fd;
+
+        start_world(&world, "", "");
+        open_server(&world, &server, 1);
+        link = take_client(&world, &server, CLIENT, &relay_fd);
+        report_ready(&world, link);
+        fd = expect_accepted(&server, 1, CLIENT);
+        connection = ask_connection(&world);
+        (void)snprintf(id, sizeof(id), "%lld",
+                       (long long)json_integer_value(json_object_get(connection, "connection")));
+        json_decref(connection);
+        ck_assert_int_eq(operator_run(world.admin_socket, (const char *const[]){ "revoke", "connection", id, NULL },
+                                      &text),
+                         0);
+        expect_order(&world, NB__RELAY__ORDER__BODY_END);
+        ck_assert_uint_eq(world.relay->order->end->link, link);
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(relay_fd);
+        (void)wire_close(&server.control);
+        end_world(&world);
+}
+END_TEST
+
+/* Each relay has a share of what may be under way to guests; there is always some. */
+START_TEST(streams_under_way_are_bounded) {
+        struct server server;
+        struct world world;
+
+        start_world(&world, "", "");
+        open_server(&world, &server, 1);
+        ck_assert_uint_gt(world.relay->in_flight_max, 0);
+        ck_assert_uint_le(world.relay->in_flight_max, 1024);
+        (void)wire_close(&server.control);
+        end_world(&world);
 }
 END_TEST
 
@@ -1005,6 +1129,7 @@ END_TEST
 static Suite *make_suite(void) {
         Suite *suite = suite_create("quic_broker");
         TCase *servers = tcase_create("servers"), *clients = tcase_create("clients"), *paths = tcase_create("paths");
+        TCase *told = tcase_create("operators");
         TCase *liars = tcase_create("a relay that lies");
 
         tcase_add_test(servers, a_server);
@@ -1028,6 +1153,10 @@ static Suite *make_suite(void) {
         tcase_add_test(paths, a_preferred_address);
         tcase_add_test(paths, a_preferred_address_of_a_name);
         suite_add_tcase(suite, paths);
+        tcase_add_test(told, what_a_relay_tells);
+        tcase_add_test(told, a_connection_that_is_revoked);
+        tcase_add_test(told, streams_under_way_are_bounded);
+        suite_add_tcase(suite, told);
         tcase_add_loop_test(liars, a_relay_that_lies_is_ended, 0, N_LIES);
         suite_add_tcase(suite, liars);
         return suite;

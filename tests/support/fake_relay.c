@@ -40,6 +40,7 @@ struct fake_relay *fake_relay_accept(const struct fake_relays *relays) {
         fake_relay_expect(relay, NB__RELAY__ORDER__BODY_SETUP);
         setup = relay->order->setup;
         ck_assert_uint_eq(setup->version, NB_RELAY_VERSION);
+        relay->in_flight_max = setup->in_flight_max;
         ck_assert_int_lt(snprintf(relay->tenant, sizeof(relay->tenant), "%s", setup->tenant),
                          (int)sizeof(relay->tenant));
         return relay;

@@ -27,6 +27,7 @@ struct fake_relays {
 struct fake_relay {
         int fd;
         char tenant[NB_NAME_LENGTH_MAX + 1]; /* as Setup says */
+        uint32_t in_flight_max;              /* likewise */
         Nb__Relay__Order *order;             /* the last one, until the next */
         struct nb_channel_fds fds;           /* what came with it; closed with the next */
         struct nb_frame_arena arena;

@@ -102,6 +102,8 @@ static void pair_changed(struct watch *watch, uint32_t events) {
 
         if (events & EPOLLHUP)
                 stream->hung_up = true;
+        if (events & (EPOLLRDHUP | EPOLLHUP))
+                stream->end_is_near = true;
         if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
                 stream->may_read = true;
         if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
@@ -335,7 +337,7 @@ static bool read_guest(struct quic_stream *stream) {
         stream->reads_are_long = n >= LONG_READ;
         count_memory(stream);
         if (n > 0)
-                stream->may_read = stream->hung_up || !stream->pair->is_drained;
+                stream->may_read = stream->end_is_near || !stream->pair->is_drained;
         else if (n == -EAGAIN)
                 stream->may_read = false;
         else

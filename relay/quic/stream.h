@@ -61,6 +61,7 @@ struct quic_stream {
         struct watch watch;
         bool may_read; /* there may be something: events are told once */
         bool may_write;
+        bool end_is_near; /* the guest has ended its direction, which is told once; the end is behind what is in the queue */
         bool hung_up;        /* nothing can be moved but what is in the queue */
         bool guest_is_done;  /* its direction has come to its end */
         bool reads_are_long; /* the last one was */

@@ -80,7 +80,8 @@ static void read_local(const struct cmsghdr *c, union quic_address *local) {
 
         if (c->cmsg_level == IPPROTO_IP) {
                 memcpy(&in, CMSG_DATA(c), sizeof(in));
-                local->in.sin_addr = in.ipi_spec_dst;
+                /* Of a packet that came before it was asked for there is only what the header says. */
+                local->in.sin_addr = in.ipi_spec_dst.s_addr != INADDR_ANY ? in.ipi_spec_dst : in.ipi_addr;
                 return;
         }
         memcpy(&in6, CMSG_DATA(c), sizeof(in6));

@@ -157,6 +157,8 @@ static void move_to_preferred(struct quic_connection *connection, int fd) {
                 (void)nb_fd_close(fd);
                 return;
         }
+        /* Of the new path the library knows no round trip when it moves. */
+        paths->other_period = 3 * ngtcp2_conn_get_pto(connection->conn);
         path.local = *quic_socket_local(paths->other);
         path.remote = *quic_socket_remote(paths->other);
         for_library = quic_path_for_library(&path);
@@ -176,7 +178,7 @@ static void swap_sockets(struct quic_connection *connection) {
         paths->other = old;
         paths->has_moved = true;
         paths->n_taken++;
-        paths->other_until = quic_library_now() + 3 * ngtcp2_conn_get_pto(connection->conn);
+        paths->other_until = quic_library_now() + paths->other_period;
 }
 
 int quic_paths_on_validated(ngtcp2_conn *conn, uint32_t flags, const ngtcp2_path *path, const ngtcp2_path *old_path,

@@ -42,6 +42,7 @@ struct quic_paths {
         struct quic_socket *other; /* of a client: to where it moves, or is not any more; owned; NULL: none */
         bool has_moved;            /* and it is the old one */
         bool has_failed;           /* and it is no use */
+        uint64_t other_period;     /* how long what was sent to the old one may be on its way */
         uint64_t other_until;      /* when the old one is not needed any more */
 };
 

@@ -38,8 +38,8 @@ static uint32_t send_context(struct quic_world *world, const struct certificates
         return world->n_contexts;
 }
 
-static int udp_socket(struct sockaddr_in *ret_address) {
-        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+static int udp_socket(uint32_t where, struct sockaddr_in *ret_address) {
+        struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(where) };
         int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         socklen_t size = sizeof(address);
 
@@ -54,8 +54,9 @@ static void serve(struct quic_world *world, uint32_t context) {
         Nb__Relay__Serve serve = NB__RELAY__SERVE__INIT;
         Nb__Relay__Credit credit = NB__RELAY__CREDIT__INIT;
         Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
-        int fd = udp_socket(&world->address);
+        int fd = udp_socket(world->is_wildcard ? INADDR_ANY : INADDR_LOOPBACK, &world->address);
 
+        world->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
         world->n_peers = 0;
         serve.server = SERVERS + ++world->n_servers;
         serve.waiting_max = 64;
@@ -180,7 +181,7 @@ void quic_world_begin(struct quic_world *world, struct quic_ends *ends) {
         memset(&ends->client, 0, offsetof(struct quic_host, arena));
         memset(&ends->server, 0, offsetof(struct quic_host, arena));
         ends->client.fd = ends->server.fd = -1;
-        fds[0] = udp_socket(&local);
+        fds[0] = udp_socket(INADDR_LOOPBACK, &local);
         ck_assert_int_eq(connect(fds[0], (struct sockaddr *)&world->address, sizeof(world->address)), 0);
         ck_assert_int_eq(nb_channel_pair(pair), 0);
         fds[1] = pair[0];
@@ -194,6 +195,7 @@ void quic_world_begin(struct quic_world *world, struct quic_ends *ends) {
         order.body_case = NB__RELAY__ORDER__BODY_BEGIN;
         order.begin = &begin;
         relay_world_order(world->client, &order, fds, 2);
+        ends->socket = nb_steal_fd(&fds[0]);
         nb_fds_close(fds, 2);
 }
 
@@ -228,6 +230,7 @@ void quic_world_connect(struct quic_world *world, struct quic_ends *ends) {
 void quic_ends_close(struct quic_ends *ends) {
         ends->client.fd = nb_fd_close(ends->client.fd);
         ends->server.fd = nb_fd_close(ends->server.fd);
+        ends->socket = nb_fd_close(ends->socket);
 }
 
 /* ---- a host ---- */

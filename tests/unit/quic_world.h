@@ -30,6 +30,7 @@ struct quic_world {
         uint32_t n_contexts;
         uint32_t client_context; /* of the next connection */
         const char *server_name; /* that it asks for; borrowed */
+        bool is_wildcard;        /* the next server is bound to 0.0.0.0; it is still connected to by `address` */
         uint32_t timeout_ms;     /* of its handshake */
 };
 
@@ -46,6 +47,7 @@ struct quic_ends {
         uint64_t link;
         struct quic_host client;
         struct quic_host server;
+        int socket; /* the client's, a duplicate */
 };
 
 /** Makes certificates for all worlds: an authority `root`, and `server` for api.example.com. */

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/address.h"
 #include "base/cleanup.h"
 #include "proto/wasi.h"
 #include "relay/quic/connection.h"
@@ -44,6 +45,12 @@ static const struct tls_setup client_with_certificate = {
         .no_tls12 = true,
         .files = { TLS_FILE(TRUST, "root.pem"), TLS_FILE(CLIENT_CERTIFICATE, "client.chain"),
                    TLS_FILE(KEY, "client.key") },
+        .alpn = { "test" },
+};
+static const struct tls_setup plain_server = {
+        .as_server = true,
+        .no_tls12 = true,
+        .files = { TLS_FILE(CERTIFICATE, "server.chain"), TLS_FILE(KEY, "server.key") },
         .alpn = { "test" },
 };
 static const struct tls_setup server_that_requires = {
@@ -436,7 +443,251 @@ START_TEST(abuse_42_a_key_update_of_tls) {
 }
 END_TEST
 
+/* ---- paths ---- */
+
+/* The client's NAT forgets it: what it sends comes from another port. */
+static void rebind(const struct quic_world *world, const struct quic_ends *ends) {
+        const struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
+
+        ck_assert_int_eq(connect(ends->socket, &nowhere, sizeof(nowhere)), 0);
+        ck_assert_int_eq(connect(ends->socket, (const struct sockaddr *)&world->address, sizeof(world->address)), 0);
+}
+
+static const char *address_of(int fd, char text[static NB_ADDRESS_TEXT_MAX]) {
+        struct sockaddr_storage bytes;
+        socklen_t size = sizeof(bytes);
+        struct nb_address address;
+
+        ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&bytes, &size), 0);
+        ck_assert_int_eq(nb_address_from_sockaddr((struct sockaddr *)&bytes, size, &address), 0);
+        return nb_address_format(&address, text);
+}
+
+/* @param fd  borrowed; -1: none */
+static void take_path(struct relay_world *relay, uint64_t link, uint32_t path, bool allowed, int fd) {
+        Nb__Relay__TakePath take = NB__RELAY__TAKE_PATH__INIT;
+        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
+
+        take.link = link;
+        take.path = path;
+        take.allowed = allowed;
+        order.body_case = NB__RELAY__ORDER__BODY_TAKE_PATH;
+        order.take_path = &take;
+        relay_world_order(relay, &order, &fd, fd >= 0 ? 1 : 0);
+}
+
+static void expect_new_path(struct quic_world *world, const struct quic_ends *ends, uint32_t number) {
+        const Nb__Relay__NewPath *path =
+                quic_world_expect(world, world->server, NB__RELAY__REPORT__BODY_NEW_PATH)->new_path;
+        char text[NB_ADDRESS_TEXT_MAX];
+
+        ck_assert_uint_eq(path->link, ends->link);
+        ck_assert_uint_eq(path->path, number);
+        ck_assert(!path->preferred);
+        ck_assert_str_eq(path->address, address_of(ends->socket, text));
+}
+
+/* Both ends of a stream that the client has made. */
+static void make_stream(struct quic_world *world, struct quic_ends *ends, int *ret_client, int *ret_server) {
+        *ret_client = quic_host_create(world, &ends->client, false, NULL);
+        quic_world_send(world, *ret_client, "x", 1);
+        *ret_server = quic_host_accept(world, &ends->server, 1, NULL);
+        quic_world_receive(world, *ret_server, "x", 1);
+}
+
+START_TEST(a_client_moves_where_it_may) {
+        WORLD world;
+        ENDS ends;
+        int client, server;
+
+        world_init(&world);
+        quic_world_connect(&world, &ends);
+        make_stream(&world, &ends, &client, &server);
+        for (uint32_t path = 1; path <= 3; ++path) {
+                rebind(&world, &ends);
+                quic_world_send(&world, client, "a", 1);
+                expect_new_path(&world, &ends, path);
+                take_path(world.server, ends.link, path, true, -1);
+                quic_world_receive(&world, server, "a", 1);
+                echo_a_byte(&world, client, server);
+        }
+        ck_assert_uint_eq(connection_of(world.server)->paths.n_taken, 3);
+        ck_assert_int_eq(close(client), 0);
+        ck_assert_int_eq(close(server), 0);
+}
+END_TEST
+
+START_TEST(abuse_23_a_client_moves_where_it_may_not) {
+        Nb__Relay__Quic quic = NB__RELAY__QUIC__INIT;
+        WORLD world;
+        ENDS ends;
+        int client, server;
+
+        quic.streams_max = 10;
+        quic.stream_window = quic.connection_window = 65536;
+        quic.idle_timeout_ms = 500;
+        quic_world_init(&world, &certificates, &quic);
+        quic_world_connect(&world, &ends);
+        make_stream(&world, &ends, &client, &server);
+        rebind(&world, &ends);
+        quic_world_send(&world, client, "a", 1);
+        expect_new_path(&world, &ends, 1);
+        take_path(world.server, ends.link, 1, false, -1);
+        /* The broker is not asked again, however often the client repeats itself, and the guest sees nothing of it. */
+        (void)quic_world_expect_end(&world, world.server, ends.link, CAUSE(QUIC_PATH));
+        ck_assert_int_eq(quic_world_read(&world, server, (char[1]){ 0 }, 1), -ECONNRESET);
+        expect_closed(&world, &ends.server, NB_WASI_ETIMEDOUT);
+        (void)quic_world_expect_end(&world, world.client, ends.link, CAUSE(IDLE));
+        ck_assert_int_eq(close(client), 0);
+        ck_assert_int_eq(close(server), 0);
+}
+END_TEST
+
+/* Whoever has seen the connection's packets repeats one from everywhere: one question is open at a time, and so many are asked in a minute. */
+START_TEST(few_paths_are_asked_about) {
+        uint32_t n_asked = 0;
+        WORLD world;
+        ENDS ends;
+        int client, server;
+
+        world_init(&world);
+        quic_world_connect(&world, &ends);
+        make_stream(&world, &ends, &client, &server);
+        for (uint32_t i = 1; i <= NB_RELAY_PATHS_A_MINUTE; ++i) {
+                rebind(&world, &ends);
+                quic_world_send(&world, client, "a", 1);
+                while (connection_of(world.server)->paths.asked.remote.any.sa_family == 0 &&
+                       connection_of(world.server)->paths.n_in_minute < NB_RELAY_PATHS_A_MINUTE / 2)
+                        quic_world_turn(&world);
+                if (connection_of(world.server)->paths.asked.remote.any.sa_family == 0)
+                        break;
+                expect_new_path(&world, &ends, ++n_asked);
+                take_path(world.server, ends.link, n_asked, false, -1);
+                while (connection_of(world.server)->paths.asked.remote.any.sa_family != 0)
+                        quic_world_turn(&world);
+        }
+        ck_assert_uint_eq(n_asked, NB_RELAY_PATHS_A_MINUTE / 2);
+        ck_assert_int_eq(close(client), 0);
+        ck_assert_int_eq(close(server), 0);
+}
+END_TEST
+
+/* Another address of the same server, as it would announce it. */
+static ngtcp2_preferred_addr preferred_address(const struct quic_world *world) {
+        ngtcp2_preferred_addr preferred = { .ipv4_present = 1 };
+
+        preferred.ipv4.sin_family = AF_INET;
+        preferred.ipv4.sin_port = world->address.sin_port;
+        preferred.ipv4.sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1);
+        return preferred;
+}
+
+static void expect_preferred(struct quic_world *world, struct quic_ends *ends) {
+        const ngtcp2_preferred_addr preferred = preferred_address(world);
+        struct quic_connection *connection = connection_of(world->client);
+        const Nb__Relay__NewPath *path;
+        struct nb_address address;
+        char text[NB_ADDRESS_TEXT_MAX];
+
+        ck_assert_int_eq(quic_paths_on_preferred(connection->conn, NULL, &preferred, connection), 0);
+        quic_connection_run_later(connection);
+        path = quic_world_expect(world, world->client, NB__RELAY__REPORT__BODY_NEW_PATH)->new_path;
+        ck_assert_uint_eq(path->link, ends->link);
+        ck_assert_uint_eq(path->path, 1);
+        ck_assert(path->preferred);
+        ck_assert_int_eq(nb_address_from_sockaddr((const struct sockaddr *)&preferred.ipv4, sizeof(preferred.ipv4),
+                                                  &address),
+                         0);
+        ck_assert_str_eq(path->address, nb_address_format(&address, text));
+}
+
+START_TEST(a_server_prefers_another_address) {
+        struct quic_connection *connection;
+        ngtcp2_preferred_addr preferred;
+        uint32_t n_descriptors;
+        WORLD world;
+        ENDS ends;
+        int client, server, fd;
+
+        world_init(&world);
+        world.is_wildcard = true;
+        quic_world_use(&world, &certificates, &plain_server);
+        quic_world_connect(&world, &ends);
+        make_stream(&world, &ends, &client, &server);
+        expect_preferred(&world, &ends);
+        n_descriptors = world.client->relay.n_descriptors;
+
+        preferred = preferred_address(&world);
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&preferred.ipv4, sizeof(preferred.ipv4)), 0);
+        take_path(world.client, ends.link, 1, true, fd);
+        nb_fd_close(ends.socket);
+        ends.socket = fd;
+        expect_new_path(&world, &ends, 1);
+        take_path(world.server, ends.link, 1, true, -1);
+
+        connection = connection_of(world.client);
+        while (!connection->paths.has_moved)
+                quic_world_turn(&world);
+        ck_assert_uint_eq(connection->paths.n_taken, 1);
+        echo_a_byte(&world, client, server);
+        /* The old socket goes when nothing comes there any more. */
+        while (connection->paths.other)
+                quic_world_turn(&world);
+        ck_assert_uint_eq(world.client->relay.n_descriptors, n_descriptors);
+        echo_a_byte(&world, client, server);
+        ck_assert_int_eq(close(client), 0);
+        ck_assert_int_eq(close(server), 0);
+}
+END_TEST
+
+START_TEST(abuse_23_a_server_prefers_an_address_that_it_may_not) {
+        WORLD world;
+        ENDS ends;
+        int client, server;
+
+        world_init(&world);
+        quic_world_connect(&world, &ends);
+        make_stream(&world, &ends, &client, &server);
+        expect_preferred(&world, &ends);
+        take_path(world.client, ends.link, 1, false, -1);
+        echo_a_byte(&world, client, server);
+        ck_assert_ptr_null(connection_of(world.client)->paths.other);
+        ck_assert_int_eq(close(client), 0);
+        ck_assert_int_eq(close(server), 0);
+}
+END_TEST
+
+/* ---- facts ---- */
+
+START_TEST(facts_are_told_while_they_change) {
+        const Nb__Relay__QuicFacts *facts;
+        WORLD world;
+        ENDS ends;
+        int client, server;
+
+        world_init(&world);
+        quic_world_connect(&world, &ends);
+        make_stream(&world, &ends, &client, &server);
+        facts = quic_world_expect(&world, world.client, NB__RELAY__REPORT__BODY_QUIC_STATE)->quic_state->connections[0];
+        ck_assert_uint_eq(facts->link, ends.link);
+        ck_assert_uint_gt(facts->rtt_us, 0);
+        ck_assert_uint_gt(facts->rtt_min_us, 0);
+        ck_assert_uint_gt(facts->congestion_window, 0);
+        ck_assert_uint_gt(facts->packets_sent, 2);
+        ck_assert_uint_gt(facts->packets_received, 2);
+        ck_assert_uint_gt(facts->bytes_sent, 2400);
+        ck_assert_uint_eq(facts->streams, 1);
+        ck_assert_uint_eq(facts->streams_created, 1);
+        ck_assert_uint_eq(facts->streams_accepted, 0);
+        ck_assert_int_eq(close(client), 0);
+        ck_assert_int_eq(close(server), 0);
+}
+END_TEST
+
 static Suite *make_suite(void) {
+        TCase *paths = tcase_create("paths");
+        TCase *facts = tcase_create("facts");
         Suite *suite = suite_create("relay_quic_connection");
         TCase *handshake = tcase_create("handshake");
         TCase *end = tcase_create("end");
@@ -464,6 +715,18 @@ static Suite *make_suite(void) {
         tcase_add_test(end, keys_are_updated);
         tcase_add_test(end, abuse_42_a_key_update_of_tls);
         suite_add_tcase(suite, end);
+
+        tcase_add_unchecked_fixture(paths, make_certificates, remove_certificates);
+        tcase_add_test(paths, a_client_moves_where_it_may);
+        tcase_add_test(paths, abuse_23_a_client_moves_where_it_may_not);
+        tcase_add_test(paths, few_paths_are_asked_about);
+        tcase_add_test(paths, a_server_prefers_another_address);
+        tcase_add_test(paths, abuse_23_a_server_prefers_an_address_that_it_may_not);
+        suite_add_tcase(suite, paths);
+
+        tcase_add_unchecked_fixture(facts, make_certificates, remove_certificates);
+        tcase_add_test(facts, facts_are_told_while_they_change);
+        suite_add_tcase(suite, facts);
         return suite;
 }
 

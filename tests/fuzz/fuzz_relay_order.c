@@ -21,6 +21,7 @@
 #include "relay/orders.h"
 #include "relay/relay.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/quic_world.h"
 
 const char fuzz_target[] = "relay_order";
 
@@ -76,6 +77,8 @@ enum fd_kind {
         FD_PAIR_OF_MESSAGES,
         FD_BOUND,
         FD_FILE,
+        FD_CERTIFICATE,
+        FD_CONNECTED, /* of UDP */
         N_FD_KINDS,
 };
 
@@ -99,6 +102,23 @@ static int make_bound(void) {
         return fd;
 }
 
+/* To a peer that the input speaks for. */
+static int make_connected(struct world *world) {
+        struct sockaddr_in ours, peers;
+        socklen_t length = sizeof(ours);
+        int fd, peer;
+
+        if (world->n_ends == ENDS_MAX)
+                return -1;
+        fd = make_bound();
+        FUZZ_CHECK(getsockname(fd, (struct sockaddr *)&ours, &length) == 0, "%s", strerror(errno));
+        peer = quic_world_socket(&ours);
+        FUZZ_CHECK(getsockname(peer, (struct sockaddr *)&peers, &length) == 0, "%s", strerror(errno));
+        FUZZ_CHECK(connect(fd, (struct sockaddr *)&peers, sizeof(peers)) == 0, "%s", strerror(errno));
+        world->ends[world->n_ends++] = peer;
+        return fd;
+}
+
 static int make_fd(struct world *world, uint8_t kind) {
         switch (kind % N_FD_KINDS) {
         case FD_STREAM:
@@ -111,6 +131,10 @@ static int make_fd(struct world *world, uint8_t kind) {
                 return make_ends(world, SOCK_SEQPACKET, true);
         case FD_BOUND:
                 return make_bound();
+        case FD_CERTIFICATE:
+                return quic_world_certificate();
+        case FD_CONNECTED:
+                return make_connected(world);
         default:
                 return open("/dev/null", O_RDONLY | O_CLOEXEC);
         }

@@ -30,7 +30,8 @@ const char fuzz_target[] = "relay_report";
 #define POLICY                                                                                                         \
         "[Tenant]\nName=acme\nRelays=2\n[Protocol "                                                                    \
         "web]\nFamily=ip\nDataPath=relay\nConnect=127.0.0.0/8:*\nListen=127.0.0.1:*\n"                                 \
-        "AcceptProxyHeader=127.0.0.0/8\nDeny=192.0.2.0/24:*\n"
+        "AcceptProxyHeader=127.0.0.0/8\nDeny=192.0.2.0/24:*\n"                                                         \
+        "[Protocol quic]\nFamily=quic\nTLSALPN=h3\nTLSTrust=/dev/null\nConnect=127.0.0.0/8:*\n"
 
 #define STEPS_MAX 64
 #define CONNECTIONS_MAX 16
@@ -49,6 +50,7 @@ struct world {
         struct broker *broker;
         struct session session;
         struct grant *grant;
+        struct grant *quic;
         int listener;
         char path[64];
         int relays[RELAYS_MAX]; /* channels; the last one is spoken on */
@@ -89,7 +91,8 @@ static void world_open(struct world *world, int log_fd) {
         policy = &world->broker->policy->tenants[0];
         tenant = tenant_get(world->broker, policy);
         world->grant = tenant ? tenant_get_grant(tenant, &policy->protocols[0]) : NULL;
-        FUZZ_CHECK(world->broker->relay_launcher && world->grant, "%s", strerror(errno));
+        world->quic = tenant ? tenant_get_grant(tenant, &policy->protocols[1]) : NULL;
+        FUZZ_CHECK(world->broker->relay_launcher && world->grant && world->quic, "%s", strerror(errno));
         world->session.broker = world->broker;
         world->session.tenant = tenant;
         world->session.label = (char *)"fuzz";
@@ -120,11 +123,11 @@ static void told(void *data, int error, struct relayed_result *result) {
         result->socket_fd = nb_fd_close(result->socket_fd);
 }
 
-static void begin(struct world *world, enum policy_verb verb) {
+static void begin(struct world *world, struct grant *grant, enum policy_verb verb) {
         struct connection *connection = &world->connections[world->n_connections];
         struct nb_socket_address peer;
         const struct relayed_options options = {
-                .asker = { .session = &world->session, .grant = world->grant, .type = POLICY_SOCKET_STREAM },
+                .asker = { .session = &world->session, .grant = grant, .type = POLICY_SOCKET_STREAM },
                 .verb = verb,
                 .peer = &peer,
                 .timeout_ms = TIMEOUT_MS,
@@ -209,12 +212,12 @@ static void run_step(struct world *world, const uint8_t **data, size_t *size) {
         const uint8_t *bytes;
         size_t length;
 
-        switch (fuzz_take_byte(data, size) % 6) {
+        switch (fuzz_take_byte(data, size) % 7) {
         case 0:
-                begin(world, POLICY_CONNECT);
+                begin(world, world->grant, POLICY_CONNECT);
                 break;
         case 1:
-                begin(world, POLICY_ACCEPT);
+                begin(world, world->grant, POLICY_ACCEPT);
                 break;
         case 2:
                 bytes = fuzz_take_bytes(data, size, &length);
@@ -226,6 +229,9 @@ static void run_step(struct world *world, const uint8_t **data, size_t *size) {
         case 4:
                 length = fuzz_take_byte(data, size) % CONNECTIONS_MAX;
                 world->connections[length].relayed = relayed_free(world->connections[length].relayed);
+                break;
+        case 6:
+                begin(world, world->quic, POLICY_CONNECT);
                 break;
         default:
                 if (world->n_relays > 0)

@@ -55,27 +55,26 @@ static gnutls_x509_crt_t make_certificate(gnutls_x509_privkey_t key) {
         return certificate;
 }
 
-/** @param pem  freed @return a file with it, owned by the caller */
-static int file_of(gnutls_datum_t *pem) {
-        int fd = memfd_create("pem", MFD_CLOEXEC);
-
-        FUZZ_CHECK(fd >= 0 && write(fd, pem->data, pem->size) == (ssize_t)pem->size, "%s", strerror(errno));
+/** @param pem  freed */
+static void append(int fd, gnutls_datum_t *pem) {
+        FUZZ_CHECK(write(fd, pem->data, pem->size) == (ssize_t)pem->size, "%s", strerror(errno));
         gnutls_free(pem->data);
-        return fd;
 }
 
-/** @return files with the certificate and with its key, owned by the caller */
-static void make_files(int ret[static 2]) {
+int quic_world_certificate(void) {
         gnutls_x509_privkey_t key = make_key();
         gnutls_x509_crt_t certificate = make_certificate(key);
+        int fd = memfd_create("pem", MFD_CLOEXEC);
         gnutls_datum_t pem;
 
+        FUZZ_CHECK(fd >= 0, "%s", strerror(errno));
         CHECK_GNUTLS(gnutls_x509_crt_export2(certificate, GNUTLS_X509_FMT_PEM, &pem));
-        ret[0] = file_of(&pem);
+        append(fd, &pem);
         CHECK_GNUTLS(gnutls_x509_privkey_export2_pkcs8(key, GNUTLS_X509_FMT_PEM, NULL, 0, &pem));
-        ret[1] = file_of(&pem);
+        append(fd, &pem);
         gnutls_x509_crt_deinit(certificate);
         gnutls_x509_privkey_deinit(key);
+        return fd;
 }
 
 /* ---- orders ---- */
@@ -100,46 +99,36 @@ static void set_up(struct quic_world *world) {
         FUZZ_CHECK(quic_world_report(world)->body_case == NB__RELAY__REPORT__BODY_STARTED, "no Started");
 }
 
-static void load_context(struct quic_world *world, uint32_t id, const Nb__Relay__FileKind *kinds, const int *fds,
-                         size_t n_fds) {
+static void load_context(struct quic_world *world, uint32_t id, Nb__Relay__FileKind kind, int fd) {
         char *alpn[] = { (char *)"fuzz" };
         Nb__Relay__Context context = NB__RELAY__CONTEXT__INIT;
         Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
-        Nb__Relay__File files[2], *list[2];
+        Nb__Relay__File file = NB__RELAY__FILE__INIT, *files[] = { &file };
         const Nb__Relay__Report *report;
 
-        for (size_t i = 0; i < n_fds; ++i) {
-                files[i] = (Nb__Relay__File)NB__RELAY__FILE__INIT;
-                files[i].kind = kinds[i];
-                files[i].name = (char *)"certificate";
-                list[i] = &files[i];
-        }
+        file.kind = kind;
+        file.name = (char *)"certificate";
         context.id = id;
         context.client = id == QUIC_WORLD_CLIENT_CONTEXT;
         context.server = !context.client;
         context.tls13 = true;
         context.n_alpn = 1;
         context.alpn = alpn;
-        context.n_files = n_fds;
-        context.files = list;
+        context.n_files = 1;
+        context.files = files;
         order.body_case = NB__RELAY__ORDER__BODY_CONTEXT;
         order.context = &context;
-        give(world, &order, fds, n_fds);
+        give(world, &order, &fd, 1);
         report = quic_world_report(world);
         FUZZ_CHECK(report && report->body_case == NB__RELAY__REPORT__BODY_LOADED, "context %u: %s", id,
                    report && report->body_case == NB__RELAY__REPORT__BODY_UNUSABLE ? report->unusable->reason : "");
 }
 
 static void load_contexts(struct quic_world *world) {
-        static const Nb__Relay__FileKind server[] = { NB__RELAY__FILE_KIND__FILE_KIND_CERTIFICATE,
-                                                      NB__RELAY__FILE_KIND__FILE_KIND_KEY };
-        static const Nb__Relay__FileKind client[] = { NB__RELAY__FILE_KIND__FILE_KIND_TRUST };
-        int files[2];
+        NB_CLEANUP_FD int fd = quic_world_certificate();
 
-        make_files(files);
-        load_context(world, QUIC_WORLD_SERVER_CONTEXT, server, files, 2);
-        load_context(world, QUIC_WORLD_CLIENT_CONTEXT, client, files, 1);
-        nb_fds_close(files, 2);
+        load_context(world, QUIC_WORLD_SERVER_CONTEXT, NB__RELAY__FILE_KIND__FILE_KIND_CERTIFICATE, fd);
+        load_context(world, QUIC_WORLD_CLIENT_CONTEXT, NB__RELAY__FILE_KIND__FILE_KIND_TRUST, fd);
 }
 
 struct quic_world *quic_world_new(void) {

@@ -27,6 +27,9 @@ struct quic_world {
         int channel; /* the broker's end */
 };
 
+/** @return a file with a certificate and its key, PEM, owned by the caller */
+int quic_world_certificate(void);
+
 /** @return owned by the caller: quic_world_free() */
 struct quic_world *quic_world_new(void);
 void quic_world_free(struct quic_world *world);

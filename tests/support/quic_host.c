@@ -174,25 +174,48 @@ static size_t receive_some(int fd, uint64_t seed, size_t received, bool *ret_end
         return n > 0 ? (size_t)n : 0;
 }
 
-void quic_host_echo(struct nb_connection *connection, size_t length, uint64_t seed) {
-        int fd = quic_host_stream(connection);
-        size_t sent = 0, received = 0;
+/* One stream of quic_host_echo(). */
+struct exchange {
+        int fd; /* -1: it has ended */
+        uint64_t seed;
+        size_t sent, received;
+};
+
+/* @return whether it has ended */
+static bool exchange_run(struct exchange *exchange, short events, size_t length) {
         bool end = false;
 
-        while (!end) {
-                short events = harness_poll(fd, sent < length ? POLLIN | POLLOUT : POLLIN, HARNESS_DEADLINE_MS);
-
-                ck_assert_msg(events != 0, "nothing moves: %zu sent, %zu back, of %zu", sent, received, length);
-                if ((events & POLLOUT) && sent < length) {
-                        sent += send_some(fd, seed, sent, length);
-                        if (sent == length)
-                                ck_assert_int_eq(shutdown(fd, SHUT_WR), 0);
-                }
-                if (events & (POLLIN | POLLHUP | POLLERR))
-                        received += receive_some(fd, seed, received, &end);
+        if ((events & POLLOUT) && exchange->sent < length) {
+                exchange->sent += send_some(exchange->fd, exchange->seed, exchange->sent, length);
+                if (exchange->sent == length)
+                        ck_assert_int_eq(shutdown(exchange->fd, SHUT_WR), 0);
         }
-        ck_assert_uint_eq(received, length);
-        (void)nb_fd_close(fd);
+        if (events & (POLLIN | POLLHUP | POLLERR))
+                exchange->received += receive_some(exchange->fd, exchange->seed, exchange->received, &end);
+        if (!end)
+                return false;
+        ck_assert_uint_eq(exchange->received, length);
+        exchange->fd = nb_fd_close(exchange->fd);
+        return true;
+}
+
+void quic_host_echo(struct nb_connection *connection, size_t n_streams, size_t length, uint64_t seed) {
+        NB_CLEANUP_FREE struct exchange *exchanges = calloc(n_streams, sizeof(*exchanges));
+        NB_CLEANUP_FREE struct pollfd *polled = calloc(n_streams, sizeof(*polled));
+        size_t n_left = n_streams;
+
+        ck_assert(exchanges && polled && length > 0);
+        for (size_t i = 0; i < n_streams; ++i)
+                exchanges[i] = (struct exchange){ .fd = quic_host_stream(connection), .seed = seed + i };
+        while (n_left > 0) {
+                for (size_t i = 0; i < n_streams; ++i)
+                        polled[i] = (struct pollfd){ .fd = exchanges[i].fd,
+                                                     .events = exchanges[i].sent < length ? POLLIN | POLLOUT : POLLIN };
+                ck_assert_msg(poll(polled, n_streams, HARNESS_DEADLINE_MS) > 0, "nothing moves on %zu streams", n_left);
+                for (size_t i = 0; i < n_streams; ++i)
+                        if (polled[i].revents != 0 && exchange_run(&exchanges[i], polled[i].revents, length))
+                                n_left--;
+        }
 }
 
 /* ---- a server ---- */

@@ -72,8 +72,12 @@ struct nb_connection *quic_host_connect(const struct quic_host *host, const char
 /** Creates a stream of both directions, and must succeed. @return its descriptor, non-blocking, owned by the caller */
 int quic_host_stream(struct nb_connection *connection);
 
-/** Has some bytes echoed on a stream, from `seed` on, and ends it. They must come back as they were, and nothing behind them. */
-void quic_host_echo(struct nb_connection *connection, size_t length, uint64_t seed);
+/**
+ * Has bytes echoed on streams side by side, and ends them. They must come back as they were, and nothing behind them.
+ * @param length  of each stream, at least 1
+ * @param seed    decides the bytes
+ */
+void quic_host_echo(struct nb_connection *connection, size_t n_streams, size_t length, uint64_t seed);
 
 /* ---- a server ---- */
 

@@ -186,7 +186,7 @@ static bool is_too_many(struct quic_entry *entry, uint64_t now_ms) {
                 entry->paths_since_ms = now_ms;
                 entry->n_paths = 0;
         }
-        return ++entry->n_paths > 2 * NB_RELAY_PATHS_A_MINUTE;
+        return ++entry->n_paths > NB_RELAY_PATHS_A_MINUTE;
 }
 
 /* A path stays in the family of the one before: the socket has no other, or was made for it. */

@@ -7,7 +7,7 @@
  * the guard, or by the rules for addresses. What is allowed there gets a socket of its own, connected to it, like the first one. A control that
  * is bound to a port has the one socket there that there can be, so no preferred address is taken for it.
  *
- * Whoever asks for more paths than a relay may is ended: twice as many a minute as the relay's own bound, since minutes are counted apart.
+ * A relay that asks for more of one connection than it may is ended (NB_RELAY_PATHS_A_MINUTE). Its own bound is half of that, since minutes are counted apart.
  */
 #ifndef NB_BROKER_QUIC_ENTRY_H
 #define NB_BROKER_QUIC_ENTRY_H

@@ -29,7 +29,7 @@
 /** Connections, and servers, of one QuicState. */
 #define NB_RELAY_QUIC_FACTS_MAX 64
 
-/** Paths of one connection of QUIC that its relay may ask for in a minute. One that asks for more is ended. */
+/** Paths of one connection of QUIC that its relay may ask for in a minute. One that asks for more is ended; it keeps to half of that, for minutes are counted apart. */
 #define NB_RELAY_PATHS_A_MINUTE 16
 
 /** Decodes one frame from the broker. @return as nb_request_decode() */

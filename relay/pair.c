@@ -163,6 +163,11 @@ static int pair_finish(struct transport *transport) {
         return r;
 }
 
+void pair_settle(struct transport *transport) {
+        (void)pair_finish(transport);
+        pair_of(transport)->has_ended = true;
+}
+
 /* Where both directions have ended as they should, nothing is left in the queue that would make a reset of it. */
 static void pair_free(struct transport *transport) {
         struct pair *pair = pair_of(transport);

@@ -42,6 +42,9 @@ int pair_new(bool datagrams, struct transport **ret, int *ret_guest_fd);
 /** As `write`, of several parts. */
 ssize_t pair_write_parts(struct transport *transport, const struct iovec *parts, size_t n_parts);
 
+/** Both directions are over as they should be: freeing it tells the guest an end of file, also where the guest has not ended. */
+void pair_settle(struct transport *transport);
+
 /** Has the guest's writes fail (EPIPE): nobody takes them. What it wrote before can still be read, and is followed by the end. */
 void pair_refuse(struct transport *transport);
 

@@ -37,8 +37,11 @@
 #define UNREAD_SIZE_MIN 512u
 
 struct guest_channel {
-        struct quic_connection *connection; /* borrowed */
-        int fd;                             /* owned */
+        struct quic *quic; /* borrowed */
+        struct quic_connection
+                *connection;      /* borrowed; NULL: it is over, and what its host has not received is still counted */
+        struct nb_list in_unread; /* of those */
+        int fd;                   /* owned */
         struct watch watch;
         bool may_read;
         bool is_full; /* the host has not read what it was sent: nothing more fits */
@@ -58,7 +61,7 @@ struct guest_channel {
 };
 
 static struct relay *relay_of(const struct guest_channel *channel) {
-        return channel->connection->quic->relay;
+        return channel->quic->relay;
 }
 
 static void channel_changed(struct watch *watch, uint32_t events) {
@@ -84,6 +87,8 @@ struct guest_channel *guest_channel_new(struct quic_connection *connection, int 
         }
         nb_channel_refuse_fds(fd);
         nb_channel_expect_bytes(fd);
+        nb_list_init(&channel->in_unread);
+        channel->quic = connection->quic;
         channel->connection = connection;
         channel->fd = fd;
         channel->made_fd = -1;
@@ -96,7 +101,7 @@ struct guest_channel *guest_channel_new(struct quic_connection *connection, int 
 
 static void arrived(struct guest_channel *channel, uint32_t n) {
         channel->n_in_flight -= n;
-        channel->connection->quic->n_in_flight -= n;
+        channel->quic->n_in_flight -= n;
 }
 
 /* The kernel says how much of what was sent is not read. */
@@ -139,7 +144,7 @@ static bool is_too_much(const struct quic *quic) {
 
 /* Whether one more descriptor may be sent now; if not, it is seen to that the channel is run again. */
 static bool may_send_descriptor(struct guest_channel *channel) {
-        struct quic *quic = channel->connection->quic;
+        struct quic *quic = channel->quic;
 
         if (channel->retry || channel->is_full)
                 return false;
@@ -161,7 +166,7 @@ static int send_reply(struct guest_channel *channel, const Nb__Reply *reply, int
 
         if (r == 0 && fd >= 0) {
                 channel->n_in_flight++;
-                channel->connection->quic->n_in_flight++;
+                channel->quic->n_in_flight++;
         }
         if (r == -EAGAIN) {
                 channel->is_full = true;
@@ -430,23 +435,68 @@ static void drain(int fd, uint8_t *buffer) {
                 ;
 }
 
+static void free_channel(struct guest_channel *channel) {
+        arrived(channel, channel->n_in_flight);
+        nb_list_remove(&channel->in_unread);
+        watch_end(&channel->watch);
+        (void)nb_channel_fd_close(channel->fd);
+        free(channel);
+}
+
+static void unread_changed(struct watch *watch, uint32_t events) {
+        struct guest_channel *channel = nb_container_of(watch, struct guest_channel, watch);
+
+        (void)events;
+        look_what_arrived(channel);
+        if (channel->n_in_flight > 0)
+                return;
+        relay_of(channel)->n_descriptors--;
+        free_channel(channel);
+}
+
+/*
+ * Closing our end takes nothing back from the host's queue: whoever has connections end again and again, and receives nothing, would have ever more descriptors under
+ * way. So the channel is kept until they are received, or the host closes its end.
+ * @return whether it is kept
+ */
+static bool keep_unread(struct guest_channel *channel) {
+        look_what_arrived(channel);
+        if (channel->n_in_flight == 0)
+                return false;
+        watch_end(&channel->watch);
+        if (watch_start(&channel->watch, &relay_of(channel)->watches, channel->fd, EPOLLOUT | EPOLLET, unread_changed) <
+            0)
+                return false;
+        channel->connection = NULL;
+        nb_list_append(&channel->quic->unread, &channel->in_unread);
+        relay_of(channel)->n_descriptors++;
+        return true;
+}
+
 struct guest_channel *guest_channel_free(struct guest_channel *channel) {
         if (!channel)
                 return NULL;
-        arrived(channel, channel->n_in_flight);
         channel->made_fd = nb_fd_close(channel->made_fd);
-        watch_end(&channel->watch);
         channel->retry = deadline_free(channel->retry);
         drain(channel->fd, relay_of(channel)->frame);
-        (void)nb_channel_fd_close(channel->fd);
-        free(channel);
+        if (!keep_unread(channel))
+                free_channel(channel);
         return NULL;
+}
+
+void guest_channel_free_unread(struct quic *quic) {
+        nb_list_foreach_safe(element, &quic->unread) {
+                quic->relay->n_descriptors--;
+                free_channel(nb_container_of(element, struct guest_channel, in_unread));
+        }
 }
 
 void guest_channel_tell_end(struct guest_channel *channel, uint32_t error, const char *reason) {
         Nb__ConnectionClosed closed = NB__CONNECTION_CLOSED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
 
+        /* Behind it nobody could tell whether it is what is not read. */
+        look_what_arrived(channel);
         closed.error = error;
         closed.reason = (char *)reason;
         reply.body_case = NB__REPLY__BODY_CONNECTION_CLOSED;

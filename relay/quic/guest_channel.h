@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct guest_channel;
+struct quic;
 struct quic_connection;
 
 /**
@@ -22,8 +23,11 @@ struct quic_connection;
  */
 struct guest_channel *guest_channel_new(struct quic_connection *connection, int fd);
 
-/** Takes NULL. @return NULL */
+/** Closes it, or keeps what the host has not received counted until it has. Takes NULL. @return NULL */
 struct guest_channel *guest_channel_free(struct guest_channel *channel);
+
+/** Closes those that are kept for that. */
+void guest_channel_free_unread(struct quic *quic);
 
 /** Reads requests, answers them, pushes incoming streams and totals, as far as one turn lets. */
 void guest_channel_run(struct guest_channel *channel);

@@ -10,7 +10,9 @@
 #include "relay/quic/budget.h"
 #include "relay/quic/connection.h"
 #include "relay/quic/endpoint.h"
+#include "relay/quic/guest_channel.h"
 #include "relay/quic/incoming.h"
+#include "relay/quic/leftover.h"
 #include "relay/quic/outgoing.h"
 #include "relay/quic/settings.h"
 #include "relay/relay.h"
@@ -23,6 +25,8 @@ struct quic *quic_free(struct quic *quic) {
                 return NULL;
         nb_list_foreach_safe(element, &quic->connections)(void)
                 quic_connection_free(nb_container_of(element, struct quic_connection, in_quic));
+        quic_leftover_free_all(quic);
+        guest_channel_free_unread(quic);
         quic_endpoint_free_all(quic);
         quic_ids_deinit(&quic->links);
         quic_facts_deinit(quic);
@@ -41,6 +45,8 @@ static struct quic *quic_new(struct relay *relay) {
         quic->relay = relay;
         nb_list_init(&quic->servers);
         nb_list_init(&quic->connections);
+        nb_list_init(&quic->leftovers);
+        nb_list_init(&quic->unread);
         quic_facts_init(quic);
         quic->in = quic_incoming_new();
         quic->out = quic_outgoing_new();

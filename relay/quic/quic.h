@@ -37,6 +37,8 @@ struct quic {
                 links; /* connections that are not closing, by their numbers: a table for keys that are as short */
         struct nb_list connections; /* relay/quic/connection.h */
         size_t bytes_buffered;      /* in the rings of all streams (relay/quic/streams.h) */
+        struct nb_list leftovers;   /* relay/quic/leftover.c */
+        struct nb_list unread;      /* relay/quic/guest_channel.c: channels of connections that are over */
         uint32_t n_in_flight; /* descriptors that guests' hosts have not received yet (relay/quic/guest_channel.h) */
         struct quic_incoming *in;  /* owned; of the socket that is read (relay/quic/incoming.h) */
         struct quic_outgoing *out; /* owned; of the socket that is written (relay/quic/outgoing.h); NULL: to be made */

@@ -9,6 +9,7 @@
 #include "relay/pair.h"
 #include "relay/quic/budget.h"
 #include "relay/quic/connection.h"
+#include "relay/quic/leftover.h"
 #include "relay/quic/quic.h"
 #include "relay/quic/streams.h"
 #include "relay/relay.h"
@@ -241,8 +242,10 @@ int quic_stream_receive(struct quic_stream *stream, const uint8_t *bytes, size_t
         count_memory(stream);
         if (!quic_budget_is_spent(connection->quic))
                 pay(stream, 0);
-        if (fin)
+        if (fin) {
                 stream->in_state = QUIC_IN_FINISHED;
+                stream->in_is_complete = true;
+        }
         quic_stream_changed(stream);
         return 0;
 }
@@ -424,4 +427,32 @@ bool quic_stream_run(struct quic_stream *stream) {
         has_more = read_guest(stream);
         settle_ends(stream);
         return has_more;
+}
+
+/* ---- the end of the connection ---- */
+
+/* Whether the peer has all that the guest wrote. */
+static bool is_all_delivered(struct quic_stream *stream) {
+        if (stream->out_state == QUIC_OUT_OPEN)
+                (void)read_guest(stream);
+        return stream->out.length == 0;
+}
+
+void quic_stream_outlive(struct quic_stream *stream) {
+        bool is_clean;
+
+        if (!stream->pair || !stream->in_is_complete)
+                return;
+        is_clean = is_all_delivered(stream);
+        deliver(stream);
+        if (stream->in.length == 0) {
+                if (is_clean)
+                        pair_settle(stream->pair);
+                return;
+        }
+        watch_end(&stream->watch);
+        if (quic_leftover_new(stream->connection->quic, stream->pair, &stream->in, is_clean) < 0)
+                return;
+        stream->pair = NULL;
+        stream->connection->streams.n_pairs--;
 }

@@ -68,7 +68,8 @@ struct quic_stream {
 
         struct quic_ring in;
         enum quic_in_state in_state;
-        uint64_t owed; /* bytes that came and were not credited to the connection yet */
+        bool in_is_complete; /* everything of the peer's has come, and its FIN */
+        uint64_t owed;       /* bytes that came and were not credited to the connection yet */
 
         struct quic_ring out;
         enum quic_out_state out_state;
@@ -94,6 +95,12 @@ struct quic_stream *quic_stream_new(struct quic_connection *connection, enum qui
 
 /** Frees it. A guest that was not told an end gets ECONNRESET. */
 void quic_stream_free(struct quic_stream *stream);
+
+/**
+ * The connection is over, but not by a word of the broker's: what came whole the guest still gets, and is told a clean end if nothing of its own was lost.
+ * To be called before quic_stream_free().
+ */
+void quic_stream_outlive(struct quic_stream *stream);
 
 /**
  * Makes its pair.

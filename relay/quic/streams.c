@@ -33,8 +33,14 @@ void quic_streams_init(struct quic_streams *streams) {
 }
 
 void quic_streams_deinit(struct quic_connection *connection) {
-        nb_list_foreach_safe(element, &connection->streams.all)
-                quic_stream_free(nb_container_of(element, struct quic_stream, in_all));
+        nb_list_foreach_safe(element, &connection->streams.all) {
+                struct quic_stream *stream = nb_container_of(element, struct quic_stream, in_all);
+
+                /* What is revoked is over at once. */
+                if (connection->ending.cause != NB__RELAY__CAUSE__CAUSE_ENDED)
+                        quic_stream_outlive(stream);
+                quic_stream_free(stream);
+        }
         connection->streams.datagrams = quic_datagrams_free(connection->streams.datagrams);
 }
 

@@ -345,6 +345,59 @@ START_TEST(a_relay_that_dies_cuts_its_streams) {
 }
 END_TEST
 
+START_TEST(an_end_right_behind_bytes) {
+        struct both both = make_stream(false, 1);
+
+        ck_assert_int_eq(send(both.ours, "all", 3, 0), 3);
+        ck_assert_int_eq(shutdown(both.ours, SHUT_WR), 0);
+        quic_world_receive(&world, both.theirs, "all", 3);
+        expect_end(both.theirs, 0);
+        close_both(&both);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+}
+END_TEST
+
+/* The peer has everything acknowledged, and closes, before the guest has read it. */
+START_TEST(what_came_whole_outlives_the_connection) {
+        size_t length = 400 * 1024;
+        uint8_t *bytes = pattern(length, 5);
+        struct both both = make_stream(false, 1);
+        uint32_t n_before = world.server->relay.n_descriptors;
+
+        quic_world_send(&world, both.ours, bytes, length);
+        ck_assert_int_eq(close(both.ours), 0);
+        ends.client.fd = nb_fd_close(ends.client.fd);
+        quic_world_expect_end(&world, world.client, ends.link, NB__RELAY__CAUSE__CAUSE_GUEST_GONE);
+        quic_world_expect_end(&world, world.server, ends.link, NB__RELAY__CAUSE__CAUSE_CLOSED);
+        ck_assert_uint_gt(quic_of(world.server)->bytes_buffered, 0);
+        quic_world_receive(&world, both.theirs, bytes, length);
+        expect_end(both.theirs, 0);
+        ck_assert_uint_eq(quic_of(world.server)->bytes_buffered, 0);
+        ck_assert_uint_lt(world.server->relay.n_descriptors, n_before);
+        ck_assert_int_eq(close(both.theirs), 0);
+        free(bytes);
+}
+END_TEST
+
+/* The same, but the guest has written what nobody has acknowledged. */
+START_TEST(a_stream_that_lost_something_does_not_end_well) {
+        struct both both = make_stream(false, 1);
+        uint8_t byte;
+
+        quic_world_send(&world, both.ours, "whole", 5);
+        ck_assert_int_eq(shutdown(both.ours, SHUT_WR), 0);
+        while (recv(both.theirs, &byte, 1, MSG_DONTWAIT | MSG_PEEK) < 0)
+                quic_world_turn(&world);
+        relay_world_end(world.client, ends.link);
+        ck_assert_int_eq(send(both.theirs, "lost", 4, 0), 4);
+        quic_world_expect_end(&world, world.server, ends.link, NB__RELAY__CAUSE__CAUSE_CLOSED);
+        quic_world_receive(&world, both.theirs, "whole", 5);
+        expect_end(both.theirs, -ECONNRESET);
+        close_both(&both);
+}
+END_TEST
+
 /* ---- how many ---- */
 
 START_TEST(a_stream_that_is_gone_makes_room_for_another) {
@@ -450,13 +503,13 @@ START_TEST(stalled_guests_stop_their_streams_and_no_others) {
                 quic_world_receive(&world, streams[i].theirs, bytes + n, length - n);
         }
         /* And nobody is busy with them. */
-        while (n_turns < 1000 && watch_set_wait(&world.server->relay.watches, 0) > 0) {
+        while (n_turns < 1000 &&
+               (!nb_list_is_empty(&world.server->relay.queue) || watch_set_wait(&world.server->relay.watches, 0) > 0)) {
                 (void)watch_set_dispatch(&world.server->relay.watches);
                 quic_world_turn(&world);
                 n_turns++;
         }
         ck_assert_uint_lt(n_turns, 1000);
-        ck_assert(nb_list_is_empty(&world.server->relay.queue));
         for (unsigned i = 0; i < 20; ++i)
                 close_both(&streams[i]);
         expect_no_streams(world.client);
@@ -528,6 +581,53 @@ START_TEST(streams_for_a_guest_without_a_channel_are_refused) {
         expect_end(ours, -ECONNRESET);
         ck_assert_int_eq(close(ours), 0);
         close_both(&both);
+}
+END_TEST
+
+START_TEST(descriptors_that_nobody_receives_stay_counted) {
+        struct nb_channel_fds fds;
+        int ours[4];
+
+        for (int i = 0; i < 4; ++i) {
+                ours[i] = quic_host_create(&world, &ends.client, false, NULL);
+                quic_world_send(&world, ours[i], "x", 1);
+        }
+        while (quic_of(world.server)->n_in_flight < 4)
+                quic_world_turn(&world);
+        relay_world_end(world.server, ends.link);
+        quic_world_expect_end(&world, world.server, ends.link, NB__RELAY__CAUSE__CAUSE_ENDED);
+        ck_assert_uint_eq(quic_of(world.server)->n_in_flight, 4);
+        for (int i = 0; i < 4; ++i)
+                ck_assert_int_eq(close(quic_host_accept(&world, &ends.server, (uint64_t)i + 1, NULL)), 0);
+        (void)quic_host_expect(&world, &ends.server, NB__REPLY__BODY_CONNECTION_CLOSED, &fds);
+        while (quic_of(world.server)->n_in_flight > 0)
+                quic_world_turn(&world);
+        ck_assert(nb_list_is_empty(&quic_of(world.server)->unread));
+        for (int i = 0; i < 4; ++i)
+                ck_assert_int_eq(close(ours[i]), 0);
+}
+END_TEST
+
+START_TEST(as_many_descriptors_are_under_way_as_the_broker_allows) {
+        int ours[6], theirs[6];
+
+        world.server->relay.in_flight_max = 2;
+        for (int i = 0; i < 6; ++i) {
+                ours[i] = quic_host_create(&world, &ends.client, false, NULL);
+                quic_world_send(&world, ours[i], "x", 1);
+        }
+        for (int i = 0; i < 20; ++i)
+                quic_world_turn(&world);
+        ck_assert_uint_eq(quic_of(world.server)->n_in_flight, 2);
+        /* Who receives gets the others, too. */
+        for (int i = 0; i < 6; ++i) {
+                theirs[i] = quic_host_accept(&world, &ends.server, (uint64_t)i + 1, NULL);
+                ck_assert_uint_le(quic_of(world.server)->n_in_flight, 2);
+        }
+        for (int i = 0; i < 6; ++i) {
+                ck_assert_int_eq(close(ours[i]), 0);
+                ck_assert_int_eq(close(theirs[i]), 0);
+        }
 }
 END_TEST
 
@@ -618,6 +718,9 @@ int main(void) {
         tcase_add_test(streams, one_way_of_ours);
         tcase_add_test(streams, one_way_that_nobody_reads);
         tcase_add_test(streams, an_end_without_a_byte);
+        tcase_add_test(streams, an_end_right_behind_bytes);
+        tcase_add_test(streams, what_came_whole_outlives_the_connection);
+        tcase_add_test(streams, a_stream_that_lost_something_does_not_end_well);
         tcase_add_test(streams, revoked_streams_are_cut);
         tcase_add_test(streams, a_relay_that_dies_cuts_its_streams);
         tcase_add_test(streams, a_stream_that_is_gone_makes_room_for_another);
@@ -629,6 +732,8 @@ int main(void) {
         tcase_add_test(streams, what_was_written_is_delivered_when_the_guest_is_gone);
         tcase_add_test(streams, streams_live_on_without_the_channel);
         tcase_add_test(streams, streams_for_a_guest_without_a_channel_are_refused);
+        tcase_add_test(streams, descriptors_that_nobody_receives_stay_counted);
+        tcase_add_test(streams, as_many_descriptors_are_under_way_as_the_broker_allows);
         tcase_add_test(datagrams, datagrams_pass_both_ways_with_their_borders);
         tcase_add_test(datagrams, datagrams_that_do_not_fit_or_are_not_read_are_dropped);
         suite_add_tcase(suite, streams);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 
 #include "base/channel.h"
@@ -67,8 +68,9 @@ struct relay_pool {
         unsigned n;
         uint64_t crashes;
         uint64_t last_crash_ms;
-        uint64_t pause_ms;      /* the last one; 0: there was none */
-        uint64_t not_before_ms; /* no relay is started before */
+        uint64_t pause_ms;                                /* the last one; 0: there was none */
+        uint64_t not_before_ms;                           /* no relay is started before */
+        uint8_t reset_secret[NB_RELAY_RESET_SECRET_SIZE]; /* so that a relay can reset a connection of one before it */
 };
 
 static struct broker *broker_of(const struct relay *relay) {
@@ -422,6 +424,8 @@ static int send_setup(struct relay *relay) {
         setup.links_max = UINT32_MAX;
         setup.log_level = tenant->broker->log.level;
         setup.in_flight_max = take_streams(relay);
+        setup.reset_secret.data = relay->pool->reset_secret;
+        setup.reset_secret.len = sizeof(relay->pool->reset_secret);
         order.body_case = NB__RELAY__ORDER__BODY_SETUP;
         order.setup = &setup;
         /* With it the relay asks the kernel whether it has TLS; it is never connected. */
@@ -476,14 +480,19 @@ static int relay_new(struct relay_pool *pool, struct relay **ret) {
 /* ---- pools ---- */
 
 static struct relay_pool *pool_of(struct tenant *tenant) {
-        if (tenant->relays)
-                return tenant->relays;
-        tenant->relays = calloc(1, sizeof(*tenant->relays));
-        if (!tenant->relays)
+        struct relay_pool *pool = tenant->relays;
+
+        if (pool)
+                return pool;
+        pool = calloc(1, sizeof(*pool));
+        if (!pool || getrandom(pool->reset_secret, sizeof(pool->reset_secret), 0) != sizeof(pool->reset_secret)) {
+                free(pool);
                 return NULL;
-        tenant->relays->tenant = tenant;
-        nb_list_init(&tenant->relays->relays);
-        return tenant->relays;
+        }
+        pool->tenant = tenant;
+        nb_list_init(&pool->relays);
+        tenant->relays = pool;
+        return pool;
 }
 
 static unsigned wanted(const struct tenant *tenant) {

@@ -14,6 +14,9 @@
 /** The version of relay.proto that this tree speaks. Broker and relay are of one release; another version is refused. */
 #define NB_RELAY_VERSION 1
 
+/** Of Setup.reset_secret, in bytes. */
+#define NB_RELAY_RESET_SECRET_SIZE 32
+
 /** Proxies of one connection. */
 #define NB_RELAY_HOPS_MAX 2
 

@@ -39,14 +39,16 @@ struct relay {
         int channel_fd; /* owned */
         struct nb_log log;
         bool is_set_up;
-        bool is_confined; /* Setup closes the walls around this process; false in tests */
-        bool has_ended;   /* the broker has closed the channel */
+        bool is_confined;    /* Setup closes the walls around this process; false in tests */
+        bool has_ended;      /* the broker has closed the channel */
         uint64_t memory_max; /* of the process, in bytes; 0: none */
         uint32_t links_max;
         uint32_t n_links;
         uint32_t n_descriptors; /* of links, servers and their peers, QUIC's sockets, channels and streams */
         uint32_t descriptors_max;
-        uint32_t in_flight_max; /* descriptors that may be under way to guests */
+        bool has_reset_secret;
+        uint32_t in_flight_max;                           /* descriptors that may be under way to guests */
+        uint8_t reset_secret[NB_RELAY_RESET_SECRET_SIZE]; /* relay/quic/token.h */
         struct link_table table;
         struct outbox outbox;
         struct pipe_pool pipes;

@@ -49,6 +49,16 @@ static void report_started(struct relay *relay, bool kernel_tls, struct confine_
         relay_report(relay, &report);
 }
 
+static int take_reset_secret(struct relay *relay, const ProtobufCBinaryData *secret) {
+        if (secret->len == 0)
+                return 0;
+        if (secret->len != sizeof(relay->reset_secret))
+                return -EPROTO;
+        memcpy(relay->reset_secret, secret->data, secret->len);
+        relay->has_reset_secret = true;
+        return 0;
+}
+
 int setup_carry_out(struct relay *relay, const Nb__Relay__Setup *setup, int probe_fd) {
         struct confine_result walls = { 0 };
         int r = 0;
@@ -67,6 +77,8 @@ int setup_carry_out(struct relay *relay, const Nb__Relay__Setup *setup, int prob
                 nb_log(&relay->log, NB_LOG_ERROR, "cannot confine itself: %s", strerror(-r));
                 return r;
         }
+        if (take_reset_secret(relay, &setup->reset_secret) < 0)
+                return -EPROTO;
         relay->is_set_up = true;
         report_started(relay, kernel_has_tls(probe_fd), &walls);
         return 0;

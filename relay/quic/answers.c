@@ -103,7 +103,7 @@ void quic_answer_reset(struct quic_answers *answers, const struct quic_packet *p
         if (packet->length <= RESET_MIN)
                 return;
         room = begin(answers, QUIC_ANSWER_RESET);
-        if (!room || quic_reset_token(answers->quic, id, token) < 0 ||
+        if (!room || quic_reset_token(answers->quic, quic_socket_local(answers->socket), id, token) < 0 ||
             getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
                 return;
         finish(answers, QUIC_ANSWER_RESET, packet,

@@ -39,7 +39,8 @@ static void on_random(uint8_t *bytes, size_t size, const ngtcp2_rand_ctx *contex
 
 /* @return 0, or what the library is to be told */
 static int make_id(struct quic_connection *connection, ngtcp2_cid *ret, uint8_t *token) {
-        if (quic_id_choose(ret) < 0 || quic_reset_token(connection->quic, ret, token) < 0)
+        if (quic_id_choose(ret) < 0 ||
+            quic_reset_token(connection->quic, quic_socket_local(connection->socket), ret, token) < 0)
                 return NGTCP2_ERR_CALLBACK_FAILURE;
         if (connection->endpoint && quic_endpoint_add_id(connection->endpoint, ret, connection) < 0)
                 return NGTCP2_ERR_CALLBACK_FAILURE;

@@ -33,6 +33,7 @@ struct quic *quic_free(struct quic *quic) {
         free(quic->in);
         free(quic->out);
         explicit_bzero(quic->secret, sizeof(quic->secret));
+        explicit_bzero(quic->reset_secret, sizeof(quic->reset_secret));
         free(quic);
         return NULL;
 }
@@ -51,8 +52,11 @@ static struct quic *quic_new(struct relay *relay) {
         quic->in = quic_incoming_new();
         quic->out = quic_outgoing_new();
         if (!quic->in || !quic->out || quic_ids_init(&quic->links) < 0 ||
-            getrandom(quic->secret, sizeof(quic->secret), 0) != (ssize_t)sizeof(quic->secret))
+            getrandom(quic->secret, sizeof(quic->secret), 0) != (ssize_t)sizeof(quic->secret) ||
+            getrandom(quic->reset_secret, sizeof(quic->reset_secret), 0) != (ssize_t)sizeof(quic->reset_secret))
                 return quic_free(quic);
+        if (relay->has_reset_secret)
+                memcpy(quic->reset_secret, relay->reset_secret, sizeof(quic->reset_secret));
         return quic;
 }
 

@@ -44,7 +44,9 @@ struct quic {
         struct quic_outgoing *out; /* owned; of the socket that is written (relay/quic/outgoing.h); NULL: to be made */
         struct quic_socket *out_user; /* whose packets are in it; NULL: nobody's */
         struct quic_facts facts;      /* what operators are told */
-        uint8_t secret[32]; /* that reset tokens, Retry tokens and table keys are derived from; of this process */
+        /* What Retry tokens and table keys are derived from, which is this process's; and reset tokens, the tenant's if the broker gave it. */
+        uint8_t secret[32];
+        uint8_t reset_secret[NB_RELAY_RESET_SECRET_SIZE];
 };
 
 /**

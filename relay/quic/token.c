@@ -12,17 +12,19 @@
 struct purpose {
         char name[24];
         uint64_t server;
+        char bound[QUIC_ADDRESS_TEXT_MAX];
 };
 
-static void derive(const struct quic *quic, const struct purpose *purpose, uint8_t ret[static QUIC_KEY_SIZE]) {
-        (void)crypto_generichash(ret, QUIC_KEY_SIZE, (const unsigned char *)purpose, sizeof(*purpose), quic->secret,
-                                 sizeof(quic->secret));
+static void derive(const uint8_t secret[static QUIC_KEY_SIZE], const struct purpose *purpose,
+                   uint8_t ret[static QUIC_KEY_SIZE]) {
+        (void)crypto_generichash(ret, QUIC_KEY_SIZE, (const unsigned char *)purpose, sizeof(*purpose), secret,
+                                 QUIC_KEY_SIZE);
 }
 
 void quic_token_key_init(const struct quic *quic, uint64_t server, struct quic_token_key *ret) {
         const struct purpose purpose = { .name = "address", .server = server };
 
-        derive(quic, &purpose, ret->bytes);
+        derive(quic->secret, &purpose, ret->bytes);
 }
 
 enum quic_token_verdict quic_token_judge(const struct quic_token_key *key, const uint8_t *token, size_t length,
@@ -60,10 +62,12 @@ size_t quic_retry_write(const struct quic_token_key *key, const ngtcp2_pkt_hd *f
         return n > 0 ? (size_t)n : 0;
 }
 
-int quic_reset_token(const struct quic *quic, const ngtcp2_cid *id, uint8_t ret[NGTCP2_STATELESS_RESET_TOKENLEN]) {
-        const struct purpose purpose = { .name = "stateless reset" };
+int quic_reset_token(const struct quic *quic, const union quic_address *bound, const ngtcp2_cid *id,
+                     uint8_t ret[NGTCP2_STATELESS_RESET_TOKENLEN]) {
+        struct purpose purpose = { .name = "stateless reset" };
         uint8_t key[QUIC_KEY_SIZE];
 
-        derive(quic, &purpose, key);
+        (void)quic_address_format(bound, purpose.bound);
+        derive(quic->reset_secret, &purpose, key);
         return ngtcp2_crypto_generate_stateless_reset_token(ret, key, sizeof(key), id) == 0 ? 0 : -EIO;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What is derived from the secret of the process: tokens that prove an address (RFC 9000, 8.1), and those of stateless resets (10.3).
+ * What is derived from a secret of the process: tokens that prove an address (RFC 9000, 8.1); and from one of the tenant, which outlives the process: those of
+ * stateless resets (10.3), so that a relay which comes after another resets its connections.
  *
  * Each use has a key of its own, and those of addresses are each server's own: a token that another server has given, or another process, proves nothing here.
+ * Those of resets are of the address that a socket is bound to: otherwise a packet to one server would have it tell the token of another's connection (21.11).
  */
 #ifndef NB_RELAY_QUIC_TOKEN_H
 #define NB_RELAY_QUIC_TOKEN_H
@@ -52,7 +54,12 @@ enum quic_token_verdict quic_token_judge(const struct quic_token_key *key, const
 size_t quic_retry_write(const struct quic_token_key *key, const ngtcp2_pkt_hd *first, const union quic_address *client,
                         uint64_t now_ns, uint8_t *buffer, size_t size);
 
-/** The token of the stateless reset of an ID of ours, which any of our connections tells its peer. @return 0, or -EIO */
-int quic_reset_token(const struct quic *quic, const ngtcp2_cid *id, uint8_t ret[NGTCP2_STATELESS_RESET_TOKENLEN]);
+/**
+ * The token of the stateless reset of an ID of ours, which any of our connections tells its peer.
+ * @param bound  what its socket is bound to
+ * @return 0, or -EIO
+ */
+int quic_reset_token(const struct quic *quic, const union quic_address *bound, const ngtcp2_cid *id,
+                     uint8_t ret[NGTCP2_STATELESS_RESET_TOKENLEN]);
 
 #endif

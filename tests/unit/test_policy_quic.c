@@ -308,7 +308,7 @@ static void take_warning(void *data, const char *text) {
 
 #define MEMORY(limit)                                                                                                  \
         "[Tenant]\nName=acme\nRelayMemory=" limit "\n[Protocol "                                                       \
-                                                  "web]\nFamily=quic\nTLSALPN=h3\nConnect=10.0.0.0/8:443\n"
+        "web]\nFamily=quic\nTLSALPN=h3\nConnect=10.0.0.0/8:443\n"
 
 static const struct {
         const char *text;

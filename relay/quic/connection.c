@@ -25,12 +25,11 @@
 
 #define NEVER UINT64_MAX
 
-/* However long the peer's round trips are said to be. */
-#define CLOSING_MAX (10 * NGTCP2_SECONDS)
+/* However long the peer's round trips are said to be: who goes on sending then is told by a stateless reset. */
+#define CLOSING_MAX (3 * NGTCP2_SECONDS)
 
-/* What a connection that has ended counts for, if it was a client's, is its socket; before that its channel, too. */
-#define CHANNEL_DESCRIPTORS 1u
-#define SOCKET_DESCRIPTORS 1u
+/* Of a handshake that came to nothing: strangers can make many of them. */
+#define CLOSING_SHORT_MAX (500 * NGTCP2_MILLISECONDS)
 
 static void run(struct quic_connection *connection);
 
@@ -145,12 +144,6 @@ static int set_up_channel(struct quic_connection *connection, int fd) {
         return connection->channel ? 0 : -ENOMEM;
 }
 
-static int has_room(const struct quic *quic, uint32_t n_descriptors) {
-        const struct relay *relay = quic->relay;
-
-        return relay->n_links < relay->links_max && relay_has_room(relay, n_descriptors) ? 0 : -ENFILE;
-}
-
 /* ---- the end ---- */
 
 /* What a connection needs while it goes on: all but its IDs, its timer, and the packet that says that it is over. */
@@ -199,10 +192,32 @@ static bool has_closing_period(const struct quic_connection *connection) {
         }
 }
 
+/* What a client has when it is closing is a socket, which others need more. */
+static void forget_closing_clients(struct quic *quic) {
+        nb_list_foreach_safe(element, &quic->connections) {
+                struct quic_connection *connection = nb_container_of(element, struct quic_connection, in_quic);
+
+                if (connection->state == QUIC_CLOSING && !connection->endpoint)
+                        (void)quic_connection_free(connection);
+        }
+}
+
+/* @return 0 or -ENFILE */
+static int make_room(struct quic *quic, uint32_t n_descriptors) {
+        const struct relay *relay = quic->relay;
+
+        if (relay->n_links >= relay->links_max)
+                return -ENFILE;
+        if (!relay_has_room(relay, n_descriptors))
+                forget_closing_clients(quic);
+        return relay_has_room(relay, n_descriptors) ? 0 : -ENFILE;
+}
+
 /* Ended is reported. It may be freed afterwards. */
 static void carry_out_end(struct quic_connection *connection) {
         struct quic_ending *ending = &connection->ending;
-        uint64_t period = earlier(3 * ngtcp2_conn_get_pto(connection->conn), CLOSING_MAX);
+        uint64_t period = earlier(3 * ngtcp2_conn_get_pto(connection->conn),
+                                  connection->state == QUIC_OPEN ? CLOSING_MAX : CLOSING_SHORT_MAX);
         bool stays = has_closing_period(connection);
 
         quic_ending_say(connection);
@@ -391,7 +406,7 @@ static void run(struct quic_connection *connection) {
 int quic_connection_accept(struct quic *quic, struct quic_endpoint *endpoint, const struct quic_first *first,
                            uint64_t link, int channel_fd, struct quic_connection **ret) {
         struct quic_settings settings = quic_settings_copy(quic_endpoint_settings(endpoint));
-        int error = has_room(quic, CHANNEL_DESCRIPTORS);
+        int error = make_room(quic, 1);
         struct quic_connection *connection =
                 error == 0 ? new_connection(quic, &settings, link, &first->path.remote) : NULL;
 
@@ -460,7 +475,7 @@ void quic_connection_dial(struct quic *quic, const Nb__Relay__Begin *begin, cons
                           int socket_fd, int channel_fd) {
         const union quic_address nowhere = { 0 };
         struct quic_settings own = *settings;
-        int error = has_room(quic, CHANNEL_DESCRIPTORS + SOCKET_DESCRIPTORS);
+        int error = make_room(quic, 2);
         struct quic_connection *connection = error == 0 ? new_connection(quic, &own, begin->link, &nowhere) : NULL;
 
         if (!connection) {

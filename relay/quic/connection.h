@@ -82,7 +82,7 @@ struct quic_connection {
         uint64_t limit;         /* when the present state is over at the latest; UINT64_MAX: never */
         bool is_confirmed;      /* relay/quic/library.c: the handshake is, and Ready is to be reported */
         bool was_reset;         /* relay/quic/library.c: by the peer, which knows it no more */
-        bool has_heard;         /* something of the peer's was authentic */
+        bool has_heard;         /* relay/quic/tls.c: the peer has answered, and not only ICMP */
         bool guest_is_gone;
         struct quic_settings settings; /* owned */
         struct quic_counts counts;

@@ -94,6 +94,7 @@ struct guest_channel *guest_channel_new(struct quic_connection *connection, int 
         channel->made_fd = -1;
         channel->may_read = true;
         channel->credit = NB_STREAM_WINDOW;
+        connection->quic->relay->n_descriptors++;
         return channel;
 }
 
@@ -440,6 +441,7 @@ static void free_channel(struct guest_channel *channel) {
         nb_list_remove(&channel->in_unread);
         watch_end(&channel->watch);
         (void)nb_channel_fd_close(channel->fd);
+        channel->quic->relay->n_descriptors--;
         free(channel);
 }
 
@@ -450,7 +452,6 @@ static void unread_changed(struct watch *watch, uint32_t events) {
         look_what_arrived(channel);
         if (channel->n_in_flight > 0)
                 return;
-        relay_of(channel)->n_descriptors--;
         free_channel(channel);
 }
 
@@ -469,7 +470,6 @@ static bool keep_unread(struct guest_channel *channel) {
                 return false;
         channel->connection = NULL;
         nb_list_append(&channel->quic->unread, &channel->in_unread);
-        relay_of(channel)->n_descriptors++;
         return true;
 }
 
@@ -485,10 +485,8 @@ struct guest_channel *guest_channel_free(struct guest_channel *channel) {
 }
 
 void guest_channel_free_unread(struct quic *quic) {
-        nb_list_foreach_safe(element, &quic->unread) {
-                quic->relay->n_descriptors--;
+        nb_list_foreach_safe(element, &quic->unread)
                 free_channel(nb_container_of(element, struct guest_channel, in_unread));
-        }
 }
 
 void guest_channel_tell_end(struct guest_channel *channel, uint32_t error, const char *reason) {

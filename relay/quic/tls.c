@@ -134,10 +134,12 @@ static int count(struct quic_tls *tls, ngtcp2_conn *conn, size_t length) {
 
 int quic_tls_on_data(ngtcp2_conn *conn, ngtcp2_encryption_level level, uint64_t offset, const uint8_t *data,
                      size_t length, void *user_data) {
-        struct quic_tls *tls = ((struct quic_connection *)user_data)->tls;
+        struct quic_connection *connection = user_data;
+        struct quic_tls *tls = connection->tls;
         int error = count(tls, conn, length);
 
         (void)offset;
+        connection->has_heard = true;
         if (error < 0)
                 return error;
         error = gnutls_handshake_write(tls->session.gnutls, ngtcp2_crypto_gnutls_from_ngtcp2_encryption_level(level),

@@ -616,6 +616,7 @@ START_TEST(a_server_prefers_another_address) {
         make_stream(&world, &ends, &client, &server);
         expect_preferred(&world, &ends);
         n_descriptors = world.client->relay.n_descriptors;
+        ck_assert_uint_eq(n_descriptors, 3); /* the socket, the channel, and a stream */
 
         preferred = preferred_address(&world);
         fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);

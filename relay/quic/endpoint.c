@@ -14,6 +14,7 @@
 #include "relay/quic/connection.h"
 #include "relay/quic/facts.h"
 #include "relay/quic/ids.h"
+#include "relay/quic/initial.h"
 #include "relay/quic/quic.h"
 #include "relay/quic/settings.h"
 #include "relay/quic/socket.h"
@@ -147,7 +148,7 @@ static void wait_for_word(struct quic_endpoint *endpoint, const struct quic_pack
         arm_expiry(endpoint);
 }
 
-/* A client's Initial, well-formed as far as anybody can see who does not keep anything of it. */
+/* A client's Initial. Whether it is whole is looked at last, for that is what costs most. */
 static void first_came(struct quic_endpoint *endpoint, const struct quic_packet *packet, const ngtcp2_pkt_hd *first) {
         ngtcp2_cid original_dcid;
         enum quic_token_verdict verdict =
@@ -162,6 +163,8 @@ static void first_came(struct quic_endpoint *endpoint, const struct quic_packet 
                 quic_answer_close(&endpoint->answers, packet, first, NGTCP2_CONNECTION_REFUSED);
         } else if (verdict == QUIC_TOKEN_NONE && (endpoint->settings.always_retry || is_pressed(endpoint))) {
                 quic_answer_retry(&endpoint->answers, packet, first);
+        } else if (!quic_initial_is_whole(packet)) {
+                endpoint->n_dropped++;
         } else {
                 wait_for_word(endpoint, packet, first, verdict == QUIC_TOKEN_GOOD ? &original_dcid : NULL);
         }

@@ -23,13 +23,14 @@
 #include "relay/quic/settings.h"
 #include "relay/quic/token.h"
 #include "relay/relay.h"
+#include "tests/fuzz/quic_initial.h"
 #include "tests/support/runner.h"
 #include "tests/unit/fds.h"
 
 #define SERVER 7
 #define INITIAL_LENGTH 1200
 #define ID_LENGTH 8
-#define NOTES_MAX 16
+#define MARKS_MAX 16
 
 /* What the broker was told last, and how often. */
 struct told {
@@ -48,7 +49,7 @@ struct made {
         ngtcp2_cid dcid, scid, original_dcid;
         size_t token_length;
         unsigned n_packets;
-        uint8_t notes[NOTES_MAX]; /* the last byte of each packet */
+        uint8_t marks[MARKS_MAX]; /* the last byte of each packet */
         int socket_error;
 };
 
@@ -122,8 +123,8 @@ int quic_connection_accept(struct quic *quic, struct quic_endpoint *endpoint, co
 
 void quic_connection_receive(struct quic_connection *connection, const struct quic_packet *packet) {
         ck_assert_ptr_eq(connection, world.made.connection);
-        if (world.made.n_packets < NOTES_MAX)
-                world.made.notes[world.made.n_packets] = packet->bytes[packet->length - 1];
+        if (world.made.n_packets < MARKS_MAX)
+                world.made.marks[world.made.n_packets] = packet->bytes[packet->length - 1];
         world.made.n_packets++;
 }
 
@@ -310,7 +311,7 @@ struct initial {
         uint8_t token[256];
         size_t token_length;
         size_t length;
-        uint8_t note; /* the last byte */
+        uint32_t number;
 };
 
 static struct initial initial_of(uint8_t id) {
@@ -321,8 +322,8 @@ static struct initial initial_of(uint8_t id) {
         return initial;
 }
 
-/* A header as RFC 9000, 17.2.2 draws it; what would be encrypted is zeros. */
-static size_t write_initial(const struct initial *initial, uint8_t *bytes) {
+/* A header as RFC 9000, 17.2.2 draws it, and zeros: nobody has written it who speaks QUIC. */
+static size_t write_hollow(const struct initial *initial, uint8_t *bytes) {
         uint8_t *p = bytes;
         size_t left;
 
@@ -343,8 +344,32 @@ static size_t write_initial(const struct initial *initial, uint8_t *bytes) {
         left = initial->length - (size_t)(p - bytes) - 2;
         *p++ = (uint8_t)(0x40 | left >> 8);
         *p++ = (uint8_t)left;
-        bytes[initial->length - 1] = initial->note;
         return initial->length;
+}
+
+/* One that is protected as it must be. */
+static size_t write_initial(const struct initial *initial, uint8_t *bytes) {
+        const uint8_t ping = 1;
+        uint8_t scid[ID_LENGTH];
+        struct quic_initial whole = {
+                .dcid = initial->dcid,
+                .dcid_length = initial->dcid_length,
+                .key_id = initial->dcid,
+                .key_id_length = initial->dcid_length,
+                .scid = scid,
+                .scid_length = sizeof(scid),
+                .token = initial->token,
+                .token_length = initial->token_length,
+                .number = initial->number,
+                .payload = &ping,
+                .payload_length = sizeof(ping),
+        };
+
+        if (initial->version != NGTCP2_PROTO_VER_V1 || initial->length != QUIC_INITIAL_SIZE)
+                return write_hollow(initial, bytes);
+        memset(scid, initial->scid, sizeof(scid));
+        quic_initial_write(&whole, bytes);
+        return QUIC_INITIAL_SIZE;
 }
 
 static void send_bytes(int fd, const void *bytes, size_t length) {
@@ -352,10 +377,13 @@ static void send_bytes(int fd, const void *bytes, size_t length) {
         settle();
 }
 
-static void send_initial(int fd, const struct initial *initial) {
+/* @return its last byte, by which it is known again */
+static uint8_t send_initial(int fd, const struct initial *initial) {
         uint8_t bytes[2048];
+        size_t length = write_initial(initial, bytes);
 
-        send_bytes(fd, bytes, write_initial(initial, bytes));
+        send_bytes(fd, bytes, length);
+        return bytes[length - 1];
 }
 
 /* @return the length of an answer; 0: there is none */
@@ -400,21 +428,20 @@ static const Nb__Relay__QuicServerFacts *facts(void) {
 
 START_TEST(a_first_packet_is_announced_and_becomes_a_connection) {
         struct initial initial = initial_of(1);
-        uint8_t bytes[2048];
+        uint8_t bytes[2048], marks[3];
         int fd;
 
         begin();
         serve((struct serving){ .credit = 10 });
         fd = client();
-        initial.note = 1;
-        send_initial(fd, &initial);
+        marks[0] = send_initial(fd, &initial);
         ck_assert_uint_eq(world.told.n_new_peers, 1);
         ck_assert_int_eq(strncmp(world.told.address, "127.0.0.1:", 10), 0);
         ck_assert_str_eq(world.told.local, "");
         /* A ClientHello that fills two packets, and one of them again: it is still one client. */
-        initial.note = 2;
-        send_initial(fd, &initial);
-        send_initial(fd, &initial);
+        initial.number = 1;
+        marks[1] = send_initial(fd, &initial);
+        marks[2] = send_initial(fd, &initial);
         ck_assert_uint_eq(world.told.n_new_peers, 1);
         answer(world.told.peer, true);
         ck_assert_uint_eq(world.made.n, 1);
@@ -423,8 +450,7 @@ START_TEST(a_first_packet_is_announced_and_becomes_a_connection) {
         ck_assert(ngtcp2_cid_eq(&world.made.dcid, &world.made.original_dcid));
         ck_assert_uint_eq(world.made.scid.data[0], initial.scid);
         ck_assert_uint_eq(world.made.n_packets, 3);
-        ck_assert_uint_eq(world.made.notes[0], 1);
-        ck_assert_uint_eq(world.made.notes[2], 2);
+        ck_assert_mem_eq(world.made.marks, marks, sizeof(marks));
         /* What comes later with the same ID is the connection's. */
         send_initial(fd, &initial);
         ck_assert_uint_eq(world.made.n_packets, 4);
@@ -865,7 +891,7 @@ static size_t write_garbage(unsigned i, uint8_t bytes[static 2048]) {
 
         initial.length = 1100 + i % 400;
         length = write_initial(&initial, bytes);
-        switch (i % 8) {
+        switch (i % 9) {
         case 0: /* an ID that is longer than any */
                 bytes[5] = (uint8_t)(21 + i % 200);
                 return length;
@@ -886,6 +912,9 @@ static size_t write_garbage(unsigned i, uint8_t bytes[static 2048]) {
         case 6: /* a Version Negotiation, from a client */
                 memset(bytes + 1, 0, 4);
                 return length;
+        case 7: /* a header that makes sense, and nothing behind it */
+                initial.length = INITIAL_LENGTH;
+                return write_hollow(&initial, bytes);
         default: /* nothing at all */
                 memset(bytes, (int)i, length);
                 bytes[0] &= 0x3f;
@@ -914,6 +943,31 @@ START_TEST(abuse_43_malformed_first_packets_leave_nothing_behind) {
         ck_assert_uint_eq(quic_endpoint_load(endpoint()), 0);
         ck_assert_uint_eq(world.relay.n_descriptors, 1);
         ck_assert_uint_gt(facts()->packets_dropped, 3000);
+        nb_fd_close(fd);
+        end();
+}
+END_TEST
+
+/* One bit of it is enough, wherever. */
+START_TEST(abuse_43_a_first_packet_that_was_changed_asks_nobody) {
+        const struct initial initial = initial_of(1);
+        uint8_t bytes[2048];
+        size_t length;
+        int fd;
+
+        begin();
+        serve((struct serving){ .credit = 1000 });
+        fd = client();
+        length = write_initial(&initial, bytes);
+        for (size_t i = 0; i < length; i += 7) {
+                bytes[i] ^= 0x10;
+                send_bytes(fd, bytes, length);
+                bytes[i] ^= 0x10;
+                (void)hear(fd, (uint8_t[2048]){ 0 });
+        }
+        ck_assert_uint_eq(world.told.n_new_peers, 0);
+        send_bytes(fd, bytes, length);
+        ck_assert_uint_eq(world.told.n_new_peers, 1);
         nb_fd_close(fd);
         end();
 }
@@ -1045,6 +1099,7 @@ static Suite *suite(void) {
         tcase_add_test(answers, abuse_43_a_reset_is_shorter_than_what_it_answers);
         tcase_add_test(answers, abuse_43_resets_are_few);
         tcase_add_test(ends, abuse_43_malformed_first_packets_leave_nothing_behind);
+        tcase_add_test(ends, abuse_43_a_first_packet_that_was_changed_asks_nobody);
         tcase_add_test(ends, who_forges_many_addresses_takes_a_quarter_of_the_places);
         tcase_add_test(ends, connections_outlive_their_server);
         tcase_add_test(ends, orders_that_make_no_sense_are_violations);

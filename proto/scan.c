@@ -52,8 +52,10 @@ static bool scan_value(const ProtobufCFieldDescriptor *field, uint64_t wire_type
 
         switch (field->type) {
         case PROTOBUF_C_TYPE_UINT32:
-        case PROTOBUF_C_TYPE_ENUM:
                 return wire_type == PROTOBUF_C_WIRE_TYPE_VARINT && read_varint(in, &number) && number <= UINT32_MAX;
+        case PROTOBUF_C_TYPE_ENUM:
+                /* What is negative has ten bytes, and five that would be read as the same; none of our values is. */
+                return wire_type == PROTOBUF_C_WIRE_TYPE_VARINT && read_varint(in, &number) && number <= INT32_MAX;
         case PROTOBUF_C_TYPE_BOOL:
                 return wire_type == PROTOBUF_C_WIRE_TYPE_VARINT && read_varint(in, &number) && number <= 1;
         case PROTOBUF_C_TYPE_UINT64:

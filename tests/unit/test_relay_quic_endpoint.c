@@ -20,6 +20,7 @@
 #include "relay/quic/endpoint.h"
 #include "relay/quic/guest_channel.h"
 #include "relay/quic/ids.h"
+#include "relay/quic/leftover.h"
 #include "relay/quic/quic.h"
 #include "relay/quic/settings.h"
 #include "relay/quic/token.h"
@@ -191,6 +192,14 @@ void quic_facts_deinit(struct quic *quic) {
 
 void quic_facts_server_changed(struct quic *quic) {
         (void)quic;
+}
+
+void quic_leftover_free_all(struct quic *quic) {
+        ck_assert(nb_list_is_empty(&quic->leftovers));
+}
+
+void guest_channel_free_unread(struct quic *quic) {
+        ck_assert(nb_list_is_empty(&quic->unread));
 }
 
 struct context *context_find(const struct relay *relay, uint32_t id) {

@@ -182,10 +182,6 @@ void quic_facts_init(struct quic *quic) {
         (void)quic;
 }
 
-void guest_channel_free_unread(struct quic *quic) {
-        (void)quic;
-}
-
 void quic_facts_deinit(struct quic *quic) {
         (void)quic;
 }

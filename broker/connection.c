@@ -305,10 +305,11 @@ void connection_forget(struct connection *connection, int fd) {
         connection_end(connection);
 }
 
-void connection_moved(struct connection *connection, const struct nb_socket_address *peer, bool has_sockets) {
+void connection_moved(struct connection *connection, const struct nb_socket_address *peer, int fd) {
         connection->peer = *peer;
-        if (!has_sockets)
+        if (fd < 0)
                 return;
+        (void)ask_local(fd, peer->family, &connection->local);
         withdraw(connection);
         connection->ends_by_report = true;
 }

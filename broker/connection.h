@@ -119,8 +119,11 @@ static inline bool connection_is_unix(const struct connection *connection) {
         return connection->is_pair || connection->local.family == AF_UNIX || connection->peer.family == AF_UNIX;
 }
 
-/** Notes that one of QUIC has another peer's address from now on. @param has_sockets  by a socket beside the one that it had */
-void connection_moved(struct connection *connection, const struct nb_socket_address *peer, bool has_sockets);
+/**
+ * Notes that one of QUIC has another peer's address from now on.
+ * @param fd  the socket for it, beside the one that the relay had; borrowed; -1: it is a server's
+ */
+void connection_moved(struct connection *connection, const struct nb_socket_address *peer, int fd);
 
 /** Takes one back that was not handed out after all. @param fd  as it was registered with; borrowed */
 void connection_forget(struct connection *connection, int fd);

@@ -370,6 +370,14 @@ static bool is_of_this_policy(const struct control *control) {
         return control->policy_generation == session_of(control)->broker->policy_generation;
 }
 
+/* No relay has begun it. */
+static int answer_not_relayed(struct control *control, const struct nb_socket_address *peer, const char *name, int r) {
+        if (r != -EKEYREJECTED)
+                return answer_failed(control, peer, r);
+        tenant_of(control)->metrics.connects_failed++;
+        return refuse_recorded(control, "connect", name, NB_WASI_EACCES, UNUSABLE_FILES);
+}
+
 /*
  * Goes on with what was dialled, still connecting.
  * @return 0; -errno for the session's end
@@ -388,10 +396,7 @@ static int proceed(struct control *control, int fd_consumed, const struct nb_soc
         if (r == 0)
                 return 0;
         set_state(control, CONTROL_IDLE);
-        if (r != -EKEYREJECTED)
-                return answer_failed(control, peer, r);
-        tenant_of(control)->metrics.connects_failed++;
-        return refuse_recorded(control, "connect", name, NB_WASI_EACCES, UNUSABLE_FILES);
+        return answer_not_relayed(control, peer, name, r);
 }
 
 /* ---- through proxies ---- */
@@ -589,7 +594,7 @@ static int answer_named(struct control *control, int r, const struct name_result
                 return proceed(control, result->fd, &result->peer, NULL, result->name);
         set_state(control, CONTROL_IDLE);
         if (result->peer.family != 0 && !result->recorded)
-                return answer_failed(control, &result->peer, r);
+                return answer_not_relayed(control, &result->peer, result->name, r);
         tenant_of(control)->metrics.connects_failed++;
         if (result->limited)
                 return refuse_recorded(control, "connect", result->name, error, result->reason);

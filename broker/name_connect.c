@@ -204,7 +204,8 @@ static int shake(void *data, const struct nb_address *address, int fd_consumed, 
                 .function = function,
                 .data = attempt,
         };
-        int r = datagram_take_from(fd, address);
+        const struct policy_protocol *policy = connect->asker.grant->policy;
+        int r = policy && policy_is_quic(policy) ? datagram_take_from(fd, address) : -EAGAIN; /* a reload has come */
 
         return r < 0 ? r : relayed_start(&options, nb_steal_fd(&fd), ret);
 }

@@ -144,7 +144,7 @@ static int take(struct connection *connection, const Nb__Relay__NewPath *path,
         if (r == 0)
                 r = order_take(connection, path->path, true, fd);
         if (r == 0)
-                connection_moved(connection, address, path->preferred);
+                connection_moved(connection, address, fd);
         return r;
 }
 

@@ -13,8 +13,8 @@ void quic_order_fill(const struct policy_protocol *policy, enum policy_socket_ty
         ret->streams_max = quic->max_streams;
         ret->stream_window = quic->stream_window;
         ret->connection_window = quic->connection_window;
-        ret->idle_timeout_ms = quic_order_ms(policy->idle_timeout_ms);
-        ret->keep_alive_ms = quic_order_ms(quic->keep_alive_ms);
+        ret->idle_timeout_ms = quic_order_cap(policy->idle_timeout_ms);
+        ret->keep_alive_ms = quic_order_cap(quic->keep_alive_ms);
         ret->always_retry = quic->always_retry;
         ret->datagrams = type == POLICY_SOCKET_DGRAM;
 }

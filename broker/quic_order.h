@@ -17,9 +17,9 @@
  */
 void quic_order_fill(const struct policy_protocol *policy, enum policy_socket_type type, Nb__Relay__Quic *ret);
 
-/** A time of the policy in the 32 bits that orders have: the longest where it is longer. @param ms  in milliseconds */
-static inline uint32_t quic_order_ms(uint64_t ms) {
-        return ms < UINT32_MAX ? (uint32_t)ms : UINT32_MAX;
+/** A time or a limit of the policy in the 32 bits that orders have: the most where it is more. */
+static inline uint32_t quic_order_cap(uint64_t value) {
+        return value < UINT32_MAX ? (uint32_t)value : UINT32_MAX;
 }
 
 /**

@@ -71,7 +71,7 @@ static int draft_by_policy(struct quic_server *server, struct draft *ret) {
         if (r < 0)
                 return r;
         quic_order_fill(policy, server->server.control->type, &ret->quic);
-        ret->handshake_timeout_ms = quic_order_ms(policy->handshake_timeout_ms);
+        ret->handshake_timeout_ms = quic_order_cap(policy->handshake_timeout_ms);
         server->policy_generation = broker->policy_generation;
         return 0;
 }
@@ -88,7 +88,7 @@ static int order_serve(struct relay_server *relay_server) {
         serve.server = relay_server->object.number;
         serve.idle_timeout_ms = draft.quic.idle_timeout_ms;
         serve.waiting_max = RELAY_SERVER_WAITING_MAX;
-        serve.peers_max = quic_order_ms(tenant_of(server)->account.limit[ACCOUNT_CONNECTIONS]);
+        serve.peers_max = quic_order_cap(tenant_of(server)->account.limit[ACCOUNT_CONNECTIONS]);
         serve.quic = &draft.quic;
         serve.tls_context = draft.contexts.tls;
         serve.handshake_timeout_ms = draft.handshake_timeout_ms;

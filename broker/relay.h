@@ -7,7 +7,7 @@
  * relay is an order, all that comes back is a report (proto/RELAY.md), and reports are read as a stranger's are: a relay has spoken with hostile
  * peers. What does not fit the state of the object that it names ends the relay.
  *
- *      pool ─ relay ─ objects by number: links (broker/relayed.h), datagram servers (broker/datagram_server.h)
+ *      pool ─ relay ─ objects by number: links (broker/relayed.h), servers of datagrams and of QUIC (broker/relay_server.h)
  *                  └ contexts: what of the policy it has been sent (broker/relay_context.h)
  *
  * Streams of QUIC are descriptors that a relay sends to guests' hosts itself. The kernel counts those that were not received yet by user, for all processes of

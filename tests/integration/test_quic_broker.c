@@ -52,6 +52,7 @@ struct server {
         char address[NB_ADDRESS_LENGTH_MAX + 1];
         uint64_t number;
         uint64_t peers;
+        uint64_t granted; /* clients that may be announced, at the beginning */
 };
 
 /* ---- the world ---- */
@@ -201,6 +202,7 @@ static void expect_serve(struct world *world, struct server *server) {
         server->peers = 0;
         expect_order(world, NB__RELAY__ORDER__BODY_CREDIT);
         ck_assert_uint_eq(world->relay->order->credit->server, server->number);
+        server->granted = world->relay->order->credit->total;
 }
 
 /* Listens on a port of the kernel's choice. @return the control, whose answer has not come yet */
@@ -417,6 +419,26 @@ START_TEST(a_place_is_given_back_by_the_report) {
         link = take_client(&world, &server, "127.0.0.4:1", &relay_fd);
         report_ready(&world, link);
         (void)nb_fd_close(expect_accepted(&server, 2, "127.0.0.4:1"));
+        (void)nb_fd_close(relay_fd);
+        (void)wire_close(&server.control);
+        end_world(&world);
+}
+END_TEST
+
+/* Who may be announced is bounded by the places of handshakes; one that is over makes room. */
+START_TEST(handshakes_have_places) {
+        struct server server;
+        struct world world;
+        uint64_t link;
+        int relay_fd;
+
+        start_world(&world, "MaxHandshakes=1\n", "");
+        open_server(&world, &server, 16);
+        ck_assert_uint_eq(server.granted, 1);
+        link = take_client(&world, &server, CLIENT, &relay_fd);
+        report_ended(&world, link, NB__RELAY__CAUSE__CAUSE_TIMED_OUT);
+        expect_order(&world, NB__RELAY__ORDER__BODY_CREDIT);
+        ck_assert_uint_eq(world.relay->order->credit->total, 2);
         (void)nb_fd_close(relay_fd);
         (void)wire_close(&server.control);
         end_world(&world);
@@ -722,6 +744,40 @@ START_TEST(the_most_telling_failure_is_told) {
 }
 END_TEST
 
+/* ---- asking the daemon ---- */
+
+/* Waits until the page of metrics has a line. */
+static void expect_metric(const struct world *world, const char *line) {
+        uint64_t start_ms = harness_now_ms();
+
+        for (;;) {
+                NB_CLEANUP_FREE char *page = NULL;
+
+                ck_assert_int_eq(operator_run(world->admin_socket, (const char *const[]){ "metrics", NULL }, &page), 0);
+                if (strstr(page, line))
+                        return;
+                harness_wait_a_moment(start_ms, line);
+        }
+}
+
+static json_t *ask_connection(const struct world *world) {
+        NB_CLEANUP_FREE char *text = NULL;
+        json_t *list, *connection;
+
+        ck_assert_int_eq(operator_run(world->admin_socket, (const char *const[]){ "connections", "--json", NULL },
+                                      &text),
+                         0);
+        list = json_loads(text, 0, NULL);
+        ck_assert_uint_eq(json_array_size(list), 1);
+        connection = json_incref(json_array_get(list, 0));
+        json_decref(list);
+        return connection;
+}
+
+static json_int_t fact_of(const json_t *connection, const char *key) {
+        return json_integer_value(json_object_get(json_object_get(connection, "quic"), key));
+}
+
 /* ---- paths ---- */
 
 static bool path_is_taken(struct world *world, uint64_t link, uint32_t path, size_t n_fds) {
@@ -766,6 +822,7 @@ START_TEST(a_preferred_address) {
         struct world world;
         struct wire control;
         uint64_t link;
+        json_t *connection;
         struct client_fds fds;
         int fd;
 
@@ -781,11 +838,46 @@ START_TEST(a_preferred_address) {
         ck_assert(path_is_taken(&world, link, 2, 1));
         ck_assert_int_eq(send(world.relay->fds.fds[0], "moved", 5, MSG_NOSIGNAL), 5);
         peer_udp_expect(preferred.fd, "moved", NULL);
+        connection = ask_connection(&world);
+        ck_assert_str_eq(json_string_value(json_object_get(connection, "peer")), preferred.text);
+        json_decref(connection);
+        /* Neither socket's end is the connection's, but the report. */
+        (void)nb_fd_close(fds.socket_fd);
+        fds.socket_fd = -1;
+        report_new_path(&world, link, 3, DENIED, true);
+        ck_assert(!path_is_taken(&world, link, 3, 0));
+        report_ended(&world, link, NB__RELAY__CAUSE__CAUSE_CLOSED);
+        expect_metric(&world, "netbroker_quic_connections{tenant=\"acme\"} 0\n");
+        expect_metric(&world, "netbroker_quic_paths_total{tenant=\"acme\",verdict=\"allowed\"} 1\n");
         (void)nb_fd_close(fd);
         close_fds(&fds);
         (void)wire_close(&control);
         end_world(&world);
         peer_close(&preferred);
+}
+END_TEST
+
+/* There is one socket at its port. */
+START_TEST(a_bound_control_stays_where_it_is) {
+        struct world world;
+        struct wire control;
+        struct client_fds fds;
+        uint64_t link;
+        int fd;
+
+        start_world(&world, "", "");
+        control = wire_open_control(world.protocol, "127.0.0.1:0");
+        link = begin(&world, &control, "127.0.0.1:4433");
+        fds = keep_fds(&world);
+        report_ready(&world, link);
+        fd = expect_multiplexed(&control, "127.0.0.1:4433");
+        report_new_path(&world, link, 1, "127.0.0.1:4434", true);
+        ck_assert(!path_is_taken(&world, link, 1, 0));
+        daemon_expect_audit(&world.daemon, "\"connect\"", "127.0.0.1:4434", "a bound control has one socket");
+        (void)nb_fd_close(fd);
+        close_fds(&fds);
+        (void)wire_close(&control);
+        end_world(&world);
 }
 END_TEST
 
@@ -822,38 +914,6 @@ START_TEST(a_preferred_address_of_a_name) {
 END_TEST
 
 /* ---- what operators are told ---- */
-
-/* Waits until the page of metrics has a line. */
-static void expect_metric(const struct world *world, const char *line) {
-        uint64_t start_ms = harness_now_ms();
-
-        for (;;) {
-                NB_CLEANUP_FREE char *page = NULL;
-
-                ck_assert_int_eq(operator_run(world->admin_socket, (const char *const[]){ "metrics", NULL }, &page), 0);
-                if (strstr(page, line))
-                        return;
-                harness_wait_a_moment(start_ms, line);
-        }
-}
-
-static json_t *ask_connection(const struct world *world) {
-        NB_CLEANUP_FREE char *text = NULL;
-        json_t *list, *connection;
-
-        ck_assert_int_eq(operator_run(world->admin_socket, (const char *const[]){ "connections", "--json", NULL },
-                                      &text),
-                         0);
-        list = json_loads(text, 0, NULL);
-        ck_assert_uint_eq(json_array_size(list), 1);
-        connection = json_incref(json_array_get(list, 0));
-        json_decref(list);
-        return connection;
-}
-
-static json_int_t fact_of(const json_t *connection, const char *key) {
-        return json_integer_value(json_object_get(json_object_get(connection, "quic"), key));
-}
 
 START_TEST(what_a_relay_tells) {
         Nb__Relay__QuicServerFacts server_facts = NB__RELAY__QUIC_SERVER_FACTS__INIT;
@@ -1137,6 +1197,7 @@ static Suite *make_suite(void) {
         tcase_add_test(servers, a_handshake_that_fails);
         tcase_add_test(servers, credit_is_the_guests);
         tcase_add_test(servers, a_place_is_given_back_by_the_report);
+        tcase_add_test(servers, handshakes_have_places);
         tcase_add_test(servers, a_relay_that_is_gone_is_replaced);
         tcase_add_test(servers, a_reload_changes_what_the_next_may);
         tcase_add_test(servers, a_reload_ends_what_is_no_longer_granted);
@@ -1151,6 +1212,7 @@ static Suite *make_suite(void) {
         suite_add_tcase(suite, clients);
         tcase_add_loop_test(paths, a_client_that_moves, 0, 2);
         tcase_add_test(paths, a_preferred_address);
+        tcase_add_test(paths, a_bound_control_stays_where_it_is);
         tcase_add_test(paths, a_preferred_address_of_a_name);
         suite_add_tcase(suite, paths);
         tcase_add_test(told, what_a_relay_tells);

@@ -65,10 +65,35 @@ START_TEST(streams_go_through) {
         quic_host_open_at(&host, &world, "acme", _i == 0 ? "0.0.0.0:0" : "127.0.0.1:0", NB_SOCKET_STREAM);
         connection = quic_host_connect(&host, echo.address);
         for (uint64_t seed = 0; seed < 3; ++seed)
-                quic_host_echo(connection, 100000, seed);
+                quic_host_echo(connection, 1, 100000, seed);
         (void)nb_connection_free(connection);
         quic_host_close(&host);
         quic_echo_stop(&echo);
+        quic_world_end(&world);
+}
+END_TEST
+
+/* A server of all addresses answers from the one that was asked. */
+START_TEST(a_server_of_all_addresses) {
+        static const char *const binds[] = { "0.0.0.0:0", "[::]:0" };
+        static const char *const rules[] = { "Listen=0.0.0.0:*\n", "Listen=0.0.0.0:*\nListen=[::]:*\n" };
+        struct nb_connection *connection, *accepted;
+        struct quic_world world;
+        struct quic_host server, host;
+        char address[NB_ADDRESS_TEXT_MAX];
+
+        quic_world_start(&world, "", rules[_i]);
+        listen_at(&server, &world, binds[_i]);
+        (void)snprintf(address, sizeof(address), "127.0.0.1%s", strrchr(nb_control_address(server.control), ':'));
+        quic_host_open(&host, &world, "acme");
+        connection = quic_host_connect(&host, address);
+        ck_assert_int_eq(nb_accept(server.control, &accepted), 0);
+        ck_assert_int_eq(nb_connection_is_multiplexed(accepted), 1);
+        ck_assert_str_eq(nb_connection_local(accepted), address);
+        (void)nb_connection_free(accepted);
+        (void)nb_connection_free(connection);
+        quic_host_close(&host);
+        quic_host_close(&server);
         quic_world_end(&world);
 }
 END_TEST
@@ -123,7 +148,7 @@ START_TEST(a_client_that_is_denied) {
         quic_host_close(&host);
         quic_host_open(&host, &world, "acme");
         connection = quic_host_connect(&host, echo.address);
-        quic_host_echo(connection, 1000, 1);
+        quic_host_echo(connection, 1, 1000, 1);
         (void)nb_connection_free(connection);
         quic_host_close(&host);
         quic_echo_stop(&echo);
@@ -149,7 +174,7 @@ START_TEST(a_reload) {
         /* What is granted as before goes on. */
         quic_world_write(&world, "other", "Existing=close\n", "MaxStreams=50\n");
         daemon_reload(&world.daemon);
-        quic_host_echo(connection, 1000, 1);
+        quic_host_echo(connection, 1, 1000, 1);
         if (_i == 0)
                 quic_world_write(&world, "acme", "Existing=close\n", "Deny=127.0.0.1:*\n");
         else
@@ -176,7 +201,7 @@ START_TEST(a_listener_outlives_a_reload) {
         quic_host_open(&host, &world, "acme");
         for (int i = 0; i < 3; ++i) {
                 connection = quic_host_connect(&host, echo.address);
-                quic_host_echo(connection, 1000, (uint64_t)i);
+                quic_host_echo(connection, 1, 1000, (uint64_t)i);
                 (void)nb_connection_free(connection);
                 quic_world_write(&world, "other", "", i % 2 == 0 ? "MaxStreams=10\n" : "");
                 daemon_reload(&world.daemon);
@@ -217,7 +242,7 @@ START_TEST(a_relay_that_is_killed) {
                 if (r < 0)
                         harness_wait_a_moment(start_ms, "the relay to come back");
         } while (r < 0);
-        quic_host_echo(connection, 1000, 1);
+        quic_host_echo(connection, 1, 1000, 1);
         (void)nb_connection_free(connection);
         quic_host_close(&host);
         quic_echo_stop(&echo);
@@ -230,6 +255,7 @@ static Suite *make_suite(void) {
         TCase *all = tcase_create("QUIC through the whole");
 
         tcase_add_loop_test(all, streams_go_through, 0, 2);
+        tcase_add_loop_test(all, a_server_of_all_addresses, 0, 2);
         tcase_add_test(all, a_server_that_is_another);
         tcase_add_test(all, nobody_is_there);
         tcase_add_test(all, a_client_that_is_denied);

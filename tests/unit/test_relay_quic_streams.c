@@ -6,11 +6,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "proto/wasi.h"
+#include "relay/quic/budget.h"
 #include "relay/quic/connection.h"
 #include "relay/quic/quic.h"
 #include "tests/support/runner.h"
@@ -518,6 +520,83 @@ START_TEST(stalled_guests_stop_their_streams_and_no_others) {
 }
 END_TEST
 
+/* Beyond the relay's budget a connection is credited as its guest takes, and nothing is lost. */
+START_TEST(a_spent_budget_slows_and_loses_nothing) {
+        size_t length = 1024 * 1024;
+        uint8_t *bytes = pattern(length, 6);
+        struct both streams[4];
+        size_t sent[4] = { 0 };
+
+        world.server->relay.memory_max = 4 * 128 * 1024;
+        for (unsigned i = 0; i < 4; ++i)
+                streams[i] = make_stream(false, i + 1);
+        for (unsigned idle = 0; idle < 50; ++idle) {
+                for (unsigned i = 0; i < 4; ++i) {
+                        ssize_t n = send(streams[i].ours, bytes + sent[i], length - sent[i], MSG_DONTWAIT);
+
+                        sent[i] += n > 0 ? (size_t)n : 0;
+                        if (n > 0)
+                                idle = 0;
+                }
+                quic_world_turn(&world);
+        }
+        ck_assert(quic_budget_is_spent(quic_of(world.server)));
+        /* What the peer may send ahead is what the connection's window says, and no more. */
+        ck_assert_uint_le(quic_of(world.server)->bytes_buffered, 128 * 1024 + 1024 * 1024 + 4 * 65536);
+        for (unsigned i = 0; i < 4; ++i) {
+                quic_world_receive(&world, streams[i].theirs, bytes, sent[i]);
+                quic_world_send(&world, streams[i].ours, bytes + sent[i], length - sent[i]);
+                quic_world_receive(&world, streams[i].theirs, bytes + sent[i], length - sent[i]);
+        }
+        ck_assert(!quic_budget_is_spent(quic_of(world.server)));
+        exchange(streams, 4, bytes, length);
+        for (unsigned i = 0; i < 4; ++i)
+                close_both(&streams[i]);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+        free(bytes);
+}
+END_TEST
+
+static void raise_descriptors(void) {
+        struct rlimit limit;
+
+        ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+        limit.rlim_cur = limit.rlim_max;
+        ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* Every direction of a thousand streams at once, and nothing is left of them. */
+START_TEST(a_thousand_streams_leave_nothing_behind) {
+        Nb__Relay__Quic quic = NB__RELAY__QUIC__INIT;
+        struct both streams[1000];
+        uint32_t client, server;
+
+        stop();
+        raise_descriptors();
+        quic.streams_max = 1000;
+        quic.stream_window = 65536;
+        quic.connection_window = 65536;
+        quic.idle_timeout_ms = 30000;
+        quic_world_init(&world, &certificates, &quic);
+        quic_world_connect(&world, &ends);
+        client = world.client->relay.n_descriptors;
+        server = world.server->relay.n_descriptors;
+        for (unsigned i = 0; i < 1000; ++i) {
+                streams[i] = make_stream(i % 3 == 0, i + 1);
+                quic_host_credit(&ends.server, i + 1 + NB_STREAM_WINDOW);
+        }
+        ck_assert_uint_eq(world.client->relay.n_descriptors, client + 1000);
+        ck_assert_uint_eq(world.server->relay.n_descriptors, server + 1000);
+        for (unsigned i = 0; i < 1000; ++i)
+                close_both(&streams[i]);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+        ck_assert_uint_eq(world.client->relay.n_descriptors, client);
+        ck_assert_uint_eq(world.server->relay.n_descriptors, server);
+}
+END_TEST
+
 /* ---- the channel ---- */
 
 START_TEST(who_breaks_the_rules_of_the_channel_loses_the_connection) {
@@ -727,6 +806,8 @@ int main(void) {
         tcase_add_test(streams, streams_wait_for_credit);
         tcase_add_test(streams, without_descriptors_a_stream_is_refused_and_no_connection);
         tcase_add_test(streams, stalled_guests_stop_their_streams_and_no_others);
+        tcase_add_test(streams, a_spent_budget_slows_and_loses_nothing);
+        tcase_add_test(streams, a_thousand_streams_leave_nothing_behind);
         tcase_add_test(streams, who_breaks_the_rules_of_the_channel_loses_the_connection);
         tcase_add_test(streams, more_streams_than_the_totals_are_a_violation);
         tcase_add_test(streams, what_was_written_is_delivered_when_the_guest_is_gone);

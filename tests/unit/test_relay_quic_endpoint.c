@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -62,7 +63,8 @@ struct world {
         struct context context;
         struct sockaddr_in address; /* of the server */
         uint64_t last_link;
-        bool no_room; /* connections cannot be made */
+        bool no_room;      /* connections cannot be made */
+        int receive_error; /* of the next recvmmsg(); 0: the kernel's answer */
 };
 
 static struct world world;
@@ -176,7 +178,15 @@ void quic_connection_dial(struct quic *quic, const Nb__Relay__Begin *begin, cons
         ck_abort_msg("nobody dials here");
 }
 
-/* ---- what else there is of a relay ---- */
+/* ---- what else there is of a relay, and of the kernel ---- */
+
+int recvmmsg(int fd, struct mmsghdr *headers, unsigned n, int flags, struct timespec *timeout) {
+        if (world.receive_error == 0)
+                return (int)syscall(SYS_recvmmsg, fd, headers, n, flags, timeout);
+        errno = world.receive_error;
+        world.receive_error = 0;
+        return -1;
+}
 
 void quic_facts_init(struct quic *quic) {
         (void)quic;
@@ -1033,6 +1043,62 @@ START_TEST(connections_outlive_their_server) {
 }
 END_TEST
 
+/* As the kernel does it when it is told to (sock_diag(7)). */
+START_TEST(a_socket_that_is_gone_ends_its_server) {
+        struct initial initial = initial_of(1);
+        int fd;
+
+        begin();
+        serve((struct serving){ .credit = 10 });
+        fd = client();
+        send_initial(fd, &initial);
+        answer(1, true);
+        /* What a router says of one peer ends nobody. */
+        world.receive_error = EHOSTUNREACH;
+        initial = initial_of(2);
+        send_initial(fd, &initial);
+        ck_assert_uint_eq(world.told.n_ended, 0);
+        ck_assert_uint_eq(world.told.n_new_peers, 2);
+        world.receive_error = ECONNABORTED;
+        send_initial(fd, &initial);
+        ck_assert_uint_eq(world.told.n_ended, 1);
+        ck_assert_uint_eq(world.told.ended, SERVER);
+        ck_assert_int_eq(world.told.cause, NB__RELAY__CAUSE__CAUSE_INTERNAL);
+        ck_assert_int_eq(world.made.socket_error, ECONNABORTED);
+        ck_assert(!quic_has_server(&world.relay, SERVER));
+        (void)quic_connection_free(world.made.connection);
+        ck_assert(nb_list_is_empty(&world.relay.quic->servers));
+        nb_fd_close(fd);
+        end();
+}
+END_TEST
+
+START_TEST(nobody_waits_for_ever) {
+        struct initial initial = initial_of(1);
+        int fd, other;
+
+        begin();
+        serve((struct serving){ .credit = 10 });
+        fd = client();
+        other = client_of(INADDR_LOOPBACK + 1);
+        send_initial(fd, &initial);
+        answer(1, false);
+        initial = initial_of(2);
+        send_initial(other, &initial);
+        /* The refused address is forgotten, and who waits for the broker's word is gone. */
+        while (world.told.n_gone == 0)
+                (void)uv_run(&world.relay.loop, UV_RUN_ONCE);
+        ck_assert_uint_eq(world.told.gone_peer, 2);
+        ck_assert_uint_eq(quic_endpoint_load(endpoint()), 0);
+        initial = initial_of(3);
+        send_initial(fd, &initial);
+        ck_assert_uint_eq(world.told.n_new_peers, 3);
+        nb_fd_close(fd);
+        nb_fd_close(other);
+        end();
+}
+END_TEST
+
 START_TEST(orders_that_make_no_sense_are_violations) {
         Nb__Relay__Serve serve_order = NB__RELAY__SERVE__INIT;
         Nb__Relay__Quic quic = NB__RELAY__QUIC__INIT;
@@ -1112,8 +1178,11 @@ static Suite *suite(void) {
         tcase_add_test(ends, abuse_43_a_first_packet_that_was_changed_asks_nobody);
         tcase_add_test(ends, who_forges_many_addresses_takes_a_quarter_of_the_places);
         tcase_add_test(ends, connections_outlive_their_server);
+        tcase_add_test(ends, a_socket_that_is_gone_ends_its_server);
+        tcase_add_test(ends, nobody_waits_for_ever);
         tcase_add_test(ends, orders_that_make_no_sense_are_violations);
         tcase_add_test(ends, nothing_is_left_behind);
+        tcase_set_timeout(ends, 30);
         suite_add_tcase(suite, who);
         suite_add_tcase(suite, answers);
         suite_add_tcase(suite, ends);

@@ -11,6 +11,7 @@
 #include "relay/quic/endpoint.h"
 #include "relay/quic/library.h"
 #include "relay/quic/quic.h"
+#include "relay/quic/stream.h"
 #include "relay/relay.h"
 
 #define NS_PER_US 1000u
@@ -29,6 +30,19 @@ static void send_state(struct relay *relay, Nb__Relay__QuicFacts **connections, 
         relay_report(relay, &report);
 }
 
+/* The library counts by streams, and forgets those that it has closed: these are counted already. */
+static uint64_t lost_of_open(const struct quic_connection *connection) {
+        uint64_t n = 0;
+
+        nb_list_foreach_safe(element, &connection->streams.all) {
+                const struct quic_stream *stream = nb_container_of(element, struct quic_stream, in_all);
+
+                if (stream->id >= 0)
+                        n += ngtcp2_conn_get_stream_loss_count(connection->conn, stream->id);
+        }
+        return n;
+}
+
 static void fill(const struct quic_connection *connection, Nb__Relay__QuicFacts *ret) {
         const struct quic_counts *counts = &connection->counts;
         ngtcp2_conn_info info;
@@ -45,7 +59,7 @@ static void fill(const struct quic_connection *connection, Nb__Relay__QuicFacts 
         ret->bytes_in_flight = info.bytes_in_flight;
         ret->packets_sent = counts->packets_sent;
         ret->packets_received = counts->packets_received;
-        ret->packets_lost = counts->lost;
+        ret->packets_lost = counts->lost + lost_of_open(connection);
         ret->bytes_sent = counts->bytes_sent;
         ret->bytes_received = counts->bytes_received;
         ret->streams = (uint32_t)connection->streams.n;

@@ -154,6 +154,10 @@ bool quic_send(struct quic_connection *connection, uint64_t now) {
         }
         if (n > 0)
                 quic_socket_flush(connection->socket);
+        /*
+         * From here the library paces. Its pauses are shorter than a millisecond, which is what a timer can do, where the peer is near; but what a pause was too long by is made up for by
+         * the next ones, so that on average nothing is lost, and where the window is large for the round trip there are no pauses at all.
+         */
         ngtcp2_conn_update_pkt_tx_time(connection->conn, now);
         return has_more;
 }

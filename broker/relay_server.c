@@ -184,6 +184,7 @@ static int parse_peer(const struct relay_server *server, const Nb__Relay__NewPee
                 if (is_unix || nb_ip_parse(new_peer->local, strlen(new_peer->local), &peer.local.ip.ip) < 0)
                         return -EPROTO;
                 peer.local.family = peer.local.ip.ip.family;
+                nb_socket_address_unmap(&peer.local);
         }
         *ret = peer;
         return 0;

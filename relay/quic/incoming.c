@@ -117,14 +117,18 @@ static struct facts facts_of(const struct quic_incoming *in, unsigned i) {
 
 /* ---- */
 
-/* Sockets are of one family, so a mapped address cannot be a peer's. */
+/* A socket of all addresses may serve IPv4 as well, whose addresses are mapped then (ipv6(7)); to any other no mapped address can be a peer's. */
+static bool may_be_peer(const struct quic_incoming *in, const struct in6_addr *address) {
+        return !IN6_IS_ADDR_V4MAPPED(address) || IN6_IS_ADDR_UNSPECIFIED(&in->local.in6.sin6_addr);
+}
+
 static bool is_usable(const struct quic_incoming *in, unsigned i) {
         const union quic_address *name = &in->names[i];
 
         if (in->headers[i].msg_hdr.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ||
             name->any.sa_family != in->local.any.sa_family)
                 return false;
-        return name->any.sa_family == AF_INET || !IN6_IS_ADDR_V4MAPPED(&name->in6.sin6_addr);
+        return name->any.sa_family == AF_INET || may_be_peer(in, &name->in6.sin6_addr);
 }
 
 static size_t each_of_message(const struct quic_incoming *in, unsigned i, quic_incoming_function function, void *data) {

@@ -10,7 +10,7 @@
  *
  * Ends (a table for users is in netbroker-guest(7)): shutdown for writing and close are FIN, a close with unread bytes is RESET_STREAM and STOP_SENDING; the
  * peer's FIN is an end of file, its RESET_STREAM is ECONNRESET, its STOP_SENDING is EPIPE. The unread byte of a pair (relay/pair.h) makes a stream whose
- * connection or relay is gone ECONNRESET, too.
+ * connection or relay is gone ECONNRESET, too; but what had come whole by then the guest still gets (relay/quic/leftover.h).
  *
  * A stream that the library has closed is kept until its guest has everything. Turns are by stream: one that has much to send goes to the end of the list
  * after a share.

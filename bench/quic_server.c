@@ -46,6 +46,12 @@ static void watch(const struct server *server, int operation, int fd, uint32_t e
                 bench_die("epoll_ctl", errno);
 }
 
+/* Before it is closed: whoever sent a descriptor may have its own still open for a moment, and epoll(7) goes on watching then. */
+static void unwatch(const struct server *server, int fd) {
+        if (epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, fd, NULL) < 0)
+                bench_die("epoll_ctl", errno);
+}
+
 static struct object *object_new(enum kind kind) {
         struct object *object = calloc(1, sizeof(*object));
 
@@ -72,6 +78,7 @@ static void take_connections(const struct server *server) {
 
 static void take_streams(const struct server *server, struct object *connection) {
         struct nb_stream stream;
+        short events;
         int r;
 
         (void)nb_connection_ready(connection->connection);
@@ -83,12 +90,14 @@ static void take_streams(const struct server *server, struct object *connection)
         }
         if (r == -EAGAIN)
                 return;
+        unwatch(server, nb_connection_poll_fd(connection->connection, &events));
         nb_connection_free(connection->connection);
         free(connection);
 }
 
 /* Closing is the end of what was sent. */
-static void end_stream(struct object *stream) {
+static void end_stream(const struct server *server, struct object *stream) {
+        unwatch(server, stream->fd);
         (void)close(stream->fd);
         free(stream);
 }
@@ -100,7 +109,7 @@ static void run_echo(const struct server *server, struct object *stream) {
         if (n < 0 && errno == EAGAIN)
                 return;
         if (n <= 0)
-                end_stream(stream);
+                end_stream(server, stream);
         else if (send(stream->fd, server->buffer, (size_t)n, MSG_NOSIGNAL) != n && errno != EPIPE &&
                  errno != ECONNRESET)
                 bench_die("send", errno);
@@ -154,7 +163,7 @@ static void run_supply(const struct server *server, struct object *stream) {
         while (stream->wanted > 0 && supply_send(server, stream))
                 ;
         if (stream->wanted == 0)
-                end_stream(stream);
+                end_stream(server, stream);
         else if (!had_ended)
                 watch(server, EPOLL_CTL_MOD, stream->fd, EPOLLOUT, stream);
 }

@@ -46,7 +46,7 @@ void quic_world_end(struct quic_world *world);
 /** @return the relays of the daemon, in the order in which they began: the number of them that were put into `ret` */
 size_t quic_world_relays(const struct quic_world *world, pid_t *ret, size_t max);
 
-/** @return the only relay of the daemon. */
+/** @return the relay that began first. */
 pid_t quic_world_relay(const struct quic_world *world);
 
 /* ---- a client ---- */

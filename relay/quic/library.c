@@ -131,6 +131,7 @@ static ngtcp2_callbacks callbacks_of(const struct quic_connection *connection) {
                 .client_initial = ngtcp2_crypto_client_initial_cb,
                 .recv_client_initial = ngtcp2_crypto_recv_client_initial_cb,
                 .recv_crypto_data = quic_tls_on_data,
+                .recv_tx_key = quic_tls_on_key,
                 .recv_retry = ngtcp2_crypto_recv_retry_cb,
                 .encrypt = ngtcp2_crypto_encrypt_cb,
                 .decrypt = ngtcp2_crypto_decrypt_cb,

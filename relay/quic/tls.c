@@ -151,3 +151,17 @@ int quic_tls_on_data(ngtcp2_conn *conn, ngtcp2_encryption_level level, uint64_t 
                 tls_resume_keep(&tls->session);
         return error;
 }
+
+/*
+ * Who does not say what it may be sent is not spoken to (RFC 9001, 8.2). GnuTLS does not miss an extension that is not its own, and the library asserts that there was one
+ * when it writes the first packet with that key, which a server does in answer to the first message.
+ */
+int quic_tls_on_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *user_data) {
+        struct quic_connection *connection = user_data;
+
+        if (level != NGTCP2_ENCRYPTION_LEVEL_1RTT || ngtcp2_conn_get_remote_transport_params(conn))
+                return 0;
+        (void)tls_failure_note(&connection->tls->session.failure, NB__RELAY__CAUSE__CAUSE_QUIC_PROTOCOL,
+                               GNUTLS_A_MISSING_EXTENSION, "the peer has sent no transport parameters");
+        return NGTCP2_ERR_CALLBACK_FAILURE;
+}

@@ -49,4 +49,7 @@ void quic_tls_give_ticket(struct quic_tls *tls);
 int quic_tls_on_data(ngtcp2_conn *conn, ngtcp2_encryption_level level, uint64_t offset, const uint8_t *data,
                      size_t length, void *user_data);
 
+/** The library's callback: a key to send with is there. */
+int quic_tls_on_key(ngtcp2_conn *conn, ngtcp2_encryption_level level, void *user_data);
+
 #endif

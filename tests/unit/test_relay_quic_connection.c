@@ -424,7 +424,7 @@ START_TEST(keys_are_updated) {
 END_TEST
 
 /* Which is TLS's own way to do it, and forbidden over QUIC (RFC 9001, 6). */
-START_TEST(abuse_42_a_key_update_of_tls) {
+START_TEST(abuse_43_a_key_update_of_tls) {
         const uint8_t key_update[] = { 24, 0, 0, 1, 0 };
         struct quic_connection *connection;
         WORLD world;
@@ -517,7 +517,7 @@ START_TEST(a_client_moves_where_it_may) {
 }
 END_TEST
 
-START_TEST(abuse_23_a_client_moves_where_it_may_not) {
+START_TEST(abuse_43_a_client_moves_where_it_may_not) {
         Nb__Relay__Quic quic = NB__RELAY__QUIC__INIT;
         WORLD world;
         ENDS ends;
@@ -544,7 +544,7 @@ START_TEST(abuse_23_a_client_moves_where_it_may_not) {
 END_TEST
 
 /* Whoever has seen the connection's packets repeats one from everywhere: one question is open at a time, and so many are asked in a minute. */
-START_TEST(few_paths_are_asked_about) {
+START_TEST(abuse_43_few_paths_are_asked_about) {
         uint32_t n_asked = 0;
         WORLD world;
         ENDS ends;
@@ -642,7 +642,7 @@ START_TEST(a_server_prefers_another_address) {
 }
 END_TEST
 
-START_TEST(abuse_23_a_server_prefers_an_address_that_it_may_not) {
+START_TEST(abuse_43_a_server_prefers_an_address_that_it_may_not) {
         WORLD world;
         ENDS ends;
         int client, server;
@@ -714,15 +714,15 @@ static Suite *make_suite(void) {
         tcase_add_test(end, nothing_comes_for_too_long);
         tcase_add_test(end, a_server_that_has_forgotten);
         tcase_add_test(end, keys_are_updated);
-        tcase_add_test(end, abuse_42_a_key_update_of_tls);
+        tcase_add_test(end, abuse_43_a_key_update_of_tls);
         suite_add_tcase(suite, end);
 
         tcase_add_unchecked_fixture(paths, make_certificates, remove_certificates);
         tcase_add_test(paths, a_client_moves_where_it_may);
-        tcase_add_test(paths, abuse_23_a_client_moves_where_it_may_not);
-        tcase_add_test(paths, few_paths_are_asked_about);
+        tcase_add_test(paths, abuse_43_a_client_moves_where_it_may_not);
+        tcase_add_test(paths, abuse_43_few_paths_are_asked_about);
         tcase_add_test(paths, a_server_prefers_another_address);
-        tcase_add_test(paths, abuse_23_a_server_prefers_an_address_that_it_may_not);
+        tcase_add_test(paths, abuse_43_a_server_prefers_an_address_that_it_may_not);
         suite_add_tcase(suite, paths);
 
         tcase_add_unchecked_fixture(facts, make_certificates, remove_certificates);

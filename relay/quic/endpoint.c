@@ -92,8 +92,10 @@ static void announce(struct quic_endpoint *endpoint, const struct quic_stranger 
         new_peer.peer = stranger->number;
         new_peer.address = (char *)quic_address_format(&path->remote, address);
         if (!quic_address_equal(&path->local, quic_socket_local(endpoint->socket)) &&
-            nb_address_from_sockaddr(&path->local.any, quic_address_size(&path->local), &parsed) == 0)
+            nb_address_from_sockaddr(&path->local.any, quic_address_size(&path->local), &parsed) == 0) {
+                nb_ip_unmap(&parsed.ip);
                 new_peer.local = (char *)nb_ip_format(&parsed.ip, local);
+        }
         report.body_case = NB__RELAY__REPORT__BODY_NEW_PEER;
         report.new_peer = &new_peer;
         relay_report(endpoint->quic->relay, &report);

@@ -122,10 +122,10 @@ static void put_local(struct msghdr *header, const union quic_address *local) {
         put_control(header, IPPROTO_IPV6, IPV6_PKTINFO, &in6, sizeof(in6));
 }
 
-static void put_ecn(struct msghdr *header, sa_family_t family, uint8_t ecn) {
+static void put_ecn(struct msghdr *header, const union quic_address *to, uint8_t ecn) {
         const int value = ecn;
 
-        if (family == AF_INET)
+        if (to->any.sa_family == AF_INET || IN6_IS_ADDR_V4MAPPED(&to->in6.sin6_addr))
                 put_control(header, IPPROTO_IP, IP_TOS, &value, sizeof(value));
         else
                 put_control(header, IPPROTO_IPV6, IPV6_TCLASS, &value, sizeof(value));
@@ -134,8 +134,6 @@ static void put_ecn(struct msghdr *header, sa_family_t family, uint8_t ecn) {
 /* @param segment  0: it is not to be cut */
 static void address_header(struct msghdr *header, struct message *message, struct iovec *part,
                            const struct quic_way *way, uint16_t segment) {
-        sa_family_t family = message->path.remote.any.sa_family;
-
         memset(message->control, 0, sizeof(message->control));
         *header = (struct msghdr){
                 .msg_name = way->is_connected ? NULL : &message->path.remote,
@@ -147,7 +145,7 @@ static void address_header(struct msghdr *header, struct message *message, struc
         if (way->names_local)
                 put_local(header, &message->path.local);
         if (message->ecn != 0)
-                put_ecn(header, family, message->ecn);
+                put_ecn(header, &message->path.remote, message->ecn);
         if (segment != 0)
                 put_control(header, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof(segment));
         if (header->msg_controllen == 0)

@@ -27,7 +27,8 @@ const char *quic_address_format(const union quic_address *address, char text[sta
         struct nb_address parsed;
 
         text[0] = '\0';
-        if (nb_address_from_sockaddr(&address->any, quic_address_size(address), &parsed) == 0)
-                (void)nb_address_format(&parsed, text);
-        return text;
+        if (nb_address_from_sockaddr(&address->any, quic_address_size(address), &parsed) < 0)
+                return text;
+        nb_ip_unmap(&parsed.ip);
+        return nb_address_format(&parsed, text);
 }

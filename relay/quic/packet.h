@@ -42,7 +42,7 @@ bool quic_address_equal(const union quic_address *a, const union quic_address *b
 /** The path as ngtcp2 takes it, borrowed from `path`. */
 ngtcp2_path quic_path_for_library(const struct quic_path *path);
 
-/** "192.0.2.1:443" or "[2001:db8::1]:443", for reports. */
+/** "192.0.2.1:443" or "[2001:db8::1]:443", for reports: a mapped address as the IPv4 address that it is. */
 #define QUIC_ADDRESS_TEXT_MAX 64
 const char *quic_address_format(const union quic_address *address, char text[static QUIC_ADDRESS_TEXT_MAX]);
 

@@ -200,13 +200,13 @@ static void set_wishes(int fd, bool is_in) {
         (void)set(fd, IPPROTO_UDP, UDP_GRO, 1);
         (void)set(fd, SOL_SOCKET, SO_RCVBUF, KERNEL_BUFFER);
         (void)set(fd, SOL_SOCKET, SO_SNDBUF, KERNEL_BUFFER);
-        if (is_in) {
-                (void)set(fd, IPPROTO_IP, IP_RECVTOS, 1);
-                (void)set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
-        } else {
-                (void)set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
-                (void)set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
-        }
+        /* Of a socket of IPv6 as well, which may serve IPv4 too. */
+        (void)set(fd, IPPROTO_IP, IP_RECVTOS, 1);
+        (void)set(fd, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+        if (is_in)
+                return;
+        (void)set(fd, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+        (void)set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_PROBE);
 }
 
 static int prepare(struct quic_socket *socket) {

@@ -121,6 +121,7 @@ static void end(void) {
         ck_assert_int_eq(uv_loop_close(&world.relay.loop), 0);
 }
 
+/* A socket of IPv6 serves IPv4 too. */
 static int udp(const char *text, union quic_address *ret) {
         union quic_address address = { .any.sa_family = strchr(text, ':') ? AF_INET6 : AF_INET };
         void *bytes = address.any.sa_family == AF_INET6 ? (void *)&address.in6.sin6_addr : (void *)&address.in.sin_addr;
@@ -129,6 +130,8 @@ static int udp(const char *text, union quic_address *ret) {
 
         ck_assert_int_ge(fd, 0);
         ck_assert_int_eq(inet_pton(address.any.sa_family, text, bytes), 1);
+        if (address.any.sa_family == AF_INET6)
+                ck_assert_int_eq(setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int)), 0);
         ck_assert_int_eq(bind(fd, &address.any, quic_address_size(&address)), 0);
         ck_assert_int_eq(getsockname(fd, &address.any, &length), 0);
         *ret = address;
@@ -300,6 +303,51 @@ START_TEST(an_answer_leaves_from_the_address_that_was_asked) {
 }
 END_TEST
 
+/* A mapped address is one of IPv6 as long as it is the kernel's, and of IPv4 to everybody else. */
+START_TEST(a_socket_of_ipv6_serves_both_families) {
+        struct sockaddr_in to = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 8) };
+        char text[QUIC_ADDRESS_TEXT_MAX], byte;
+        struct quic_path path, back;
+        union quic_address client;
+        const int ecn = 2;
+        int fd;
+
+        begin();
+        path = start("::1", "::");
+        fd = udp("127.0.0.1", &client);
+        ck_assert_int_eq(setsockopt(fd, IPPROTO_IP, IP_TOS, &ecn, sizeof(ecn)), 0);
+        ck_assert_int_eq(setsockopt(fd, IPPROTO_IP, IP_RECVTOS, &(int){ 1 }, sizeof(int)), 0);
+        to.sin_port = path.remote.in6.sin6_port;
+        ck_assert_int_eq(sendto(fd, "4", 1, 0, (struct sockaddr *)&to, sizeof(to)), 1);
+        settle();
+        expect(0, 1, '4', 2);
+        back = world.got[0].path;
+        ck_assert_int_eq(strncmp(quic_address_format(&back.remote, text), "127.0.0.1:", 10), 0);
+        ck_assert_int_eq(strncmp(quic_address_format(&back.local, text), "127.0.0.9:", 10), 0);
+        /* And back, from the address that was asked. */
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+        for (int i = 0; i < 2; ++i) {
+                quic_socket_room(world.b)[0] = '6';
+                quic_socket_add(world.b, 1, &back, 1, false);
+        }
+        quic_socket_flush(world.b);
+        for (int i = 0; i < 2; ++i) {
+                struct iovec part = { .iov_base = &byte, .iov_len = 1 };
+                _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))];
+                struct msghdr message = {
+                        .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof(control)
+                };
+
+                ck_assert_int_eq(recvmsg(fd, &message, MSG_DONTWAIT), 1);
+                ck_assert_ptr_nonnull(CMSG_FIRSTHDR(&message));
+                ck_assert_int_eq(*CMSG_DATA(CMSG_FIRSTHDR(&message)), 1);
+        }
+        ck_assert_int_eq(world.failure, 0);
+        nb_fd_close(fd);
+        end();
+}
+END_TEST
+
 /* ---- what the kernel refuses ---- */
 
 START_TEST(without_segments_packets_go_one_by_one) {
@@ -460,6 +508,7 @@ static Suite *suite(void) {
         tcase_add_test(batches, what_differs_is_not_put_together);
         tcase_add_test(batches, ecn_goes_both_ways);
         tcase_add_test(batches, an_answer_leaves_from_the_address_that_was_asked);
+        tcase_add_test(batches, a_socket_of_ipv6_serves_both_families);
         tcase_add_test(refusals, without_segments_packets_go_one_by_one);
         tcase_add_test(refusals, a_socket_that_cannot_cut_still_sends);
         tcase_add_test(refusals, what_the_kernel_does_not_take_is_kept_and_nothing_more_taken);

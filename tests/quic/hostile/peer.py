@@ -61,7 +61,7 @@ class Peer:
         self.socket.bind((source, 0))
         self.socket.connect(self.address)
         self.socket.setblocking(False)
-        self.confirmed = False
+        self.complete = False
         self.closed = None  # the ConnectionTerminated event
         self.streams = {}  # by ID: the bytes that came
         self.ended = set()  # IDs of streams with a FIN
@@ -109,7 +109,7 @@ class Peer:
             if isinstance(event, events.ConnectionTerminated):
                 self.closed = event
             elif isinstance(event, events.HandshakeCompleted):
-                self.confirmed = True
+                self.complete = True
             elif isinstance(event, events.StreamDataReceived):
                 self.streams[event.stream_id] = self.streams.get(event.stream_id, b"") + event.data
                 if event.end_stream:
@@ -146,8 +146,8 @@ class Peer:
 
     def handshake(self):
         self.begin()
-        self.run(lambda: self.confirmed or self.closed, "the handshake")
-        if not self.confirmed:
+        self.run(lambda: self.complete or self.closed, "the handshake")
+        if not self.complete:
             raise Late(f"the handshake: closed, {describe(self.closed)}")
         return self
 

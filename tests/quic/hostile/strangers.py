@@ -196,10 +196,10 @@ def _is_taken(options, token, dcid=None, retry_source=None):
         peer.connection._retry_source_connection_id = retry_source
     peer.begin()
     try:
-        peer.run(lambda: peer.confirmed or peer.closed or peer.connection._retry_count > bool(retry_source), "an answer", 1.0)
+        peer.run(lambda: peer.complete or peer.closed or peer.connection._retry_count > bool(retry_source), "an answer", 1.0)
     except Late:
         pass
-    taken = peer.confirmed
+    taken = peer.complete
     text = "taken" if taken else describe(peer.closed)
     peer.socket.close()
     return taken, text
@@ -226,11 +226,11 @@ def tokens(options):
         right = right and not taken
     # Whom it was given to can use it.
     good.flush()
-    good.run(lambda: good.confirmed or good.closed, "the handshake with its own token")
-    print(f"{'ok' if good.confirmed else 'WRONG'}: a token of its own: {describe(good.closed)}")
-    if good.confirmed:
+    good.run(lambda: good.complete or good.closed, "the handshake with its own token")
+    print(f"{'ok' if good.complete else 'WRONG'}: a token of its own: {describe(good.closed)}")
+    if good.complete:
         good.echo()
-    right = right and good.confirmed
+    right = right and good.complete
     good.close()
     # A token that was used already, of the same server, by a new connection from elsewhere.
     taken, text = _is_taken(options, token, dcid, dcid)
@@ -255,7 +255,7 @@ def early_data(options):
     peer = Peer(options, session_ticket=tickets[0])
     peer.begin()
     peer.connection.send_stream_data(0, b"early", end_stream=True)
-    peer.run(lambda: peer.confirmed or peer.closed, "the handshake")
+    peer.run(lambda: peer.complete or peer.closed, "the handshake")
     accepted = peer.connection.tls.early_data_accepted
     peer.run(lambda: 0 in peer.ended or peer.closed, "the echo of what was sent again")
     print(f"early data: accepted {accepted}, then {peer.streams.get(0)!r}, {describe(peer.closed)}")

@@ -17,6 +17,8 @@ TRANSPORT_PARAMETER_ERROR = 0x08
 CONNECTION_ID_LIMIT_ERROR = 0x09
 PROTOCOL_VIOLATION = 0x0A
 CRYPTO_BUFFER_EXCEEDED = 0x0D
+MISSING_EXTENSION = 0x16D  # an alert of TLS
+LIVES = None  # RFC 9000 leaves it open whether the connection is closed
 ENOUGH = 1 << 24  # more than any window and any limit of the policy
 
 # name → (packets, the errors of which one has to come; none: the connection lives on)
@@ -31,7 +33,7 @@ OPEN = {
     "more than a stream's window": ([frames.stream(0, b"x", ENOUGH)], (FLOW_CONTROL_ERROR,)),
     "a final size beyond the window": ([frames.reset_stream(0, ENOUGH)], (FLOW_CONTROL_ERROR,)),
     "bytes behind the end": (
-        [frames.stream(0, b"0123456789", fin=True), frames.stream(0, b"x", 20)], (FINAL_SIZE_ERROR,),
+        [frames.stream(0, b"0123456789", fin=True) + frames.stream(0, b"x", 20)], (FINAL_SIZE_ERROR,),
     ),
     "an end before the bytes": ([frames.stream(0, b"0123456789", fin=False), frames.stream(0, b"", 3, True)], (FINAL_SIZE_ERROR,)),
     "a reset with another final size": (
@@ -52,7 +54,7 @@ OPEN = {
     "a connection ID that is too long": ([frames.new_connection_id(1, 0, bytes(21))], (FRAME_ENCODING_ERROR,)),
     "an ID that retires those behind it": ([frames.new_connection_id(5, 6)], (FRAME_ENCODING_ERROR,)),
     "one number for two IDs": (
-        [frames.new_connection_id(9, 9), frames.new_connection_id(9, 9)], (PROTOCOL_VIOLATION,),
+        [frames.new_connection_id(9, 9), frames.new_connection_id(9, 9)], (PROTOCOL_VIOLATION, LIVES),
     ),
     "too many connection IDs": (
         [b"".join(frames.new_connection_id(100 + number) for number in range(20))], (CONNECTION_ID_LIMIT_ERROR,),
@@ -100,6 +102,10 @@ PARAMETERS = {
 }
 
 
+# That it SHOULD be noticed is all that RFC 9000, 7.4 says; who says a thing twice harms nobody else.
+MAY_PASS = ("a parameter twice",)
+
+
 def _read_varint(data, at):
     size = 1 << (data[at] >> 6)
     return int.from_bytes(data[at : at + size], "big") & ((1 << (size * 8 - 2)) - 1), at + size
@@ -120,17 +126,18 @@ def _with(encoded, number, value):
 
 def _judge(name, closed, errors):
     """A line about what came of it, and whether that is right."""
-    right = closed.error_code in errors if closed else not errors
+    right = closed.error_code in errors if closed else not errors or LIVES in errors
     return f"{'ok' if right else 'WRONG'}: {name}: {describe(closed)}", right
 
 
 def _of_open(options):
     for name, (packets, errors) in OPEN.items():
         peer = Peer(options, max_datagram_frame_size=None).handshake()
+        peer.connection._get_or_create_stream_for_send(0)  # what the guest sends back on it is known then
         for payload in packets:
             peer.inject(payload)
         try:
-            if errors:
+            if errors and LIVES not in errors:
                 peer.wait_closed()
             else:
                 peer.echo()
@@ -158,13 +165,15 @@ def _of_early(options):
 
 def _of_parameters(options):
     for name, spoil in PARAMETERS.items():
+        errors = (TRANSPORT_PARAMETER_ERROR, PROTOCOL_VIOLATION, MISSING_EXTENSION)
+        if name in MAY_PASS:
+            errors += (LIVES,)
         peer = Peer(options, spoil=spoil)
         peer.begin()
         try:
-            peer.run(lambda: peer.closed or peer.streams, "the close")
+            peer.run(lambda: peer.closed or (LIVES in errors and peer.complete), "the close")
         except Late:
             pass
-        errors = (TRANSPORT_PARAMETER_ERROR, PROTOCOL_VIOLATION, 0x16D, 0x12F, 0x132)
         yield _judge(name, peer.closed, errors)
         peer.close()
 

@@ -89,7 +89,8 @@ static void make_key(const struct certificates *certificates, const struct certi
         path_of(certificates, certificate->name, "key", key);
         if (strcmp(type, "ecdsa") == 0 && certificate->bits == 0) {
                 /* certtool writes half of these keys without the zeros that they begin with, and others refuse them. */
-                RUN("openssl", "genpkey", "-quiet", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key);
+                RUN("openssl", "genpkey", "-quiet", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out",
+                    key);
                 return;
         }
         snprintf(bits, sizeof(bits), "%u", certificate->bits > 0 ? certificate->bits : 2048);

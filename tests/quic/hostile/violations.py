@@ -6,7 +6,7 @@ import time
 from aioquic.tls import Epoch
 
 import frames
-from peer import Late, Peer, describe
+from peer import DEADLINE, Late, Peer, describe
 
 FLOW_CONTROL_ERROR = 0x03
 STREAM_LIMIT_ERROR = 0x04
@@ -18,6 +18,7 @@ CONNECTION_ID_LIMIT_ERROR = 0x09
 PROTOCOL_VIOLATION = 0x0A
 CRYPTO_BUFFER_EXCEEDED = 0x0D
 MISSING_EXTENSION = 0x16D  # an alert of TLS
+A_MOMENT = 1.0  # seconds in which what comes at all has come
 LIVES = None  # RFC 9000 leaves it open whether the connection is closed
 ENOUGH = 1 << 24  # more than any window and any limit of the policy
 
@@ -137,8 +138,8 @@ def _of_open(options):
         for payload in packets:
             peer.inject(payload)
         try:
-            if errors and LIVES not in errors:
-                peer.wait_closed()
+            if errors:
+                peer.wait_closed(A_MOMENT if LIVES in errors else DEADLINE)
             else:
                 peer.echo()
         except Late:
@@ -154,7 +155,7 @@ def _of_early(options):
         peer.connection.datagrams_to_send(time.monotonic())  # kept back: this is the first that the server has of it
         peer.inject(payload, epoch)
         try:
-            peer.wait_closed(2.0)
+            peer.wait_closed(A_MOMENT)
         except Late:
             pass
         # To be forgotten without a word is as good: nobody is known there yet.

@@ -107,6 +107,16 @@ static int failed(struct quic_tls *tls, ngtcp2_conn *conn, int error) {
         return refuse(tls, conn);
 }
 
+/* Of a client. GnuTLS compares what it offers, and takes one that offers nothing; QUIC does not (RFC 9001, 8.1). What a server chose was looked at. */
+static int check_offered(struct quic_tls *tls) {
+        gnutls_datum_t name;
+
+        if (!tls->session.as_server || gnutls_alpn_get_selected_protocol(tls->session.gnutls, &name) == 0)
+                return 0;
+        return tls_failure_note(&tls->session.failure, NB__RELAY__CAUSE__CAUSE_TLS_ALPN,
+                                GNUTLS_A_NO_APPLICATION_PROTOCOL, "the peer offers no protocol that TLSALPN= names");
+}
+
 /* @return 0; an error of the library */
 static int shake_hands(struct quic_tls *tls, ngtcp2_conn *conn) {
         int error;
@@ -116,7 +126,7 @@ static int shake_hands(struct quic_tls *tls, ngtcp2_conn *conn) {
         error = gnutls_handshake(tls->session.gnutls);
         if (error < 0)
                 return gnutls_error_is_fatal(error) ? failed(tls, conn, error) : 0;
-        if (tls_session_check(&tls->session) < 0)
+        if (tls_session_check(&tls->session) < 0 || check_offered(tls) < 0)
                 return refuse(tls, conn);
         tls->is_done = true;
         ngtcp2_conn_tls_handshake_completed(conn);

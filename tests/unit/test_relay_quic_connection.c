@@ -13,9 +13,11 @@
 #include "base/address.h"
 #include "base/cleanup.h"
 #include "proto/wasi.h"
+#include "relay/context.h"
 #include "relay/quic/connection.h"
 #include "relay/quic/library.h"
 #include "relay/quic/quic.h"
+#include "relay/tls/credentials.h"
 #include "tests/support/runner.h"
 #include "tests/unit/quic_world.h"
 
@@ -161,6 +163,23 @@ START_TEST(no_protocol_that_both_speak) {
 
         world_init(&world);
         quic_world_use(&world, &certificates, &client);
+        quic_world_begin(&world, &ends);
+        quic_world_take(&world, &ends);
+        ended = quic_world_expect_end(&world, world.server, ends.link, CAUSE(TLS_ALPN));
+        ck_assert_str_eq(ended->reason, "the peer offers no protocol that TLSALPN= names");
+        (void)quic_world_expect_end(&world, world.client, ends.link, CAUSE(TLS_ALPN));
+        expect_nothing_left(&world);
+}
+END_TEST
+
+/* GnuTLS has a server take one that offers nothing. */
+START_TEST(a_client_that_offers_no_protocol) {
+        const Nb__Relay__Ended *ended;
+        WORLD world;
+        ENDS ends;
+
+        world_init(&world);
+        context_find(&world.client->relay, world.client_context)->tls->n_alpn = 0;
         quic_world_begin(&world, &ends);
         quic_world_take(&world, &ends);
         ended = quic_world_expect_end(&world, world.server, ends.link, CAUSE(TLS_ALPN));
@@ -698,6 +717,7 @@ static Suite *make_suite(void) {
         tcase_add_test(handshake, abuse_41_an_authority_that_is_not_trusted);
         tcase_add_test(handshake, abuse_41_a_certificate_of_another_name);
         tcase_add_test(handshake, no_protocol_that_both_speak);
+        tcase_add_test(handshake, a_client_that_offers_no_protocol);
         tcase_add_test(handshake, a_client_shows_its_certificate);
         tcase_add_test(handshake, abuse_41_a_client_without_a_certificate);
         tcase_add_test(handshake, a_context_without_protocols_is_none_for_quic);

@@ -257,9 +257,28 @@ void quic_connection_guest_gone(struct quic_connection *connection) {
         quic_connection_run_later(connection);
 }
 
+/* What ICMP can say, which anybody can send who guesses a port; or a route that is gone, and may come back. */
+static bool is_hearsay(int error) {
+        switch (error) {
+        case EACCES:
+        case ECONNREFUSED:
+        case EHOSTDOWN:
+        case EHOSTUNREACH:
+        case ENETDOWN:
+        case ENETUNREACH:
+        case ENONET:
+        case ENOPROTOOPT:
+        case EOPNOTSUPP:
+        case EPROTO:
+                return true;
+        default:
+                return false;
+        }
+}
+
 void quic_connection_socket_failed(struct quic_connection *connection, int error) {
-        /* Who has answered by something authentic is there, whatever ICMP says, which anybody can send. */
-        if (connection->state == QUIC_CLOSING || (connection->has_heard && error == ECONNREFUSED))
+        /* Who has answered by something authentic is there; when that is not so any more it is silent, and the connection idle. */
+        if (connection->state == QUIC_CLOSING || (connection->has_heard && is_hearsay(error)))
                 return;
         if (error == ECONNREFUSED)
                 quic_ending_note(connection, NB__RELAY__CAUSE__CAUSE_QUIC_REFUSED, QUIC_FAREWELL_NONE,

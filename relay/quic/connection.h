@@ -129,7 +129,10 @@ void quic_connection_end(struct quic_connection *connection);
 /** The answer to NewPath. @param fd  as quic_take_path() @return as quic_take_path() */
 int quic_connection_take_path(struct quic_connection *connection, const Nb__Relay__TakePath *take, int fd);
 
-/** Its socket is no use any more: it ends with its next run, and sends nothing. @param error  a positive errno: ECONNREFUSED of ICMP, or what ended a server's socket */
+/**
+ * Its socket is no use any more: it ends with its next run, and sends nothing. What is only said of the peer (ICMP), or of the way to it, ends none that has heard of its peer.
+ * @param error  a positive errno: ECONNREFUSED of ICMP, or what ended a server's socket
+ */
 void quic_connection_socket_failed(struct quic_connection *connection, int error);
 
 /** Frees it, of a server out of its endpoint too, and reports nothing. Takes NULL. @return NULL */

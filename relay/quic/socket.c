@@ -62,7 +62,8 @@ static void receive(struct quic_socket *socket) {
                 if (n > 0)
                         n_packets += quic_incoming_each(in, packet_came, socket);
         } while (n == QUIC_INCOMING_MESSAGES && n_packets < QUIC_BATCH_PACKETS);
-        if (n < 0 && n != -EAGAIN)
+        /* A router that has no way for a packet of that size says so to who is connected, whatever is asked for with IP_MTU_DISCOVER: probes get lost, and no more. */
+        if (n < 0 && n != -EAGAIN && n != -EMSGSIZE)
                 socket->ops->failed(socket, -n);
         if (socket->ops->batch_end)
                 socket->ops->batch_end(socket);

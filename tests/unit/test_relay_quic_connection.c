@@ -678,6 +678,29 @@ START_TEST(abuse_43_a_server_prefers_an_address_that_it_may_not) {
 }
 END_TEST
 
+/* What anybody can say by ICMP ends no connection that has heard of its peer; what the kernel says of the socket does. */
+START_TEST(hearsay_ends_nothing) {
+        const int hearsay[] = { EACCES, ECONNREFUSED, EHOSTDOWN,   EHOSTUNREACH, ENETDOWN,
+                                ENONET, ENETUNREACH,  ENOPROTOOPT, EOPNOTSUPP,   EPROTO };
+        struct quic_connection *connection;
+        WORLD world;
+        ENDS ends;
+        int client, server;
+
+        world_init(&world);
+        quic_world_connect(&world, &ends);
+        connection = connection_of(world.client);
+        for (size_t i = 0; i < sizeof(hearsay) / sizeof(hearsay[0]); ++i)
+                quic_connection_socket_failed(connection, hearsay[i]);
+        make_stream(&world, &ends, &client, &server);
+        echo_a_byte(&world, client, server);
+        quic_connection_socket_failed(connection, ECONNABORTED);
+        (void)quic_world_expect_end(&world, world.client, ends.link, CAUSE(RESET));
+        ck_assert_int_eq(close(client), 0);
+        ck_assert_int_eq(close(server), 0);
+}
+END_TEST
+
 /* ---- facts ---- */
 
 START_TEST(facts_are_told_while_they_change) {
@@ -743,6 +766,7 @@ static Suite *make_suite(void) {
         tcase_add_test(paths, abuse_43_few_paths_are_asked_about);
         tcase_add_test(paths, a_server_prefers_another_address);
         tcase_add_test(paths, abuse_43_a_server_prefers_an_address_that_it_may_not);
+        tcase_add_test(paths, hearsay_ends_nothing);
         suite_add_tcase(suite, paths);
 
         tcase_add_unchecked_fixture(facts, make_certificates, remove_certificates);

@@ -34,6 +34,7 @@ struct world {
         struct relay relay;
         struct quic quic;
         int errors[8];       /* of the next calls of sendmmsg(); 0: the kernel's answer */
+        int receive_error;   /* of the next call of recvmmsg(); 0: the kernel's answer */
         unsigned n_calls;    /* of sendmmsg() */
         unsigned n_messages; /* that it took */
         unsigned n_got, n_batches, n_writable;
@@ -57,6 +58,17 @@ int sendmmsg(int fd, struct mmsghdr *headers, unsigned n, int flags) {
         r = (int)syscall(SYS_sendmmsg, fd, headers, n, flags);
         world.n_messages += r > 0 ? (unsigned)r : 0;
         return r;
+}
+
+int recvmmsg(int fd, struct mmsghdr *headers, unsigned n, int flags, struct timespec *timeout) {
+        int error = world.receive_error;
+
+        world.receive_error = 0;
+        if (error != 0) {
+                errno = error;
+                return -1;
+        }
+        return (int)syscall(SYS_recvmmsg, fd, headers, n, flags, timeout);
 }
 
 static void packet_came(struct quic_socket *socket, const struct quic_packet *packet) {
@@ -487,6 +499,23 @@ START_TEST(nobody_there_is_told_to_the_owner) {
 }
 END_TEST
 
+/* A router's word on the size of a probe comes as an error of the socket, where it is connected. */
+START_TEST(a_packet_that_is_too_long_for_a_router_is_lost_and_no_more) {
+        struct quic_path path;
+
+        begin();
+        path = start("127.0.0.1", "127.0.0.1");
+        ck_assert(put(&path, 1200, 0, 0, false));
+        quic_socket_flush(world.a);
+        world.receive_error = EMSGSIZE;
+        settle();
+        ck_assert_int_eq(world.receive_error, 0);
+        ck_assert_int_eq(world.failure, 0);
+        ck_assert_uint_eq(world.n_got, 1);
+        end();
+}
+END_TEST
+
 START_TEST(a_socket_of_another_kind_is_none) {
         int pair[2];
 
@@ -515,6 +544,7 @@ static Suite *suite(void) {
         tcase_add_test(refusals, what_is_cut_here_is_kept_where_it_stopped);
         tcase_add_test(refusals, a_message_that_is_refused_is_lost_and_no_other);
         tcase_add_test(refusals, nobody_there_is_told_to_the_owner);
+        tcase_add_test(refusals, a_packet_that_is_too_long_for_a_router_is_lost_and_no_more);
         tcase_add_test(refusals, a_socket_of_another_kind_is_none);
         suite_add_tcase(suite, batches);
         suite_add_tcase(suite, refusals);

@@ -175,9 +175,21 @@ static void keep(struct quic_datagrams *datagrams, const uint8_t *bytes, size_t 
         datagrams->n++;
 }
 
+/*
+ * The library refuses by the peer's limit only. What does not fit the path, since that is another one now, would wait for one that it fits, and all behind it. They are dropped from
+ * the front, as they come to stand there.
+ */
+static void drop_too_long(struct quic_datagrams *datagrams) {
+        size_t most = quic_datagrams_message_max(datagrams->connection);
+
+        while (datagrams->n > 0 && datagrams->queue[datagrams->first].length > most)
+                quic_datagrams_refused(datagrams);
+}
+
 void quic_datagrams_run(struct quic_datagrams *datagrams) {
         uint8_t *scratch = datagrams->connection->quic->relay->scratch;
 
+        drop_too_long(datagrams);
         while (datagrams->pair && datagrams->may_read && datagrams->n < QUEUE_MAX) {
                 ssize_t n = datagrams->pair->ops->read(datagrams->pair, scratch, RELAY_SCRATCH_SIZE);
 

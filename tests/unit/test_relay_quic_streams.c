@@ -14,7 +14,9 @@
 #include "proto/wasi.h"
 #include "relay/quic/budget.h"
 #include "relay/quic/connection.h"
+#include "relay/quic/library.h"
 #include "relay/quic/quic.h"
+#include "relay/quic/socket.h"
 #include "tests/support/runner.h"
 #include "tests/unit/quic_world.h"
 
@@ -774,6 +776,35 @@ START_TEST(datagrams_that_do_not_fit_or_are_not_read_are_dropped) {
 }
 END_TEST
 
+/* What waited for the congestion window when the connection moved to a path of which nothing is known yet. */
+START_TEST(datagrams_that_fit_the_path_no_more_are_dropped) {
+        struct quic_connection *connection =
+                nb_container_of(quic_of(world.client)->connections.next, struct quic_connection, in_quic);
+        struct quic_path path = { .local = *quic_socket_local(connection->socket),
+                                  .remote = *quic_socket_remote(connection->socket) };
+        ngtcp2_path for_library = quic_path_for_library(&path);
+        uint8_t bytes[1300] = { 0 };
+        int ours = quic_host_create(&world, &ends.client, false, NULL);
+
+        while (ngtcp2_conn_get_path_max_tx_udp_payload_size(connection->conn) < QUIC_PACKET_MAX)
+                quic_world_turn(&world);
+        /* The server has no turn, so nothing is acknowledged, and at last some wait. */
+        for (int i = 0; i < 1000; ++i) {
+                (void)send(ours, bytes, sizeof(bytes), MSG_DONTWAIT);
+                relay_turn(&world.client->relay, false);
+        }
+        ck_assert(!quic_streams_are_drained(connection));
+        ck_assert_uint_eq(n_dropped(world.client), 0);
+        path.local.in.sin_port ^= 1;
+        ck_assert_int_eq(ngtcp2_conn_initiate_immediate_migration(connection->conn, &for_library, quic_library_now()),
+                         0);
+        quic_connection_run_later(connection);
+        relay_turn(&world.client->relay, false);
+        ck_assert_uint_gt(n_dropped(world.client), 0);
+        ck_assert_int_eq(close(ours), 0);
+}
+END_TEST
+
 static TCase *test_case(const char *name, void (*set_up)(void)) {
         TCase *test_case = tcase_create(name);
 
@@ -817,6 +848,7 @@ int main(void) {
         tcase_add_test(streams, as_many_descriptors_are_under_way_as_the_broker_allows);
         tcase_add_test(datagrams, datagrams_pass_both_ways_with_their_borders);
         tcase_add_test(datagrams, datagrams_that_do_not_fit_or_are_not_read_are_dropped);
+        tcase_add_test(datagrams, datagrams_that_fit_the_path_no_more_are_dropped);
         suite_add_tcase(suite, streams);
         suite_add_tcase(suite, datagrams);
         return run_suite(suite);

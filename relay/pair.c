@@ -300,9 +300,20 @@ int pair_new(bool datagrams, struct transport **ret, int *ret_guest_fd) {
         return 0;
 }
 
+/* Of these kinds alone: an end of SOCK_DGRAM sends to any socket that it names, whomever it is connected to. */
+#define CALL_PAIR(type)                                                                                                \
+        {                                                                                                              \
+                .number = SCMP_SYS(socketpair),                                                                        \
+                .why = "streams of a connection that has many: a pair leads nowhere but to who gets its ends",         \
+                .n_where = 2, .where = {                                                                               \
+                        { 0, AF_UNIX },                                                                                \
+                        { 1, (type) | SOCK_NONBLOCK | SOCK_CLOEXEC }                                                   \
+                }                                                                                                      \
+        }
+
 static const struct confine_call calls[] = {
-        CONFINE_CALL_WHERE(socketpair, 0, AF_UNIX,
-                           "streams of a connection that has many: a pair leads nowhere but to who gets its ends"),
+        CALL_PAIR(SOCK_STREAM),
+        CALL_PAIR(SOCK_SEQPACKET),
         CONFINE_CALL(sendmsg, "what the peer has sent, in parts; and a pair's end to the guest's host, over a channel "
                               "that the broker has made"),
         CONFINE_CALL(recvmsg, "what the guest has written"),

@@ -217,12 +217,15 @@ static void packet_came(struct quic_socket *socket, const struct quic_packet *pa
                 return;
         }
         owner = quic_ids_find(&endpoint->ids, header.dcid, header.dcidlen);
-        if (owner.connection)
+        if (owner.connection) {
                 quic_connection_receive(owner.connection, packet);
-        else if (owner.stranger)
+        } else if (owner.stranger) {
                 endpoint->n_dropped += quic_stranger_keep(owner.stranger, packet) < 0;
-        else
+                /* Nobody tells when the budget has room again, but who waits repeats itself. */
+                announce_waiting(endpoint);
+        } else {
                 nobodys_came(endpoint, packet, &header);
+        }
         if (!owner.connection)
                 quic_facts_server_changed(endpoint->quic);
 }

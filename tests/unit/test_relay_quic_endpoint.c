@@ -17,6 +17,7 @@
 
 #include "base/cleanup.h"
 #include "relay/context.h"
+#include "relay/quic/budget.h"
 #include "relay/quic/connection.h"
 #include "relay/quic/endpoint.h"
 #include "relay/quic/guest_channel.h"
@@ -563,6 +564,24 @@ START_TEST(credit_announces_those_that_wait) {
         send_initial(fd, &initial);
         ck_assert_uint_eq(world.told.n_new_peers, 0);
         give_credit(1);
+        ck_assert_uint_eq(world.told.n_new_peers, 1);
+        nb_fd_close(fd);
+        end();
+}
+END_TEST
+
+START_TEST(who_waits_for_memory_is_announced_when_there_is_some) {
+        struct initial initial = initial_of(1);
+        int fd;
+
+        begin();
+        serve((struct serving){ .credit = 4 });
+        world.relay.quic->bytes_buffered = QUIC_BUDGET_UNBOUNDED;
+        fd = client();
+        send_initial(fd, &initial);
+        ck_assert_uint_eq(world.told.n_new_peers, 0);
+        world.relay.quic->bytes_buffered = 0;
+        send_initial(fd, &initial);
         ck_assert_uint_eq(world.told.n_new_peers, 1);
         nb_fd_close(fd);
         end();
@@ -1163,6 +1182,7 @@ static Suite *suite(void) {
         tcase_add_test(who, packets_go_by_the_ids_that_a_connection_has);
         tcase_add_test(who, without_credit_clients_wait_and_retry_is_asked_of_more);
         tcase_add_test(who, credit_announces_those_that_wait);
+        tcase_add_test(who, who_waits_for_memory_is_announced_when_there_is_some);
         tcase_add_test(who, places_and_bytes_of_those_that_wait_are_bounded);
         tcase_add_test(who, who_is_refused_is_told_and_not_asked_about_again_at_once);
         tcase_add_test(who, a_connection_that_cannot_be_made_ends_its_link);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/address.h"
 #include "base/cleanup.h"
 #include "relay/quic/client.h"
 #include "relay/quic/connection.h"
@@ -69,6 +70,14 @@ static void ask(struct quic_connection *connection, const struct quic_path *path
         relay_report(connection->quic->relay, &report);
 }
 
+/* Whether anybody could be there. What is not so the broker takes for a lie of ours, though it is a stranger who has written it. */
+static bool is_an_address(const union quic_address *address) {
+        struct nb_address parsed;
+
+        return nb_address_from_sockaddr(&address->any, quic_address_size(address), &parsed) == 0 && parsed.port != 0 &&
+               !nb_ip_is_unspecified(&parsed.ip);
+}
+
 /* ---- a server's client that turns up elsewhere ---- */
 
 static void put_first(struct quic_paths *paths, unsigned from, const union quic_address *address) {
@@ -101,7 +110,8 @@ static bool is_worth_asking(const struct quic_connection *connection, const stru
         const struct quic_paths *paths = &connection->paths;
 
         return connection->is_server && connection->state == QUIC_OPEN && packet->length >= PACKET_MIN &&
-               !(packet->bytes[0] & 0x80) && !quic_address_equal(&paths->refused, &packet->path.remote);
+               !(packet->bytes[0] & 0x80) && is_an_address(&packet->path.remote) &&
+               !quic_address_equal(&paths->refused, &packet->path.remote);
 }
 
 bool quic_paths_admit(struct quic_connection *connection, const struct quic_packet *packet) {
@@ -120,21 +130,28 @@ bool quic_paths_admit(struct quic_connection *connection, const struct quic_pack
 
 /* ---- a client whose server asks to be reached elsewhere ---- */
 
+/* In the family that the connection has, as it is written and as the kernel would read it: an IPv4-mapped address is of the other one. */
+static bool can_be_preferred(const union quic_address *address, const union quic_address *before) {
+        return address->any.sa_family == before->any.sa_family && is_an_address(address) &&
+               !(address->any.sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr)) &&
+               !quic_address_equal(address, before);
+}
+
 int quic_paths_on_preferred(ngtcp2_conn *conn, ngtcp2_path *ret, const ngtcp2_preferred_addr *preferred,
                             void *user_data) {
         struct quic_connection *connection = user_data;
         struct quic_paths *paths = &connection->paths;
-        bool prefers_6 = paths->allowed[0].any.sa_family == AF_INET6;
+        bool has_6 = paths->allowed[0].any.sa_family == AF_INET6;
 
         (void)conn;
         (void)ret; /* it stays where it is, for now */
-        if (preferred->ipv6_present && (prefers_6 || !preferred->ipv4_present))
-                memcpy(&paths->preferred.in6, &preferred->ipv6, sizeof(paths->preferred.in6));
-        else if (preferred->ipv4_present)
-                memcpy(&paths->preferred.in, &preferred->ipv4, sizeof(paths->preferred.in));
-        else
+        if (has_6 ? !preferred->ipv6_present : !preferred->ipv4_present)
                 return 0;
-        paths->is_announced = !quic_address_equal(&paths->preferred, &paths->allowed[0]);
+        if (has_6)
+                memcpy(&paths->preferred.in6, &preferred->ipv6, sizeof(paths->preferred.in6));
+        else
+                memcpy(&paths->preferred.in, &preferred->ipv4, sizeof(paths->preferred.in));
+        paths->is_announced = can_be_preferred(&paths->preferred, &paths->allowed[0]);
         return 0;
 }
 

@@ -701,6 +701,52 @@ START_TEST(hearsay_ends_nothing) {
 }
 END_TEST
 
+/* What a peer chooses and nobody can be at, or not by the socket that there is, is not asked about: the broker would end the relay for it, with all that it has. */
+START_TEST(abuse_43_what_is_no_address_is_not_asked_about) {
+        const uint8_t bytes[64] = { 0x40 };
+        struct quic_packet packet = { .bytes = bytes, .length = sizeof(bytes) };
+        struct quic_connection *connection;
+        ngtcp2_preferred_addr preferred[3];
+        WORLD world;
+        ENDS ends;
+        int client, server;
+
+        world_init(&world);
+        quic_world_connect(&world, &ends);
+        make_stream(&world, &ends, &client, &server);
+
+        preferred[0] = preferred[1] = preferred_address(&world);
+        preferred[0].ipv4.sin_port = 0;
+        preferred[1].ipv4.sin_addr.s_addr = htonl(INADDR_ANY);
+        preferred[2] = (ngtcp2_preferred_addr){ .ipv6_present = 1 };
+        preferred[2].ipv6.sin6_family = AF_INET6;
+        preferred[2].ipv6.sin6_port = world.address.sin_port;
+        preferred[2].ipv6.sin6_addr = in6addr_loopback;
+        connection = connection_of(world.client);
+        for (size_t i = 0; i < sizeof(preferred) / sizeof(preferred[0]); ++i) {
+                ck_assert_int_eq(quic_paths_on_preferred(connection->conn, NULL, &preferred[i], connection), 0);
+                ck_assert(!connection->paths.is_announced);
+        }
+
+        /* One of IPv6, whose server writes an address of IPv4 as one of IPv6. */
+        connection->paths.allowed[0].in6 =
+                (struct sockaddr_in6){ .sin6_family = AF_INET6, .sin6_port = 1, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+        ck_assert_int_eq(inet_pton(AF_INET6, "::ffff:127.0.0.2", &preferred[2].ipv6.sin6_addr), 1);
+        ck_assert_int_eq(quic_paths_on_preferred(connection->conn, NULL, &preferred[2], connection), 0);
+        ck_assert(!connection->paths.is_announced);
+
+        /* The kernel lets everybody send from port 0 who can write packets himself. */
+        connection = connection_of(world.server);
+        packet.path.remote.in = world.address;
+        packet.path.remote.in.sin_port = 0;
+        ck_assert(!quic_paths_admit(connection, &packet));
+        ck_assert_int_eq(connection->paths.asked.remote.any.sa_family, 0);
+        echo_a_byte(&world, client, server);
+        ck_assert_int_eq(close(client), 0);
+        ck_assert_int_eq(close(server), 0);
+}
+END_TEST
+
 /* ---- facts ---- */
 
 START_TEST(facts_are_told_while_they_change) {
@@ -766,6 +812,7 @@ static Suite *make_suite(void) {
         tcase_add_test(paths, abuse_43_few_paths_are_asked_about);
         tcase_add_test(paths, a_server_prefers_another_address);
         tcase_add_test(paths, abuse_43_a_server_prefers_an_address_that_it_may_not);
+        tcase_add_test(paths, abuse_43_what_is_no_address_is_not_asked_about);
         tcase_add_test(paths, hearsay_ends_nothing);
         suite_add_tcase(suite, paths);
 

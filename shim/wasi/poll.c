@@ -392,20 +392,23 @@ static uint64_t count_bytes(const struct watch *watch, int fd) {
 }
 
 /* What is ready behind the channel of a connection, or behind those that wait in a control, is known only when what came was taken in. */
-static bool is_ready(const struct nb_call *call, struct watch *watch, short revents) {
+static bool is_ready(const struct nb_call *call, struct poll_set *set, const struct watch *watch) {
         struct nb_descriptor *descriptor = nb_table_get(&call->guest->table, watch->number);
+        uint32_t behind = watch->index + 1; /* where those that wait in a control are */
 
-        if (revents & (watch->wanted | POLLHUP | POLLERR | POLLNVAL))
+        if (set->fds[watch->index].revents & (watch->wanted | POLLHUP | POLLERR | POLLNVAL))
                 return true;
-        return watch->kind == NB_DESCRIPTOR_CONTROL && nb_waiting_is_ready(descriptor->waiting);
+        return watch->kind == NB_DESCRIPTOR_CONTROL &&
+               nb_waiting_is_ready(descriptor->waiting, &set->fds[behind], set->n_fds - behind);
 }
 
 /* Turns a watch whose descriptor is ready into an event. */
-static bool settle_fd(const struct nb_call *call, struct watch *watch, const struct pollfd *pollfd) {
+static bool settle_fd(const struct nb_call *call, struct poll_set *set, struct watch *watch) {
+        const struct pollfd *pollfd = &set->fds[watch->index];
         short hangup = watch->type == EVENTTYPE_FD_READ ? POLLHUP | POLLRDHUP : POLLHUP;
         short revents = pollfd->revents;
 
-        if (!is_ready(call, watch, revents))
+        if (!is_ready(call, set, watch))
                 return false;
         if (revents & POLLNVAL) {
                 fail_watch(watch, NB_WASI_EBADF);
@@ -430,7 +433,7 @@ static void settle(const struct nb_call *call, struct poll_set *set) {
         for (uint32_t i = 0; i < set->n_watches; ++i) {
                 struct watch *watch = &set->watches[i];
 
-                if (watch->state == WATCH_FD && settle_fd(call, watch, &set->fds[watch->index])) {
+                if (watch->state == WATCH_FD && settle_fd(call, set, watch)) {
                         ++set->n_ready;
                 } else if (watch->state == WATCH_CLOCK && watch->deadline <= now) {
                         watch->state = WATCH_READY;

@@ -78,7 +78,19 @@ bool nb_waiting_has_stream(const struct nb_waiting *waiting) {
         return false;
 }
 
-bool nb_waiting_is_ready(struct nb_waiting *waiting) {
+static void stop_polling(const struct nb_connection *connection, struct pollfd *fds, size_t n) {
+        short events;
+        int fd = nb_connection_poll_fd(connection, &events);
+
+        for (size_t i = 0; i < n; ++i) {
+                if (fds[i].fd != fd)
+                        continue;
+                fds[i].fd = -1;
+                return;
+        }
+}
+
+bool nb_waiting_is_ready(struct nb_waiting *waiting, struct pollfd *fds, size_t n) {
         unsigned i = 0;
 
         while (i < nb_waiting_n(waiting)) {
@@ -86,10 +98,12 @@ bool nb_waiting_is_ready(struct nb_waiting *waiting) {
 
                 if (nb_connection_n_incoming(waiting->connections[i]) > 0)
                         return true;
-                if (ready & POLLHUP)
-                        nb_connection_free(take(waiting, i));
-                else
+                if (!(ready & POLLHUP)) {
                         ++i;
+                        continue;
+                }
+                stop_polling(waiting->connections[i], fds, n);
+                nb_connection_free(take(waiting, i));
         }
         return false;
 }

@@ -11,6 +11,7 @@
 
 #include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "netbroker/client.h"
 
@@ -47,8 +48,13 @@ bool nb_waiting_take_stream(struct nb_waiting *waiting, struct nb_connection **r
 /** Whether one of them is known to have a stream; nothing is taken in. Takes NULL. */
 bool nb_waiting_has_stream(const struct nb_waiting *waiting);
 
-/** Takes in what has come. @return whether one of them has a stream; those that are over are closed. Takes NULL. */
-bool nb_waiting_is_ready(struct nb_waiting *waiting);
+/**
+ * Takes in what has come; those that are over are closed.
+ * @param fds  what is polled, with what nb_waiting_poll_fds() has told; what is closed is taken out of it (-1): poll() would not wait any more
+ * @param n    how many these are
+ * @return whether one of them has a stream. Takes NULL.
+ */
+bool nb_waiting_is_ready(struct nb_waiting *waiting, struct pollfd *fds, size_t n);
 
 /** Tells what to poll to learn when that changes. @param fds  filled in, of NB_WAITING_MAX places @return how many. Takes NULL. */
 unsigned nb_waiting_poll_fds(const struct nb_waiting *waiting, struct pollfd *fds);

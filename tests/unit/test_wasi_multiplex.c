@@ -454,6 +454,26 @@ START_TEST(connections_without_streams_wait_in_their_control) {
 }
 END_TEST
 
+static void end_in_wait(void *data) {
+        (void)data;
+        scripted_broker_end_connection(&world.broker, world.broker.relay, 0, "");
+}
+
+/* The end of one that waits is no news for a guest, and the wait that follows is one: what was closed would wake it at once, for ever. */
+START_TEST(what_waits_and_ends_is_not_polled_any_more) {
+        uint32_t control = nonblocking_listener();
+
+        scripted_broker_push(&world.broker);
+        ck_assert_int_eq(take_from_control(control), NB_WASI_EAGAIN);
+        world_on_wait(&world, end_in_wait);
+        world_subscribe(&world, 0, WORLD_FD_READ, control);
+        /* Nothing comes, which the broker of the test makes an interruption. */
+        ck_assert_int_eq(world_call(&world, "poll_oneoff", WORLD_SUBSCRIPTIONS, WORLD_EVENTS, 1, WORLD_RET),
+                         NB_WASI_EINTR);
+        ck_assert(channel_is_closed(world.broker.relay));
+}
+END_TEST
+
 static unsigned n_waits;
 
 /* A connection without a stream, and then its stream. */
@@ -575,6 +595,7 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, sock_accept_waits_for_a_stream);
         tcase_add_test(tcase, the_oldest_goes_when_too_many_wait);
         tcase_add_test(tcase, what_waits_and_ends_is_forgotten);
+        tcase_add_test(tcase, what_waits_and_ends_is_not_polled_any_more);
         tcase_add_test(tcase, accept_takes_what_sock_accept_has_left);
         tcase_add_test(tcase, closing_a_control_closes_what_waits);
         tcase_add_test(tcase, sock_accept_survives_a_table_that_grows);

@@ -34,7 +34,7 @@ struct quic_server {
         struct relay_server server;
         struct handshakes handshakes;
         struct accept_credit credit;
-        uint64_t policy_generation; /* that the relay was told of last */
+        uint64_t policy_generation; /* that Serve has told the relay of */
         struct totals told;         /* by the relay of this moment */
 };
 
@@ -72,7 +72,6 @@ static int draft_by_policy(struct quic_server *server, struct draft *ret) {
                 return r;
         quic_order_fill(policy, server->server.control->type, &ret->quic);
         ret->handshake_timeout_ms = quic_order_cap(policy->handshake_timeout_ms);
-        server->policy_generation = broker->policy_generation;
         return 0;
 }
 
@@ -95,10 +94,16 @@ static int order_serve(struct relay_server *relay_server) {
         order.body_case = NB__RELAY__ORDER__BODY_SERVE;
         order.serve = &serve;
         server->told = (struct totals){ 0 };
+        server->policy_generation = tenant_of(server)->broker->policy_generation;
         return relay_order(&relay_server->object, &order, &relay_server->fd, 1);
 }
 
-/* Too many orders wait: that will be over in a moment, unlike a session that does not read. */
+/*
+ * Too many orders wait: that will be over in a moment, unlike a session that does not read.
+ *
+ * After a reload each says what holds, like the Begin of others. Told once, it would not hold if that order could not be sent, or if the relay could
+ * not use its files: then those behind it would be taken by the policy before.
+ */
 static int order_take(struct relay_server *relay_server, uint64_t number, struct relay_object *link, int channel_fd) {
         struct quic_server *server = of(relay_server);
         Nb__Relay__TakePeer take = NB__RELAY__TAKE_PEER__INIT;

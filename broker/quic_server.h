@@ -9,7 +9,7 @@
  * than those that are ready: so silent clients keep no good ones away, as with TLS. All connections share the one socket, so none has an entry in the
  * kernel (broker/connection.h).
  *
- * What a connection may is said once, by Serve; after a reload the next TakePeer says what has changed.
+ * What a connection may is said once, by Serve; after a reload each TakePeer says it, until there is another relay.
  */
 #ifndef NB_BROKER_QUIC_SERVER_H
 #define NB_BROKER_QUIC_SERVER_H

@@ -472,7 +472,7 @@ START_TEST(a_relay_that_is_gone_is_replaced) {
 }
 END_TEST
 
-/* The listener stays; its next client is told what has changed, and those behind it are not told again. */
+/* The listener stays; what holds now is said with each client, for the relay may not have been able to use it when it was said first. */
 START_TEST(a_reload_changes_what_the_next_may) {
         struct server server;
         struct world world;
@@ -483,13 +483,13 @@ START_TEST(a_reload_changes_what_the_next_may) {
         (void)take_client(&world, &server, CLIENT, &fds[0]);
         ck_assert_ptr_null(world.relay->order->take_peer->quic);
         reload(&world, "", "MaxStreams=3\nHandshakeTimeout=2s\n");
-        (void)take_client(&world, &server, "127.0.0.3:1", &fds[1]);
-        ck_assert_ptr_nonnull(world.relay->order->take_peer->quic);
-        ck_assert_uint_eq(world.relay->order->take_peer->quic->streams_max, 3);
-        ck_assert_uint_eq(world.relay->order->take_peer->handshake_timeout_ms, 2000);
-        ck_assert_uint_ne(world.relay->order->take_peer->tls_context, 0);
-        (void)take_client(&world, &server, "127.0.0.4:1", &fds[2]);
-        ck_assert_ptr_null(world.relay->order->take_peer->quic);
+        for (int i = 1; i < 3; ++i) {
+                (void)take_client(&world, &server, "127.0.0.3:1", &fds[i]);
+                ck_assert_ptr_nonnull(world.relay->order->take_peer->quic);
+                ck_assert_uint_eq(world.relay->order->take_peer->quic->streams_max, 3);
+                ck_assert_uint_eq(world.relay->order->take_peer->handshake_timeout_ms, 2000);
+                ck_assert_uint_ne(world.relay->order->take_peer->tls_context, 0);
+        }
         for (int i = 0; i < 3; ++i)
                 (void)nb_fd_close(fds[i]);
         (void)wire_close(&server.control);

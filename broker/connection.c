@@ -373,6 +373,8 @@ static bool is_granted(const struct connection *connection) {
         if (connection->verb == POLICY_ACCEPT && connection->via.family != 0 &&
             !decision_still_grants(connection->grant, POLICY_ACCEPT, NULL, &connection->via))
                 return false;
+        if (connection->quic && !quic_entry_is_granted(connection))
+                return false;
         return decision_still_grants(connection->grant, connection->verb, connection->name, &connection->peer);
 }
 

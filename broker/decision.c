@@ -90,6 +90,9 @@ static bool name_still_granted(const struct grant *grant, const char *text, cons
 
         if (policy_host_name_parse(text, strlen(text), &name) < 0)
                 return false;
+        /* One of QUIC may have moved to another port. */
+        if (address->family != 0)
+                name.port = address->ip.port;
         decide_name_again(grant, &name, &verdict);
         if (verdict.allowed && address->family != 0)
                 decide_resolved_again(grant, &name, &address->ip, &verdict);

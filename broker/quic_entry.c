@@ -135,6 +135,14 @@ static int order_take(struct connection *connection, uint32_t path, bool allowed
         return relay_order(&connection->relayed, &order, &fd, fd >= 0 ? 1 : 0);
 }
 
+static void keep_earlier(struct quic_entry *entry, const struct nb_socket_address *address) {
+        for (size_t i = 0; i < QUIC_ENTRY_EARLIER_MAX; ++i) {
+                if (nb_socket_address_equal(&entry->earlier[i], address))
+                        return;
+        }
+        entry->earlier[entry->n_earlier++ % QUIC_ENTRY_EARLIER_MAX] = *address;
+}
+
 /* @return 0 when it is taken; -errno */
 static int take(struct connection *connection, const Nb__Relay__NewPath *path,
                 const struct nb_socket_address *address) {
@@ -143,9 +151,11 @@ static int take(struct connection *connection, const Nb__Relay__NewPath *path,
 
         if (r == 0)
                 r = order_take(connection, path->path, true, fd);
-        if (r == 0)
-                connection_moved(connection, address, fd);
-        return r;
+        if (r < 0)
+                return r;
+        keep_earlier(connection->quic, &connection->peer);
+        connection_moved(connection, address, fd);
+        return 0;
 }
 
 static void refuse(struct connection *connection, uint32_t path) {
@@ -217,4 +227,15 @@ int quic_entry_judge_path(struct connection *connection, const Nb__Relay__NewPat
         entry->last_path = path->path;
         judge(connection, path, &address);
         return 0;
+}
+
+bool quic_entry_is_granted(const struct connection *connection) {
+        const struct quic_entry *entry = connection->quic;
+
+        for (size_t i = 0; i < QUIC_ENTRY_EARLIER_MAX; ++i) {
+                if (entry->earlier[i].family != 0 &&
+                    !decision_still_grants(connection->grant, connection->verb, connection->name, &entry->earlier[i]))
+                        return false;
+        }
+        return true;
 }

@@ -7,6 +7,9 @@
  * the guard, or by the rules for addresses. What is allowed there gets a socket of its own, connected to it, like the first one. A control that
  * is bound to a port has the one socket there that there can be, so no preferred address is taken for it.
  *
+ * A relay keeps addresses that were allowed before: its peer may be there again, and a server that asks to be reached elsewhere may never answer there. So
+ * a new policy must grant the last of them as well as the one that was judged last.
+ *
  * A relay that asks for more of one connection than it may is ended (NB_RELAY_PATHS_A_MINUTE). Its own bound is half of that, since minutes are counted apart.
  */
 #ifndef NB_BROKER_QUIC_ENTRY_H
@@ -15,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/socket_address.h"
 #include "proto/relay_frame.h"
 
 struct connection;
@@ -39,11 +43,16 @@ struct quic_facts {
         uint32_t paths;
 };
 
+/** Peer's addresses before the last one that are judged again: twice what a relay keeps (relay/quic/paths.h). */
+#define QUIC_ENTRY_EARLIER_MAX 8
+
 struct quic_entry {
         struct quic_facts facts;
-        uint32_t last_path;      /* that was asked for */
-        uint32_t n_paths;        /* since then */
-        uint64_t paths_since_ms; /* of the loop's clock */
+        struct nb_socket_address earlier[QUIC_ENTRY_EARLIER_MAX]; /* a ring, in which the oldest goes; family 0: none */
+        unsigned n_earlier;                                       /* that ever came into it */
+        uint32_t last_path;                                       /* that was asked for */
+        uint32_t n_paths;                                         /* since then */
+        uint64_t paths_since_ms;                                  /* of the loop's clock */
 };
 
 /** @return an empty one, owned by the caller; NULL without memory */
@@ -57,5 +66,8 @@ int quic_entry_take_facts(struct connection *connection, const Nb__Relay__QuicFa
 
 /** Judges a path and orders TakePath. @return 0; -EPROTO for one that its relay should not have asked for */
 int quic_entry_judge_path(struct connection *connection, const Nb__Relay__NewPath *path);
+
+/** Whether the policy of this moment grants where the peer was before. */
+bool quic_entry_is_granted(const struct connection *connection);
 
 #endif

@@ -913,6 +913,63 @@ START_TEST(a_preferred_address_of_a_name) {
 }
 END_TEST
 
+/* The peer may be where it was before, so a reload looks there as well; and at the port that a name's address has now. */
+START_TEST(a_reload_denies_where_the_peer_was) {
+        struct server server;
+        struct world world;
+        uint64_t link;
+        int relay_fd, fd;
+
+        start_world(&world, "Existing=close\n", "");
+        open_server(&world, &server, 1);
+        link = take_client(&world, &server, CLIENT, &relay_fd);
+        report_ready(&world, link);
+        fd = expect_accepted(&server, 1, CLIENT);
+        for (uint32_t path = 1; path <= 3; ++path) {
+                report_new_path(&world, link, path, path % 2 ? "127.0.0.3:5000" : "127.0.0.4:5000", false);
+                ck_assert(path_is_taken(&world, link, path, 0));
+        }
+        reload(&world, "Existing=close\n", "Deny=127.0.0.5:*\n");
+        reload(&world, "Existing=close\n", _i == 0 ? "Deny=127.0.0.2:*\n" : "Deny=127.0.0.4:*\n");
+        expect_order(&world, NB__RELAY__ORDER__BODY_END);
+        ck_assert_uint_eq(world.relay->order->end->link, link);
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(relay_fd);
+        (void)wire_close(&server.control);
+        end_world(&world);
+}
+END_TEST
+
+START_TEST(a_reload_denies_the_port_that_a_name_has_moved_to) {
+        static const struct fake_dns_name names[] = { { .name = "one.example.com", .ipv4 = "127.0.0.11" } };
+        struct fake_dns *dns = fake_dns_start(names, 1);
+        char limits[80];
+        struct world world;
+        struct wire control;
+        uint64_t link;
+        struct client_fds fds;
+        int fd;
+
+        (void)snprintf(limits, sizeof(limits), "Existing=close\nResolvers=%s\n", fake_dns_address(dns));
+        start_world(&world, limits, "");
+        control = wire_open_control(world.protocol, "0.0.0.0:0");
+        link = begin(&world, &control, "one.example.com:443");
+        fds = keep_fds(&world);
+        report_ready(&world, link);
+        fd = expect_multiplexed(&control, "127.0.0.11:443");
+        report_new_path(&world, link, 1, "127.0.0.11:444", true);
+        ck_assert(path_is_taken(&world, link, 1, 1));
+        reload(&world, limits, "Deny=*.example.com:444\n");
+        expect_order(&world, NB__RELAY__ORDER__BODY_END);
+        ck_assert_uint_eq(world.relay->order->end->link, link);
+        (void)nb_fd_close(fd);
+        close_fds(&fds);
+        (void)wire_close(&control);
+        end_world(&world);
+        (void)fake_dns_stop(dns);
+}
+END_TEST
+
 /* ---- what operators are told ---- */
 
 START_TEST(what_a_relay_tells) {
@@ -1214,6 +1271,8 @@ static Suite *make_suite(void) {
         tcase_add_test(paths, a_preferred_address);
         tcase_add_test(paths, a_bound_control_stays_where_it_is);
         tcase_add_test(paths, a_preferred_address_of_a_name);
+        tcase_add_loop_test(paths, a_reload_denies_where_the_peer_was, 0, 2);
+        tcase_add_test(paths, a_reload_denies_the_port_that_a_name_has_moved_to);
         suite_add_tcase(suite, paths);
         tcase_add_test(told, what_a_relay_tells);
         tcase_add_test(told, a_connection_that_is_revoked);

@@ -501,7 +501,8 @@ int relayed_start(const struct relayed_options *options, int fd_consumed, struct
 
         if (!policy)
                 return -EACCES;
-        if (options->server && !policy_is_quic(policy))
+        /* A reload with Existing=keep may have made another protocol of it: then a listener has peers of one kind, and the policy those of the other. */
+        if (options->verb == POLICY_ACCEPT && policy_is_quic(policy) != (options->server != NULL))
                 return -EACCES;
         /* Nothing goes past a proxy. */
         if (options->verb == POLICY_CONNECT && (options->way ? options->way->n : 0) != policy->proxy.n_hops)

@@ -497,6 +497,30 @@ START_TEST(a_reload_changes_what_the_next_may) {
 }
 END_TEST
 
+/* A relay that was given a socket of TCP for a client of QUIC would take that for a broker's mistake, and end with all that it has. */
+START_TEST(a_listener_of_tcp_whose_protocol_becomes_quic) {
+        char chain[CERTIFICATES_PATH_MAX], key[CERTIFICATES_PATH_MAX], keys[3 * CERTIFICATES_PATH_MAX];
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct world world;
+        struct wire control;
+        int fd;
+
+        start_world(&world, "Existing=keep\n", "[Protocol late]\nFamily=ip\nDataPath=direct\nListen=127.0.0.1:*\n");
+        control = wire_open_control(&world.session.protocols[1], "127.0.0.1:0");
+        ck_assert_uint_eq(wire_listen(&control, 16, address), 0);
+        (void)snprintf(keys, sizeof(keys),
+                       "[Protocol late]\nFamily=quic\nTLSALPN=" ALPN "\nTLSCertificate=%s %s\nListen=127.0.0.1:*\n",
+                       certificates_path(&world.certificates, "server.chain", chain),
+                       certificates_path(&world.certificates, "server.key", key));
+        reload(&world, "Existing=keep\n", keys);
+        fd = peer_connect(address);
+        daemon_expect_audit(&world.daemon, "\"accept\"", "\"late\"", "Permission denied");
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        end_world(&world);
+}
+END_TEST
+
 /* With Existing=close a connection that is no longer granted is ended by an order, and so is a handshake. */
 START_TEST(a_reload_ends_what_is_no_longer_granted) {
         struct server server;
@@ -1257,6 +1281,7 @@ static Suite *make_suite(void) {
         tcase_add_test(servers, handshakes_have_places);
         tcase_add_test(servers, a_relay_that_is_gone_is_replaced);
         tcase_add_test(servers, a_reload_changes_what_the_next_may);
+        tcase_add_test(servers, a_listener_of_tcp_whose_protocol_becomes_quic);
         tcase_add_test(servers, a_reload_ends_what_is_no_longer_granted);
         suite_add_tcase(suite, servers);
         tcase_add_loop_test(clients, a_client, 0, 2);

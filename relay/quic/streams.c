@@ -11,8 +11,13 @@
 #include "relay/quic/quic.h"
 #include "relay/quic/stream.h"
 
-/* What one stream may send before it is the turn of another, in bytes: a dozen packets, so that what its peer reads is not in crumbs. */
-#define SHARE 16384u
+/*
+ * What one stream may send before it is the turn of another, in bytes: an eighth of what may be under way, so that nobody waits long for its turn. A dozen packets at least and what the kernel sends
+ * at once at most: what its peer's guest is woken for is not to be crumbs.
+ */
+#define SHARES 8u
+#define SHARE_MIN 16384u
+#define SHARE_MAX 65536u
 
 /* What is offered at once: more than fits a packet. */
 #define OFFER_MAX 4096u
@@ -25,7 +30,7 @@ static bool is_bidirectional(int64_t id) {
 }
 
 void quic_streams_init(struct quic_streams *streams) {
-        *streams = (struct quic_streams){ 0 };
+        *streams = (struct quic_streams){ .share = SHARE_MIN };
         nb_list_init(&streams->all);
         nb_list_init(&streams->sending);
         nb_list_init(&streams->changed);
@@ -89,7 +94,7 @@ static void want_to_send(struct quic_stream *stream) {
 
         if (stream->is_blocked || !nb_list_is_empty(&stream->in_sending) || !quic_stream_has_unsent(stream))
                 return;
-        stream->share_left = SHARE;
+        stream->share_left = stream->connection->streams.share;
         nb_list_append(stream->out.n_unsent > 0 ? sending : sending->next, &stream->in_sending);
 }
 
@@ -129,11 +134,23 @@ static void look_for_guest(struct quic_connection *connection) {
         quic_connection_guest_gone(connection);
 }
 
+static size_t share_of(ngtcp2_conn *conn) {
+        ngtcp2_conn_info info;
+        uint64_t share;
+
+        ngtcp2_conn_get_conn_info(conn, &info);
+        share = info.cwnd / SHARES;
+        if (share < SHARE_MIN)
+                return SHARE_MIN;
+        return share < SHARE_MAX ? (size_t)share : SHARE_MAX;
+}
+
 bool quic_streams_run(struct quic_connection *connection) {
         struct quic_streams *streams = &connection->streams;
         struct nb_list end;
 
         streams->data_left = ngtcp2_conn_get_max_data_left(connection->conn);
+        streams->share = share_of(connection->conn);
         if (streams->datagrams)
                 quic_datagrams_run(streams->datagrams);
         /* Those that have more to do come behind the end, and in the next run. */

@@ -41,6 +41,7 @@ struct quic_streams {
         size_t n_pairs;          /* whose guests' ends are open */
         bool guest_is_gone;      /* it has closed them, and the channel */
         uint64_t data_left;      /* that the peer takes on the connection as a whole, in bytes */
+        size_t share;            /* of a turn, in bytes */
         uint64_t n_created;      /* of both kinds */
         uint64_t n_created_unidirectional;
         uint64_t n_accepted;

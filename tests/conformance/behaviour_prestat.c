@@ -24,7 +24,8 @@ static void expect_name(__wasi_fd_t fd, uint8_t tag, const char *expected) {
 }
 
 static void scan(void) {
-        static const char *const names[] = { PROTOCOL_IP, PROTOCOL_GIVEN, PROTOCOL_HASTY, PROTOCOL_UNIX };
+        static const char *const names[] = { PROTOCOL_IP, PROTOCOL_GIVEN, PROTOCOL_HASTY, PROTOCOL_UNIX,
+                                             PROTOCOL_QUIC };
         __wasi_prestat_t prestat;
         __wasi_fd_t fd = 3;
 

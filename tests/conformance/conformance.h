@@ -35,6 +35,7 @@
 #define PROTOCOL_HASTY "hasty" /* as PROTOCOL_IP; a connect ends after a moment */
 #define PROTOCOL_UNIX "local"
 #define PROTOCOL_GIVEN "given"      /* as PROTOCOL_IP; to be used up */
+#define PROTOCOL_QUIC "quic"        /* on 127.0.0.1, in both roles */
 #define PREOPENED_LISTENER "door"   /* on FOLDER/door.sock */
 #define PREOPENED_CONNECTION "line" /* to PEER_ECHO */
 

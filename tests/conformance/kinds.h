@@ -11,16 +11,19 @@
 #include <sys/stat.h>
 
 #include "tests/conformance/conformance.h"
+#include "tests/conformance/quic.h"
 
 #define HELD_MAX 64
 
 /* What goes on from cell to cell. */
 struct world {
         struct listener listener; /* TCP */
-        bool held[HELD_MAX];      /* the numbers that are not closed behind a cell */
-        bool spent[HELD_MAX];     /* of these, the ones that are no more what they were at the start */
-        __wasi_fd_t web, local;   /* protocols that kinds are made of */
-        __wasi_fd_t directory;    /* that cells may look into but not use up */
+        struct listener quic, quic_datagrams;
+        struct ends connection; /* of QUIC: the streams of its kinds are made on it */
+        bool held[HELD_MAX];    /* the numbers that are not closed behind a cell */
+        bool spent[HELD_MAX];   /* of these, the ones that are no more what they were at the start */
+        __wasi_fd_t web, local; /* protocols that kinds are made of */
+        __wasi_fd_t directory;  /* that cells may look into but not use up */
         unsigned n_paths; /* that were bound: each has a name of its own, for they go a moment after their control */
         uint32_t result;  /* where calls have their result stored */
 };
@@ -31,6 +34,7 @@ struct subject {
         const char *address;    /* what it could connect to */
         __wasi_filetype_t type; /* of the sockets */
         bool given;             /* at the start: it is put back where it was moved from */
+        bool channel;           /* of QUIC's datagrams */
 };
 
 #define FILE_CONTENT "hello"
@@ -41,6 +45,9 @@ static inline void world_init(struct world *world) {
         world->directory = open(DIRECTORY, O_RDONLY | O_DIRECTORY);
         CHECK(world->directory >= 0);
         world->listener = listener_open(PROTOCOL_IP, "127.0.0.1:0");
+        world->quic = quic_listener_open(__WASI_FILETYPE_SOCKET_STREAM);
+        world->quic_datagrams = quic_listener_open(__WASI_FILETYPE_SOCKET_DGRAM);
+        world->connection = quic_ends_open(&world->quic, __WASI_FILETYPE_SOCKET_STREAM);
         for (__wasi_fd_t fd = 0; fd < HELD_MAX; ++fd)
                 world->held[fd] = is_open(fd);
 }
@@ -338,6 +345,125 @@ static bool make_unix_stream(struct world *world, struct subject *ret) {
 static bool make_unix_readable(struct world *world, struct subject *ret) {
         (void)make_unix_stream(world, ret);
         make_readable(ret->fd);
+        return true;
+}
+
+/* ---- QUIC ---- */
+
+static inline struct ends make_quic(const struct listener *listener, __wasi_filetype_t type, struct subject *ret) {
+        struct ends ends = quic_ends_open(listener, type);
+
+        ret->fd = ends.ours;
+        return ends;
+}
+
+static bool make_quic_connection(struct world *world, struct subject *ret) {
+        (void)make_quic(&world->quic, __WASI_FILETYPE_SOCKET_STREAM, ret);
+        return true;
+}
+
+static bool make_quic_waiting(struct world *world, struct subject *ret) {
+        struct ends ends = make_quic(&world->quic, __WASI_FILETYPE_SOCKET_STREAM, ret);
+
+        send_text(quic_create(ends.theirs, WASI_NETWORKING_RIGHTS_STREAM), "hello");
+        await_readable(ends.ours);
+        return true;
+}
+
+static bool make_quic_full(struct world *world, struct subject *ret) {
+        struct ends ends = make_quic(&world->quic, __WASI_FILETYPE_SOCKET_STREAM, ret);
+
+        quic_fill(ends.ours, WASI_NETWORKING_RIGHTS_STREAM);
+        return true;
+}
+
+static bool make_quic_over(struct world *world, struct subject *ret) {
+        struct ends ends = make_quic(&world->quic, __WASI_FILETYPE_SOCKET_STREAM, ret);
+
+        close_fd(ends.theirs);
+        await_hangup(ends.ours);
+        return true;
+}
+
+static bool make_quic_datagram_connection(struct world *world, struct subject *ret) {
+        (void)make_quic(&world->quic_datagrams, __WASI_FILETYPE_SOCKET_DGRAM, ret);
+        return true;
+}
+
+static inline struct ends make_quic_ends(const struct world *world, struct subject *ret) {
+        struct ends ends = quic_streams_open(&world->connection, WASI_NETWORKING_RIGHTS_STREAM);
+
+        ret->fd = ends.ours;
+        return ends;
+}
+
+static bool make_quic_stream(struct world *world, struct subject *ret) {
+        (void)make_quic_ends(world, ret);
+        return true;
+}
+
+static bool make_quic_readable(struct world *world, struct subject *ret) {
+        struct ends ends = make_quic_ends(world, ret);
+
+        send_text(ends.theirs, "hello");
+        await_readable(ends.ours);
+        return true;
+}
+
+static bool make_quic_ended(struct world *world, struct subject *ret) {
+        struct ends ends = make_quic_ends(world, ret);
+
+        CHECK_OK(__wasi_sock_shutdown(ends.theirs, __WASI_SDFLAGS_WR));
+        await_hangup(ends.ours);
+        return true;
+}
+
+static bool make_quic_stopped(struct world *world, struct subject *ret) {
+        struct ends ends = make_quic_ends(world, ret);
+
+        CHECK_OK(__wasi_sock_shutdown(ends.theirs, __WASI_SDFLAGS_RD));
+        quic_await_stop(ends.ours);
+        return true;
+}
+
+static bool make_quic_reset(struct world *world, struct subject *ret) {
+        struct ends ends = make_quic_ends(world, ret);
+
+        ends_reset(&ends);
+        return true;
+}
+
+static bool make_quic_write_only(struct world *world, struct subject *ret) {
+        ret->fd = quic_streams_open(&world->connection, QUIC_RIGHTS_ONE_WAY).ours;
+        return true;
+}
+
+static bool make_quic_read_only(struct world *world, struct subject *ret) {
+        struct ends turned = { .ours = world->connection.theirs, .theirs = world->connection.ours };
+
+        ret->fd = quic_streams_open(&turned, QUIC_RIGHTS_ONE_WAY).theirs;
+        return true;
+}
+
+static inline struct ends make_quic_channels(const struct world *world, struct subject *ret) {
+        struct ends ends = make_quic(&world->quic_datagrams, __WASI_FILETYPE_SOCKET_DGRAM, ret);
+        struct ends channels = quic_channels_open(&ends);
+
+        ret->fd = channels.ours;
+        ret->channel = true;
+        return channels;
+}
+
+static bool make_quic_datagram(struct world *world, struct subject *ret) {
+        (void)make_quic_channels(world, ret);
+        return true;
+}
+
+static bool make_quic_datagram_readable(struct world *world, struct subject *ret) {
+        struct ends channels = make_quic_channels(world, ret);
+
+        send_text(channels.theirs, "hello");
+        await_readable(channels.ours);
         return true;
 }
 

@@ -18,6 +18,7 @@
 
 #include "tests/conformance/matrix.h"
 #include "tests/conformance/peers.h"
+#include "tests/support/certificates.h"
 #include "tests/support/harness.h"
 #include "tests/support/process.h"
 #include "tests/support/runner.h"
@@ -52,6 +53,9 @@ static const struct {
         { "behaviour_poll", NULL },
         { "behaviour_preopens", NULL },
         { "behaviour_prestat", NULL },
+        { "behaviour_quic_datagrams", NULL },
+        { "behaviour_quic_ends", NULL },
+        { "behaviour_quic_streams", NULL },
         { "behaviour_receive", NULL },
         { "behaviour_renumber", NULL },
         { "behaviour_reset", NULL },
@@ -67,6 +71,26 @@ static const char *environment(const char *name) {
 
         ck_assert_msg(value && *value, "%s is not set", name);
         return value;
+}
+
+/* Of the server that guests of QUIC connect to, which are the same guests. */
+static struct certificates certificates;
+
+static void make_certificates(void) {
+        static const struct certificate local = {
+                .name = "local",
+                .issuer = "root",
+                .template = "ip_address = \"127.0.0.1\"\nsigning_key\ntls_www_server\n",
+        };
+
+        process_expect_no_leak_check();
+        certificates_init(&certificates);
+        certificates_make_authority(&certificates, "root", NULL);
+        certificates_make(&certificates, &local);
+}
+
+static void remove_certificates(void) {
+        certificates_deinit(&certificates);
 }
 
 /* ---- what all guests find ---- */
@@ -90,6 +114,20 @@ struct suite {
         "Listen=127.0.0.1:*\n"                                                                                         \
         "Listen=[::1]:*\n"
 
+/* MaxStreams= is QUIC_MAX_STREAMS of the guests. */
+#define QUIC                                                                                                           \
+        "[Protocol quic]\n"                                                                                            \
+        "Family=quic\n"                                                                                                \
+        "SocketTypes=stream dgram\n"                                                                                   \
+        "Connect=127.0.0.1:*\n"                                                                                        \
+        "Listen=127.0.0.1:*\n"                                                                                         \
+        "MaxStreams=4\n"                                                                                               \
+        "TLSALPN=conformance\n"                                                                                        \
+        "TLSTrust=%s/root.pem\n"                                                                                       \
+        "TLSCertificate=%s/local.chain %s/local.key\n"
+
+#define QUIC_INDEX 4 /* of the protocols */
+
 static void write_policy(const struct suite *suite) {
         const char *folder = suite->folder;
 
@@ -99,11 +137,21 @@ static void write_policy(const struct suite *suite) {
                             "ConnectTimeout=100ms\n"
                             "[Protocol local]\nFamily=unix\nDataPath=direct\n"
                             "Connect=%s/*.sock\nListen=%s/*.sock\n"
-                            "Connect=@conformance-%u-*\nListen=@conformance-%u-*\n"
+                            "Connect=@conformance-%u-*\nListen=@conformance-%u-*\n" QUIC
                             "[Preopen door]\nDataPath=direct\nListen=%s/door.sock\n"
                             "[Preopen line]\nDataPath=direct\nConnect=%s\n",
-                            (unsigned)getuid(), folder, folder, (unsigned)getpid(), (unsigned)getpid(), folder,
+                            (unsigned)getuid(), folder, folder, (unsigned)getpid(), (unsigned)getpid(),
+                            certificates.folder, certificates.folder, certificates.folder, folder,
                             suite->peers.silent.text);
+}
+
+/* What the tenant gets once and keeps: a relay, with what it must know of the policy. */
+static void warm_up(struct wire *quic) {
+        struct wire control = wire_open_control(quic, "127.0.0.1:0");
+
+        ck_assert_uint_eq(wire_listen(&control, 1, NULL), 0);
+        (void)wire_close(&control);
+        wire_settle(quic);
 }
 
 static void link_path(const struct suite *suite, char path[static LINK_TEXT_MAX]) {
@@ -124,7 +172,7 @@ static void suite_init(struct suite *suite) {
         write_policy(suite);
         daemon_start(&suite->daemon, NULL);
         wire_session_open(suite->daemon.socket_path, "", &suite->session);
-        wire_settle(&suite->session.protocols[0]);
+        warm_up(&suite->session.protocols[QUIC_INDEX]);
         suite->baseline = daemon_count_fds(&suite->daemon);
 }
 
@@ -337,6 +385,7 @@ int main(void) {
         if (results_fd < 0 || setenv(RESULTS_VARIABLE, number, 1) < 0)
                 return EXIT_FAILURE;
         suite_add_tcase(suite, tcase);
+        tcase_add_unchecked_fixture(tcase, make_certificates, remove_certificates);
         tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, matrix);
         tcase_add_loop_test(tcase, behaviour, 0, N_BEHAVIOURS);

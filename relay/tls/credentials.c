@@ -35,8 +35,10 @@ struct tls_credentials *tls_credentials_free(struct tls_credentials *credentials
                 gnutls_certificate_free_credentials(credentials->as_client);
         if (credentials->as_server)
                 gnutls_certificate_free_credentials(credentials->as_server);
-        if (credentials->priority)
-                gnutls_priority_deinit(credentials->priority);
+        if (credentials->priority_as_client)
+                gnutls_priority_deinit(credentials->priority_as_client);
+        if (credentials->priority_as_server)
+                gnutls_priority_deinit(credentials->priority_as_server);
         if (credentials->priority_of_quic)
                 gnutls_priority_deinit(credentials->priority_of_quic);
         if (credentials->ticket_key.data) {
@@ -117,8 +119,10 @@ static int copy_pins(struct tls_credentials *credentials, const Nb__Relay__Conte
 }
 
 static int init_credentials(struct tls_credentials *credentials, const Nb__Relay__Context *order) {
-        int error = tls_priority_new(order->tls12, order->tls13, &credentials->priority);
+        int error = tls_priority_new(order->tls12, order->tls13, false, &credentials->priority_as_client);
 
+        if (error == 0)
+                error = tls_priority_new(order->tls12, order->tls13, true, &credentials->priority_as_server);
         credentials->tickets = order->tickets;
         credentials->must_staple = order->must_staple;
         credentials->client_auth = order->client_auth;

@@ -26,7 +26,8 @@
 struct tls_credentials {
         gnutls_certificate_credentials_t as_client; /* NULL: not of that role */
         gnutls_certificate_credentials_t as_server;
-        gnutls_priority_t priority;
+        gnutls_priority_t priority_as_client;
+        gnutls_priority_t priority_as_server;
         gnutls_priority_t priority_of_quic; /* NULL: without TLS 1.3, or ALPN */
         gnutls_datum_t ticket_key;          /* no data: no tickets */
         bool tickets;

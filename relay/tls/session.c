@@ -100,6 +100,12 @@ static unsigned flags_of(const struct tls_session_setup *setup) {
                (setup->is_quic ? GNUTLS_NO_AUTO_SEND_TICKET | GNUTLS_NO_END_OF_EARLY_DATA : 0);
 }
 
+static gnutls_priority_t priority_of(const struct tls_credentials *credentials, const struct tls_session_setup *setup) {
+        if (setup->is_quic)
+                return credentials->priority_of_quic;
+        return setup->as_server ? credentials->priority_as_server : credentials->priority_as_client;
+}
+
 int tls_session_init(struct tls_session *session, const struct tls_session_setup *setup) {
         const struct tls_credentials *credentials = setup->context->tls;
 
@@ -115,8 +121,7 @@ int tls_session_init(struct tls_session *session, const struct tls_session_setup
         gnutls_transport_set_ptr(session->gnutls, session);
         gnutls_handshake_set_max_packet_length(session->gnutls, HANDSHAKE_MESSAGE_MAX);
         gnutls_session_set_verify_function(session->gnutls, verify);
-        if (gnutls_priority_set(session->gnutls,
-                                setup->is_quic ? credentials->priority_of_quic : credentials->priority) < 0)
+        if (gnutls_priority_set(session->gnutls, priority_of(credentials, setup)) < 0)
                 return -ENOMEM;
         if (credentials->n_alpn > 0 &&
             gnutls_alpn_set_protocols(session->gnutls, credentials->alpn, credentials->n_alpn,

@@ -365,6 +365,19 @@ static void renegotiate(int fd) {
         _exit(0);
 }
 
+static void say_nothing_in_1_3(int fd) {
+        gnutls_session_t session = odd_client(fd, "NORMAL:-VERS-ALL:+VERS-TLS1.3:%DISABLE_SAFE_RENEGOTIATION");
+
+        _exit(gnutls_bye(session, GNUTLS_SHUT_WR) < 0);
+}
+
+static void renegotiate_unsafely(int fd) {
+        gnutls_session_t session = odd_client(fd, "NORMAL:-VERS-ALL:+VERS-TLS1.2:%DISABLE_SAFE_RENEGOTIATION");
+
+        (void)gnutls_handshake(session);
+        _exit(0);
+}
+
 static void change_keys_once(int fd) {
         gnutls_session_t session = odd_client(fd, "NORMAL:-VERS-ALL:+VERS-TLS1.3");
         char bytes[8];
@@ -434,6 +447,29 @@ START_TEST(nothing_is_renegotiated) {
         ck_assert_int_eq(tls_side_read(&side, bytes, sizeof(bytes)), -ECONNRESET);
         ck_assert_int_eq(side.link.cause, CAUSE(TLS_PROTOCOL));
         ck_assert_msg(strstr(side.link.reason, "renegotiate"), "%s", side.link.reason);
+        tls_side_deinit(&side);
+        ck_assert_int_eq(harness_wait_exit(pid), 0);
+}
+END_TEST
+
+/* As those do that know TLS 1.3 only. */
+START_TEST(a_client_that_knows_no_renegotiation_is_served) {
+        struct tls_side side;
+        char bytes[8];
+        pid_t pid = start_odd(&side, say_nothing_in_1_3);
+
+        ck_assert_int_eq(tls_side_read(&side, bytes, sizeof(bytes)), 0);
+        tls_side_deinit(&side);
+        ck_assert_int_eq(harness_wait_exit(pid), 0);
+}
+END_TEST
+
+START_TEST(nothing_is_renegotiated_unsafely) {
+        struct tls_side side;
+        char bytes[8];
+        pid_t pid = start_odd(&side, renegotiate_unsafely);
+
+        ck_assert_int_eq(tls_side_read(&side, bytes, sizeof(bytes)), -ECONNRESET);
         tls_side_deinit(&side);
         ck_assert_int_eq(harness_wait_exit(pid), 0);
 }
@@ -715,6 +751,8 @@ static Suite *make_suite(void) {
         tcase_add_test(bytes, keys_are_changed_in_between);
         tcase_add_test(bytes, a_flood_of_new_keys_ends_the_connection);
         tcase_add_test(bytes, nothing_is_renegotiated);
+        tcase_add_test(bytes, nothing_is_renegotiated_unsafely);
+        tcase_add_test(bytes, a_client_that_knows_no_renegotiation_is_served);
         suite_add_tcase(suite, bytes);
 
         tcase_add_unchecked_fixture(resumed, make_certificates, remove_certificates);

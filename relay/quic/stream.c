@@ -17,10 +17,12 @@
 /* Room is asked for where it lacks: it would wake us for whatever the guest reads. */
 #define GUEST_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
 
-/* What is sent and not acknowledged, and what waits to be sent, of one stream: the first grows while that is what limits it. */
+/* What is held of one stream until it is acknowledged: it grows while that is what limits it. */
 #define OUT_MAX_FIRST (256u * 1024)
 #define OUT_MAX_LAST (4u * 1024 * 1024)
-#define UNSENT_MAX (128u * 1024)
+
+/* How much of it may wait to be sent when more is read. A read adds what a turn sends; what many streams have read long before their turns is in no cache any more when it is encrypted. */
+#define UNSENT_MAX (32u * 1024)
 
 /* The same where the relay's budget is spent: enough for everybody to go on. */
 #define OUT_MAX_POOR (16u * 1024)

@@ -126,6 +126,9 @@ void quic_connection_fail(struct quic_connection *connection, Nb__Relay__Cause c
 /** The broker's End: the peer is told by an application's close, the guest by ECONNRESET; Ended is reported. Harmless for one that is closing. */
 void quic_connection_end(struct quic_connection *connection);
 
+/** The relay ends: the peer is told by an application's close, in one packet, if the socket takes it now. It is to be freed then, and reports nothing. */
+void quic_connection_say_goodbye(struct quic_connection *connection);
+
 /** The answer to NewPath. @param fd  as quic_take_path() @return as quic_take_path() */
 int quic_connection_take_path(struct quic_connection *connection, const Nb__Relay__TakePath *take, int fd);
 

@@ -20,11 +20,20 @@
 
 /* ---- what all have in common ---- */
 
+/* A peer that is not told waits for as long as its idle timeout is. */
+static void end_connections(struct quic *quic) {
+        nb_list_foreach_safe(element, &quic->connections) {
+                struct quic_connection *connection = nb_container_of(element, struct quic_connection, in_quic);
+
+                quic_connection_say_goodbye(connection);
+                (void)quic_connection_free(connection);
+        }
+}
+
 struct quic *quic_free(struct quic *quic) {
         if (!quic)
                 return NULL;
-        nb_list_foreach_safe(element, &quic->connections)(void)
-                quic_connection_free(nb_container_of(element, struct quic_connection, in_quic));
+        end_connections(quic);
         quic_leftover_free_all(quic);
         guest_channel_free_unread(quic);
         quic_endpoint_free_all(quic);

@@ -87,7 +87,7 @@ int quic_take_path(struct relay *relay, const Nb__Relay__TakePath *take, int fd)
 /** Ends the server or the connection of that number, if there is one. @return whether there was */
 bool quic_end(struct relay *relay, uint64_t number);
 
-/** Frees all that a relay has of QUIC, and reports nothing. Takes NULL. @return NULL */
+/** Frees all that a relay has of QUIC, and reports nothing. Peers are told that their connections are over, by a packet each that is not repeated. Takes NULL. @return NULL */
 struct quic *quic_free(struct quic *quic);
 
 #endif

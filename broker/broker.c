@@ -24,6 +24,7 @@
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "broker/tenant_socket.h"
+#include "loop/deadline.h"
 
 /* Sessions that have not said Hello: some in any case, and no more than a walk over them takes no time. */
 #define HALF_OPEN_LEAST 16
@@ -166,6 +167,7 @@ struct broker *broker_free(struct broker *broker) {
         listener_free_all(broker);
         end_sessions(&broker->half_open);
         end_sessions(&broker->sessions);
+        broker->linger = deadline_free(broker->linger);
         free_tenants(broker);
         broker->relay_launcher = relay_launcher_free(broker->relay_launcher);
         broker->relay_contexts = relay_contexts_free(broker->relay_contexts);
@@ -199,9 +201,39 @@ void broker_stop(struct broker *broker) {
         uv_stop(&broker->loop);
 }
 
+/* What relays have is connections then, whose guests are gone: all else of theirs ended with the session. */
+static size_t left_behind(const struct broker *broker) {
+        size_t n = 0;
+
+        nb_list_foreach_safe(link, &broker->tenants) n +=
+                relay_pool_objects(nb_container_of(link, struct tenant, link)->relays);
+        return n;
+}
+
+static void lingered(void *data) {
+        struct broker *broker = data;
+        size_t n = left_behind(broker);
+
+        nb_log(&broker->log, NB_LOG_WARNING,
+               "ends though %zu connection%s left behind %s not delivered in %d s: what the guest wrote may be lost", n,
+               n == 1 ? "" : "s", n == 1 ? "was" : "were", BROKER_LINGER_MS / 1000);
+        broker_stop(broker);
+}
+
+/* @return whether it waits */
+static bool linger(struct broker *broker) {
+        if (left_behind(broker) == 0)
+                return false;
+        if (!broker->linger)
+                broker->linger = deadline_new(&broker->loop, BROKER_LINGER_MS, lingered, broker);
+        return broker->linger != NULL;
+}
+
 void broker_stop_if_idle(struct broker *broker) {
-        if (!broker->stopping && nb_list_is_empty(&broker->listeners) && nb_list_is_empty(&broker->half_open) &&
-            nb_list_is_empty(&broker->sessions))
+        if (broker->stopping || !nb_list_is_empty(&broker->listeners) || !nb_list_is_empty(&broker->half_open) ||
+            !nb_list_is_empty(&broker->sessions))
+                return;
+        if (!linger(broker))
                 broker_stop(broker);
 }
 

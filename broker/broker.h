@@ -9,6 +9,9 @@
  *             └ listeners (where sessions arrive)
  *             └ sessions, half-open ones apart ─ endpoints: the session's channel, protocols, controls (each with an acceptor or a connector)
  *
+ * A broker that nothing can bring a session to any more, for the one that it was started with is over, ends; but what the guest has written and left behind lies in
+ * relays then, which would end with it. So it waits for these, for BROKER_LINGER_MS at most, as the kernel goes on sending when a process has ended.
+ *
  * Who owns what: an endpoint owns its channel's descriptor and is freed when that ends; a session is freed with its last
  * endpoint; a tenant that the policy no longer has is freed with its last session. The policy is replaced as a whole by
  * broker_reload().
@@ -36,10 +39,14 @@
 
 struct admin;
 struct connection_watch;
+struct deadline;
 struct exporter;
 struct helper_client;
 struct relay_contexts;
 struct relay_launcher;
+
+/** How long what guests have left behind may take, in ms; who started the broker waits for its end. */
+#define BROKER_LINGER_MS 10000
 
 /** The policy in force, and why there is no newer one. Times are of the wall clock, in ms since 1970. */
 struct policy_state {
@@ -86,6 +93,7 @@ struct broker {
         uint32_t last_relay_context;
         uint64_t last_session_id;
         uint64_t last_connection_id;
+        struct deadline *linger; /* owned; NULL: it does not wait for what was left behind */
         bool stopping;
         /* One request is handled at a time, so all share the memory it is received and decoded in. */
         struct nb_frame_arena arena;
@@ -122,7 +130,10 @@ int broker_reload(struct broker *broker);
  */
 int broker_open_contexts(struct broker *broker);
 
-/** Stops the loop when there is no listener and no session left; called by whoever ends one. */
+/**
+ * Stops the loop when there is no listener, no session and nothing in relays left; called by whoever ends one. Where only relays have something, it is
+ * stopped in BROKER_LINGER_MS at the latest.
+ */
 void broker_stop_if_idle(struct broker *broker);
 
 #endif

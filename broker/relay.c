@@ -121,8 +121,9 @@ static void note_crash(struct relay_pool *pool) {
 /* Tells all of its objects. What these end may be the tenant, and the pool with it. */
 static void lose(struct relay *relay, const char *why, bool kill_now) {
         struct relay_pool *pool = relay->pool;
+        struct broker *broker = broker_of(relay);
 
-        nb_log(&broker_of(relay)->log, NB_LOG_ERROR, "tenant %s: %s; its %zu connections end", pool->tenant->name, why,
+        nb_log(&broker->log, NB_LOG_ERROR, "tenant %s: %s; its %zu connections end", pool->tenant->name, why,
                relay->table.n);
         note_crash(pool);
         give_back_streams(relay);
@@ -140,6 +141,7 @@ static void lose(struct relay *relay, const char *why, bool kill_now) {
                 object->ops->lost(object, why);
         }
         (void)relay_free(relay, kill_now);
+        broker_stop_if_idle(broker);
 }
 
 /* ---- reports ---- */
@@ -561,19 +563,28 @@ int relay_attach_beside(struct relay_object *object, const struct relay_object *
         return other->relay ? attach(object, NULL, other->relay, other->relay->pool->tenant) : -ENOTCONN;
 }
 
-void relay_detach(struct relay_object *object) {
-        if (!object->relay)
-                return;
+static void take_out(struct relay_object *object) {
         relay_object_table_remove(&object->relay->table, object);
         nb_list_remove(&object->in_relay);
         object->relay = NULL;
+}
+
+void relay_detach(struct relay_object *object) {
+        const struct relay *relay = object->relay;
+
+        if (!relay)
+                return;
+        take_out(object);
+        /* One that is lost has told of all its objects first (lose()). */
+        if (relay->pool)
+                broker_stop_if_idle(broker_of(relay));
 }
 
 void relay_pass_on(struct relay_object *object, struct relay_object *successor, const struct relay_object_ops *ops) {
         struct relay *relay = object->relay;
         int r;
 
-        relay_detach(object);
+        take_out(object);
         successor->ops = ops;
         successor->number = object->number;
         /* There is room: one was taken out. */
@@ -611,6 +622,15 @@ void relay_pool_each(const struct relay_pool *pool, void (*function)(void *data,
                 tell_facts(nb_container_of(link, struct relay, in_pool), &facts);
                 function(data, &facts);
         }
+}
+
+size_t relay_pool_objects(const struct relay_pool *pool) {
+        size_t n = 0;
+
+        if (!pool)
+                return 0;
+        nb_list_foreach_safe(link, &pool->relays) n += nb_container_of(link, struct relay, in_pool)->table.n;
+        return n;
 }
 
 uint64_t relay_pool_crashes(const struct relay_pool *pool) {

@@ -78,7 +78,7 @@ int relay_attach_beside(struct relay_object *object, const struct relay_object *
  */
 int relay_check_there(const struct tenant *tenant);
 
-/** Takes its number back; reports that still come for it are dropped. Harmless where it is detached. */
+/** Takes its number back; reports that still come for it are dropped. Harmless where it is detached. The last one of a broker that waits for it ends the broker. */
 void relay_detach(struct relay_object *object);
 
 /** Gives an attached object's number to another one, which is detached; the first is detached then. */
@@ -111,6 +111,9 @@ void relay_facts_of(const struct relay_object *object, struct relay_facts *ret);
 /** Calls the function for each of a tenant's relays. @param pool  NULL: there are none */
 void relay_pool_each(const struct relay_pool *pool, void (*function)(void *data, const struct relay_facts *facts),
                      void *data);
+
+/** How many objects the tenant's relays have, together. @param pool  NULL: none */
+size_t relay_pool_objects(const struct relay_pool *pool);
 
 /** How many relays of the tenant have ended by themselves. @param pool  may be NULL */
 uint64_t relay_pool_crashes(const struct relay_pool *pool);

@@ -15,8 +15,13 @@
 #include "base/channel.h"
 #include "base/cleanup.h"
 
-/* How long a broker whose session is over may take to end, and then how long it may take once it was told to. */
-#define END_TIMEOUT_MS 5000
+/*
+ * How long a broker whose session is over may take to end, which is more than it gives what the guest has left behind (netbrokerd(8)); after how much of that it is
+ * said what is waited for; and how long it may take once it was told to end.
+ */
+#define END_TIMEOUT_MS 15000
+#define QUIET_MS 2000
+#define TOLD_TIMEOUT_MS 5000
 
 /* What a child does that could not become a broker; nobody reads it, for the errno comes by the pipe. */
 #define EXIT_NOT_STARTED 127
@@ -162,26 +167,37 @@ int private_broker_start(const char *policy, const char *log_level, struct priva
 }
 
 /* @return whether the child has ended in time. */
-static bool has_ended(int pid_fd) {
+static bool has_ended(int pid_fd, int timeout_ms) {
         struct pollfd pollfd = { .fd = pid_fd, .events = POLLIN };
 
-        while (poll(&pollfd, 1, END_TIMEOUT_MS) < 0) {
+        while (poll(&pollfd, 1, timeout_ms) < 0) {
                 if (errno != EINTR)
                         return false;
         }
         return pollfd.revents != 0;
 }
 
-int private_broker_wait(struct private_broker *broker) {
+/* @param log  as private_broker_wait() @return whether it has ended by itself */
+static bool wait_for_delivery(int pid_fd, const struct nb_log *log) {
+        if (has_ended(pid_fd, QUIET_MS))
+                return true;
+        if (log)
+                nb_log(log, NB_LOG_NOTICE,
+                       "the guest has ended, and what it wrote is still being delivered; a signal, such as that of "
+                       "Ctrl-C, ends that");
+        return has_ended(pid_fd, END_TIMEOUT_MS - QUIET_MS);
+}
+
+int private_broker_wait(struct private_broker *broker, const struct nb_log *log) {
         pid_t pid = broker->pid;
         bool ended;
 
         if (pid < 0)
                 return 0;
-        ended = has_ended(broker->pid_fd);
+        ended = wait_for_delivery(broker->pid_fd, log);
         broker->lifeline = nb_fd_close(broker->lifeline);
         if (!ended)
-                ended = has_ended(broker->pid_fd);
+                ended = has_ended(broker->pid_fd, TOLD_TIMEOUT_MS);
 
         broker->pid = -1;
         broker->pid_fd = nb_fd_close(broker->pid_fd);

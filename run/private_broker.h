@@ -2,8 +2,8 @@
 /*
  * A broker for one run: netbrokerd as a child, on the other end of a socket pair.
  *
- * The child serves the one session of that pair and ends when the session and everything that came of it are closed. Two
- * walls keep it from outliving the run. It sees the end of its channel. And the kernel sends it SIGTERM when the last writer of
+ * The child serves the one session of that pair and ends when the session and everything that came of it are closed, and what the guest has left behind
+ * in relays is delivered. Two walls keep it from outliving the run. It sees the end of its channel. And the kernel sends it SIGTERM when the last writer of
  * a pipe, the lifeline, is gone, which is when this process ends in whatever way. (PR_SET_PDEATHSIG would not do: the
  * kernel sends that one in the name of the dying parent, whom nb_lockdown() has forbidden to signal anyone, and drops it.)
  *
@@ -14,6 +14,8 @@
 #define NB_RUN_PRIVATE_BROKER_H
 
 #include <sys/types.h>
+
+#include "base/log.h"
 
 /** The environment variable that names another netbrokerd than the installed one: a path, and never looked for in PATH. */
 #define PRIVATE_BROKER_VARIABLE "NETBROKERD"
@@ -49,9 +51,10 @@ int private_broker_start(const char *policy, const char *log_level, struct priva
 /**
  * Waits for the broker's end and reaps it. The caller has closed the session and all that came of it. A broker that does not
  * end by itself in time is told to. Harmless where there is none.
+ * @param log  where it is said when what the guest wrote takes long to be delivered; NULL: nowhere, for there was no guest
  * @return its exit status; 128 and the number of the signal that ended it; 0 where there was none; -ETIMEDOUT when it is still there;
  *         another -errno
  */
-int private_broker_wait(struct private_broker *broker);
+int private_broker_wait(struct private_broker *broker, const struct nb_log *log);
 
 #endif

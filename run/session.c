@@ -74,7 +74,7 @@ int run_session_open(const struct run_options *options, const struct nb_log *log
                 return EX_OK;
         if (!options->policy)
                 return explain(options, log, r);
-        return explain_private(options, log, r, private_broker_wait(&ret->broker));
+        return explain_private(options, log, r, private_broker_wait(&ret->broker, NULL));
 }
 
 /* What to do about a listener that cannot be started, where that can be known. */
@@ -129,7 +129,7 @@ void run_session_close(struct run_session *session, const struct nb_log *log) {
         int r;
 
         session->session = nb_session_free(session->session);
-        r = private_broker_wait(&session->broker);
+        r = private_broker_wait(&session->broker, log);
         if (r > 0)
                 nb_log(log, NB_LOG_WARNING, "the broker ended with status %d", r);
         else if (r < 0)

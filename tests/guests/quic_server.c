@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * quic_server ADDRESS CONNECTIONS [datagrams]: serves until so many connections have ended, 0: for ever. Everything is waited for in one poll_oneoff(): the
+ * quic_server ADDRESS CONNECTIONS [datagrams|sink]: serves until so many connections have ended, 0: for ever. Everything is waited for in one poll_oneoff(): the
  * control, the connections and all their streams.
  *
  * What comes on a bidirectional stream goes back on it, what comes on a unidirectional one goes back on one of the server's own, and a datagram is answered by
- * itself. It says "listening ADDRESS" when it does, and for each connection "accepted ADDRESS" and then "ended", with the errno that told it.
+ * itself. A sink answers nothing: it says at its end how many bytes came. It says "listening ADDRESS" when it does, and for each connection "accepted ADDRESS" and then "ended", with the errno that told it.
  */
 #include "tests/guests/quic.h"
 
@@ -29,6 +29,8 @@ struct pump {
 struct server {
         __wasi_fd_t control;
         bool datagrams;
+        bool is_sink;
+        uint64_t n_bytes; /* that came on streams */
         struct connection *connections;
         size_t n_connections;
         struct pump *pumps;
@@ -80,7 +82,7 @@ static bool find_answer(struct server *server, struct pump *pump) {
 }
 
 static void add_pump(struct server *server, size_t connection, __wasi_fd_t stream) {
-        bool one_way = !quic_has_right(stream, __WASI_RIGHTS_FD_WRITE);
+        bool one_way = !server->is_sink && !quic_has_right(stream, __WASI_RIGHTS_FD_WRITE);
         struct pump *pump;
 
         quic_set_nonblock(stream);
@@ -169,9 +171,10 @@ static void read_some(struct server *server, struct pump *pump) {
                 pass_on_datagram(server, pump, n);
                 return;
         }
+        server->n_bytes += n;
         if (n == 0)
                 pump->is_over = true;
-        else
+        else if (!server->is_sink)
                 pass_on(pump, server->buffer, n);
 }
 
@@ -298,21 +301,30 @@ static __wasi_fd_t start(const char *address, bool datagrams) {
         return control;
 }
 
+/* What has come of a connection that is over is still read. */
+static bool goes_on(const struct server *server, size_t n_to_end) {
+        return n_to_end == 0 || server->n_ended < n_to_end || (server->is_sink && server->n_pumps > 0);
+}
+
 int main(int argc, char **argv) {
         static struct server server;
         struct waits waits = { 0 };
         size_t n_to_end;
 
-        CHECK(argc == 3 || (argc == 4 && strcmp(argv[3], "datagrams") == 0));
+        CHECK(argc == 3 || argc == 4);
         n_to_end = strtoul(argv[2], NULL, 10);
-        server.datagrams = argc == 4;
+        server.datagrams = argc == 4 && strcmp(argv[3], "datagrams") == 0;
+        server.is_sink = argc == 4 && strcmp(argv[3], "sink") == 0;
+        CHECK(argc == 3 || server.datagrams || server.is_sink);
         server.control = start(argv[1], server.datagrams);
-        while (n_to_end == 0 || server.n_ended < n_to_end) {
+        while (goes_on(&server, n_to_end)) {
                 wait_for_all(&server, &waits);
                 for (size_t i = 0; i < waits.n_events; ++i)
                         serve_event(&server, &waits.events[i]);
                 end_datagram_connections(&server);
                 remove_ended_pumps(&server);
         }
+        if (server.is_sink)
+                printf("received %llu bytes\n", (unsigned long long)server.n_bytes);
         return 0;
 }

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * transfer ADDRESS BYTES: sends a pattern to a peer that echoes, reads it back at the same time, and compares every byte. Both
- * directions share one thread by poll(), so a peer with small buffers does not lock it.
+ * transfer ADDRESS BYTES [leave]: sends a pattern to a peer that echoes, reads it back at the same time, and compares every byte. Both
+ * directions share one thread by poll(), so a peer with small buffers does not lock it. With `leave` it reads nothing back: it sends, says "left", and ends.
  */
 #include <fcntl.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "tests/guests/guest.h"
@@ -56,14 +57,28 @@ static bool receive_piece(struct transfer *transfer) {
         return n > 0;
 }
 
+static void leave(struct transfer *transfer) {
+        while (transfer->sent < transfer->total) {
+                struct pollfd pollfd = { .fd = transfer->fd, .events = POLLOUT };
+
+                CHECK(poll(&pollfd, 1, -1) == 1);
+                send_piece(transfer);
+        }
+        puts("left");
+}
+
 int main(int argc, char **argv) {
         struct transfer transfer = { 0 };
         bool open = true;
 
-        CHECK(argc == 3);
+        CHECK(argc == 3 || (argc == 4 && strcmp(argv[3], "leave") == 0));
         transfer.total = strtoull(argv[2], NULL, 10);
         transfer.fd = guest_dial(argv[1]);
         CHECK(fcntl(transfer.fd, F_SETFL, O_NONBLOCK) == 0);
+        if (argc == 4) {
+                leave(&transfer);
+                return 0;
+        }
 
         while (open) {
                 bool sending = transfer.sent < transfer.total;

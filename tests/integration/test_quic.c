@@ -108,7 +108,7 @@ static void start_guest(const struct world *world, struct process *process, cons
         process_start(process, all);
 }
 
-/* Starts the server, which ends after so many connections. @param kind  "datagrams", or NULL */
+/* Starts the server, which ends after so many connections. @param kind  "datagrams", "sink", or NULL */
 static void start_server(struct world *world, const char *n_connections, const char *kind) {
         const char *arguments[] = { "quic_server", "127.0.0.1:0", n_connections, kind, NULL };
         const char *line;
@@ -219,9 +219,27 @@ START_TEST(what_was_written_arrives) {
         struct world world;
 
         world_start(&world, SERVES, CONNECTS);
-        start_server(&world, "1", NULL);
-        run_client(&world, "leave", "1", "100000", "left");
-        expect_server_end(&world, "ended: notconn");
+        start_server(&world, "1", "sink");
+        run_client(&world, "leave", "1", "1000000", "left");
+        expect_server_end(&world, "ended: notconn\nreceived 1000000 bytes\n");
+        world_end(&world);
+}
+END_TEST
+
+/* Also when its broker, which is its own, has nothing else to do. */
+START_TEST(what_was_written_arrives_before_a_private_broker_ends) {
+        struct world world;
+        char policy[PATH_TEXT_MAX], path[PATH_TEXT_MAX];
+        PROCESS client;
+
+        world_start(&world, SERVES, CONNECTS);
+        start_server(&world, "1", "sink");
+        (void)snprintf(policy, sizeof(policy), "%s/client.conf", world.daemon.policy_path);
+        PROCESS_START(&client, getenv("NETBROKER_RUN"), "--policy", policy, guest_path("quic_client", path),
+                      world.address, "leave", "1", "1000000");
+        process_expect(&client, "left", PATIENCE_MS);
+        ck_assert_int_eq(process_finish(&client, PATIENCE_MS), 0);
+        expect_server_end(&world, "ended: notconn\nreceived 1000000 bytes\n");
         world_end(&world);
 }
 END_TEST
@@ -297,6 +315,27 @@ START_TEST(a_server_that_ends_closes_its_connections) {
         ck_assert_int_eq(process_finish(&world.server, PATIENCE_MS), 128 + SIGKILL);
         process_expect(&client, "stream: ", PATIENCE_MS);
         expect_end_of(&client, "accept: notconn\ncreate: notconn\n");
+        world_end(&world);
+}
+END_TEST
+
+/* Two daemons: the client's hears of the other's end at once, and not when it has been idle for too long. */
+START_TEST(a_daemon_that_is_stopped_closes_its_connections) {
+        struct world world, other;
+        PROCESS client;
+
+        world_start(&world, SERVES, CONNECTS);
+        world_start(&other, SERVES, CONNECTS);
+        start_server(&other, "0", NULL);
+        memcpy(world.address, other.address, sizeof(world.address));
+        hold(&world, &client);
+        ck_assert_int_eq(kill(other.server.pid, SIGSTOP), 0); /* it would close them itself */
+        daemon_stop(&other.daemon);
+        expect_end_of(&client, "stream: connreset\naccept: notconn\ncreate: notconn\n");
+        ck_assert_int_eq(kill(other.server.pid, SIGKILL), 0);
+        ck_assert_int_eq(process_finish(&other.server, PATIENCE_MS), 128 + SIGKILL);
+        process_deinit(&other.server);
+        daemon_deinit(&other.daemon);
         world_end(&world);
 }
 END_TEST
@@ -455,6 +494,7 @@ static void add_streams(TCase *tcase) {
         tcase_add_test(tcase, streams_beyond_the_limit_wait_for_their_turn);
         tcase_add_test(tcase, small_windows_carry_much);
         tcase_add_test(tcase, what_was_written_arrives);
+        tcase_add_test(tcase, what_was_written_arrives_before_a_private_broker_ends);
         tcase_add_test(tcase, datagrams_come_back);
         tcase_add_test(tcase, a_posix_server_serves_streams);
         tcase_add_test(tcase, nothing_is_left_of_connections);
@@ -462,6 +502,7 @@ static void add_streams(TCase *tcase) {
 
 static void add_ends(TCase *tcase) {
         tcase_add_test(tcase, a_server_that_ends_closes_its_connections);
+        tcase_add_test(tcase, a_daemon_that_is_stopped_closes_its_connections);
         tcase_add_test(tcase, a_relay_that_dies_is_a_reset_on_both_sides);
         tcase_add_test(tcase, a_connection_that_is_idle_times_out);
         tcase_add_test(tcase, a_connection_that_is_kept_alive_stays);

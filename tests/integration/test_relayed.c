@@ -895,6 +895,150 @@ START_TEST(a_certificate_that_is_not_trusted_is_no_connection) {
 }
 END_TEST
 
+/* ---- what is left behind ---- */
+
+/* A broker of one session, as netbroker-run has it. The policy is written. */
+static void inherited_start(struct world *world) {
+        struct daemon_options options = { 0 };
+        int pair[2];
+
+        ck_assert_int_eq(nb_channel_pair(pair), 0);
+        options.session_fd = pair[0];
+        daemon_start(&world->daemon, &options);
+        (void)nb_fd_close(pair[0]);
+        ck_assert_uint_eq(wire_hello(&(struct wire){ .fd = pair[1] }, "acme", &world->session), 0);
+        world->web = &world->session.protocols[0];
+}
+
+/* Writes until nothing on the way takes more. @return how many bytes */
+static size_t fill(int fd) {
+        char bytes[65536] = { 0 };
+        size_t n = 0;
+
+        while (harness_poll(fd, POLLOUT, 200) != 0) {
+                ssize_t r = send(fd, bytes, sizeof(bytes), MSG_DONTWAIT | MSG_NOSIGNAL);
+
+                ck_assert(r > 0 || errno == EAGAIN);
+                n += r > 0 ? (size_t)r : 0;
+        }
+        return n;
+}
+
+static size_t read_to_clean_end(int fd) {
+        char bytes[65536];
+        size_t n = 0;
+        ssize_t r;
+
+        while ((r = read_some(fd, bytes, sizeof(bytes))) > 0)
+                n += (size_t)r;
+        ck_assert_int_eq(r, 0);
+        return n;
+}
+
+/* Connects, writes until the way is full, and leaves. @return how many bytes were written */
+static size_t leave_behind(struct world *world, const char *address) {
+        struct wire control = wire_open_control(world->web, "0.0.0.0:0");
+        size_t n;
+        int fd;
+
+        ck_assert_uint_eq(wire_connect_to(&control, address, &fd), 0);
+        n = fill(fd);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        wire_session_close(&world->session);
+        return n;
+}
+
+START_TEST(what_is_left_behind_is_delivered_before_the_broker_ends) {
+        struct world world;
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        size_t n;
+        int other_fd;
+
+        daemon_init(&world.daemon);
+        write_policy(&world, "acme", "", STREAMS);
+        inherited_start(&world);
+        n = leave_behind(&world, peer.text);
+        other_fd = peer_accept(&peer);
+        ck_assert_uint_eq(read_to_clean_end(other_fd), n);
+        daemon_expect_end(&world.daemon);
+        (void)nb_fd_close(other_fd);
+        peer_close(&peer);
+        daemon_deinit(&world.daemon);
+}
+END_TEST
+
+static void write_inherited_tls_policy(const struct world *world, const struct world *server) {
+        char protocol[512];
+
+        (void)snprintf(protocol, sizeof(protocol), STREAMS "TLS=client\nTLSTrust=%s/chain.pem\n",
+                       server->daemon.folder);
+        write_policy(world, "acme", "", protocol);
+}
+
+START_TEST(so_is_what_tls_carries) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct world server, world;
+        struct wire control;
+        size_t n;
+        int fd;
+
+        tls_world_start(&server, "", "10s");
+        ck_assert_uint_eq(wire_open(server.web, "127.0.0.1:0", &control, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&control, 8, address), 0);
+        daemon_init(&world.daemon);
+        write_inherited_tls_policy(&world, &server);
+        inherited_start(&world);
+        n = leave_behind(&world, address);
+        fd = wire_receive_accepted(&control, 1);
+        ck_assert_uint_eq(read_to_clean_end(fd), n);
+        daemon_expect_end(&world.daemon);
+        daemon_deinit(&world.daemon);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        tls_world_end(&server);
+}
+END_TEST
+
+/* @param ends_it  NULL: nobody does */
+static void expect_end_without_a_reader(void (*ends_it)(struct daemon *daemon), const char *logged) {
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        struct world world;
+
+        daemon_init(&world.daemon);
+        write_policy(&world, "acme", "", STREAMS);
+        inherited_start(&world);
+        (void)leave_behind(&world, peer.text);
+        if (ends_it)
+                ends_it(&world.daemon);
+        else
+                daemon_expect_end(&world.daemon);
+        daemon_expect_log(&world.daemon, logged);
+        peer_close(&peer);
+        daemon_deinit(&world.daemon);
+}
+
+START_TEST(a_peer_that_does_not_read_holds_a_broker_up_for_some_seconds) {
+        expect_end_without_a_reader(NULL, "ends though 1 connection left behind was not delivered in 10 s");
+}
+END_TEST
+
+START_TEST(a_signal_ends_the_wait_for_a_peer) {
+        expect_end_without_a_reader(daemon_stop, "ending at signal 15");
+}
+END_TEST
+
+/* A relay that dies takes with it what is waited for. */
+static void kill_relay_and_expect_end(struct daemon *daemon) {
+        ck_assert_int_eq(kill(relay_of(daemon), SIGKILL), 0);
+        daemon_expect_end(daemon);
+}
+
+START_TEST(a_relay_that_dies_ends_the_wait_for_a_peer) {
+        expect_end_without_a_reader(kill_relay_and_expect_end, "its relay has ended; its 1 connections end");
+}
+END_TEST
+
 /* ---- handshakes ---- */
 
 START_TEST(silent_peers_take_no_good_ones_places_for_long) {
@@ -1202,6 +1346,15 @@ static Suite *make_suite(void) {
         tcase = tcase_create("TLS");
         tcase_add_test(tcase, the_guest_reads_what_tls_has_carried);
         tcase_add_test(tcase, a_certificate_that_is_not_trusted_is_no_connection);
+        suite_add_tcase(suite, tcase);
+
+        tcase = tcase_create("left behind");
+        tcase_set_timeout(tcase, 60);
+        tcase_add_test(tcase, what_is_left_behind_is_delivered_before_the_broker_ends);
+        tcase_add_test(tcase, so_is_what_tls_carries);
+        tcase_add_test(tcase, a_peer_that_does_not_read_holds_a_broker_up_for_some_seconds);
+        tcase_add_test(tcase, a_signal_ends_the_wait_for_a_peer);
+        tcase_add_test(tcase, a_relay_that_dies_ends_the_wait_for_a_peer);
         suite_add_tcase(suite, tcase);
 
         tcase = tcase_create("handshakes");

@@ -610,6 +610,60 @@ START_TEST(guests_that_send) {
 }
 END_TEST
 
+#define LEFT 1000000
+
+/* What a guest leaves behind when it ends is sent, though the relay that has it is the run's own. */
+START_TEST(a_guest_that_leaves) {
+        FIXTURE fixture;
+        PEER peer = { 0 };
+        NB_CLEANUP_FD int fd = -1;
+        struct run run;
+        char path[PATH_TEXT_MAX], buffer[65536];
+        size_t received = 0;
+        ssize_t n;
+
+        fixture_init(&fixture);
+        write_file(fixture.policy, BYTES(POLICY "DataPath=relay\n"));
+        peer = peer_listen("127.0.0.1", 8);
+        RUN_START(&run, "--policy", fixture.policy, guest("transfer", path), peer.text, "1000000", "leave");
+        fd = peer_accept(&peer);
+        while ((n = recv(fd, buffer, sizeof(buffer), 0)) > 0)
+                received += (size_t)n;
+        ck_assert_int_eq(n, 0);
+        ck_assert_uint_eq(received, LEFT);
+        run_finish(&run);
+        expect(&run, 0, "");
+        ck_assert_str_eq(run.out_text, "left\n");
+}
+END_TEST
+
+/* A broker that takes as long as it is let: its end waits for a writer of a pipe. */
+START_TEST(a_run_says_what_it_waits_for) {
+        static const char script[] = "#!/bin/sh\n\"$REAL\" \"$@\"\n: < \"$PIPE\"\n";
+        FIXTURE fixture;
+        struct run run;
+        char path[PATH_TEXT_MAX], broker[64], pipe_path[64];
+
+        fixture_init(&fixture);
+        write_file(fixture.policy, BYTES(POLICY));
+        snprintf(broker, sizeof(broker), "%s/x", fixture.folder);
+        write_file(broker, BYTES(script));
+        ck_assert_int_eq(chmod(broker, 0700), 0);
+        snprintf(pipe_path, sizeof(pipe_path), "%s/file", fixture.folder);
+        ck_assert_int_eq(mkfifo(pipe_path, 0600), 0);
+        ck_assert_int_eq(setenv("REAL", environment("NETBROKERD"), 1), 0);
+        ck_assert_int_eq(setenv("PIPE", pipe_path, 1), 0);
+        ck_assert_int_eq(setenv("NETBROKERD", broker, 1), 0);
+
+        RUN_START(&run, "--policy", fixture.policy, guest("exit_code", path), "42");
+        while (!strstr(run.err_text, "what it wrote is still being delivered"))
+                run_pump(&run);
+        (void)nb_fd_close(open(pipe_path, O_WRONLY | O_CLOEXEC));
+        run_finish(&run);
+        expect(&run, 42, "netbroker-run: the guest has ended, and what it wrote is still being delivered; a signal");
+}
+END_TEST
+
 /* Guests that only need somebody to be there; the kernel accepts for us. */
 static const char *const connecting[] = { "connect", "connect_nonblock" };
 
@@ -981,6 +1035,8 @@ int main(void) {
         tcase_add_test(tcase, no_standard_streams);
         tcase_add_test(tcase, directories);
         tcase_add_loop_test(tcase, guests_that_send, 0, sizeof(echoing) / sizeof(echoing[0]));
+        tcase_add_test(tcase, a_guest_that_leaves);
+        tcase_add_test(tcase, a_run_says_what_it_waits_for);
         tcase_add_loop_test(tcase, guests_that_connect, 0, sizeof(connecting) / sizeof(connecting[0]));
         tcase_add_test(tcase, guests_that_are_refused);
         tcase_add_loop_test(tcase, a_guest_that_serves, 0, 2);

@@ -179,8 +179,9 @@ static bool is_of_socket(int error) {
                error != EIO;
 }
 
+/* That the socket was ended is told once, and what came of that for the messages behind is no news. */
 static void note_error(struct quic_way *way, int error) {
-        if (is_of_socket(error))
+        if (is_of_socket(error) && way->error != ECONNABORTED)
                 way->error = error;
 }
 

@@ -499,6 +499,27 @@ START_TEST(nobody_there_is_told_to_the_owner) {
 }
 END_TEST
 
+/* Behind it the kernel says other things, of a socket that is bound no more. */
+START_TEST(a_socket_that_was_ended_is_told_as_such) {
+        const int errors[] = { ENETUNREACH, ECONNABORTED, EDESTADDRREQ };
+        struct quic_path path;
+
+        begin();
+        path = start("127.0.0.1", "127.0.0.1");
+        for (uint8_t i = 0; i < 3; ++i)
+                ck_assert(put(&path, 1200, i, 0, true));
+        memcpy(world.errors, errors, sizeof(errors));
+        quic_socket_flush(world.a);
+        ck_assert_int_eq(world.failure, ECONNABORTED);
+        /* And once only. */
+        ck_assert(put(&path, 1200, 3, 0, true));
+        world.errors[0] = ENETUNREACH;
+        quic_socket_flush(world.a);
+        ck_assert_int_eq(world.failure, ENETUNREACH);
+        end();
+}
+END_TEST
+
 /* A router's word on the size of a probe comes as an error of the socket, where it is connected. */
 START_TEST(a_packet_that_is_too_long_for_a_router_is_lost_and_no_more) {
         struct quic_path path;
@@ -544,6 +565,7 @@ static Suite *suite(void) {
         tcase_add_test(refusals, what_is_cut_here_is_kept_where_it_stopped);
         tcase_add_test(refusals, a_message_that_is_refused_is_lost_and_no_other);
         tcase_add_test(refusals, nobody_there_is_told_to_the_owner);
+        tcase_add_test(refusals, a_socket_that_was_ended_is_told_as_such);
         tcase_add_test(refusals, a_packet_that_is_too_long_for_a_router_is_lost_and_no_more);
         tcase_add_test(refusals, a_socket_of_another_kind_is_none);
         suite_add_tcase(suite, batches);

@@ -148,8 +148,12 @@ void quic_ending_note_library(struct quic_connection *connection, int error) {
                 quic_ending_note(connection, CAUSE(NO_MEMORY), QUIC_FAREWELL_TRANSPORT,
                                  "the relay has no memory left: RelayMemory= bounds it");
                 return;
-        case NGTCP2_ERR_CALLBACK_FAILURE:
         case NGTCP2_ERR_INTERNAL:
+                /* Of a peer that leaves too many gaps it says this too, and nothing more. */
+                quic_ending_note(connection, CAUSE(QUIC_PROTOCOL), QUIC_FAREWELL_TRANSPORT,
+                                 "QUIC could not go on: the peer leaves too many gaps, or the library has failed");
+                return;
+        case NGTCP2_ERR_CALLBACK_FAILURE:
                 quic_ending_note(connection, CAUSE(INTERNAL), QUIC_FAREWELL_TRANSPORT,
                                  "the relay could not go on with QUIC: %s", ngtcp2_strerror(error));
                 return;

@@ -381,6 +381,23 @@ START_TEST(an_error_is_told_to_the_peer) {
 }
 END_TEST
 
+/* The library says the same of a peer that leaves too many gaps and of itself: nobody is accused. */
+START_TEST(what_may_be_the_peers_fault_is_not_called_ours) {
+        const Nb__Relay__Ended *ended;
+        WORLD world;
+        ENDS ends;
+
+        world_init(&world);
+        quic_world_connect(&world, &ends);
+        quic_ending_note_library(connection_of(world.server), NGTCP2_ERR_INTERNAL);
+        ended = quic_world_expect_end(&world, world.server, ends.link, CAUSE(QUIC_PROTOCOL));
+        ck_assert_str_eq(ended->reason,
+                         "QUIC could not go on: the peer leaves too many gaps, or the library has failed");
+        (void)quic_world_expect_end(&world, world.client, ends.link, CAUSE(QUIC_PROTOCOL));
+        expect_nothing_left(&world);
+}
+END_TEST
+
 START_TEST(nothing_comes_for_too_long) {
         Nb__Relay__Quic quic = NB__RELAY__QUIC__INIT;
         WORLD world;
@@ -803,6 +820,7 @@ static Suite *make_suite(void) {
         tcase_add_test(end, a_guest_closes);
         tcase_add_test(end, the_broker_ends);
         tcase_add_test(end, an_error_is_told_to_the_peer);
+        tcase_add_test(end, what_may_be_the_peers_fault_is_not_called_ours);
         tcase_add_test(end, nothing_comes_for_too_long);
         tcase_add_test(end, a_server_that_has_forgotten);
         tcase_add_test(end, keys_are_updated);

@@ -17,7 +17,7 @@ static void writable(struct quic_socket *socket) {
 static void failed(struct quic_socket *socket, int error) {
         struct quic_connection *connection = quic_socket_owner(socket);
 
-        if (quic_paths_socket_failed(connection, socket))
+        if (quic_paths_socket_failed(connection, socket, error))
                 quic_connection_run_later(connection);
         else
                 quic_connection_socket_failed(connection, error);

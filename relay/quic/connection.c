@@ -252,40 +252,14 @@ void quic_connection_end(struct quic_connection *connection) {
         carry_out_end(connection);
 }
 
-void quic_connection_say_goodbye(struct quic_connection *connection) {
-        if (connection->state == QUIC_CLOSING)
-                return;
-        quic_ending_note(connection, NB__RELAY__CAUSE__CAUSE_ENDED, QUIC_FAREWELL_APPLICATION, "the relay ends");
-        quic_ending_say(connection);
-}
-
 void quic_connection_guest_gone(struct quic_connection *connection) {
         connection->guest_is_gone = true;
         quic_connection_run_later(connection);
 }
 
-/* What ICMP can say, which anybody can send who guesses a port; or a route that is gone, and may come back. */
-static bool is_hearsay(int error) {
-        switch (error) {
-        case EACCES:
-        case ECONNREFUSED:
-        case EHOSTDOWN:
-        case EHOSTUNREACH:
-        case ENETDOWN:
-        case ENETUNREACH:
-        case ENONET:
-        case ENOPROTOOPT:
-        case EOPNOTSUPP:
-        case EPROTO:
-                return true;
-        default:
-                return false;
-        }
-}
-
 void quic_connection_socket_failed(struct quic_connection *connection, int error) {
         /* Who has answered by something authentic is there; when that is not so any more it is silent, and the connection idle. */
-        if (connection->state == QUIC_CLOSING || (connection->has_heard && is_hearsay(error)))
+        if (connection->state == QUIC_CLOSING || (connection->has_heard && quic_paths_is_hearsay(error)))
                 return;
         if (error == ECONNREFUSED)
                 quic_ending_note(connection, NB__RELAY__CAUSE__CAUSE_QUIC_REFUSED, QUIC_FAREWELL_NONE,

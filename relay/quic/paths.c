@@ -225,10 +225,30 @@ struct quic_socket *quic_paths_socket(const struct quic_connection *connection, 
         return connection->socket;
 }
 
-bool quic_paths_socket_failed(struct quic_connection *connection, const struct quic_socket *socket) {
+bool quic_paths_is_hearsay(int error) {
+        switch (error) {
+        case EACCES:
+        case ECONNREFUSED:
+        case EHOSTDOWN:
+        case EHOSTUNREACH:
+        case ENETDOWN:
+        case ENETUNREACH:
+        case ENONET:
+        case ENOPROTOOPT:
+        case EOPNOTSUPP:
+        case EPROTO:
+                return true;
+        default:
+                return false;
+        }
+}
+
+bool quic_paths_socket_failed(struct quic_connection *connection, const struct quic_socket *socket, int error) {
         if (socket != connection->paths.other)
                 return false;
-        connection->paths.has_failed = true;
+        /* Whether anybody is there the library finds out itself. */
+        if (!quic_paths_is_hearsay(error))
+                connection->paths.has_failed = true;
         return true;
 }
 

@@ -66,8 +66,11 @@ int quic_paths_take(struct quic_connection *connection, const Nb__Relay__TakePat
 /** Which socket a path's packets are to be sent by. Borrowed. */
 struct quic_socket *quic_paths_socket(const struct quic_connection *connection, const struct quic_path *path);
 
-/** The client's socket is no use. @return whether it was only the other one */
-bool quic_paths_socket_failed(struct quic_connection *connection, const struct quic_socket *socket);
+/** Whether an error is what ICMP can say, which anybody can send who guesses a port; or of a route that is gone, and may come back. @param error  a positive errno */
+bool quic_paths_is_hearsay(int error);
+
+/** The client's socket is no use, or so the kernel has heard. @param error  a positive errno @return whether it was only the other one */
+bool quic_paths_socket_failed(struct quic_connection *connection, const struct quic_socket *socket, int error);
 
 /* ---- callbacks of the library ---- */
 

@@ -640,6 +640,16 @@ static void expect_preferred(struct quic_world *world, struct quic_ends *ends) {
         ck_assert_str_eq(path->address, nb_address_format(&address, text));
 }
 
+/* Of the socket that it moves to. */
+static void expect_no_harm_of_hearsay(struct quic_connection *connection) {
+        struct quic_paths *paths = &connection->paths;
+
+        ck_assert_ptr_nonnull(paths->other);
+        ck_assert(quic_paths_socket_failed(connection, paths->other, ECONNREFUSED));
+        ck_assert(!paths->has_failed);
+        quic_connection_run_later(connection);
+}
+
 START_TEST(a_server_prefers_another_address) {
         struct quic_connection *connection;
         ngtcp2_preferred_addr preferred;
@@ -667,6 +677,7 @@ START_TEST(a_server_prefers_another_address) {
         take_path(world.server, ends.link, 1, true, -1);
 
         connection = connection_of(world.client);
+        expect_no_harm_of_hearsay(connection);
         while (!connection->paths.has_moved)
                 quic_world_turn(&world);
         ck_assert_uint_eq(connection->paths.n_taken, 1);
@@ -675,6 +686,36 @@ START_TEST(a_server_prefers_another_address) {
         while (connection->paths.other)
                 quic_world_turn(&world);
         ck_assert_uint_eq(world.client->relay.n_descriptors, n_descriptors);
+        echo_a_byte(&world, client, server);
+        ck_assert_int_eq(close(client), 0);
+        ck_assert_int_eq(close(server), 0);
+}
+END_TEST
+
+/* The kernel has ended the socket that it was to move to. */
+START_TEST(a_client_stays_whose_other_socket_was_ended) {
+        ngtcp2_preferred_addr preferred;
+        struct quic_connection *connection;
+        WORLD world;
+        ENDS ends;
+        int client, server, fd;
+
+        world_init(&world);
+        quic_world_connect(&world, &ends);
+        make_stream(&world, &ends, &client, &server);
+        expect_preferred(&world, &ends);
+        preferred = preferred_address(&world);
+        fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&preferred.ipv4, sizeof(preferred.ipv4)), 0);
+        take_path(world.client, ends.link, 1, true, fd);
+        ck_assert_int_eq(close(fd), 0);
+        connection = connection_of(world.client);
+        while (!connection->paths.other)
+                quic_world_turn(&world);
+        ck_assert(quic_paths_socket_failed(connection, connection->paths.other, ECONNABORTED));
+        quic_connection_run_later(connection);
+        while (connection->paths.other)
+                quic_world_turn(&world);
         echo_a_byte(&world, client, server);
         ck_assert_int_eq(close(client), 0);
         ck_assert_int_eq(close(server), 0);
@@ -832,6 +873,7 @@ static Suite *make_suite(void) {
         tcase_add_test(paths, abuse_43_a_client_moves_where_it_may_not);
         tcase_add_test(paths, abuse_43_few_paths_are_asked_about);
         tcase_add_test(paths, a_server_prefers_another_address);
+        tcase_add_test(paths, a_client_stays_whose_other_socket_was_ended);
         tcase_add_test(paths, abuse_43_a_server_prefers_an_address_that_it_may_not);
         tcase_add_test(paths, abuse_43_what_is_no_address_is_not_asked_about);
         tcase_add_test(paths, hearsay_ends_nothing);

@@ -252,6 +252,13 @@ void quic_connection_end(struct quic_connection *connection) {
         carry_out_end(connection);
 }
 
+void quic_connection_say_goodbye(struct quic_connection *connection) {
+        if (connection->state == QUIC_CLOSING)
+                return;
+        quic_ending_note(connection, NB__RELAY__CAUSE__CAUSE_ENDED, QUIC_FAREWELL_APPLICATION, "the relay ends");
+        quic_ending_say(connection);
+}
+
 void quic_connection_guest_gone(struct quic_connection *connection) {
         connection->guest_is_gone = true;
         quic_connection_run_later(connection);

@@ -173,10 +173,6 @@ uint32_t quic_ending_errno(Nb__Relay__Cause cause) {
         case CAUSE(TIMED_OUT):
         case CAUSE(QUIC_PATH):
                 return NB_WASI_ETIMEDOUT;
-        case CAUSE(QUIC_PROTOCOL):
-        case CAUSE(TLS_PROTOCOL):
-        case CAUSE(TLS_ALERT):
-                return NB_WASI_EPROTO;
         default:
                 return NB_WASI_ECONNRESET;
         }

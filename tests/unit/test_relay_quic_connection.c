@@ -376,7 +376,7 @@ START_TEST(an_error_is_told_to_the_peer) {
         ended = quic_world_expect_end(&world, world.client, ends.link, CAUSE(INTERNAL));
         ck_assert_str_eq(ended->reason, "something is wrong");
         (void)quic_world_expect_end(&world, world.server, ends.link, CAUSE(QUIC_PROTOCOL));
-        expect_closed(&world, &ends.server, NB_WASI_EPROTO);
+        expect_closed(&world, &ends.server, NB_WASI_ECONNRESET);
         expect_nothing_left(&world);
 }
 END_TEST

@@ -197,12 +197,29 @@ static int note_answer(struct nb_multiplex *multiplex, struct nb_answer *answer,
         return 0;
 }
 
+/*
+ * What PROTOCOL.md has for the end of a connection, and no other: callers tell EAGAIN and EMFILE from an end, and would try again for ever.
+ * @return the errno of the host, or 0: none of them
+ */
+static int errno_of_end(uint32_t error) {
+        switch (error) {
+        case 0:
+                return ENOTCONN;
+        case NB_WASI_ETIMEDOUT:
+                return ETIMEDOUT;
+        case NB_WASI_ECONNRESET:
+                return ECONNRESET;
+        default:
+                return 0;
+        }
+}
+
 /* @return the negative errno that the end gives to whoever asks from now on */
 static int note_end(struct nb_multiplex *multiplex, struct nb_answer *answer) {
         const Nb__ConnectionClosed *closed = answer->reply->connection_closed;
-        int error = closed->error == 0 ? ENOTCONN : nb_wasi_errno_to_host(closed->error);
+        int error = errno_of_end(closed->error);
 
-        if (answer->fds.n > 0 || closed->error > NB_WASI_ENOTCAPABLE || strlen(closed->reason) > NB_REASON_LENGTH_MAX)
+        if (answer->fds.n > 0 || error == 0 || strlen(closed->reason) > NB_REASON_LENGTH_MAX)
                 return violated(multiplex, answer);
         multiplex->end_reason = strdup(closed->reason);
         return nb_endpoint_fail(&multiplex->endpoint, -error);

@@ -537,6 +537,15 @@ static void ended_with_a_number_that_is_none(void) {
         scripted_broker_end_connection(&broker, broker.relay, NB_WASI_ENOTCAPABLE + 1, "");
 }
 
+/* Of these an end could be taken for something that passes. */
+static void ended_with_again(void) {
+        scripted_broker_end_connection(&broker, broker.relay, NB_WASI_EAGAIN, "");
+}
+
+static void ended_with_a_full_table(void) {
+        scripted_broker_end_connection(&broker, broker.relay, NB_WASI_EMFILE, "");
+}
+
 static void ended_with_a_long_reason(void) {
         char reason[NB_REASON_LENGTH_MAX + 2];
 
@@ -563,6 +572,8 @@ static void (*const lies[])(void) = {
         accepted_here,
         resumed,
         ended_with_a_number_that_is_none,
+        ended_with_again,
+        ended_with_a_full_table,
         ended_with_a_long_reason,
         no_frame,
 };

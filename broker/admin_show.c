@@ -29,8 +29,9 @@
 #include "policy/limit.h"
 #include "policy/words.h"
 
+/* JSON's are signed here, and a relay may say anything of itself: what is too large is the largest. */
 static json_t *number(uint64_t value) {
-        return json_integer((json_int_t)value);
+        return json_integer((json_int_t)(value < INT64_MAX ? value : INT64_MAX));
 }
 
 /* ---- status ---- */

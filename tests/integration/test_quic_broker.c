@@ -1015,6 +1015,7 @@ START_TEST(what_a_relay_tells) {
         facts.packets_lost = 3;
         facts.streams = 7;
         facts.streams_accepted = 9;
+        facts.bytes_buffered = UINT64_MAX;
         report_facts(&world, &facts, NULL);
         server_facts.server = server.number;
         server_facts.retries = 4;
@@ -1028,6 +1029,7 @@ START_TEST(what_a_relay_tells) {
         ck_assert_int_eq(fact_of(connection, "rtt_us"), 12345);
         ck_assert_int_eq(fact_of(connection, "congestion_window"), 54321);
         ck_assert_int_eq(fact_of(connection, "streams"), 7);
+        ck_assert_int_eq(fact_of(connection, "bytes_buffered"), INT64_MAX);
         json_decref(connection);
         ck_assert_int_eq(operator_run(world.admin_socket, (const char *const[]){ "connections", NULL }, &text), 0);
         operator_expect(text, "RTT(US)");

@@ -96,6 +96,8 @@ static void world_open(struct world *world, int log_fd) {
         world->session.broker = world->broker;
         world->session.tenant = tenant;
         world->session.label = (char *)"fuzz";
+        /* A broker without one would stop. */
+        nb_list_append(&world->broker->sessions, &world->session.link);
 }
 
 static void world_close(struct world *world) {
@@ -103,6 +105,7 @@ static void world_close(struct world *world) {
                 world->connections[i].relayed = relayed_free(world->connections[i].relayed);
                 (void)nb_fd_close(world->connections[i].other_fd);
         }
+        nb_list_remove(&world->session.link);
         (void)broker_free(world->broker);
         for (size_t i = 0; i < world->n_relays; ++i)
                 (void)nb_fd_close(world->relays[i]);

@@ -158,6 +158,10 @@ void quic_connection_end(struct quic_connection *connection) {
         (void)connection;
 }
 
+void quic_connection_say_goodbye(struct quic_connection *connection) {
+        (void)connection;
+}
+
 void quic_connection_writable(struct quic_connection *connection) {
         (void)connection;
 }

@@ -57,6 +57,7 @@ static struct quic *quic_new(struct relay *relay) {
         nb_list_init(&quic->connections);
         nb_list_init(&quic->leftovers);
         nb_list_init(&quic->unread);
+        nb_list_init(&quic->batchless);
         quic_facts_init(quic);
         quic->in = quic_incoming_new();
         quic->out = quic_outgoing_new();

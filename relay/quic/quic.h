@@ -43,6 +43,7 @@ struct quic {
         struct quic_incoming *in;  /* owned; of the socket that is read (relay/quic/incoming.h) */
         struct quic_outgoing *out; /* owned; of the socket that is written (relay/quic/outgoing.h); NULL: to be made */
         struct quic_socket *out_user; /* whose packets are in it; NULL: nobody's */
+        struct nb_list batchless;     /* relay/quic/socket.c: sockets that wait for it */
         struct quic_facts facts;      /* what operators are told */
         /* What Retry tokens and table keys are derived from, which is this process's; and reset tokens, the tenant's if the broker gave it. */
         uint8_t secret[32];

@@ -27,8 +27,9 @@ struct quic_socket {
         union quic_address local;
         union quic_address remote;
         struct quic_way way;
-        struct quic_outgoing *kept; /* owned: what the kernel did not take; NULL: nothing */
-        struct nb_list waiters;     /* for room */
+        struct quic_outgoing *kept;  /* owned: what the kernel did not take; NULL: nothing */
+        struct nb_list waiters;      /* for room */
+        struct nb_list in_batchless; /* of `quic.batchless` */
 };
 
 void *quic_socket_owner(const struct quic_socket *socket) {
@@ -84,10 +85,19 @@ static int send_batch(struct quic_socket *socket, struct quic_outgoing *out) {
 
 /* One batch is enough for all who send in turns; a second is made while the first waits for the kernel. */
 static void give_back(struct quic *quic, struct quic_outgoing *out) {
+        if (!out)
+                return;
         if (quic->out)
                 free(out);
         else
                 quic->out = out;
+        /* They are told by the kernel, in a turn of their own: whoever gives something back may be in the middle of anything. */
+        nb_list_foreach_safe(element, &quic->batchless) {
+                struct quic_socket *socket = nb_container_of(element, struct quic_socket, in_batchless);
+
+                nb_list_remove(element);
+                (void)watch_change(&socket->watch, EPOLLIN | EPOLLOUT);
+        }
 }
 
 void quic_socket_flush(struct quic_socket *socket) {
@@ -110,8 +120,12 @@ static bool take_batch(struct quic_socket *socket) {
                 quic_socket_flush(quic->out_user);
         if (!quic->out)
                 quic->out = quic_outgoing_new();
-        if (!quic->out)
+        if (!quic->out) {
+                /* There is no memory for a second one; the first comes back from the socket that keeps it. */
+                if (nb_list_is_empty(&socket->in_batchless))
+                        nb_list_append(&quic->batchless, &socket->in_batchless);
                 return false;
+        }
         quic->out_user = socket;
         return true;
 }
@@ -150,7 +164,7 @@ struct nb_list *quic_socket_next_waiter(struct quic_socket *socket) {
 
 /* @return whether nothing is kept any more */
 static bool send_kept(struct quic_socket *socket) {
-        if (send_batch(socket, socket->kept) < 0)
+        if (socket->kept && send_batch(socket, socket->kept) < 0)
                 return false;
         give_back(socket->relay->quic, nb_steal_ptr(socket->kept));
         (void)watch_change(&socket->watch, EPOLLIN);
@@ -160,7 +174,7 @@ static bool send_kept(struct quic_socket *socket) {
 static void socket_ready(struct watch *watch, uint32_t events) {
         struct quic_socket *socket = nb_container_of(watch, struct quic_socket, watch);
 
-        if ((events & EPOLLOUT) && socket->kept && send_kept(socket)) {
+        if ((events & EPOLLOUT) && send_kept(socket)) {
                 /* It may be gone afterwards; what there is to read is told again. */
                 socket->ops->writable(socket);
                 return;
@@ -241,6 +255,7 @@ int quic_socket_new(struct relay *relay, int fd, const struct quic_socket_ops *o
         socket->owner = owner;
         socket->fd = fd;
         nb_list_init(&socket->waiters);
+        nb_list_init(&socket->in_batchless);
         r = prepare(socket);
         if (r < 0)
                 return r;
@@ -270,7 +285,10 @@ struct quic_socket *quic_socket_free(struct quic_socket *socket) {
         while (quic_socket_next_waiter(socket))
                 ;
         watch_end(&socket->watch);
-        free(socket->kept);
+        nb_list_remove(&socket->in_batchless);
+        if (socket->kept)
+                quic_outgoing_clear(socket->kept);
+        give_back(socket->relay->quic, nb_steal_ptr(socket->kept));
         socket->fd = nb_fd_close(socket->fd);
         socket->relay->n_descriptors--;
         free(socket);

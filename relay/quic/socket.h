@@ -9,7 +9,7 @@
  *      quic_socket_room ── the library writes a packet there ── quic_socket_add ── ... ── quic_socket_flush
  *
  * Packets that the kernel does not take at the moment (EAGAIN) count as sent for the library, so they are kept, one batch; until it is gone nothing more is
- * taken, and `writable` is called when it is.
+ * taken, and `writable` is called when it is. Where there is no memory for a batch beside a kept one, other sockets wait for that one to come back.
  */
 #ifndef NB_RELAY_QUIC_SOCKET_H
 #define NB_RELAY_QUIC_SOCKET_H
@@ -67,7 +67,7 @@ const union quic_address *quic_socket_remote(const struct quic_socket *socket);
 
 /**
  * Where the next packet is to be written, QUIC_PACKET_MAX bytes. A full batch is flushed first.
- * @return borrowed until the next call on the socket; NULL while packets are kept (quic_socket_ops.writable tells the end of that)
+ * @return borrowed until the next call on the socket; NULL while packets are kept, or there is no batch (quic_socket_ops.writable tells the end of that)
  */
 uint8_t *quic_socket_room(struct quic_socket *socket);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Packets of QUIC in and out of real sockets, in batches. What the kernel says to a batch can be chosen here: sendmmsg(2) is the test's own.
+ * Packets of QUIC in and out of real sockets, in batches. What the kernel says to a batch can be chosen here: sendmmsg(2) is the test's own. So is whether there is memory for another
+ * batch: the linker gives us quic_outgoing_new().
  */
 #include <arpa/inet.h>
 #include <check.h>
@@ -39,6 +40,7 @@ struct world {
         unsigned n_messages; /* that it took */
         unsigned n_got, n_batches, n_writable;
         int failure;
+        bool has_no_memory; /* for another batch */
         struct got got[PACKETS_MAX];
         struct quic_socket *a, *b;
 };
@@ -69,6 +71,13 @@ int recvmmsg(int fd, struct mmsghdr *headers, unsigned n, int flags, struct time
                 return -1;
         }
         return (int)syscall(SYS_recvmmsg, fd, headers, n, flags, timeout);
+}
+
+struct quic_outgoing *__real_quic_outgoing_new(void);
+struct quic_outgoing *__wrap_quic_outgoing_new(void);
+
+struct quic_outgoing *__wrap_quic_outgoing_new(void) {
+        return world.has_no_memory ? NULL : __real_quic_outgoing_new();
 }
 
 static void packet_came(struct quic_socket *socket, const struct quic_packet *packet) {
@@ -114,6 +123,7 @@ static void begin(void) {
         world.relay.descriptors_max = UINT32_MAX;
         world.relay.quic = &world.quic;
         world.quic.relay = &world.relay;
+        nb_list_init(&world.quic.batchless);
         world.quic.in = quic_incoming_new();
         world.quic.out = quic_outgoing_new();
         ck_assert_ptr_nonnull(world.quic.in);
@@ -439,6 +449,33 @@ START_TEST(what_the_kernel_does_not_take_is_kept_and_nothing_more_taken) {
 }
 END_TEST
 
+/* Without memory for a second batch others wait for the first, and hear of it when it comes back. */
+START_TEST(the_batch_that_is_kept_comes_back_to_others) {
+        struct quic_path path;
+
+        begin();
+        path = start("127.0.0.1", "127.0.0.1");
+        world.has_no_memory = true;
+        for (uint8_t i = 0; i < 2; ++i) {
+                ck_assert(put(&path, 1200, i, 0, false));
+                world.errors[0] = EAGAIN;
+                quic_socket_flush(world.a);
+                ck_assert_ptr_null(quic_socket_room(world.b));
+                ck_assert_ptr_null(quic_socket_room(world.b));
+                if (i == 0)
+                        settle();
+                else
+                        world.a = quic_socket_free(world.a);
+                settle();
+                /* Each is told once, and `a` only where it is there still. */
+                ck_assert_uint_eq(world.n_writable, i == 0 ? 2 : 3);
+                ck_assert_ptr_nonnull(quic_socket_room(world.b));
+        }
+        ck_assert_uint_eq(world.n_got, 1);
+        end();
+}
+END_TEST
+
 /* In the middle of a message that has to be cut here. */
 START_TEST(what_is_cut_here_is_kept_where_it_stopped) {
         struct quic_path path;
@@ -562,6 +599,7 @@ static Suite *suite(void) {
         tcase_add_test(refusals, without_segments_packets_go_one_by_one);
         tcase_add_test(refusals, a_socket_that_cannot_cut_still_sends);
         tcase_add_test(refusals, what_the_kernel_does_not_take_is_kept_and_nothing_more_taken);
+        tcase_add_test(refusals, the_batch_that_is_kept_comes_back_to_others);
         tcase_add_test(refusals, what_is_cut_here_is_kept_where_it_stopped);
         tcase_add_test(refusals, a_message_that_is_refused_is_lost_and_no_other);
         tcase_add_test(refusals, nobody_there_is_told_to_the_owner);

@@ -16,7 +16,10 @@
 #include "relay/socket_io.h"
 #include "relay/calls.h"
 
-/* What may be left in the queue although it was forwarded: it is charged to the guest's end, which can send the less. */
+/*
+ * Messages, and bytes of them, that may be left in the queue although they were forwarded. All in the queue is charged to the guest's end, each message with the
+ * kernel's bookkeeping; a guest whose end is charged a quarter of its SO_SNDBUF is told that it cannot write (unix_writable() in net/unix/af_unix.c).
+ */
 #define SEEN_MAX 4096
 #define LOOKS_MAX 16
 
@@ -26,7 +29,8 @@
 struct pair {
         struct transport transport;
         size_t seen;      /* bytes at the head of the queue that were forwarded */
-        unsigned n_looks; /* after which that much has been seen */
+        unsigned n_looks; /* messages that were looked at and are still there */
+        size_t n_kept;    /* bytes of those */
         bool is_long;     /* the last read was a long one */
         bool was_told;    /* the guest has been told a clean end */
         bool has_ended;   /* and so have we */
@@ -59,7 +63,6 @@ static void take_seen(struct pair *pair) {
                         break;
                 pair->seen -= (size_t)r;
         }
-        pair->n_looks = 0;
 }
 
 static ssize_t look(struct pair *pair, void *buffer, size_t size) {
@@ -71,8 +74,8 @@ static ssize_t look(struct pair *pair, void *buffer, size_t size) {
         }
         pair->transport.is_drained = (size_t)n < size;
         pair->seen += (size_t)n;
-        if (pair->seen > SEEN_MAX || ++pair->n_looks >= LOOKS_MAX)
-                take_seen(pair);
+        /* A few bytes may be as many writes of the guest's, each charged as hundreds of bytes: what was seen goes at once. */
+        take_seen(pair);
         return n;
 }
 
@@ -102,7 +105,6 @@ static ssize_t take(struct pair *pair, void *buffer, size_t size) {
         }
         n -= (ssize_t)pair->seen;
         pair->seen = 0;
-        pair->n_looks = 0;
         return n;
 }
 
@@ -217,6 +219,7 @@ static void take_messages(struct pair *pair, size_t last) {
                         break;
         }
         pair->n_looks = 0;
+        pair->n_kept = 0;
         pair->seen = last;
         /* It counts bytes, and of a message that was cut it has counted too few. */
         set_option(pair->transport.fd, SO_PEEK_OFF, (int)last);
@@ -238,7 +241,8 @@ static ssize_t message_read(struct transport *transport, void *buffer, size_t si
         }
         length = (size_t)n;
         pair->n_looks++;
-        if (pair->n_looks >= LOOKS_MAX || length > SEEN_MAX)
+        pair->n_kept += length;
+        if (pair->n_looks >= LOOKS_MAX || pair->n_kept > SEEN_MAX)
                 take_messages(pair, length);
         if (length > size)
                 return TRANSPORT_TOO_LONG;

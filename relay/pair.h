@@ -13,7 +13,8 @@
  *      queue:   f f f f f n n n n n         f: forwarded already, `seen` bytes, at least one of them; n: new
  *                         ▲ where the next look begins
  *
- * One recv(MSG_PEEK) is all that a small message costs; what was seen is taken out, but for one byte, when it has become much. A long transfer would be
+ * What was seen is taken out by a second recv, but for one byte: a queue of many small writes would be charged to the guest's end, and a guest that polls for
+ * writing be told to wait for somebody who has read it all. A long transfer would be
  * copied twice by that, so there the queue's length is asked for (SIOCINQ), and all but the last byte is taken, which then is new when more comes.
  *
  * With messages (SOCK_SEQPACKET) it is the same with the last message instead of the last byte. An empty one looks like the end; they are told

@@ -339,6 +339,50 @@ START_TEST(messages_of_all_sizes) {
 }
 END_TEST
 
+static bool is_writable(int fd) {
+        struct pollfd pollfd = { .fd = fd, .events = POLLOUT };
+
+        return poll(&pollfd, 1, 0) == 1 && (pollfd.revents & POLLOUT);
+}
+
+/* Each write is charged to the guest's end as hundreds of bytes, for as long as a byte of it is in the queue. */
+START_TEST(many_small_writes_do_not_end_writing) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        uint8_t buffer[4096];
+
+        for (int round = 0; round < 3; ++round) {
+                size_t n_written = 0, n_read = 0;
+
+                while (is_writable(ends.guest) && send(ends.guest, "x", 1, MSG_DONTWAIT) == 1)
+                        ++n_written;
+                ck_assert_uint_gt(n_written, 16);
+                while (n_read < n_written)
+                        n_read += (size_t)relay_world_read(world, ends.peer, buffer, sizeof(buffer));
+                relay_world_expect_nothing(world);
+                ck_assert(is_writable(ends.guest));
+        }
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+START_TEST(messages_that_were_forwarded_do_not_end_writing) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, true);
+        uint8_t *bytes = noise(4096), buffer[4096];
+
+        for (int i = 0; i < 40; ++i) {
+                ck_assert_int_eq(send(ends.guest, bytes, 4000, MSG_DONTWAIT), 4000);
+                ck_assert_int_eq(relay_world_read(world, ends.peer, buffer, sizeof(buffer)), 4000);
+                ck_assert(is_writable(ends.guest));
+        }
+        free(bytes);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
 /* A guest that does not read loses messages; the peer's others come when it reads again. */
 START_TEST(a_full_guest_loses_messages) {
         struct relay_world *world = relay_world_new(4);
@@ -593,6 +637,8 @@ int main(void) {
 
         tcase_add_test(messages, messages_keep_their_borders);
         tcase_add_test(messages, messages_of_all_sizes);
+        tcase_add_test(messages, many_small_writes_do_not_end_writing);
+        tcase_add_test(messages, messages_that_were_forwarded_do_not_end_writing);
         tcase_add_test(messages, a_full_guest_loses_messages);
         suite_add_tcase(suite, messages);
         return run_suite(suite);

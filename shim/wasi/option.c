@@ -83,14 +83,30 @@ int nb_option_get(struct nb_descriptor *stream, uint32_t option, uint32_t *ret) 
         return NB_WASI_SUCCESS;
 }
 
+static bool is_unix(int fd) {
+        socklen_t length = sizeof(int);
+        int domain;
+
+        return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) == 0 && domain == AF_UNIX;
+}
+
+/* A wish beyond a bound is taken for the bound. */
+static uint32_t buffer_within_bounds(const struct nb_descriptor *stream, const struct option *option, uint32_t value) {
+        if (value > NB_OPTION_BUFFER_MAX)
+                return NB_OPTION_BUFFER_MAX;
+        if (option->name == SO_SNDBUF && value < NB_OPTION_UNIX_SEND_MIN && is_unix(stream->host_fd))
+                return NB_OPTION_UNIX_SEND_MIN;
+        return value;
+}
+
 int nb_option_set(const struct nb_descriptor *stream, uint32_t option, uint32_t value) {
         const struct option *found = find(option);
         int wanted;
 
         if (!found || found->read_only || value < found->minimum || value > found->maximum)
                 return NB_WASI_EINVAL;
-        if (found->unit == UNIT_BUFFER && value > NB_OPTION_BUFFER_MAX)
-                value = NB_OPTION_BUFFER_MAX;
+        if (found->unit == UNIT_BUFFER)
+                value = buffer_within_bounds(stream, found, value);
         wanted = (int)value;
         if (setsockopt(stream->host_fd, found->level, found->name, &wanted, sizeof(wanted)) < 0)
                 return option_errno(errno);

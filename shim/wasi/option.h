@@ -22,6 +22,12 @@
 #define NB_OPTION_BUFFER_MAX (UINT32_C(256) * 1024)
 
 /**
+ * The smallest send buffer of a Unix socket, in bytes: Linux's default. A relay leaves the last byte of what it has read in the pair (relay/pair.h), which the kernel
+ * charges as the whole write that it is of, up to 40 KiB; in a smaller buffer that alone would be too much for poll() to say that it can be written.
+ */
+#define NB_OPTION_UNIX_SEND_MIN (UINT32_C(104) * 1024)
+
+/**
  * Reads an option of a stream. Reading the error clears it.
  * @param option  as <wasi/networking_ext.h> numbers them
  * @return a WASI errno: `inval` there is no such option, `noprotoopt` sockets of this kind have it not

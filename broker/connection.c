@@ -305,6 +305,12 @@ void connection_forget(struct connection *connection, int fd) {
         connection_end(connection);
 }
 
+/* Only to be found, and revoked. Without memory for that it is left to its relay, as a server's. */
+static void watch_second_socket(struct connection *connection, int fd) {
+        if (ask_cookie(fd, &connection->cookie) == 0 && connection_table_add(table_of(connection), connection) == 0)
+                connection->in_table = true;
+}
+
 void connection_moved(struct connection *connection, const struct nb_socket_address *peer, int fd) {
         connection->peer = *peer;
         if (fd < 0)
@@ -312,6 +318,7 @@ void connection_moved(struct connection *connection, const struct nb_socket_addr
         (void)ask_local(fd, peer->family, &connection->local);
         withdraw(connection);
         connection->ends_by_report = true;
+        watch_second_socket(connection, fd);
 }
 
 void connection_end(struct connection *connection) {
@@ -421,7 +428,7 @@ int connection_revoke(struct connection *connection) {
 
         if (is_relayed)
                 relay_order_end(&connection->relayed);
-        if (!helper || connection_is_unix(connection) || connection->ends_by_report)
+        if (!helper || connection_is_unix(connection) || !connection->in_table)
                 return is_relayed ? 0 : -EOPNOTSUPP;
         connection_watch_revoked(watch_of(connection), connection);
         helper_client_destroy(helper, connection);

@@ -8,9 +8,10 @@
  *
  * A client's connection of QUIC has a socket of UDP at its relay, and is told of by that like others: a relay that was taken over cannot have it left out
  * of the account. A server's has none, since all share the server's socket; and a client that has moved to a server's preferred address has two,
- * neither of which is its end. These are there until their relay says that they have ended, or is gone itself. So a relay that was taken over can have
- * them leave the account early, and go on talking by a socket that it has anyway; what it has for sure goes with its process. A host can do nothing to an
- * entry: closing the channel and its streams asks the relay to end it, and that is reported.
+ * neither of which is its end. The second, by which it goes on, is the one that is revoked; the first is closed by its relay. These are there until
+ * their relay says that they have ended, or is gone itself. So a relay that was taken over can have them leave the account early, and go on talking by
+ * a socket that it has anyway; what it has for sure goes with its process. A host can do nothing to an entry: closing the channel and its streams asks
+ * the relay to end it, and that is reported.
  *
  * What a policy no longer grants, or an operator revokes, is shut down in the holder's hands by netbroker-helper(8) (SOCK_DESTROY), if the
  * broker has been given one. An entry outlives its session and control: they may end while the stream goes on.
@@ -66,7 +67,7 @@ struct connection {
 
         /* For broker/connection*.c only. */
         struct connection *next_in_bucket; /* broker/connection_table.h */
-        bool in_table;
+        bool in_table;                     /* by its cookie: it has a socket that can be revoked */
         struct nb_list on_shelf;
         struct connection_shelf *shelf; /* broker/connection_files.h */
         bool held;                      /* broker/connection_watch.h: its file was found by the sweep that goes on */
@@ -121,7 +122,7 @@ static inline bool connection_is_unix(const struct connection *connection) {
 
 /**
  * Notes that one of QUIC has another peer's address from now on.
- * @param fd  the socket for it, beside the one that the relay had; borrowed; -1: it is a server's
+ * @param fd  the socket for it, beside the one that the relay had, which is what a revocation shuts down from now on; borrowed; -1: it is a server's
  */
 void connection_moved(struct connection *connection, const struct nb_socket_address *peer, int fd);
 

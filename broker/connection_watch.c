@@ -98,7 +98,7 @@ static void end_all_on_shelf_list(struct nb_list *gone) {
 static void on_event(void *data, uint64_t cookie) {
         struct connection *connection = find(data, cookie);
 
-        if (connection)
+        if (connection && !connection->ends_by_report)
                 connection_end(connection);
 }
 

@@ -176,7 +176,8 @@ static void judge(struct connection *connection, const Nb__Relay__NewPath *path,
                 refuse(connection, path->path);
                 return;
         }
-        if (!is_allowed(&asker, connection, address)) {
+        /* A server names one, once: so there are never more than two sockets for one that is counted. */
+        if ((path->preferred && connection->ends_by_report) || !is_allowed(&asker, connection, address)) {
                 refuse(connection, path->path);
                 return;
         }

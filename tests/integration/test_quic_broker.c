@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -18,6 +19,7 @@
 #include "tests/support/fake_relay.h"
 #include "tests/support/operator.h"
 #include "tests/support/peer.h"
+#include "tests/support/process.h"
 #include "tests/support/runner.h"
 #include "tests/support/wire.h"
 
@@ -66,8 +68,15 @@ static void write_policy(const struct world *world, const char *limits, const ch
                             certificates_path(&world->certificates, "server.key", key), keys);
 }
 
-static void start_world(struct world *world, const char *limits, const char *keys) {
-        const char *arguments[] = { "--relay-socket", world->relays.path, "--admin-socket", world->admin_socket, NULL };
+/* @param helper  the path of netbroker-helper's socket, or NULL */
+static void start_world_with(struct world *world, const char *helper, const char *limits, const char *keys) {
+        const char *arguments[] = { "--relay-socket",
+                                    world->relays.path,
+                                    "--admin-socket",
+                                    world->admin_socket,
+                                    helper ? "--helper" : NULL,
+                                    helper,
+                                    NULL };
         const struct daemon_options options = { .arguments = arguments };
         pid_t trial;
 
@@ -84,6 +93,10 @@ static void start_world(struct world *world, const char *limits, const char *key
         ck_assert_int_eq(harness_wait_exit(trial), 0);
         wire_session_open(world->daemon.socket_path, "acme", &world->session);
         world->protocol = &world->session.protocols[0];
+}
+
+static void start_world(struct world *world, const char *limits, const char *keys) {
+        start_world_with(world, NULL, limits, keys);
 }
 
 static void reload(struct world *world, const char *limits, const char *keys) {
@@ -1084,6 +1097,68 @@ START_TEST(a_connection_that_is_revoked) {
 }
 END_TEST
 
+static void start_helper(struct process *helper, char folder[static 40], char path[static 64]) {
+        uint64_t start_ms = harness_now_ms();
+
+        (void)snprintf(folder, 40, "/tmp/netbroker-helper-XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(folder));
+        ck_assert_int_eq(chmod(folder, 0755), 0);
+        (void)snprintf(path, 64, "%s/helper.sock", folder);
+        PROCESS_START(helper, getenv("NETBROKER_HELPER"), "--socket", path);
+        while (access(path, F_OK) < 0)
+                harness_wait_a_moment(start_ms, "netbroker-helper");
+}
+
+static void end_helper(struct process *helper, const char *folder, const char *path) {
+        (void)process_stop(helper);
+        process_deinit(helper);
+        (void)unlink(path);
+        ck_assert_int_eq(rmdir(folder), 0);
+}
+
+/* What a client of QUIC goes on by is reached in the hands of a relay that does not do what it is ordered to. There is not a third socket. */
+START_TEST(a_connection_that_has_moved_is_revoked) {
+        struct peer preferred = peer_udp("127.0.0.1"), another = peer_udp("127.0.0.1");
+        char folder[40], path[64];
+        struct process helper;
+        struct world world;
+        struct wire control;
+        struct client_fds fds;
+        uint64_t link;
+        int fd, moved;
+
+        start_helper(&helper, folder, path);
+        start_world_with(&world, path, "", "");
+        control = wire_open_control(world.protocol, "0.0.0.0:0");
+        link = begin(&world, &control, "127.0.0.1:4433");
+        fds = keep_fds(&world);
+        report_ready(&world, link);
+        fd = expect_multiplexed(&control, "127.0.0.1:4433");
+        report_new_path(&world, link, 1, preferred.text, true);
+        ck_assert(path_is_taken(&world, link, 1, 1));
+        moved = dup(world.relay->fds.fds[0]);
+        ck_assert_int_ge(moved, 0);
+        report_new_path(&world, link, 2, another.text, true);
+        ck_assert(!path_is_taken(&world, link, 2, 0));
+        reload(&world, "", "Deny=127.0.0.1:*\n");
+        expect_order(&world, NB__RELAY__ORDER__BODY_END);
+        ck_assert_int_eq(harness_poll(moved, POLLIN, HARNESS_DEADLINE_MS) & POLLERR, POLLERR);
+        ck_assert_int_eq(option_of(moved, SO_ERROR), ECONNABORTED);
+        /* The socket's end is not the connection's. */
+        (void)nb_fd_close(moved);
+        json_decref(ask_connection(&world));
+        report_ended(&world, link, NB__RELAY__CAUSE__CAUSE_ENDED);
+        expect_metric(&world, "netbroker_quic_connections{tenant=\"acme\"} 0\n");
+        (void)nb_fd_close(fd);
+        close_fds(&fds);
+        (void)wire_close(&control);
+        end_world(&world);
+        end_helper(&helper, folder, path);
+        peer_close(&preferred);
+        peer_close(&another);
+}
+END_TEST
+
 /* Each relay has a share of what may be under way to guests; there is always some. */
 START_TEST(streams_under_way_are_bounded) {
         struct server server;
@@ -1303,6 +1378,7 @@ static Suite *make_suite(void) {
         suite_add_tcase(suite, paths);
         tcase_add_test(told, what_a_relay_tells);
         tcase_add_test(told, a_connection_that_is_revoked);
+        tcase_add_test(told, a_connection_that_has_moved_is_revoked);
         tcase_add_test(told, streams_under_way_are_bounded);
         suite_add_tcase(suite, told);
         tcase_add_loop_test(liars, a_relay_that_lies_is_ended, 0, N_LIES);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the streams of all connections of a relay may hold together.
+ * What the streams of all connections of a relay may hold together: their rings, and what the library keeps for them (relay/quic/memory.h).
  *
  * Each stream is bounded by its windows, but their product may be more than the relay has. Beyond the budget nothing fails: connections are credited when their
  * guests drain, and not at receipt; guests are read in small portions; and nobody new is taken.

@@ -116,6 +116,7 @@ static struct quic_connection *new_connection(struct quic *quic, struct quic_set
         nb_list_init(&connection->in_news);
         nb_list_init(&connection->ids);
         quic_paths_init(&connection->paths, peer);
+        quic_memory_init(&connection->memory, &quic->bytes_in_library);
         quic_streams_init(&connection->streams);
         nb_list_append(&quic->connections, &connection->in_quic);
         return connection;
@@ -302,6 +303,9 @@ void quic_connection_receive(struct quic_connection *connection, const struct qu
         connection->counts.packets_received++;
         connection->counts.bytes_received += packet->length;
         give_to_library(connection, packet);
+        if (quic_memory_is_excessive(connection))
+                quic_connection_fail(connection, NB__RELAY__CAUSE__CAUSE_QUIC_PROTOCOL,
+                                     "the peer leaves more gaps in its streams than its windows justify");
         quic_connection_run_later(connection);
 }
 
@@ -384,6 +388,7 @@ static bool run_once(struct quic_connection *connection, uint64_t now) {
                 has_more = true;
         if (!has_ended(connection))
                 look_after_rest(connection, now);
+        quic_memory_note(connection);
         return has_more;
 }
 

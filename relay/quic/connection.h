@@ -24,6 +24,7 @@
 #include "base/list.h"
 #include "proto/relay_frame.h"
 #include "relay/quic/ending.h"
+#include "relay/quic/memory.h"
 #include "relay/quic/packet.h"
 #include "relay/quic/paths.h"
 #include "relay/quic/settings.h"
@@ -87,6 +88,7 @@ struct quic_connection {
         struct quic_settings settings; /* owned */
         struct quic_counts counts;
         struct quic_paths paths;
+        struct quic_memory memory;
         struct quic_ending ending;
 };
 

@@ -228,7 +228,7 @@ int quic_library_serve(struct quic_connection *connection, const struct quic_fir
         if (make_id(connection, &id, parameters.stateless_reset_token) != 0)
                 return -ENOMEM;
         if (ngtcp2_conn_server_new(&connection->conn, first->scid, &id, &path, first->version, &callbacks, &settings,
-                                   &parameters, NULL, connection) != 0)
+                                   &parameters, &connection->memory.mem, connection) != 0)
                 return -ENOMEM;
         finish(connection);
         return 0;
@@ -247,7 +247,7 @@ int quic_library_dial(struct quic_connection *connection, const struct quic_path
         if (quic_id_choose(&id) < 0)
                 return -ENOMEM;
         if (ngtcp2_conn_client_new(&connection->conn, &first, &id, &for_library, NGTCP2_PROTO_VER_V1, &callbacks,
-                                   &settings, &parameters, NULL, connection) != 0)
+                                   &settings, &parameters, &connection->memory.mem, connection) != 0)
                 return -ENOMEM;
         finish(connection);
         return 0;

@@ -37,6 +37,7 @@ struct quic {
                 links; /* connections that are not closing, by their numbers: a table for keys that are as short */
         struct nb_list connections; /* relay/quic/connection.h */
         size_t bytes_buffered;      /* in the rings of all streams (relay/quic/streams.h) */
+        size_t bytes_in_library;    /* of connections that are not idle (relay/quic/memory.h) */
         struct nb_list leftovers;   /* relay/quic/leftover.c */
         struct nb_list unread;      /* relay/quic/guest_channel.c: channels of connections that are over */
         uint32_t n_in_flight; /* descriptors that guests' hosts have not received yet (relay/quic/guest_channel.h) */

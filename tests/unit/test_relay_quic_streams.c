@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -23,6 +24,11 @@
 static struct certificates certificates;
 static struct quic_world world;
 static struct quic_ends ends;
+static bool is_lossy; /* the way between the relays: nothing arrives */
+
+int sendmmsg(int fd, struct mmsghdr *headers, unsigned n, int flags) {
+        return is_lossy ? (int)n : (int)syscall(SYS_sendmmsg, fd, headers, n, flags);
+}
 
 static void make_certificates(void) {
         quic_world_make_certificates(&certificates);
@@ -560,6 +566,70 @@ START_TEST(a_spent_budget_slows_and_loses_nothing) {
 }
 END_TEST
 
+/* Of each stream the first byte is lost, and the second comes: the library holds a piece of some KiB for it. */
+START_TEST(what_comes_behind_gaps_is_of_the_budget) {
+        struct quic *quic = quic_of(world.server);
+        size_t most = 0;
+        bool was_spent = false;
+        int ours[50], theirs;
+
+        world.server->relay.memory_max = 4 * 128 * 1024;
+        for (unsigned i = 0; i < 50; ++i) {
+                ours[i] = quic_host_create(&world, &ends.client, false, NULL);
+                quic_host_credit(&ends.server, i + 1 + NB_STREAM_WINDOW);
+        }
+        ck_assert_uint_eq(quic->bytes_in_library, 0);
+        is_lossy = true;
+        for (unsigned i = 0; i < 50; ++i)
+                ck_assert_int_eq(send(ours[i], "x", 1, MSG_DONTWAIT), 1);
+        for (unsigned i = 0; i < 5; ++i)
+                quic_world_turn(&world);
+        is_lossy = false;
+        for (unsigned i = 0; i < 50; ++i)
+                ck_assert_int_eq(send(ours[i], "y", 1, MSG_DONTWAIT), 1);
+        for (unsigned i = 0; i < 50; ++i) {
+                theirs = quic_host_accept(&world, &ends.server, i + 1, NULL);
+                most = quic->bytes_in_library > most ? quic->bytes_in_library : most;
+                was_spent = was_spent || quic_budget_is_spent(quic);
+                quic_world_receive(&world, theirs, "xy", 2);
+                ck_assert_int_eq(close(theirs), 0);
+                ck_assert_int_eq(close(ours[i]), 0);
+        }
+        ck_assert_uint_gt(most, 50 * 4096);
+        ck_assert(was_spent);
+        expect_no_streams(world.server);
+        ck_assert(!quic_budget_is_spent(quic));
+}
+END_TEST
+
+/* As the library would for a peer that leaves nothing but gaps. */
+START_TEST(who_has_more_held_than_anything_justifies_is_ended) {
+        struct quic *quic = quic_of(world.server);
+        struct quic_connection *connection = nb_container_of(quic->connections.next, struct quic_connection, in_quic);
+        struct both both = make_stream(false, 1);
+        const ngtcp2_mem *mem = &connection->memory.mem;
+        void *first = mem->malloc(1024 * 1024, mem->user_data), *second;
+
+        /* So much may be. */
+        quic_world_send(&world, both.ours, "x", 1);
+        quic_world_receive(&world, both.theirs, "x", 1);
+        ck_assert_uint_gt(quic->bytes_in_library, 1024 * 1024 - QUIC_MEMORY_IDLE);
+        first = mem->realloc(first, 2 * 1024 * 1024, mem->user_data);
+        ck_assert_uint_gt(quic->bytes_in_library, 2 * 1024 * 1024 - QUIC_MEMORY_IDLE);
+        mem->free(first, mem->user_data);
+        ck_assert_uint_eq(quic->bytes_in_library, 0);
+        mem->free(NULL, mem->user_data);
+
+        second = mem->calloc(16, 1024 * 1024, mem->user_data);
+        quic_world_send(&world, both.ours, "x", 1);
+        ck_assert_str_eq(
+                quic_world_expect_end(&world, world.server, ends.link, NB__RELAY__CAUSE__CAUSE_QUIC_PROTOCOL)->reason,
+                "the peer leaves more gaps in its streams than its windows justify");
+        free(second);
+        close_both(&both);
+}
+END_TEST
+
 static void raise_descriptors(void) {
         struct rlimit limit;
 
@@ -838,6 +908,8 @@ int main(void) {
         tcase_add_test(streams, without_descriptors_a_stream_is_refused_and_no_connection);
         tcase_add_test(streams, stalled_guests_stop_their_streams_and_no_others);
         tcase_add_test(streams, a_spent_budget_slows_and_loses_nothing);
+        tcase_add_test(streams, what_comes_behind_gaps_is_of_the_budget);
+        tcase_add_test(streams, who_has_more_held_than_anything_justifies_is_ended);
         tcase_add_test(streams, a_thousand_streams_leave_nothing_behind);
         tcase_add_test(streams, who_breaks_the_rules_of_the_channel_loses_the_connection);
         tcase_add_test(streams, more_streams_than_the_totals_are_a_violation);

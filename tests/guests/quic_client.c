@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * quic_client ADDRESS MODE [N [BYTES]]: connects to a server that echoes, such as quic_server, and does as the mode says. What comes back is compared, byte by byte.
+ * quic_client ADDRESS MODE [N [BYTES [MODE N BYTES]...]]: connects to a server that echoes, such as quic_server, and does as the mode says; with each further mode it connects anew.
+ * What comes back is compared, byte by byte.
  *
  *   connect     says what became of the connect, and of the connection's TLS
  *   echo        N streams at once on one connection, BYTES both ways on each
@@ -452,25 +453,42 @@ static const struct mode *find_mode(const char *name) {
         FAIL("there is no mode %s", name);
 }
 
-int main(int argc, char **argv) {
-        static struct client client;
-        const struct mode *mode;
+static void forget(struct client *client) {
+        quic_close(client->connection);
+        free(client->jobs);
+        memset(client, 0, sizeof(*client));
+}
+
+/* @return whether there was a connection */
+static bool connect_and_do(struct client *client, const char *address, const struct mode *mode) {
         __wasi_errno_t error;
         __wasi_fd_t control;
 
-        CHECK(argc >= 3 && argc <= 5);
-        mode = find_mode(argv[2]);
-        client.n = argc > 3 ? strtoul(argv[3], NULL, 10) : 1;
-        client.total = argc > 4 ? strtoull(argv[4], NULL, 10) : 1;
-        CHECK_OK(quic_open(argv[1][0] == '[' ? "[::]:0" : "0.0.0.0:0",
+        CHECK_OK(quic_open(address[0] == '[' ? "[::]:0" : "0.0.0.0:0",
                            mode->datagrams ? __WASI_FILETYPE_SOCKET_DGRAM : __WASI_FILETYPE_SOCKET_STREAM,
                            WASI_NETWORKING_RIGHTS_CLIENT, &control));
-        error = guest_connect(control, argv[1], &client.connection);
+        error = guest_connect(control, address, &client->connection);
         if (error) {
                 quic_say("connect", error);
                 quic_say_denial();
-                return 1;
+                return false;
         }
-        mode->run(&client);
+        mode->run(client);
+        fflush(stdout);
+        return true;
+}
+
+int main(int argc, char **argv) {
+        static struct client client;
+
+        CHECK(argc >= 3 && (argc <= 5 || argc % 3 == 2));
+        for (int i = 2; i < argc; i += 3) {
+                if (i > 2)
+                        forget(&client);
+                client.n = argc > i + 1 ? strtoul(argv[i + 1], NULL, 10) : 1;
+                client.total = argc > i + 2 ? strtoull(argv[i + 2], NULL, 10) : 1;
+                if (!connect_and_do(&client, argv[1], find_mode(argv[i])))
+                        return 1;
+        }
         return 0;
 }

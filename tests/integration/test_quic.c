@@ -2,6 +2,8 @@
 /*
  * QUIC from guest to guest, through the real broker and a relay each: two tenants, of which one serves and the other connects, both as guests under Wasmtime. What streams carry and how
  * they end, how connections end and what either side is told, and what a peer is refused for.
+ *
+ * What takes time is that Wasmtime compiles each guest, about a second of the processor's. So a guest makes several connections, one after the other, where that does as well.
  */
 #include <check.h>
 #include <signal.h>
@@ -19,6 +21,7 @@
 #define PATH_TEXT_MAX 256
 #define ADDRESS_MAX 64
 #define POLICY_MAX 2048
+#define ARGUMENTS_MAX 40
 
 /* Runs of Wasm under sanitizers take their time. */
 #define PATIENCE_MS (4 * HARNESS_DEADLINE_MS)
@@ -98,7 +101,8 @@ static const char *guest_path(const char *name, char buffer[static PATH_TEXT_MAX
 /* Starts a guest as a tenant. @param arguments  up to a NULL, the guest's name first */
 static void start_guest(const struct world *world, struct process *process, const char *tenant,
                         const char *const *arguments) {
-        const char *all[16] = { getenv("NETBROKER_RUN"), "--socket", world->daemon.socket_path, "--tenant", tenant };
+        const char *all[ARGUMENTS_MAX + 5] = { getenv("NETBROKER_RUN"), "--socket", world->daemon.socket_path,
+                                               "--tenant", tenant };
         char path[PATH_TEXT_MAX];
         size_t n = 5;
 
@@ -142,6 +146,35 @@ static void expect_server_end(struct world *world, const char *how) {
         ck_assert_int_eq(process_finish(&world->server, PATIENCE_MS), 0);
 }
 
+/* What a client does on a connection of its own, and says then. */
+struct visit {
+        const char *mode;
+        const char *n;
+        const char *bytes;
+        const char *expected;
+};
+
+/* One client connects so many times, and the server ends with the last of them. */
+static void run_visits(struct world *world, const struct visit *visits, size_t n_visits) {
+        const char *arguments[ARGUMENTS_MAX] = { "quic_client", world->address };
+        PROCESS client;
+        size_t n = 2;
+
+        for (size_t i = 0; i < n_visits; ++i) {
+                ck_assert_uint_lt(n + 3, ARGUMENTS_MAX);
+                arguments[n++] = visits[i].mode;
+                arguments[n++] = visits[i].n;
+                arguments[n++] = visits[i].bytes;
+        }
+        start_guest(world, &client, "client", arguments);
+        for (size_t i = 0; i < n_visits; ++i)
+                process_expect(&client, visits[i].expected, PATIENCE_MS);
+        ck_assert_int_eq(process_finish(&client, PATIENCE_MS), 0);
+        for (size_t i = 0; i < n_visits; ++i)
+                process_expect(&world->server, "ended: notconn", PATIENCE_MS);
+        ck_assert_int_eq(process_finish(&world->server, PATIENCE_MS), 0);
+}
+
 /* The daemon's children, of which each is a relay. @return how many */
 static size_t relays_of(const struct daemon *daemon, pid_t pids[static 2]) {
         NB_CLEANUP_FREE char *text = NULL;
@@ -157,21 +190,16 @@ static size_t relays_of(const struct daemon *daemon, pid_t pids[static 2]) {
 
 /* ---- streams ---- */
 
-static const struct {
-        const char *mode;
-        const char *n;
-        const char *bytes;
-        const char *expected;
-} modes[] = {
+static const struct visit modes[] = {
         { "echo", "1", "100000", "1 streams of 100000 bytes" },
         { "echo", "100", "20000", "100 streams of 20000 bytes" },
         { "echo", "3", "0", "3 streams of 0 bytes" },
         { "one-way", "1", "100000", "1 streams of 100000 bytes" },
         { "one-way", "100", "20000", "100 streams of 20000 bytes" },
         { "blocking", "5", "100000", "5 streams of 100000 bytes" },
-        { "half-close", NULL, NULL, "half-closed" },
-        { "reset", NULL, NULL, "reset" },
-        { "stop", NULL, NULL, "stopped" },
+        { "half-close", "1", "1", "half-closed" },
+        { "reset", "1", "1", "reset" },
+        { "stop", "1", "1", "stopped" },
 };
 
 #define N_MODES (sizeof(modes) / sizeof(modes[0]))
@@ -180,23 +208,24 @@ START_TEST(streams_carry_bytes_and_ends) {
         struct world world;
 
         world_start(&world, SERVES, CONNECTS);
-        start_server(&world, "1", NULL);
-        run_client(&world, modes[_i].mode, modes[_i].n, modes[_i].bytes, modes[_i].expected);
-        expect_server_end(&world, "ended: notconn");
+        start_server(&world, "9", NULL);
+        run_visits(&world, modes, N_MODES);
         world_end(&world);
 }
 END_TEST
 
 /* More streams than a peer allows at once: creating them is `again` until others have ended. */
 START_TEST(streams_beyond_the_limit_wait_for_their_turn) {
+        static const struct visit many[] = {
+                { "echo", "50", "1000", "50 streams of 1000 bytes" },
+                { "one-way", "50", "1000", "50 streams of 1000 bytes" },
+                { "blocking", "50", "1000", "50 streams of 1000 bytes" },
+        };
         struct world world;
 
         world_start(&world, SERVES "MaxStreams=4\n", CONNECTS "MaxStreams=3\n");
         start_server(&world, "3", NULL);
-        run_client(&world, "echo", "50", "1000", "50 streams of 1000 bytes");
-        run_client(&world, "one-way", "50", "1000", "50 streams of 1000 bytes");
-        run_client(&world, "blocking", "50", "1000", "50 streams of 1000 bytes");
-        expect_server_end(&world, "ended: notconn\naccepted");
+        run_visits(&world, many, 3);
         world_end(&world);
 }
 END_TEST
@@ -465,11 +494,11 @@ START_TEST(nothing_is_left_of_connections) {
         unsigned n_fds;
 
         world_start(&world, SERVES, CONNECTS);
-        start_server(&world, "6", NULL);
+        start_server(&world, "4", NULL);
         run_client(&world, "echo", "10", "1000", "10 streams of 1000 bytes");
         process_expect(&world.server, "ended: notconn", PATIENCE_MS);
         n_fds = daemon_count_fds(&world.daemon);
-        for (unsigned i = 0; i < 4; ++i) {
+        for (unsigned i = 0; i < 2; ++i) {
                 run_client(&world, "echo", "10", "1000", "10 streams of 1000 bytes");
                 process_expect(&world.server, "ended: notconn", PATIENCE_MS);
         }
@@ -490,7 +519,7 @@ static TCase *add_case(Suite *suite, const char *name) {
 }
 
 static void add_streams(TCase *tcase) {
-        tcase_add_loop_test(tcase, streams_carry_bytes_and_ends, 0, N_MODES);
+        tcase_add_test(tcase, streams_carry_bytes_and_ends);
         tcase_add_test(tcase, streams_beyond_the_limit_wait_for_their_turn);
         tcase_add_test(tcase, small_windows_carry_much);
         tcase_add_test(tcase, what_was_written_arrives);

@@ -65,6 +65,7 @@ static void arm(struct quic_connection *connection) {
         if (connection->conn) {
                 next = earlier(next, ngtcp2_conn_get_expiry(connection->conn));
                 next = earlier(next, quic_paths_next(connection));
+                next = earlier(next, quic_stopped_next(connection));
         }
         if (next >= connection->timer_at)
                 return;
@@ -367,7 +368,9 @@ static bool run_open(struct quic_connection *connection, uint64_t now) {
 
         if (connection->channel)
                 guest_channel_run(connection->channel);
-        has_more = !has_ended(connection) && quic_streams_run(connection);
+        has_more = !has_ended(connection) && quic_stopped_run(connection, now);
+        if (!has_ended(connection) && quic_streams_run(connection))
+                has_more = true;
         quic_paths_run(connection, now);
         quic_facts_changed(connection);
         return has_more;

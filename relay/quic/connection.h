@@ -28,6 +28,7 @@
 #include "relay/quic/packet.h"
 #include "relay/quic/paths.h"
 #include "relay/quic/settings.h"
+#include "relay/quic/stopped.h"
 #include "relay/quic/streams.h"
 #include "relay/turn.h"
 
@@ -89,6 +90,7 @@ struct quic_connection {
         struct quic_counts counts;
         struct quic_paths paths;
         struct quic_memory memory;
+        struct quic_stopped stopped;
         struct quic_ending ending;
 };
 

@@ -18,6 +18,8 @@
 #include "relay/quic/library.h"
 #include "relay/quic/quic.h"
 #include "relay/quic/socket.h"
+#include "relay/quic/stopped.h"
+#include "relay/quic/stream.h"
 #include "tests/support/runner.h"
 #include "tests/unit/quic_world.h"
 
@@ -279,6 +281,95 @@ START_TEST(who_stops_reading_goes_on_writing) {
         close_both(&both);
         expect_no_streams(world.client);
         expect_no_streams(world.server);
+}
+END_TEST
+
+static struct quic_connection *connection_of(const struct relay_world *relay) {
+        return nb_container_of(quic_of(relay)->connections.next, struct quic_connection, in_quic);
+}
+
+static size_t count_blocked(const struct quic_streams *streams) {
+        size_t n = 0;
+
+        nb_list_foreach_safe(element, &streams->all) n +=
+                nb_container_of(element, struct quic_stream, in_all)->is_blocked;
+        return n;
+}
+
+/* To be written where it does not matter what. */
+static const uint8_t zeros[65536];
+
+/* Writes until nothing more is taken, and as many of the client's streams as that are at their windows. */
+static void fill(const struct both *streams, size_t n) {
+        unsigned idle = 0;
+
+        while (idle < 50 || count_blocked(&connection_of(world.client)->streams) < n) {
+                idle++;
+                for (size_t i = 0; i < n; ++i) {
+                        if (send(streams[i].ours, zeros, sizeof(zeros), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+                                idle = 0;
+                }
+                quic_world_turn(&world);
+        }
+}
+
+/* The relay hears of it when it writes to the pair again, which has been full. */
+static void stop_reading(int fd) {
+        uint8_t buffer[4096];
+        ssize_t n;
+
+        ck_assert_int_eq(shutdown(fd, SHUT_RD), 0);
+        while ((n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT)) > 0)
+                ;
+        ck_assert_int_eq(n, 0);
+}
+
+/* The library says so at the next write, and there is none: the stream is at its window. */
+START_TEST(who_waits_for_credit_hears_that_nobody_reads) {
+        struct both both = make_stream(false, 1);
+
+        fill(&both, 1);
+        stop_reading(both.theirs);
+        expect_write_error(both.ours, EPIPE);
+        quic_world_send(&world, both.theirs, "still", 5);
+        quic_world_receive(&world, both.ours, "still", 5);
+        close_both(&both);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+}
+END_TEST
+
+/* A peer may keep the credit of the connection, too. */
+START_TEST(who_waits_for_the_connections_credit_hears_it_too) {
+        Nb__Relay__Quic quic = NB__RELAY__QUIC__INIT;
+        struct quic_connection *peer;
+        struct both both;
+
+        stop();
+        quic.streams_max = 4;
+        quic.stream_window = 1024 * 1024;
+        quic.connection_window = 65536;
+        quic.idle_timeout_ms = 30000;
+        quic_world_init(&world, &certificates, &quic);
+        quic_world_connect(&world, &ends);
+        peer = connection_of(world.server);
+        both = make_stream(false, 1);
+        /* What comes is credited when its guest has taken it. */
+        world.server->relay.memory_max = 4;
+        for (unsigned idle = 0; idle < 50; ++idle) {
+                if (send(both.ours, zeros, sizeof(zeros), MSG_DONTWAIT | MSG_NOSIGNAL) > 0)
+                        idle = 0;
+                quic_world_turn(&world);
+        }
+        ck_assert_int_eq(ngtcp2_conn_get_max_data_left(connection_of(world.client)->conn), 0);
+        ck_assert_uint_eq(count_blocked(&connection_of(world.client)->streams), 0);
+        /* Our relay would end the other direction, too, when this one is reset. */
+        ck_assert_int_eq(ngtcp2_conn_set_stream_user_data(peer->conn, 0, NULL), 0);
+        ck_assert_int_eq(ngtcp2_conn_shutdown_stream_read(peer->conn, 0, 0, 0), 0);
+        quic_connection_run_later(peer);
+        expect_write_error(both.ours, EPIPE);
+        ck_assert_int_eq(ngtcp2_conn_get_max_data_left(connection_of(world.client)->conn), 0);
+        close_both(&both);
 }
 END_TEST
 
@@ -669,6 +760,42 @@ START_TEST(a_thousand_streams_leave_nothing_behind) {
 }
 END_TEST
 
+/* More than one run asks of; and when all was asked there is nothing to be done before another packet comes. */
+START_TEST(one_of_many_that_wait_hears_that_nobody_reads) {
+        Nb__Relay__Quic quic = NB__RELAY__QUIC__INIT;
+        const struct quic_connection *connection;
+        struct both streams[200];
+
+        stop();
+        raise_descriptors();
+        quic.streams_max = 200;
+        quic.stream_window = 4096;
+        quic.connection_window = 1024 * 1024;
+        quic.idle_timeout_ms = 30000;
+        quic_world_init(&world, &certificates, &quic);
+        quic_world_connect(&world, &ends);
+        connection = connection_of(world.client);
+        for (unsigned i = 0; i < 200; ++i) {
+                streams[i] = make_stream(false, i + 1);
+                quic_host_credit(&ends.server, i + 1 + NB_STREAM_WINDOW);
+        }
+        fill(streams, 200);
+        stop_reading(streams[150].theirs);
+        expect_write_error(streams[150].ours, EPIPE);
+        while (connection->stopped.n_left > 0 || quic_stopped_next(connection) != UINT64_MAX ||
+               !nb_list_is_empty(&world.client->relay.queue))
+                quic_world_turn(&world);
+        for (unsigned i = 0; i < 200; ++i) {
+                if (i == 150)
+                        continue;
+                ck_assert_int_eq(send(streams[i].ours, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL), -1);
+                ck_assert_int_eq(errno, EAGAIN);
+        }
+        for (unsigned i = 0; i < 200; ++i)
+                close_both(&streams[i]);
+}
+END_TEST
+
 /* ---- the channel ---- */
 
 START_TEST(who_breaks_the_rules_of_the_channel_loses_the_connection) {
@@ -895,6 +1022,9 @@ int main(void) {
         tcase_add_test(streams, a_close_with_unread_bytes_resets);
         tcase_add_test(streams, a_reset_comes_behind_what_came_before);
         tcase_add_test(streams, who_stops_reading_goes_on_writing);
+        tcase_add_test(streams, who_waits_for_credit_hears_that_nobody_reads);
+        tcase_add_test(streams, who_waits_for_the_connections_credit_hears_it_too);
+        tcase_add_test(streams, one_of_many_that_wait_hears_that_nobody_reads);
         tcase_add_test(streams, one_way_of_ours);
         tcase_add_test(streams, one_way_that_nobody_reads);
         tcase_add_test(streams, an_end_without_a_byte);

@@ -24,7 +24,7 @@ struct quic_way {
         bool has_segments; /* UDP_SEGMENT has not been refused yet */
         bool names_local;  /* it has many addresses, so each message says which it leaves from */
         bool is_connected; /* messages have no address */
-        int error;         /* the last that the kernel gave for more than one message, ECONNABORTED before all; 0: none */
+        int error; /* the last that the kernel gave for more than one message, ECONNABORTED before all; 0: none */
 };
 
 /** @return an empty one, owned by the caller: free(); NULL without memory */

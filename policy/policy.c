@@ -48,7 +48,7 @@ static void proxy_deinit(struct policy_proxy *proxy) {
         free(proxy->trust.path);
 }
 
-static void protocol_deinit(struct policy_protocol *protocol) {
+void policy_protocol_deinit(struct policy_protocol *protocol) {
         for (size_t i = 0; i < protocol->n_rules; ++i)
                 rule_deinit(&protocol->rules[i]);
         for (size_t i = 0; i < protocol->n_addresses; ++i)
@@ -64,9 +64,9 @@ static void protocol_deinit(struct policy_protocol *protocol) {
 
 static void tenant_deinit(struct policy_tenant *tenant) {
         for (size_t i = 0; i < tenant->n_protocols; ++i)
-                protocol_deinit(&tenant->protocols[i]);
+                policy_protocol_deinit(&tenant->protocols[i]);
         for (size_t i = 0; i < tenant->n_preopens; ++i)
-                protocol_deinit(&tenant->preopens[i].protocol);
+                policy_protocol_deinit(&tenant->preopens[i].protocol);
         for (size_t i = 0; i < tenant->n_principals; ++i)
                 free(tenant->principals[i].text);
         free(tenant->protocols);

@@ -501,6 +501,9 @@ struct policy_made {
 /** Whether one that is made so is not a way round the policy's relay, QUIC, TLS or proxy. */
 bool policy_bears(const struct policy_protocol *protocol, const struct policy_made *made);
 
+/** Frees what a protocol owns; also of one that is zero or half-built. */
+void policy_protocol_deinit(struct policy_protocol *protocol);
+
 /** Whether the protocol has a rule of that kind. */
 bool policy_has_rule(const struct policy_protocol *protocol, enum policy_rule_kind kind);
 

@@ -156,3 +156,29 @@ _GUEST
         AS_IF([test "x$enable_werror" = xyes], [GUEST_WERROR=-Werror])
         AC_SUBST([GUEST_WERROR])
 ])
+
+# NB_SEAL
+# -------
+# What compiles the seal's BPF programs: a clang that knows the target, bpftool, which may be where only root's PATH looks, and libbpf. Sets BPF_CLANG,
+# BPF_CPPFLAGS, BPFTOOL and the conditional HAVE_SEAL.
+AC_DEFUN([NB_SEAL], [
+        seal_summary=no
+        seal_lacks=
+        AS_IF([test "x$with_seal" != xno], [
+                PKG_CHECK_MODULES([LIBBPF], [libbpf >= 1.1], [], [seal_lacks="$seal_lacks libbpf-dev"])
+                AC_PATH_PROG([BPFTOOL], [bpftool], [], [$PATH:/usr/sbin:/sbin])
+                AS_IF([test -z "$BPFTOOL"], [seal_lacks="$seal_lacks bpftool"])
+                AC_PATH_PROGS([BPF_CLANG], [clang clang-19 clang-16 clang-15 clang-14])
+                # The kernel's headers have a part that is the machine's, in a folder that clang finds for its own target only.
+                BPF_CPPFLAGS="-I`echo '#include <asm/types.h>' | $CC -E -x c - | sed -n 's|^# 1 "\(.*\)/asm/types.h".*|\1|p' | head -n 1`"
+                AS_IF([test -n "$BPF_CLANG" && echo 'int x;' | "$BPF_CLANG" -target bpf -x c -c -o conftest.bpf.o - >&AS_MESSAGE_LOG_FD 2>&1],
+                        [], [seal_lacks="$seal_lacks clang"])
+                rm -f conftest.bpf.o
+                AS_IF([test -z "$seal_lacks"], [seal_summary=yes],
+                        [test "x$with_seal" = xyes],
+                        [AC_MSG_ERROR([the seal cannot be built: missing are (Debian packages)$seal_lacks])],
+                        [seal_summary="no, missing are$seal_lacks"])
+        ])
+        AC_SUBST([BPF_CPPFLAGS])
+        AM_CONDITIONAL([HAVE_SEAL], [test "x$seal_summary" = xyes])
+])

@@ -16,6 +16,7 @@
 #include "broker/connection_watch.h"
 #include "broker/exporter.h"
 #include "broker/helper_client.h"
+#include "broker/keep.h"
 #include "broker/listener.h"
 #include "broker/privilege.h"
 #include "broker/relay.h"
@@ -174,6 +175,7 @@ struct broker *broker_free(struct broker *broker) {
         audit_deinit(&broker->audit);
         broker->connection_watch = connection_watch_free(broker->connection_watch);
         broker->helper = helper_client_free(broker->helper);
+        broker->keep = keep_free(broker->keep);
         connection_table_deinit(&broker->connections);
         account_deinit(&broker->account);
         watch_set_stop(&broker->watches);

@@ -42,6 +42,7 @@ struct connection_watch;
 struct deadline;
 struct exporter;
 struct helper_client;
+struct keep;
 struct relay_contexts;
 struct relay_launcher;
 
@@ -89,6 +90,7 @@ struct broker {
         struct helper_client *helper;          /* NULL: there is none */
         struct relay_launcher *relay_launcher; /* NULL: no relay can be started */
         struct relay_contexts *relay_contexts; /* of the policy in force; NULL: none are needed */
+        struct keep *keep;                     /* what lasts longer than the broker; NULL: there is no keeper */
         uint64_t last_relay_number;
         uint32_t last_relay_context;
         uint64_t last_session_id;

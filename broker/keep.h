@@ -26,6 +26,12 @@
 /** Descriptors of one item. */
 #define KEPT_FDS_MAX 4
 
+/**
+ * The version of proto/state.proto that is written, for `Item.needs`: rises when what is older would make something wrong of an item, and not for a field
+ * that it may ignore.
+ */
+#define KEPT_STATE_VERSION 1
+
 struct broker;
 struct keep;
 struct kept;
@@ -74,10 +80,11 @@ struct kept_item {
 void keep_adopt(struct keep *keep, struct kept *kept, const struct kept_ops *ops, uint64_t id);
 
 /**
- * Reaches the keeper, and takes all that it has; waits for it, for some seconds at most. To be called before the loop runs.
+ * Reaches the keeper, and takes all that it has; waits for it, for some seconds at most. To be called before the loop runs. A keeper that is not there is
+ * logged, and looked for again.
  * @param path  of its socket
  * @param ret_items  owned by the caller, for keep_items_free(); those that nobody adopts are forgotten by then
- * @return owned by the caller; NULL: there is no keeper at all, which is logged (errno is set)
+ * @return owned by the caller; NULL (errno is set): EBUSY when the keeper serves another broker, ENAMETOOLONG, ENOMEM
  */
 struct keep *keep_new(struct broker *broker, const char *path, struct kept_item **ret_items, size_t *ret_n);
 
@@ -97,10 +104,11 @@ bool keep_is_detached(const struct keep *keep);
 struct keep_facts {
         bool is_connected;
         size_t n_kept;
-        size_t n_unsent;
+        size_t n_unsent;    /* of these, that it does not have as they are now */
+        uint64_t n_refused; /* over its bounds, since the start */
 };
 
-void keep_facts(const struct keep *keep, struct keep_facts *ret);
+void keep_get_facts(const struct keep *keep, struct keep_facts *ret);
 
 /** Takes NULL. @return NULL */
 struct keep *keep_free(struct keep *keep);

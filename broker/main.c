@@ -16,6 +16,7 @@
 #include "broker/broker.h"
 #include "broker/exporter.h"
 #include "broker/helper_client.h"
+#include "broker/keep.h"
 #include "broker/listener.h"
 #include "broker/options.h"
 #include "broker/privilege.h"
@@ -210,6 +211,25 @@ static int take_relays(struct broker *broker, const struct options *options) {
         return -errno;
 }
 
+static const char *why_no_keeper(int r) {
+        return r == -EBUSY ? "it serves another netbrokerd, which must end first" : strerror(-r);
+}
+
+static int take_keeper(struct broker *broker, const char *path) {
+        struct kept_item *items = NULL;
+        size_t n = 0;
+        int r;
+
+        if (!path)
+                return 0;
+        broker->keep = keep_new(broker, path, &items, &n);
+        r = broker->keep ? 0 : -errno;
+        if (r < 0)
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot use netbroker-keeper at %s: %s", path, why_no_keeper(r));
+        keep_items_free(broker->keep, items, n);
+        return r;
+}
+
 static void log_no_privileges(const struct broker *broker, int r) {
         nb_log(&broker->log, NB_LOG_ERROR, "cannot give up privileges: %s",
                r == -ENOENT ? "there is no such user" : strerror(-r));
@@ -222,8 +242,8 @@ static int serve(struct broker *broker, const struct options *options) {
                 log_no_privileges(broker, r);
                 return EX_NOPERM;
         }
-        if (take_sources(broker, options) < 0 || take_helper(broker, options->helper) < 0 ||
-            take_relays(broker, options) < 0)
+        if (take_keeper(broker, options->keeper) < 0 || take_sources(broker, options) < 0 ||
+            take_helper(broker, options->helper) < 0 || take_relays(broker, options) < 0)
                 return EX_UNAVAILABLE;
         privilege_lift_memlock_limit();
         r = privilege_drop(options->user);

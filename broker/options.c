@@ -120,6 +120,15 @@ static const struct nb_option table[] = {
                 .offset = offsetof(struct options, helper),
         },
         {
+                .name = "keeper",
+                .argument = "PATH",
+                .help = "Leave what is to outlive a restart with the netbroker-keeper that serves PATH, and take back "
+                        "what "
+                        "the netbrokerd before has left there.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, keeper),
+        },
+        {
                 .name = "relay-program",
                 .argument = "PATH",
                 .help = "Start the tenants' relays, for TLS, proxies and DataPath=relay, from PATH. "

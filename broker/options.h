@@ -21,6 +21,7 @@ struct options {
         const char *admin_socket;  /* NULL: none is made */
         const char *audit;         /* a file; NULL: to the log */
         const char *helper;        /* where netbroker-helper(8) serves; NULL: there is none */
+        const char *keeper;        /* where netbroker-keeper(8) serves; NULL: there is none */
         const char *relay_program; /* what relays are started by */
         const char *relay_socket;  /* or where systemd starts them; NULL: it does not */
         enum policy_data_path data_path;

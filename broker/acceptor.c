@@ -131,7 +131,7 @@ static void pause_for_a_moment(struct acceptor *acceptor) {
 
 static bool peer_is_allowed(struct acceptor *acceptor, const struct nb_socket_address *peer) {
         const struct control *control = acceptor->control;
-        struct asker asker = { .session = control->endpoint.session, .grant = control->grant, .type = control->type };
+        struct asker asker = control_asker(control);
         struct policy_verdict verdict;
 
         decide(&asker, POLICY_ACCEPT, peer, NULL, &verdict);
@@ -160,6 +160,7 @@ static int push(struct acceptor *acceptor, int fd, const struct nb_socket_addres
         struct connection_facts facts = {
                 .session = acceptor->control->endpoint.session,
                 .grant = acceptor->control->grant,
+                .narrowings = acceptor->control->narrowings,
                 .verb = POLICY_ACCEPT,
                 .type = acceptor->control->type,
                 .peer = peer,
@@ -217,7 +218,7 @@ static bool may_shake_hands(const struct acceptor *acceptor) {
 /* Gives a peer to a relay, with the place. Where that cannot be had the peer is dropped: it would wait for others' mistakes. */
 static enum outcome shake_hands(struct acceptor *acceptor, int fd, const struct nb_socket_address *peer) {
         const struct control *control = acceptor->control;
-        struct asker asker = { .session = control->endpoint.session, .grant = control->grant, .type = control->type };
+        struct asker asker = control_asker(control);
         int r = handshakes_start(&acceptor->handshakes, fd, peer);
 
         if (r == 0)

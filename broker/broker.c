@@ -116,6 +116,7 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         max_fds = privilege_raise_fd_limit();
         account_init_broker(&broker->account, max_fds);
         broker->started_ms = nb_wall_clock_ms();
+        token_clock_init(&broker->token_clock, 0);
         broker->policy_state.loaded_ms = broker->started_ms;
         broker->half_open_max = half_open_max(max_fds);
 

@@ -30,6 +30,7 @@
 #include "broker/audit.h"
 #include "broker/connection_table.h"
 #include "broker/loop_lag.h"
+#include "broker/token_clock.h"
 #include "loop/nudge.h"
 #include "broker/own.h"
 #include "loop/watch.h"
@@ -75,6 +76,7 @@ struct broker {
         uint64_t policy_generation; /* counts reloads: what one has begun, another policy may not go on with */
         struct policy_state policy_state;
         uint64_t started_ms; /* of the wall clock, since 1970 */
+        struct token_clock token_clock;
         struct account account;
         struct nb_list tenants;
         struct nb_list sessions;

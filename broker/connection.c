@@ -19,6 +19,7 @@
 #include "broker/relayed_facts.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
+#include "policy/narrowing.h"
 
 static struct connection_table *table_of(const struct connection *connection) {
         return &connection->tenant->broker->connections;
@@ -106,6 +107,7 @@ static struct connection *connection_free(struct connection *connection) {
         free_quic(connection);
         account_release_bytes(&connection->tenant->account, relayed_facts_size(connection->facts));
         (void)relayed_facts_free(connection->facts);
+        connection->narrowings = narrowings_unref(connection->narrowings);
         free(connection->name);
         free(connection->label);
         free(connection);
@@ -241,6 +243,7 @@ static void init(struct connection *connection, const struct connection_facts *f
         nb_list_init(&connection->in_revocation);
         connection->tenant = facts->grant->tenant;
         connection->grant = facts->grant;
+        connection->narrowings = narrowings_ref(facts->narrowings);
         connection->session_id = facts->session->id;
         connection->since_ms = nb_wall_clock_ms();
         connection->verb = facts->verb;

@@ -30,6 +30,7 @@
 struct broker;
 struct connection_shelf;
 struct grant;
+struct narrowings;
 struct nb_sock_diag_id;
 struct quic_entry;
 struct relayed_facts;
@@ -38,11 +39,12 @@ struct tenant;
 
 /** One of them. Read only for others than broker/connection.c. */
 struct connection {
-        struct nb_list link;   /* in its tenant */
-        struct tenant *tenant; /* borrowed: it lives as long as it has connections */
-        struct grant *grant;   /* borrowed from the tenant */
-        uint64_t id;           /* counts from 1 over the broker's life */
-        uint64_t cookie;       /* the kernel's, of the socket */
+        struct nb_list link;           /* in its tenant */
+        struct tenant *tenant;         /* borrowed: it lives as long as it has connections */
+        struct grant *grant;           /* borrowed from the tenant */
+        struct narrowings *narrowings; /* of its control, a reference; NULL: none */
+        uint64_t id;                   /* counts from 1 over the broker's life */
+        uint64_t cookie;               /* the kernel's, of the socket */
         uint64_t session_id;
         uint64_t since_ms;     /* of the wall clock, since 1970 */
         enum policy_verb verb; /* POLICY_CONNECT or POLICY_ACCEPT */
@@ -83,6 +85,7 @@ struct connection {
 struct connection_facts {
         struct session *session;
         struct grant *grant;
+        const struct narrowings *narrowings; /* NULL: none */
         const Nb__Relay__Security *security; /* for operators; NULL: no TLS */
         const struct policy_proxy *proxy;    /* likewise; NULL: none */
         enum policy_verb verb;

@@ -28,6 +28,7 @@
 #include "broker/tenant.h"
 #include "broker/unix_path.h"
 #include "policy/host_name.h"
+#include "policy/narrowing.h"
 
 /* The longest backlog that is asked of the kernel, which caps it by net.core.somaxconn itself. */
 #define BACKLOG_MAX 65535
@@ -103,9 +104,13 @@ static void set_state(struct control *control, enum control_state state) {
         control->state = state;
 }
 
-/* For decisions and records. */
-static struct asker asker_of(const struct control *control) {
-        return (struct asker){ .session = session_of(control), .grant = control->grant, .type = control->type };
+struct asker control_asker(const struct control *control) {
+        return (struct asker){
+                .session = session_of(control),
+                .grant = control->grant,
+                .narrowings = control->narrowings,
+                .type = control->type,
+        };
 }
 
 static struct tenant *tenant_of(const struct control *control) {
@@ -114,13 +119,13 @@ static struct tenant *tenant_of(const struct control *control) {
 
 static int refuse_recorded(struct control *control, const char *verb, const char *asked, enum nb_wasi_errno error,
                            const char *reason) {
-        struct asker asker = asker_of(control);
+        struct asker asker = control_asker(control);
 
         return refuse(&control->endpoint, &asker, verb, asked, error, reason);
 }
 
 static int refuse_errno_of(struct control *control, const char *verb, const struct nb_socket_address *address, int r) {
-        struct asker asker = asker_of(control);
+        struct asker asker = control_asker(control);
 
         return refuse_errno(&control->endpoint, &asker, verb, address, r);
 }
@@ -153,6 +158,7 @@ static struct control *control_free(struct control *control) {
         control->server = datagram_server_free(control->server);
         control->quic_server = quic_server_free(control->quic_server);
         account_release(account_of(control), ACCOUNT_CONTROLS, 1);
+        control->narrowings = narrowings_unref(control->narrowings);
         free(control);
         return NULL;
 }
@@ -179,6 +185,7 @@ static int new_unpublished(const struct control_options *options, struct control
                 return -ENOMEM;
         }
         control->grant = options->grant;
+        control->narrowings = narrowings_ref(options->narrowings);
         control->state = CONTROL_IDLE;
         control->type = options->type;
         control->is_quic = options->grant->policy && policy_is_quic(options->grant->policy);
@@ -188,7 +195,9 @@ static int new_unpublished(const struct control_options *options, struct control
         control->bind_is_open = nb_socket_address_is_open(&options->bind);
         control->socket_fd = -1;
         if (!control->bind_is_open && !options->bind_later) {
-                control->socket_fd = bound_new(control->grant, socket_type(control), &control->bind, &control->file);
+                const struct asker asker = control_asker(control);
+
+                control->socket_fd = bound_new(&asker, socket_type(control), &control->bind, &control->file);
                 if (control->socket_fd < 0)
                         return control->socket_fd;
         }
@@ -273,6 +282,7 @@ static int register_and_answer(struct control *control, const struct outcome *ou
         struct connection_facts facts = {
                 .session = session_of(control),
                 .grant = control->grant,
+                .narrowings = control->narrowings,
                 .verb = POLICY_CONNECT,
                 .type = control->type,
                 .peer = outcome->peer,
@@ -350,7 +360,7 @@ static uint64_t time_left(const struct control *control) {
 static int start_relaying(struct control *control, int fd, const struct nb_socket_address *peer,
                           const struct proxy_way *way, const char *name) {
         const struct relayed_options options = {
-                .asker = asker_of(control),
+                .asker = control_asker(control),
                 .verb = POLICY_CONNECT,
                 .peer = peer,
                 .way = way,
@@ -407,7 +417,7 @@ static bool is_proxied(const struct control *control) {
 
 static int answer_proxied(struct control *control, int r, const struct proxy_result *result) {
         const char *name = result->name[0] != '\0' ? result->name : NULL;
-        struct asker asker = asker_of(control);
+        struct asker asker = control_asker(control);
 
         if (r == 0)
                 return proceed(control, result->fd, &result->peer, &result->way, name);
@@ -460,14 +470,16 @@ static void dialled(void *data, int error, int fd) {
 }
 
 static bool is_granted(const struct control *control, enum policy_verb verb, const struct nb_socket_address *address) {
+        const struct asker asker = control_asker(control);
         struct policy_verdict verdict;
 
-        decide_again(control->grant, verb, address, &verdict);
+        decide_again(&asker, verb, address, &verdict);
         return verdict.allowed;
 }
 
 /* The bound socket if it has not been used yet, or another one that is bound to the same address. */
 static int socket_for(struct control *control, sa_family_t family) {
+        const struct asker asker = control_asker(control);
         struct nb_socket_address bind = control->bind;
 
         if (control->bind_is_open)
@@ -479,7 +491,7 @@ static int socket_for(struct control *control, sa_family_t family) {
                 return -EACCES;
         /* The path of the one before is in the way, though its socket is used up. */
         control->file = unix_file_free(control->file);
-        return bound_new(control->grant, socket_type(control), &bind, &control->file);
+        return bound_new(&asker, socket_type(control), &bind, &control->file);
 }
 
 /* An open IPv6 wildcard can connect to IPv4 as well, as an IPv6 socket of POSIX can by mapped addresses. */
@@ -628,7 +640,7 @@ static bool find_family(const struct control *control, enum policy_family *ret) 
 
 static int start_naming(struct control *control, const struct policy_host_name *name, enum policy_family family) {
         const struct name_options options = {
-                .asker = asker_of(control),
+                .asker = control_asker(control),
                 .name = name,
                 .family = family,
                 .is_quic = control->is_quic,
@@ -662,7 +674,7 @@ static int start_resolving_proxy(struct control *control, const struct policy_ho
 
 /* What is no address may be a name. */
 static int request_connect_name(struct control *control, const char *text) {
-        struct asker asker = asker_of(control);
+        struct asker asker = control_asker(control);
         struct policy_host_name name;
         struct policy_verdict verdict;
         enum policy_family family;
@@ -680,7 +692,7 @@ static int request_connect_name(struct control *control, const char *text) {
 }
 
 static int request_connect(struct control *control, const Nb__Connect *connect) {
-        struct asker asker = asker_of(control);
+        struct asker asker = control_asker(control);
         struct nb_socket_address address;
         struct policy_verdict verdict;
 
@@ -726,10 +738,12 @@ static int backlog_of(const Nb__Listen *listen_request) {
 
 /* Binds what was left for later. */
 static int bind_now(struct control *control) {
+        const struct asker asker = control_asker(control);
+
         if (control->socket_fd >= 0)
                 return 0;
         control->file = unix_file_free(control->file);
-        control->socket_fd = bound_new(control->grant, socket_type(control), &control->bind, &control->file);
+        control->socket_fd = bound_new(&asker, socket_type(control), &control->bind, &control->file);
         if (control->socket_fd < 0)
                 return control->socket_fd;
         control->bind_is_open = false;
@@ -802,7 +816,7 @@ static int listen_again(struct control *control, const Nb__Listen *listen_reques
 }
 
 static int request_listen(struct control *control, const Nb__Listen *listen_request) {
-        struct asker asker = asker_of(control);
+        struct asker asker = control_asker(control);
         struct policy_verdict verdict;
         int r;
 

@@ -29,6 +29,7 @@
 #include <stdint.h>
 
 #include "base/socket_address.h"
+#include "broker/decision.h"
 #include "broker/endpoint.h"
 #include "policy/policy.h"
 
@@ -37,6 +38,7 @@ struct connector;
 struct datagram_server;
 struct grant;
 struct name_connect;
+struct narrowings;
 struct proxy_dial;
 struct quic_server;
 struct relayed;
@@ -50,7 +52,8 @@ enum control_state {
 
 struct control {
         struct endpoint endpoint;
-        struct grant *grant; /* borrowed from the tenant */
+        struct grant *grant;           /* borrowed from the tenant */
+        struct narrowings *narrowings; /* of its session's token and of its protocol, a reference; NULL: none */
         enum control_state state;
         uint64_t connecting_since_ns; /* of uv_hrtime(), while connecting */
         enum policy_socket_type type;
@@ -75,7 +78,8 @@ struct control {
 
 /** What a control is to be. */
 struct control_options {
-        struct grant *grant; /* borrowed, outlives the control */
+        struct grant *grant;                 /* borrowed, outlives the control */
+        const struct narrowings *narrowings; /* borrowed; NULL: none */
         enum policy_socket_type type;
         struct nb_socket_address bind;        /* judged already, but for an open one */
         bool bind_later;                      /* at Listen, and not now */
@@ -89,6 +93,9 @@ struct control_options {
  * @return 0; -EMFILE when the tenant has as many as it may have; another -errno
  */
 int control_new(struct session *session, const struct control_options *options, struct control **ret, int *ret_fd);
+
+/** Who asks where the control asks, for decisions and records. Borrowed from the control. */
+struct asker control_asker(const struct control *control);
 
 /**
  * What a socket of the control is bound to, where getsockname(2) would tell something else: for a Unix socket.

@@ -142,6 +142,7 @@ static int push(struct datagram_server *server, const struct relay_peer *peer) {
         struct connection_facts facts = {
                 .session = control_of(server)->endpoint.session,
                 .grant = grant_of(server),
+                .narrowings = control_of(server)->narrowings,
                 .verb = POLICY_ACCEPT,
                 .type = POLICY_SOCKET_DGRAM,
                 .peer = &peer->address,

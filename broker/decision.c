@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/wall_clock.h"
 #include "broker/broker.h"
 #include "broker/seen.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "policy/explain.h"
+#include "policy/narrowing.h"
 #include "policy/words.h"
 
 /* A name with its port. */
@@ -39,52 +41,87 @@ static enum metrics_verdict apply_mode(const struct grant *grant, struct policy_
         return METRICS_REPORTED;
 }
 
-static enum metrics_verdict judge(const struct grant *grant, enum policy_verb verb,
+/* ---- what narrows it ---- */
+
+/* @return false */
+static bool refuse_time(struct policy_verdict *verdict, const char *what, uint64_t seconds) {
+        char text[NB_WALL_CLOCK_TEXT_MAX];
+        const char *when = seconds < UINT64_MAX / 1000 ? nb_wall_clock_format(seconds * 1000, text) : NULL;
+
+        *verdict = (struct policy_verdict){ .allowed = false, .impossible = true };
+        (void)snprintf(verdict->reason, sizeof(verdict->reason), "the token of this session %s %s", what,
+                       when ? when : "at a time that no calendar has");
+        return false;
+}
+
+static bool time_allows(const struct asker *asker, struct policy_verdict *verdict) {
+        struct narrowings_time time = narrowings_time(asker->narrowings);
+        uint64_t now_s = token_clock_ms(&asker->grant->tenant->broker->token_clock) / 1000;
+
+        if (now_s < time.not_before)
+                return refuse_time(verdict, "does not hold before", time.not_before);
+        return time.not_after == 0 || now_s < time.not_after || refuse_time(verdict, "has expired at", time.not_after);
+}
+
+/* ---- all of them ---- */
+
+static enum metrics_verdict judge(const struct asker *asker, enum policy_verb verb,
                                   const struct nb_socket_address *address, struct policy_verdict *ret) {
+        const struct grant *grant = asker->grant;
+
         if (grant->policy)
                 policy_decide(grant->policy, verb, address, ret);
         else
                 refuse_without_policy(grant, ret);
         own_refuse(&grant->tenant->broker->own, verb, address, ret);
+        if (asker->narrowings && time_allows(asker, ret))
+                (void)narrowings_allow(asker->narrowings, grant->name, verb, address, ret);
         return apply_mode(grant, ret);
 }
 
-static enum metrics_verdict judge_name(const struct grant *grant, const struct policy_host_name *name,
+static enum metrics_verdict judge_name(const struct asker *asker, const struct policy_host_name *name,
                                        struct policy_verdict *ret) {
+        const struct grant *grant = asker->grant;
+
         if (grant->policy)
                 policy_decide_name(grant->policy, name, ret);
         else
                 refuse_without_policy(grant, ret);
+        if (asker->narrowings && time_allows(asker, ret))
+                (void)narrowings_allow_name(asker->narrowings, grant->name, name, ret);
         return apply_mode(grant, ret);
 }
 
-static enum metrics_verdict judge_resolved(const struct grant *grant, const struct policy_host_name *name,
+static enum metrics_verdict judge_resolved(const struct asker *asker, const struct policy_host_name *name,
                                            const struct nb_address *address, struct policy_verdict *ret) {
-        struct nb_socket_address socket_address = { .family = address->ip.family, .ip = *address };
+        const struct nb_socket_address socket_address = { .family = address->ip.family, .ip = *address };
+        const struct grant *grant = asker->grant;
 
         if (grant->policy)
                 policy_decide_resolved(grant->policy, name, address, ret);
         else
                 refuse_without_policy(grant, ret);
         own_refuse(&grant->tenant->broker->own, POLICY_CONNECT, &socket_address, ret);
+        if (asker->narrowings && time_allows(asker, ret))
+                (void)narrowings_allow_resolved(asker->narrowings, grant->name, name, address, ret);
         return apply_mode(grant, ret);
 }
 
-void decide_again(const struct grant *grant, enum policy_verb verb, const struct nb_socket_address *address,
+void decide_again(const struct asker *asker, enum policy_verb verb, const struct nb_socket_address *address,
                   struct policy_verdict *ret) {
-        (void)judge(grant, verb, address, ret);
+        (void)judge(asker, verb, address, ret);
 }
 
-void decide_name_again(const struct grant *grant, const struct policy_host_name *name, struct policy_verdict *ret) {
-        (void)judge_name(grant, name, ret);
+void decide_name_again(const struct asker *asker, const struct policy_host_name *name, struct policy_verdict *ret) {
+        (void)judge_name(asker, name, ret);
 }
 
-void decide_resolved_again(const struct grant *grant, const struct policy_host_name *name,
+void decide_resolved_again(const struct asker *asker, const struct policy_host_name *name,
                            const struct nb_address *address, struct policy_verdict *ret) {
-        (void)judge_resolved(grant, name, address, ret);
+        (void)judge_resolved(asker, name, address, ret);
 }
 
-static bool name_still_granted(const struct grant *grant, const char *text, const struct nb_socket_address *address) {
+static bool name_still_granted(const struct asker *asker, const char *text, const struct nb_socket_address *address) {
         struct policy_host_name name;
         struct policy_verdict verdict;
 
@@ -93,19 +130,20 @@ static bool name_still_granted(const struct grant *grant, const char *text, cons
         /* One of QUIC may have moved to another port. */
         if (address->family != 0)
                 name.port = address->ip.port;
-        decide_name_again(grant, &name, &verdict);
+        decide_name_again(asker, &name, &verdict);
         if (verdict.allowed && address->family != 0)
-                decide_resolved_again(grant, &name, &address->ip, &verdict);
+                decide_resolved_again(asker, &name, &address->ip, &verdict);
         return verdict.allowed;
 }
 
 bool decision_still_grants(const struct grant *grant, enum policy_verb verb, const char *name,
                            const struct nb_socket_address *address) {
+        const struct asker asker = { .grant = grant };
         struct policy_verdict verdict;
 
         if (name)
-                return name_still_granted(grant, name, address);
-        decide_again(grant, verb, address, &verdict);
+                return name_still_granted(&asker, name, address);
+        decide_again(&asker, verb, address, &verdict);
         return verdict.allowed;
 }
 
@@ -134,10 +172,10 @@ static void count(const struct asker *asker, enum policy_verb verb, enum metrics
         asker->grant->tenant->metrics.decisions[verb][verdict]++;
 }
 
-/* What a rule could be written for; a peer that was accepted needs none. */
+/* What a rule could be written for; a peer that was accepted needs none, and what is narrowed beside the policy is not for its rules. */
 static void note_seen(const struct asker *asker, enum policy_verb verb, enum metrics_verdict verdict,
-                      const char *target) {
-        if (verb != POLICY_ACCEPT)
+                      const struct policy_verdict *why, const char *target) {
+        if (verb != POLICY_ACCEPT && !(asker->narrowings && why->impossible))
                 seen_note(asker->grant->tenant->seen, asker->grant->name, verb, target, verdict != METRICS_ALLOWED);
 }
 
@@ -172,7 +210,7 @@ static const char *format_via(const struct nb_socket_address *via, char buffer[s
 static void decide_by(const struct asker *asker, enum policy_verb verb, const struct nb_socket_address *address,
                       const struct nb_socket_address *via, const char *asked, struct policy_verdict *ret) {
         struct audit_record record = record_of(asker, policy_verb_name(verb), asked);
-        enum metrics_verdict verdict = judge(asker->grant, verb, address, ret);
+        enum metrics_verdict verdict = judge(asker, verb, address, ret);
         char text[NB_SOCKET_ADDRESS_TEXT_MAX], via_text[NB_SOCKET_ADDRESS_TEXT_MAX];
         struct nb_socket_address reached;
 
@@ -182,7 +220,7 @@ static void decide_by(const struct asker *asker, enum policy_verb verb, const st
         reached = verb == POLICY_CONNECT ? decision_reached(address) : *address;
         record.address = nb_socket_address_format(&reached, text);
         record.via = format_via(via, via_text);
-        note_seen(asker, verb, verdict, text);
+        note_seen(asker, verb, verdict, ret, text);
         record_verdict(asker, &record, verdict, ret);
 }
 
@@ -204,32 +242,32 @@ static const char *format_name(const struct policy_host_name *name, char buffer[
 void decide_name(const struct asker *asker, const struct policy_host_name *name, const char *asked,
                  struct policy_verdict *ret) {
         struct audit_record record = record_of(asker, policy_verb_name(POLICY_CONNECT), asked);
-        enum metrics_verdict verdict = judge_name(asker->grant, name, ret);
+        enum metrics_verdict verdict = judge_name(asker, name, ret);
         char text[NAME_TEXT_MAX];
 
         count(asker, POLICY_CONNECT, verdict);
         if (!is_read(asker, verdict))
                 return;
         record.name = format_name(name, text);
-        note_seen(asker, POLICY_CONNECT, verdict, text);
+        note_seen(asker, POLICY_CONNECT, verdict, ret, text);
         record_verdict(asker, &record, verdict, ret);
 }
 
 /* Where a name led to, for `Addresses=`: of interest where it is refused. */
-static void note_led_to(const struct asker *asker, enum metrics_verdict verdict, const char *name,
-                        const char *address) {
+static void note_led_to(const struct asker *asker, enum metrics_verdict verdict, const struct policy_verdict *why,
+                        const char *name, const char *address) {
         char text[NAME_TEXT_MAX + NB_ADDRESS_TEXT_MAX + 8];
 
         if (verdict == METRICS_ALLOWED)
                 return;
         (void)snprintf(text, sizeof(text), "%s => %s", name, address);
-        note_seen(asker, POLICY_CONNECT, verdict, text);
+        note_seen(asker, POLICY_CONNECT, verdict, why, text);
 }
 
 void decide_resolved(const struct asker *asker, const struct policy_host_name *name, const struct nb_address *address,
                      struct policy_verdict *ret) {
         struct audit_record record = record_of(asker, policy_verb_name(POLICY_CONNECT), NULL);
-        enum metrics_verdict verdict = judge_resolved(asker->grant, name, address, ret);
+        enum metrics_verdict verdict = judge_resolved(asker, name, address, ret);
         char name_text[NAME_TEXT_MAX], text[NB_ADDRESS_TEXT_MAX];
 
         count(asker, POLICY_CONNECT, verdict);
@@ -237,7 +275,7 @@ void decide_resolved(const struct asker *asker, const struct policy_host_name *n
                 return;
         record.name = format_name(name, name_text);
         record.resolved = nb_address_format(address, text);
-        note_led_to(asker, verdict, name_text, text);
+        note_led_to(asker, verdict, ret, name_text, text);
         record_verdict(asker, &record, verdict, ret);
 }
 

@@ -5,6 +5,9 @@
  * Report mode (`Mode=report` of the tenant) is here and nowhere else: a denial comes out as allowed, with `reason`, `rule` and `remedy` as
  * they were, and is recorded as "reported". What no rule could allow is refused in it too, and so are the broker's own sockets, which are
  * the same thing: impossible.
+ *
+ * What a session's token or protocol_restrict has narrowed (policy/narrowing.h) is judged beside the policy, here too, with the time of both. Its word is
+ * impossible likewise, and is not noted as seen: no rule that `suggest` could write would change it.
  */
 #ifndef NB_BROKER_DECISION_H
 #define NB_BROKER_DECISION_H
@@ -12,13 +15,15 @@
 #include "policy/policy.h"
 
 struct grant;
+struct narrowings;
 struct session;
 
 /** Who asks, and for what kind of socket. All borrowed. */
 struct asker {
         const struct session *session;
         const struct grant *grant;
-        enum policy_socket_type type; /* 0: no type that there is */
+        const struct narrowings *narrowings; /* NULL: none */
+        enum policy_socket_type type;        /* 0: no type that there is */
 };
 
 /**
@@ -51,18 +56,19 @@ void decide_announced(const struct asker *asker, const struct nb_socket_address 
                       const struct nb_socket_address *via, struct policy_verdict *ret);
 
 /** As decide() without a record, for what was recorded already; report mode holds for it too. */
-void decide_again(const struct grant *grant, enum policy_verb verb, const struct nb_socket_address *address,
+void decide_again(const struct asker *asker, enum policy_verb verb, const struct nb_socket_address *address,
                   struct policy_verdict *ret);
 
 /** As decide_name() without a record. */
-void decide_name_again(const struct grant *grant, const struct policy_host_name *name, struct policy_verdict *ret);
+void decide_name_again(const struct asker *asker, const struct policy_host_name *name, struct policy_verdict *ret);
 
 /** As decide_resolved() without a record. */
-void decide_resolved_again(const struct grant *grant, const struct policy_host_name *name,
+void decide_resolved_again(const struct asker *asker, const struct policy_host_name *name,
                            const struct nb_address *address, struct policy_verdict *ret);
 
 /**
- * Whether what was granted before, to connect to or to accept, is granted at this moment, without a record.
+ * Whether what was granted before, to connect to or to accept, is granted at this moment, without a record. What narrows it does not change, and its end is
+ * broker/session_token.h's to see to.
  * @param name     that was asked for, with its port; NULL for an address
  * @param address  of family 0 where a proxy has resolved the name
  */

@@ -19,10 +19,6 @@
 #include "broker/session.h"
 #include "broker/tenant.h"
 
-static struct asker asker_of(const struct control *control) {
-        return (struct asker){ .session = control->endpoint.session, .grant = control->grant, .type = control->type };
-}
-
 static void handshake_free(struct handshake *handshake) {
         nb_list_remove(&handshake->link);
         handshake->relayed = relayed_free(handshake->relayed);
@@ -56,6 +52,7 @@ static int register_connection(struct handshake *handshake, const struct relayed
         struct connection_facts facts = {
                 .session = control->endpoint.session,
                 .grant = control->grant,
+                .narrowings = control->narrowings,
                 .verb = POLICY_ACCEPT,
                 .type = control->type,
                 .peer = result->peer,
@@ -99,7 +96,7 @@ static int become_ready(struct handshake *handshake, struct relayed_result *resu
 }
 
 static void record_failure(const struct handshake *handshake, int r) {
-        struct asker asker = asker_of(handshake->owner->control);
+        struct asker asker = control_asker(handshake->owner->control);
 
         decision_record_failure(&asker, "accept", &handshake->peer, strerror(-r));
 }
@@ -146,7 +143,7 @@ static struct relayed_options options_of(struct handshake *handshake) {
         const struct control *control = handshake->owner->control;
 
         return (struct relayed_options){
-                .asker = asker_of(control),
+                .asker = control_asker(control),
                 .verb = POLICY_ACCEPT,
                 .peer = &handshake->peer,
                 .timeout_ms = control->grant->policy ? control->grant->policy->handshake_timeout_ms : 0,

@@ -140,9 +140,9 @@ static int make_socket(void *data, const struct nb_address *address) {
         const struct name_connect *connect = data;
         struct policy_verdict verdict;
 
-        decide_name_again(connect->asker.grant, &connect->name, &verdict);
+        decide_name_again(&connect->asker, &connect->name, &verdict);
         if (verdict.allowed)
-                decide_resolved_again(connect->asker.grant, &connect->name, address, &verdict);
+                decide_resolved_again(&connect->asker, &connect->name, address, &verdict);
         return verdict.allowed ? connect->make_socket(connect->data, address->ip.family) : -EACCES;
 }
 
@@ -260,7 +260,7 @@ static int proceed(struct name_connect *connect, const struct resolver_answer *a
 static int judge_name(const struct name_connect *connect, struct name_result *result) {
         struct policy_verdict verdict;
 
-        decide_name_again(connect->asker.grant, &connect->name, &verdict);
+        decide_name_again(&connect->asker, &connect->name, &verdict);
         if (verdict.allowed)
                 return 0;
         decide_name(&connect->asker, &connect->name, NULL, &verdict); /* only a refusal is worth a second record */
@@ -335,14 +335,14 @@ static bool address_is_granted(void *data, const struct nb_address *address) {
         const struct name_connect *connect = data;
         struct policy_verdict verdict;
 
-        decide_resolved_again(connect->asker.grant, &connect->name, address, &verdict);
+        decide_resolved_again(&connect->asker, &connect->name, address, &verdict);
         return verdict.allowed;
 }
 
 bool name_connect_is_granted(const struct name_connect *connect) {
         struct policy_verdict verdict;
 
-        decide_name_again(connect->asker.grant, &connect->name, &verdict);
+        decide_name_again(&connect->asker, &connect->name, &verdict);
         if (!verdict.allowed)
                 return false;
         return !connect->dialer || dialer_all(connect->dialer, address_is_granted, (void *)connect);

@@ -105,9 +105,12 @@ static int open_granted(struct endpoint *protocol, const struct asker *asker, co
         return r == -ETOOMANYREFS ? endpoint_refuse(protocol, NB_WASI_ENFILE, NULL) : r;
 }
 
-int open_control(struct endpoint *protocol, struct grant *grant, uint64_t rights_cap, const Nb__Open *open) {
-        struct control_options options = { .grant = grant, .type = type_of(open) };
-        struct asker asker = { .session = protocol->session, .grant = grant, .type = options.type };
+int open_control(struct endpoint *protocol, struct grant *grant, const struct narrowings *narrowings,
+                 uint64_t rights_cap, const Nb__Open *open) {
+        struct control_options options = { .grant = grant, .narrowings = narrowings, .type = type_of(open) };
+        struct asker asker = {
+                .session = protocol->session, .grant = grant, .narrowings = narrowings, .type = options.type
+        };
         struct policy_verdict verdict = { 0 };
         uint64_t rights_inheriting;
         const char *reason;
@@ -155,6 +158,7 @@ int open_preopened(struct session *session, const struct policy_preopen *preopen
         bool listens = preopen->verb == POLICY_LISTEN;
         struct control_options options = {
                 .grant = tenant_get_grant(session->tenant, &preopen->protocol),
+                .narrowings = session->narrowings,
                 .type = preopen->type,
                 .bind = listens ? preopen->address : open_address_for(&preopen->address),
                 .bind_later = true,

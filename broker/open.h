@@ -9,14 +9,17 @@
 #include "policy/policy.h"
 
 struct grant;
+struct narrowings;
 struct session;
 
 /**
  * Handles Open: judges, binds, makes the control and answers on the protocol's channel.
+ * @param narrowings  of the protocol; borrowed, NULL: none
  * @param rights_cap  what the protocol passes on
  * @return as endpoint_ops.request
  */
-int open_control(struct endpoint *protocol, struct grant *grant, uint64_t rights_cap, const Nb__Open *open);
+int open_control(struct endpoint *protocol, struct grant *grant, const struct narrowings *narrowings,
+                 uint64_t rights_cap, const Nb__Open *open);
 
 /**
  * Makes the control of a preopened socket, which has done nothing yet: its one address is bound, or connected to, when the session

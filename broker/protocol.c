@@ -8,10 +8,12 @@
 #include "broker/open.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
+#include "policy/narrowing.h"
 
 struct protocol {
         struct endpoint endpoint;
-        struct grant *grant; /* borrowed from the tenant */
+        struct grant *grant;           /* borrowed from the tenant */
+        struct narrowings *narrowings; /* a reference; NULL: none */
         uint64_t rights_inheriting;
 };
 
@@ -20,13 +22,15 @@ static int protocol_request(struct endpoint *endpoint, const Nb__Request *reques
 
         if (request->body_case != NB__REQUEST__BODY_OPEN)
                 return -EPROTO;
-        return open_control(endpoint, protocol->grant, protocol->rights_inheriting, request->open);
+        return open_control(endpoint, protocol->grant, protocol->narrowings, protocol->rights_inheriting,
+                            request->open);
 }
 
 static struct protocol *protocol_free(struct protocol *protocol) {
         if (!protocol)
                 return NULL;
         account_release(&protocol->grant->tenant->account, ACCOUNT_PROTOCOLS, 1);
+        protocol->narrowings = narrowings_unref(protocol->narrowings);
         free(protocol);
         return NULL;
 }
@@ -92,6 +96,7 @@ int protocol_new(struct session *session, const struct policy_protocol *policy, 
         r = new_unpublished(grant, &protocol);
         if (r < 0)
                 return r;
+        protocol->narrowings = narrowings_ref(session->narrowings);
         r = endpoint_start_pair(&protocol->endpoint, session, &protocol_ops, ret_fd);
         if (r < 0)
                 return r;

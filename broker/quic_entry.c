@@ -90,7 +90,7 @@ static bool name_allows(const struct asker *asker, const char *text, const struc
         if (policy_host_name_parse(text, strlen(text), &name) < 0)
                 return false;
         name.port = address->port;
-        decide_name_again(asker->grant, &name, &verdict);
+        decide_name_again(asker, &name, &verdict);
         if (!verdict.allowed) {
                 decide_name(asker, &name, NULL, &verdict); /* for the record */
                 return false;
@@ -166,7 +166,12 @@ static void refuse(struct connection *connection, uint32_t path) {
 static void judge(struct connection *connection, const Nb__Relay__NewPath *path,
                   const struct nb_socket_address *address) {
         const struct session session = session_of(connection);
-        const struct asker asker = { .session = &session, .grant = connection->grant, .type = connection->type };
+        const struct asker asker = {
+                .session = &session,
+                .grant = connection->grant,
+                .narrowings = connection->narrowings,
+                .type = connection->type,
+        };
         int r;
 
         if (path->preferred && connection->bind.family != 0) {

@@ -36,9 +36,7 @@ static struct tenant *tenant_of(const struct relay_server *server) {
 }
 
 struct asker relay_server_asker(const struct relay_server *server) {
-        const struct control *control = server->control;
-
-        return (struct asker){ .session = control->endpoint.session, .grant = control->grant, .type = control->type };
+        return control_asker(server->control);
 }
 
 static uint64_t doubled(uint64_t ms) {

@@ -12,6 +12,7 @@
 #include "loop/deadline.h"
 #include "broker/tenant.h"
 #include "broker/welcome.h"
+#include "policy/narrowing.h"
 
 /* A host says Hello as soon as it is connected. */
 #define HELLO_DEADLINE_MS 10000
@@ -78,6 +79,7 @@ static void session_free(struct session *session) {
                 session->tenant->n_sessions--;
                 tenant_release_if_unused(session->tenant);
         }
+        session->narrowings = narrowings_unref(session->narrowings);
         free(session->label);
         identity_deinit(&session->identity);
         free(session);

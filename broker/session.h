@@ -25,15 +25,17 @@
 
 struct broker;
 struct deadline;
+struct narrowings;
 struct tenant;
 
 struct session {
         struct nb_list link; /* in its broker */
         struct broker *broker;
-        struct tenant *tenant;    /* NULL while half-open */
-        uint64_t id;              /* counts from 1 over the broker's life */
-        struct identity identity; /* found at accept */
-        char *label;              /* NULL while half-open */
+        struct tenant *tenant;         /* NULL while half-open */
+        uint64_t id;                   /* counts from 1 over the broker's life */
+        struct identity identity;      /* found at accept */
+        char *label;                   /* NULL while half-open */
+        struct narrowings *narrowings; /* of its token, a reference; NULL: it has shown none */
         struct deadline *hello_deadline;
         struct nb_list endpoints;
         struct nb_list lingering;       /* endpoints that have ended with descriptors unread */

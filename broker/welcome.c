@@ -8,6 +8,7 @@
 #include "broker/protocol.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
+#include "policy/narrowing.h"
 
 /* What a Welcome is made of. */
 struct welcome {
@@ -45,6 +46,15 @@ static int add_preopen(struct session *session, const struct policy_preopen *pol
         return 0;
 }
 
+/* What the session's token leaves nothing of is as if the policy did not have it. */
+static bool leaves_protocol(const struct session *session, const struct policy_protocol *policy) {
+        return narrowings_allow_protocol(session->narrowings, policy->name);
+}
+
+static bool leaves_preopen(const struct session *session, const struct policy_preopen *policy) {
+        return leaves_protocol(session, &policy->protocol) && narrowings_allow_verb(session->narrowings, policy->verb);
+}
+
 /* Makes the channels, in the order of the policy. */
 static int add_channels(struct session *session, struct welcome *welcome) {
         const struct policy_tenant *policy = session->tenant->policy;
@@ -52,9 +62,11 @@ static int add_channels(struct session *session, struct welcome *welcome) {
 
         assert(policy->n_protocols + policy->n_preopens <= NB_CHANNEL_FDS_MAX);
         for (size_t i = 0; i < policy->n_protocols && r == 0; ++i)
-                r = add_protocol(session, &policy->protocols[i], welcome);
+                if (leaves_protocol(session, &policy->protocols[i]))
+                        r = add_protocol(session, &policy->protocols[i], welcome);
         for (size_t i = 0; i < policy->n_preopens && r == 0; ++i)
-                r = add_preopen(session, &policy->preopens[i], welcome);
+                if (leaves_preopen(session, &policy->preopens[i]))
+                        r = add_preopen(session, &policy->preopens[i], welcome);
         return r;
 }
 

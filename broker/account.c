@@ -119,6 +119,11 @@ bool account_charge(struct account *account, enum account_kind kind) {
         return account_claim(account, kind) == 0;
 }
 
+void account_restore(struct account *account, enum account_kind kind, uint64_t n) {
+        add(account, kind, n);
+        add(account, ACCOUNT_MEMORY, n * prices[kind]);
+}
+
 void account_release(struct account *account, enum account_kind kind, uint64_t n) {
         subtract(account, kind, n);
         subtract(account, ACCOUNT_MEMORY, n * prices[kind]);
@@ -139,6 +144,10 @@ int account_charge_bytes(struct account *account, uint64_t n) {
         }
         add(account, ACCOUNT_MEMORY, n);
         return 0;
+}
+
+void account_restore_bytes(struct account *account, uint64_t n) {
+        add(account, ACCOUNT_MEMORY, n);
 }
 
 void account_release_bytes(struct account *account, uint64_t n) {

@@ -70,11 +70,17 @@ uint64_t account_room(const struct account *account, enum account_kind kind);
 /** Takes one. @return as account_claim() == 0 */
 bool account_charge(struct account *account, enum account_kind kind);
 
+/** Takes `n` that there are already, whatever the limits say: a broker before has given them. No more is given while that is too many. */
+void account_restore(struct account *account, enum account_kind kind, uint64_t n);
+
 /** Gives `n` back, and their memory. */
 void account_release(struct account *account, enum account_kind kind, uint64_t n);
 
 /** Takes bytes of memory. @return 0 or -ENOBUFS */
 int account_charge_bytes(struct account *account, uint64_t n);
+
+/** Takes bytes that are used already, as account_restore(). */
+void account_restore_bytes(struct account *account, uint64_t n);
 
 void account_release_bytes(struct account *account, uint64_t n);
 

@@ -44,6 +44,7 @@ struct deadline;
 struct exporter;
 struct helper_client;
 struct keep;
+struct ledger;
 struct relay_contexts;
 struct relay_launcher;
 
@@ -92,7 +93,8 @@ struct broker {
         struct helper_client *helper;          /* NULL: there is none */
         struct relay_launcher *relay_launcher; /* NULL: no relay can be started */
         struct relay_contexts *relay_contexts; /* of the policy in force; NULL: none are needed */
-        struct keep *keep;                     /* what lasts longer than the broker; NULL: there is no keeper */
+        struct keep *keep;     /* what lasts longer than the broker; NULL: there is no keeper */
+        struct ledger *ledger; /* of connections, where there is a keeper; NULL: there is none */
         uint64_t last_relay_number;
         uint32_t last_relay_context;
         uint64_t last_session_id;

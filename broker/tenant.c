@@ -12,12 +12,13 @@
 #include "broker/relay.h"
 #include "broker/resolver.h"
 
-struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *policy) {
+/* @param policy  NULL: the policy in force has none of that name */
+static struct tenant *get(struct broker *broker, const char *name, const struct policy_tenant *policy) {
         struct tenant *tenant;
 
         nb_list_foreach_safe(link, &broker->tenants) {
                 tenant = nb_container_of(link, struct tenant, link);
-                if (strcmp(tenant->name, policy->name) == 0)
+                if (strcmp(tenant->name, name) == 0)
                         return tenant;
         }
 
@@ -33,13 +34,21 @@ struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *pol
         account_init_tenant(&tenant->account, &broker->account);
         quota_init(tenant);
         tenant->seen = seen_new();
-        tenant->name = strdup(policy->name);
+        tenant->name = strdup(name);
         if (!tenant->name || connection_files_init(&tenant->holding.shelves) < 0 ||
             throttle_start(&tenant->throttle, tenant) < 0)
                 return tenant_free(tenant);
         audit_rate_init(&tenant->audit_rate, &broker->audit, tenant->name);
         nb_list_append(&broker->tenants, &tenant->link);
         return tenant;
+}
+
+struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *policy) {
+        return get(broker, policy->name, policy);
+}
+
+struct tenant *tenant_get_named(struct broker *broker, const char *name) {
+        return get(broker, name, policy_find_tenant(broker->policy, name));
 }
 
 void tenant_release_if_unused(struct tenant *tenant) {
@@ -73,12 +82,19 @@ struct tenant *tenant_free(struct tenant *tenant) {
         return NULL;
 }
 
-struct grant *tenant_get_grant(struct tenant *tenant, const struct policy_protocol *policy) {
+static const struct policy_protocol *find_policy(const struct tenant *tenant, const struct grant *grant) {
+        const struct policy_protocol *policy =
+                tenant->policy ? policy_find_protocol(tenant->policy, grant->name) : NULL;
+
+        return policy && policy->preopen == grant->preopen ? policy : NULL;
+}
+
+struct grant *tenant_get_grant_named(struct tenant *tenant, const char *name, bool preopen) {
         struct grant *grant;
 
         nb_list_foreach_safe(link, &tenant->grants) {
                 grant = nb_container_of(link, struct grant, link);
-                if (grant->preopen == policy->preopen && strcmp(grant->name, policy->name) == 0)
+                if (grant->preopen == preopen && strcmp(grant->name, name) == 0)
                         return grant;
         }
 
@@ -86,21 +102,18 @@ struct grant *tenant_get_grant(struct tenant *tenant, const struct policy_protoc
         if (!grant)
                 return NULL;
         grant->tenant = tenant;
-        grant->preopen = policy->preopen;
-        grant->policy = policy;
+        grant->preopen = preopen;
         nb_list_init(&grant->link);
-        grant->name = strdup(policy->name);
+        grant->name = strdup(name);
         if (!grant->name)
                 return grant_free(grant);
+        grant->policy = find_policy(tenant, grant);
         nb_list_append(&tenant->grants, &grant->link);
         return grant;
 }
 
-static const struct policy_protocol *find_policy(const struct tenant *tenant, const struct grant *grant) {
-        const struct policy_protocol *policy =
-                tenant->policy ? policy_find_protocol(tenant->policy, grant->name) : NULL;
-
-        return policy && policy->preopen == grant->preopen ? policy : NULL;
+struct grant *tenant_get_grant(struct tenant *tenant, const struct policy_protocol *policy) {
+        return tenant_get_grant_named(tenant, policy->name, policy->preopen);
 }
 
 void tenant_apply_policy(struct tenant *tenant, const struct policy *policy) {

@@ -57,6 +57,9 @@ struct tenant {
 /** @return the tenant's run-time object, made on first use; NULL without memory. Borrowed from the broker. */
 struct tenant *tenant_get(struct broker *broker, const struct policy_tenant *policy);
 
+/** The same by its name, for what a broker before has left: the policy may not have it any more. */
+struct tenant *tenant_get_named(struct broker *broker, const char *name);
+
 /** Frees the tenant if nothing needs it any more. */
 void tenant_release_if_unused(struct tenant *tenant);
 
@@ -65,6 +68,9 @@ struct tenant *tenant_free(struct tenant *tenant);
 
 /** @return the grant of that name and kind, made on first use; NULL without memory. Borrowed from the tenant. */
 struct grant *tenant_get_grant(struct tenant *tenant, const struct policy_protocol *policy);
+
+/** The same by its name and kind, whether the policy has it or not. */
+struct grant *tenant_get_grant_named(struct tenant *tenant, const char *name, bool preopen);
 
 /** Points the tenant and its grants at another policy. */
 void tenant_apply_policy(struct tenant *tenant, const struct policy *policy);

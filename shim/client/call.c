@@ -34,10 +34,48 @@ void nb_endpoint_begin(struct nb_endpoint *endpoint) {
         endpoint->unsent = true;
 }
 
+void nb_endpoint_replace(struct nb_endpoint *endpoint, int fd) {
+        nb_fd_close(endpoint->fd);
+        endpoint->fd = fd;
+        endpoint->error = 0;
+        endpoint->serial = endpoint->outstanding ? 1 : 0;
+        endpoint->n_sent = 0;
+        endpoint->unsent = endpoint->outstanding;
+}
+
 int nb_endpoint_send(struct nb_endpoint *endpoint, Nb__Request *request) {
         int r = nb_request_send(endpoint->fd, request, NULL, 0);
 
         return r == -EPIPE || r == -ECONNRESET ? 0 : r;
+}
+
+int nb_endpoint_flush(struct nb_endpoint *endpoint, Nb__Request *request) {
+        int r;
+
+        if (!endpoint->unsent)
+                return 0;
+        request->serial = endpoint->serial;
+        r = nb_endpoint_send(endpoint, request);
+        if (r < 0)
+                return r;
+        endpoint->unsent = false;
+        endpoint->n_sent++;
+        return 0;
+}
+
+/* A Reply has one field, whose number is in the first byte. What a socket was told of its peer's end stands in front of what that had sent before. */
+int nb_endpoint_peek(const struct nb_endpoint *endpoint, Nb__Reply__BodyCase *ret) {
+        uint8_t key;
+        ssize_t n = recv(endpoint->fd, &key, sizeof(key), MSG_PEEK | MSG_DONTWAIT);
+
+        if (n < 0 && errno == ECONNRESET)
+                n = recv(endpoint->fd, &key, sizeof(key), MSG_PEEK | MSG_DONTWAIT);
+        if (n == 0 || (n < 0 && errno == ECONNRESET))
+                return -EPIPE;
+        if (n < 0)
+                return -errno;
+        *ret = (Nb__Reply__BodyCase)(key >> 3);
+        return 0;
 }
 
 /* Whether what came would leave the host without descriptors of its own. */
@@ -87,36 +125,33 @@ int nb_endpoint_receive(struct nb_endpoint *endpoint, struct nb_answer *ret) {
 
 /* Receives the next frame that says something to the caller. Returns 1 when the request must be sent again first. */
 static int next_answer(struct nb_endpoint *endpoint, struct nb_answer *ret) {
-        int r = nb_endpoint_receive(endpoint, ret);
+        for (unsigned n_resumed = 0; n_resumed <= NB_RESUMED_MAX; ++n_resumed) {
+                int r = nb_endpoint_receive(endpoint, ret);
 
-        if (r == -EAGAIN)
-                endpoint->n_resumed = 0;
-        if (r == -EMFILE)
-                endpoint->outstanding = false;
-        if (r < 0 || ret->reply->body_case != NB__REPLY__BODY_RESUMED)
-                return r;
-        if (ret->fds.n > 0) {
-                nb_channel_fds_close(&ret->fds);
-                return nb_endpoint_fail(endpoint, -EPROTO);
+                if (r == -EAGAIN && n_resumed > 0)
+                        return 1;
+                if (r == -EMFILE)
+                        endpoint->outstanding = false;
+                if (r < 0 || ret->reply->body_case != NB__REPLY__BODY_RESUMED)
+                        return r;
+                if (ret->fds.n > 0) {
+                        nb_channel_fds_close(&ret->fds);
+                        break;
+                }
+                endpoint->unsent = true;
         }
-        if (++endpoint->n_resumed > NB_RESUMED_MAX)
-                return nb_endpoint_fail(endpoint, -EPROTO);
-        endpoint->unsent = true;
-        return 1;
+        return nb_endpoint_fail(endpoint, -EPROTO);
 }
 
 int nb_exchange(struct nb_endpoint *endpoint, Nb__Request *request, bool wait, struct nb_answer *ret) {
         bool asked = false;
         int r;
 
-        request->serial = endpoint->serial;
         while (endpoint->error == 0) {
                 if (endpoint->unsent) {
-                        r = nb_endpoint_send(endpoint, request);
+                        r = nb_endpoint_flush(endpoint, request);
                         if (r < 0 && r != -EAGAIN)
                                 return r;
-                        endpoint->unsent = r == -EAGAIN;
-                        endpoint->n_sent += r == 0;
                         asked = r == 0;
                 }
 
@@ -148,8 +183,9 @@ int nb_endpoint_settle(struct nb_endpoint *endpoint, struct nb_answer *answer, N
                        size_t n_fds) {
         const Nb__Reply *reply = answer->reply;
 
+        /* Whatever has answered came behind the Resumed that was read in front of it, and so has the request. */
         endpoint->outstanding = false;
-        endpoint->n_resumed = 0;
+        endpoint->unsent = false;
         if (reply->body_case == expected && answer->fds.n == n_fds)
                 return 0;
         if (reply->body_case == NB__REPLY__BODY_REFUSED && answer->fds.n == 0)

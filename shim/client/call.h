@@ -9,6 +9,8 @@
  * `serial` tells the broker a repeated request from a new one: Resumed can cross with a request that the new
  * broker reads by itself, which is then answered once and not twice.
  *
+ * A control whose channel has ended with its broker may get another one in its place (nb_endpoint_replace()).
+ *
  * A broken endpoint keeps its descriptor, shut down in both directions: the broker sees its end, and who polls the
  * descriptor is woken to learn the error, which a closed number would not do.
  */
@@ -28,7 +30,6 @@ struct nb_endpoint {
         int error;                  /* 0, or the negative errno that all further calls give */
         uint64_t serial;            /* of the last new request */
         unsigned n_sent;            /* how often the request was sent without an answer since */
-        unsigned n_resumed;         /* Resumed that were read one after the other, without an end */
         bool outstanding;           /* a request waits for its reply */
         bool unsent;                /* the request must be sent, for the first time or again */
 };
@@ -39,8 +40,11 @@ struct nb_answer {
         struct nb_channel_fds fds; /* owned by who receives the answer */
 };
 
-/** How many Resumed a channel may have one after the other: one for each time that a broker was started while nobody read. */
-#define NB_RESUMED_MAX 64
+/**
+ * How many Resumed a channel may have one after the other: one for each time that a broker was started while nobody read. That is more than
+ * the kernel has room for by its defaults (278 frames in net.core.wmem_default of 212,992 bytes), and the broker leaves out what does not fit.
+ */
+#define NB_RESUMED_MAX 512
 
 /** What nb_endpoint_deinit() can be called on. */
 #define NB_ENDPOINT_NULL                                                                                               \
@@ -59,11 +63,27 @@ int nb_endpoint_fail(struct nb_endpoint *endpoint, int error);
 void nb_endpoint_begin(struct nb_endpoint *endpoint);
 
 /**
+ * Puts another channel in the place of one that has ended: requests count from 1 again, and the one that is outstanding, if there is one, is to be sent on it.
+ * @param fd  consumed; the one before is closed
+ */
+void nb_endpoint_replace(struct nb_endpoint *endpoint, int fd);
+
+/**
  * Sends one frame without waiting. A peer that is gone is no error here: what it said before is still to be read, and
  * then the end of the channel.
  * @return 0; -EAGAIN; another -errno.
  */
 int nb_endpoint_send(struct nb_endpoint *endpoint, Nb__Request *request);
+
+/** Sends the request if it is still to be sent, without waiting. @return as nb_endpoint_send(); 0 also when there is nothing to be sent */
+int nb_endpoint_flush(struct nb_endpoint *endpoint, Nb__Request *request);
+
+/**
+ * Looks at the next frame without taking it.
+ * @param ret  its kind, as far as its first byte tells
+ * @return 0; -EAGAIN: there is none; -EPIPE: the channel has ended; another -errno
+ */
+int nb_endpoint_peek(const struct nb_endpoint *endpoint, Nb__Reply__BodyCase *ret);
 
 /**
  * Receives one frame without waiting, whatever it says.
@@ -73,7 +93,7 @@ int nb_endpoint_send(struct nb_endpoint *endpoint, Nb__Request *request);
 int nb_endpoint_receive(struct nb_endpoint *endpoint, struct nb_answer *ret);
 
 /**
- * Sends `request` if that is due, and receives frames until one is not Resumed; each Resumed sends the request again.
+ * Sends `request` if that is due, and receives frames until one is not Resumed; behind the last Resumed the request is sent again.
  * @param wait  whether to wait; else -EAGAIN says that there is nothing yet
  * @param ret   filled in on success, its descriptors owned by the caller; nb_endpoint_settle() closes an answer
  * @return 0; -EAGAIN; -EINTR, or what else the wait function failed with: the same call continues; -EMFILE:

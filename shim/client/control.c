@@ -10,10 +10,16 @@
 #include "proto/wasi.h"
 #include "shim/client/call.h"
 #include "shim/client/connection.h"
+#include "shim/client/lost.h"
+#include "shim/client/protocol.h"
 
 /* Credit is raised when this many connections were accepted since: one message for four accepts, and the
  * broker always has three quarters of the window ahead. */
 #define CREDIT_STEP (NB_ACCEPT_WINDOW / 4)
+
+/* Before a control is asked for once more that was got back and lost again. */
+#define LOST_PAUSE_FIRST_NS INT64_C(1000000)
+#define LOST_PAUSE_MAX_NS INT64_C(128000000)
 
 /*
  * What a control does. set_state() is the only place that changes it.
@@ -22,6 +28,8 @@
  *   STARTING    the first Listen is outstanding: Listening → LISTENING, Refused → BOUND
  *   LISTENING   connections are pushed; Resumed has Listen sent again, whose answer says nothing new
  *   CONNECTING  Connect is outstanding: Connected or Refused → BOUND
+ *
+ * One that does not listen and is bound to nothing may be lost and found meanwhile (shim/client/lost.h).
  */
 enum control_state {
         CONTROL_BOUND,
@@ -38,6 +46,9 @@ struct nb_control {
         uint32_t flags;
         uint32_t backlog;
         bool has_connected; /* it will not listen any more */
+        bool is_lost;       /* its channel has ended, and there is no other in its place yet */
+        unsigned n_lost;    /* how often since the last answer */
+        struct nb_lost lost;
         uint64_t rights_base;
         uint64_t rights_inheriting;
         uint64_t credit;   /* the total that the broker was told */
@@ -62,13 +73,25 @@ int nb_control_new(struct nb_context *context, const struct nb_control_descripti
         control->rights_base = description->rights_base;
         control->rights_inheriting = description->rights_inheriting;
         control->address = address;
+        control->lost.fd = -1;
+        nb_list_init(&control->lost.link);
         *ret = nb_steal_ptr(control);
         return 0;
+}
+
+/* It need not come back any more. */
+static void forget_lost(struct nb_control *control) {
+        struct nb_protocol *protocol = nb_spare_protocol(control->home);
+
+        if (protocol)
+                nb_protocol_forget(protocol, &control->lost);
+        control->lost.fd = nb_fd_close(control->lost.fd);
 }
 
 struct nb_control *nb_control_free(struct nb_control *control) {
         if (!control || (control->home && nb_spare_offer(control->home, control)))
                 return NULL;
+        forget_lost(control);
         control->home = nb_spare_unref(control->home);
         nb_endpoint_deinit(&control->endpoint);
         free(control->address);
@@ -102,7 +125,7 @@ enum nb_socket_type nb_control_type(const struct nb_control *control) {
 bool nb_control_reset(struct nb_control *control) {
         const struct nb_endpoint *endpoint = &control->endpoint;
 
-        if (control->state != CONTROL_BOUND || endpoint->error < 0 || endpoint->outstanding ||
+        if (control->state != CONTROL_BOUND || endpoint->error < 0 || endpoint->outstanding || control->is_lost ||
             !address_is_open(control->address))
                 return false;
         control->has_connected = false;
@@ -132,13 +155,9 @@ const char *nb_control_address(const struct nb_control *control) {
         return control->address;
 }
 
-int nb_control_poll_fd(const struct nb_control *control, short *ret_events) {
-        *ret_events = (short)(POLLIN | (control->endpoint.unsent ? POLLOUT : 0));
-        return control->endpoint.fd;
-}
-
 /* Fills in the Listen that tells a broker all it needs to know of this listener. */
 static void describe_listen(const struct nb_control *control, Nb__Listen *listen, Nb__Request *request) {
+        nb__listen__init(listen);
         listen->backlog = control->backlog;
         listen->credit = control->credit;
         listen->received = control->received;
@@ -146,16 +165,216 @@ static void describe_listen(const struct nb_control *control, Nb__Listen *listen
         request->listen = listen;
 }
 
+static void describe_connect(const struct nb_control *control, Nb__Connect *connect, Nb__Request *request) {
+        nb__connect__init(connect);
+        connect->address = control->remote;
+        request->body_case = NB__REQUEST__BODY_CONNECT;
+        request->connect = connect;
+}
+
+/* ---- lost and found ---- */
+
+bool nb_control_outlives_channel(const struct nb_control *control) {
+        const struct nb_protocol *protocol = nb_spare_protocol(control->home);
+
+        return protocol && !nb_protocol_has_ended(protocol) && control->state != CONTROL_LISTENING &&
+               address_is_open(control->address);
+}
+
+/* The channel has ended. @return whether another is to take its place; what was asked is outstanding still, then */
+static bool lose(struct nb_control *control) {
+        struct nb_endpoint *endpoint = &control->endpoint;
+
+        if (control->n_lost >= NB_LOST_MAX || !nb_control_outlives_channel(control))
+                return false;
+        control->n_lost++;
+        control->is_lost = true;
+        control->lost.address = control->address;
+        control->lost.type = control->type;
+        control->lost.rights_base = control->rights_base;
+        control->lost.rights_inheriting = control->rights_inheriting;
+        endpoint->error = 0;
+        endpoint->outstanding = control->state != CONTROL_BOUND;
+        return true;
+}
+
+/* Takes what came of asking. @return 0; a negative errno, and nothing is outstanding */
+static int take_found(struct nb_control *control) {
+        int error = control->lost.error;
+
+        if (error < 0) {
+                control->lost.error = 0;
+                control->endpoint.outstanding = false;
+                return error == -EPIPE ? nb_endpoint_fail(&control->endpoint, error) : error;
+        }
+        control->is_lost = false;
+        nb_endpoint_replace(&control->endpoint, nb_steal_fd(&control->lost.fd));
+        return 0;
+}
+
+/* As nb_protocol_find(); the protocol may be gone. */
+static int find(struct nb_control *control, bool wait) {
+        struct nb_protocol *protocol = nb_spare_protocol(control->home);
+        int r;
+
+        if (control->lost.fd >= 0 || control->lost.error < 0)
+                return 0;
+        if (!protocol) {
+                control->lost.error = -EPIPE;
+                return 0;
+        }
+        nb_protocol_ref(protocol);
+        r = nb_protocol_find(protocol, &control->lost, wait);
+        nb_protocol_unref(protocol);
+        return r;
+}
+
+/* A broker that ends whatever it makes is asked ever less often. */
+static int pause_before(const struct nb_control *control) {
+        unsigned shift = control->n_lost - 2;
+
+        return nb_context_pause(control->endpoint.context,
+                                shift < 7 ? LOST_PAUSE_FIRST_NS << shift : LOST_PAUSE_MAX_NS);
+}
+
+static int find_again(struct nb_control *control, bool wait) {
+        bool is_asked_for = !nb_list_is_empty(&control->lost.link);
+        int r;
+
+        if (wait && !is_asked_for && control->n_lost > 1) {
+                r = pause_before(control);
+                if (r < 0)
+                        return r;
+        }
+        r = find(control, wait);
+        return r < 0 ? r : take_found(control);
+}
+
+/* As nb_exchange(), on whatever channel the control has. */
+static int exchange(struct nb_control *control, Nb__Request *request, bool wait, struct nb_answer *ret) {
+        int r;
+
+        do {
+                r = control->is_lost ? find_again(control, wait) : 0;
+                if (r == 0)
+                        r = nb_exchange(&control->endpoint, request, wait, ret);
+        } while (r == -EPIPE && control->endpoint.error < 0 && lose(control));
+        if (r == 0)
+                control->n_lost = 0;
+        return r;
+}
+
+/* ---- polling ---- */
+
+int nb_control_poll_fd(const struct nb_control *control, short *ret_events) {
+        const struct nb_protocol *protocol = nb_spare_protocol(control->home);
+
+        if (control->is_lost && control->lost.fd >= 0) {
+                *ret_events = POLLOUT; /* at once: it is new */
+                return control->lost.fd;
+        }
+        if (control->is_lost && control->lost.error == 0 && protocol)
+                return nb_protocol_poll_fd(protocol, ret_events);
+        *ret_events = (short)(POLLIN | (control->endpoint.unsent ? POLLOUT : 0));
+        return control->endpoint.fd;
+}
+
+/* Sends what is still to be sent, or again: without waiting, and what cannot be sent now is sent later. */
+static void flush(struct nb_control *control) {
+        Nb__Request request = NB__REQUEST__INIT;
+        Nb__Connect connect;
+        Nb__Listen listen;
+
+        if (control->state == CONTROL_BOUND) {
+                control->endpoint.unsent = false;
+                return;
+        }
+        if (control->state == CONTROL_CONNECTING)
+                describe_connect(control, &connect, &request);
+        else
+                describe_listen(control, &listen, &request);
+        (void)nb_endpoint_flush(&control->endpoint, &request);
+}
+
+/* Whether an answer is that to a Listen, of which there are no more than were sent. */
+static bool is_listening(struct nb_endpoint *endpoint, const struct nb_answer *answer) {
+        if (answer->reply->body_case != NB__REPLY__BODY_LISTENING || answer->fds.n > 0 || endpoint->n_sent == 0)
+                return false;
+        endpoint->n_sent--;
+        return true;
+}
+
+/* Takes a frame that says nothing to the guest. @return 0; a negative errno: the channel is broken */
+static int take_quiet(struct nb_control *control) {
+        struct nb_endpoint *endpoint = &control->endpoint;
+        struct nb_answer answer;
+        int r = nb_endpoint_receive(endpoint, &answer);
+
+        if (r < 0)
+                return r;
+        if (answer.reply->body_case == NB__REPLY__BODY_RESUMED && answer.fds.n == 0) {
+                endpoint->unsent = true;
+                return 0;
+        }
+        if (is_listening(endpoint, &answer))
+                return 0;
+        nb_channel_fds_close(&answer.fds);
+        return nb_endpoint_fail(endpoint, -EPROTO);
+}
+
+static bool is_quiet(const struct nb_control *control, Nb__Reply__BodyCase kind) {
+        return kind == NB__REPLY__BODY_RESUMED ||
+               (kind == NB__REPLY__BODY_LISTENING && control->state == CONTROL_LISTENING);
+}
+
+/* One step of nb_control_ready(). @return 1: another is to follow; 0: there is nothing yet; or the negative of what is ready */
+static int look(struct nb_control *control) {
+        Nb__Reply__BodyCase kind;
+        int r;
+
+        if (control->is_lost) {
+                if (find(control, false) == -EAGAIN)
+                        return 0;
+                /* A refusal is for the call. */
+                return control->lost.fd >= 0 && take_found(control) == 0 ? 1 : -POLLIN;
+        }
+        r = nb_endpoint_peek(&control->endpoint, &kind);
+        if (r == -EAGAIN) {
+                flush(control);
+                return 0;
+        }
+        if (r == -EPIPE)
+                return lose(control) ? 1 : -(POLLIN | POLLHUP);
+        if (r < 0 || !is_quiet(control, kind))
+                return -POLLIN;
+        return take_quiet(control) < 0 ? -(POLLIN | POLLHUP) : 1;
+}
+
+short nb_control_ready(struct nb_control *control) {
+        for (unsigned i = 0; i <= NB_RESUMED_MAX; ++i) {
+                int r;
+
+                if (control->endpoint.error < 0)
+                        return POLLIN | POLLHUP;
+                r = look(control);
+                if (r <= 0)
+                        return (short)-r;
+        }
+        return POLLIN;
+}
+
+/* ---- Listen ---- */
+
 static int finish_listen(struct nb_control *control) {
         struct nb_endpoint *endpoint = &control->endpoint;
-        Nb__Listen listen = NB__LISTEN__INIT;
         Nb__Request request = NB__REQUEST__INIT;
         struct nb_answer answer;
+        Nb__Listen listen;
         char *address;
         int r;
 
         describe_listen(control, &listen, &request);
-        r = nb_exchange(endpoint, &request, true, &answer);
+        r = exchange(control, &request, true, &answer);
         if (r == 0)
                 r = nb_endpoint_settle(endpoint, &answer, NB__REPLY__BODY_LISTENING, 0);
         if (r == 0 && endpoint->n_sent-- == 0)
@@ -251,14 +470,6 @@ static int accept_pushed(struct nb_control *control, struct nb_answer *answer, s
         return r;
 }
 
-/* Whether an answer is that to a Listen, of which there are no more than were sent. */
-static bool is_listening(struct nb_endpoint *endpoint, const struct nb_answer *answer) {
-        if (answer->reply->body_case != NB__REPLY__BODY_LISTENING || answer->fds.n > 0 || endpoint->n_sent == 0)
-                return false;
-        endpoint->n_sent--;
-        return true;
-}
-
 int nb_accept(struct nb_control *control, struct nb_connection **ret) {
         struct nb_endpoint *endpoint = &control->endpoint;
         struct nb_answer answer;
@@ -271,8 +482,8 @@ int nb_accept(struct nb_control *control, struct nb_connection **ret) {
 
         raise_credit(control);
         do {
-                Nb__Listen listen = NB__LISTEN__INIT;
                 Nb__Request request = NB__REQUEST__INIT;
+                Nb__Listen listen;
 
                 describe_listen(control, &listen, &request);
                 r = nb_exchange(endpoint, &request, !(control->flags & NB_NONBLOCK), &answer);
@@ -288,17 +499,15 @@ int nb_accept(struct nb_control *control, struct nb_connection **ret) {
 
 static int finish_connect(struct nb_control *control, struct nb_connection **ret) {
         struct nb_endpoint *endpoint = &control->endpoint;
-        Nb__Connect connect = NB__CONNECT__INIT;
         Nb__Request request = NB__REQUEST__INIT;
         struct nb_connection_facts facts;
         const Nb__Connected *connected;
         struct nb_answer answer;
+        Nb__Connect connect;
         int r;
 
-        connect.address = control->remote;
-        request.body_case = NB__REQUEST__BODY_CONNECT;
-        request.connect = &connect;
-        r = nb_exchange(endpoint, &request, !(control->flags & NB_NONBLOCK), &answer);
+        describe_connect(control, &connect, &request);
+        r = exchange(control, &request, !(control->flags & NB_NONBLOCK), &answer);
         if (r == 0)
                 r = nb_endpoint_settle(endpoint, &answer, NB__REPLY__BODY_CONNECTED, 1);
         if (!endpoint->outstanding)

@@ -47,6 +47,9 @@ void nb_control_reuse(struct nb_control *control, uint32_t flags, struct nb_spar
  */
 bool nb_control_reset(struct nb_control *control);
 
+/** Whether the control goes on when its channel ends: another takes its place (shim/client/lost.h). */
+bool nb_control_outlives_channel(const struct nb_control *control);
+
 /** Whether nb_open() with these parameters would make just such a control. */
 bool nb_control_serves(const struct nb_control *control, const char *address, size_t length, enum nb_socket_type type,
                        uint64_t rights_base, uint64_t rights_inheriting);

@@ -2,8 +2,12 @@
 #ifndef NB_SHIM_CLIENT_PROTOCOL_H
 #define NB_SHIM_CLIENT_PROTOCOL_H
 
+#include <stdbool.h>
+
 #include "proto/frame.h"
 #include "shim/client/context.h"
+
+struct nb_lost;
 
 /**
  * Makes a protocol out of what a Welcome says of it; its name has been checked.
@@ -11,5 +15,25 @@
  * @return 0, or -ENOMEM.
  */
 int nb_protocol_new(struct nb_context *context, const Nb__Protocol *description, int fd, struct nb_protocol **ret);
+
+/** @return what its objects share, borrowed. */
+struct nb_context *nb_protocol_context(const struct nb_protocol *protocol);
+
+/**
+ * Has a control that was lost once more (shim/client/lost.h), or goes on with it.
+ * @param lost  borrowed until what came of it is in it, or nb_protocol_forget()
+ * @param wait  whether to wait; else nb_protocol_poll_fd() says when to come again
+ * @return 0: `lost` has the channel, which is the caller's then, or the error; -EAGAIN; -ENOMEM; what the wait function failed with
+ */
+int nb_protocol_find(struct nb_protocol *protocol, struct nb_lost *lost, bool wait);
+
+/** Is not to come back any more. Harmless where it does not wait. */
+void nb_protocol_forget(struct nb_protocol *protocol, struct nb_lost *lost);
+
+/** The descriptor to poll, and for what, until nb_protocol_find() goes further. @return borrowed */
+int nb_protocol_poll_fd(const struct nb_protocol *protocol, short *ret_events);
+
+/** Whether its channel has ended, so that nothing can be had of it any more. */
+bool nb_protocol_has_ended(const struct nb_protocol *protocol);
 
 #endif

@@ -10,7 +10,7 @@
 
 struct nb_spare {
         unsigned n_references;
-        bool closed;                          /* the protocol is gone */
+        struct nb_protocol *protocol;         /* borrowed; NULL: it is gone */
         struct nb_control *controls[N_TYPES]; /* owned; they have no reference to this */
 };
 
@@ -23,12 +23,18 @@ static void free_controls(struct nb_spare *spare) {
                 spare->controls[i] = nb_control_free(spare->controls[i]);
 }
 
-struct nb_spare *nb_spare_new(void) {
+struct nb_spare *nb_spare_new(struct nb_protocol *protocol) {
         struct nb_spare *spare = calloc(1, sizeof(*spare));
 
-        if (spare)
-                spare->n_references = 1;
+        if (!spare)
+                return NULL;
+        spare->n_references = 1;
+        spare->protocol = protocol;
         return spare;
+}
+
+struct nb_protocol *nb_spare_protocol(const struct nb_spare *spare) {
+        return spare ? spare->protocol : NULL;
 }
 
 struct nb_spare *nb_spare_ref(struct nb_spare *spare) {
@@ -45,14 +51,14 @@ struct nb_spare *nb_spare_unref(struct nb_spare *spare) {
 }
 
 void nb_spare_close(struct nb_spare *spare) {
-        spare->closed = true;
+        spare->protocol = NULL;
         free_controls(spare);
 }
 
 bool nb_spare_offer(struct nb_spare *spare, struct nb_control *control) {
         struct nb_control **place = place_of(spare, nb_control_type(control));
 
-        if (spare->closed || *place || !nb_control_reset(control))
+        if (!spare->protocol || *place || !nb_control_reset(control))
                 return false;
         *place = control;
         return true;

@@ -11,7 +11,7 @@
  * One of each type of socket is kept, so that a program that uses both, as one does that asks a name server over datagrams and
  * then connects, finds each again.
  *
- * Shared by a protocol and its controls, since either may be freed first.
+ * Shared by a protocol and its controls, since either may be freed first; so it is also where a control finds its protocol, if that is still there.
  */
 #ifndef NB_SHIM_CLIENT_SPARE_H
 #define NB_SHIM_CLIENT_SPARE_H
@@ -24,8 +24,11 @@
 
 struct nb_spare;
 
-/** @return one reference owned by the caller, the protocol, or NULL without memory. */
-struct nb_spare *nb_spare_new(void);
+/** @param protocol  borrowed until nb_spare_close() @return one reference owned by the caller, the protocol, or NULL without memory. */
+struct nb_spare *nb_spare_new(struct nb_protocol *protocol);
+
+/** Takes NULL. @return the protocol, borrowed; NULL when it is gone. */
+struct nb_protocol *nb_spare_protocol(const struct nb_spare *spare);
 
 /** @return `spare`. */
 struct nb_spare *nb_spare_ref(struct nb_spare *spare);

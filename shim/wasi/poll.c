@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "proto/wasi.h"
 #include "shim/client/connection.h"
+#include "shim/client/control.h"
 #include "shim/wasi/functions.h"
 #include "shim/wasi/waiting.h"
 
@@ -382,8 +383,6 @@ static uint64_t bytes_to_write(int fd) {
 
 static uint64_t count_bytes(const struct watch *watch, int fd) {
         switch (watch->kind) {
-        case NB_DESCRIPTOR_CONTROL: /* what came before a hang-up can still be had */
-                return !watch->hangup || bytes_to_read(fd) > 0;
         case NB_DESCRIPTOR_STDIO:
                 return watch->type == EVENTTYPE_FD_READ ? bytes_to_read(fd) : 1;
         default:
@@ -391,15 +390,29 @@ static uint64_t count_bytes(const struct watch *watch, int fd) {
         }
 }
 
-/* What is ready behind the channel of a connection, or behind those that wait in a control, is known only when what came was taken in. */
-static bool is_ready(const struct nb_call *call, struct poll_set *set, const struct watch *watch) {
+/*
+ * Turns the watch of a control into an event if that is due. What came may mean nothing to the guest, as when a broker was started again; and the
+ * control may have another descriptor then.
+ */
+static bool settle_control(const struct nb_call *call, struct poll_set *set, struct watch *watch) {
         struct nb_descriptor *descriptor = nb_table_get(&call->guest->table, watch->number);
-        uint32_t behind = watch->index + 1; /* where those that wait in a control are */
+        struct nb_control *control = descriptor->control;
+        struct pollfd *pollfd = &set->fds[watch->index];
+        uint32_t behind = watch->index + 1; /* where the connections that wait in the control are */
+        short revents = pollfd->revents;
+        short ready = revents ? nb_control_ready(control) : 0;
 
-        if (set->fds[watch->index].revents & (watch->wanted | POLLHUP | POLLERR | POLLNVAL))
-                return true;
-        return watch->kind == NB_DESCRIPTOR_CONTROL &&
-               nb_waiting_is_ready(descriptor->waiting, &set->fds[behind], set->n_fds - behind);
+        if (!ready && nb_waiting_is_ready(descriptor->waiting, &set->fds[behind], set->n_fds - behind))
+                ready = POLLIN;
+        if (!ready) {
+                pollfd->fd = nb_control_poll_fd(control, &pollfd->events);
+                pollfd->revents = 0;
+                return false;
+        }
+        watch->state = WATCH_READY;
+        watch->hangup = (ready & POLLHUP) || ((revents & POLLHUP) && !nb_control_outlives_channel(control));
+        watch->nbytes = !(ready & POLLHUP); /* what came before a hang-up can still be had */
+        return true;
 }
 
 /* Turns a watch whose descriptor is ready into an event. */
@@ -408,12 +421,15 @@ static bool settle_fd(const struct nb_call *call, struct poll_set *set, struct w
         short hangup = watch->type == EVENTTYPE_FD_READ ? POLLHUP | POLLRDHUP : POLLHUP;
         short revents = pollfd->revents;
 
-        if (!is_ready(call, set, watch))
-                return false;
         if (revents & POLLNVAL) {
                 fail_watch(watch, NB_WASI_EBADF);
                 return true;
         }
+        if (watch->kind == NB_DESCRIPTOR_CONTROL)
+                return settle_control(call, set, watch);
+        /* What is ready behind the channel of a connection is known only when what came was taken in. */
+        if (!(revents & (watch->wanted | POLLHUP | POLLERR)))
+                return false;
         if (watch->kind == NB_DESCRIPTOR_CONNECTION) {
                 struct nb_descriptor *descriptor = nb_table_get(&call->guest->table, watch->number);
                 struct nb_connection *connection = descriptor->connection->connection;

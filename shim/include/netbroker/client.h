@@ -79,7 +79,8 @@ struct nb_preopen {
 
 /**
  * Waits until a descriptor is ready or the time is over: ppoll() with a relative timeout. The library waits
- * nowhere else, so that a host with fibers or an event loop can put its own in here.
+ * nowhere else, so that a host with fibers or an event loop can put its own in here. Several fibers can wait for one descriptor: all are to be
+ * waked.
  * @param fds         as for poll(); `revents` are to be filled in. NULL with `n_fds` 0 only lets the time pass.
  * @param timeout_ns  nanoseconds; negative: for ever; 0: only look
  * @return the number of ready descriptors, 0 when the time is over, or -errno (-EINTR makes the caller return it)
@@ -211,12 +212,21 @@ NB_EXPORT void nb_control_rights(const struct nb_control *control, uint64_t *ret
 NB_EXPORT const char *nb_control_address(const struct nb_control *control);
 
 /**
- * The descriptor to poll, and the events to poll it for, until nb_accept() or nb_connect() will not wait. It
- * is not to be read.
+ * The descriptor to poll, and the events to poll it for, until nb_accept() or nb_connect() might not wait. It is not to be read: when it is
+ * ready, nb_control_ready() says whether that means anything.
+ *
+ * Both can be others after a call on the control: of one that was lost with its broker it is its protocol's descriptor, until it is found again.
  * @param ret_events  POLLIN, whatever is waited for, and POLLOUT while a request could not be sent yet
  * @return the descriptor, borrowed
  */
 NB_EXPORT int nb_control_poll_fd(const struct nb_control *control, short *ret_events);
+
+/**
+ * Says, without waiting, whether nb_accept(), or nb_connect() of what is being connected to, would not wait, also because it fails. Takes in what means
+ * nothing, as when a broker has been started again, so that the next poll waits again.
+ * @return POLLIN: it would not wait; POLLHUP with it: the control is at its end; 0: it would wait
+ */
+NB_EXPORT short nb_control_ready(struct nb_control *control);
 
 /**
  * Starts listening. One round trip, which is waited for whatever the flags are. On a control that listens it

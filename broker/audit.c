@@ -91,6 +91,7 @@ json_t *audit_record_to_json(const struct audit_record *record, uint64_t suppres
         if (!object)
                 return NULL;
         set_time(object);
+        set_text(object, "tenant", record->tenant);
         set_session(object, record->session);
         set_text(object, "protocol", record->protocol);
         set_text(object, "type", record->type);

@@ -62,8 +62,9 @@ struct audit {
 /** One record. Text pointers may be NULL: the member is left out. */
 struct audit_record {
         const struct session *session; /* NULL: before there is one */
-        const char *verb;              /* "hello", "open", "listen", "accept", "connect", "protocol-error" */
-        const char *verdict;           /* "allowed", "denied", "reported", "dropped" */
+        const char *tenant;            /* whom it is about, where there is no session */
+        const char *verb;              /* "hello", "open", "listen", "accept", "connect", "protocol-error", "relay" */
+        const char *verdict;           /* "allowed", "denied", "reported", "dropped", "crashed" */
         const char *protocol;
         const char *type;      /* "stream" or "dgram" */
         const char *transport; /* "quic"; left out where the type says it */

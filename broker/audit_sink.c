@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/escape.h"
+#include "broker/message_id.h"
 
 /* More of a record than the journal is sent; records are far shorter. */
 #define DATAGRAM_MAX 16384
@@ -214,6 +215,15 @@ static void add_member(struct datagram *datagram, const char *key, const json_t 
         }
 }
 
+static void add_message_id(struct datagram *datagram, const json_t *record) {
+        const char *verb = json_string_value(json_object_get(record, "verb"));
+        const char *verdict = json_string_value(json_object_get(record, "verdict"));
+        const char *id = verb && verdict ? message_id_find(verb, verdict) : NULL;
+
+        if (id)
+                add_field(datagram, "", "MESSAGE_ID", id);
+}
+
 static void fill_datagram(struct datagram *datagram, enum nb_log_level level, const json_t *record, const char *line) {
         const char priority[] = { (char)('0' + (int)level), '\0' };
         json_t *object = (json_t *)record; /* an iterator takes no constant */
@@ -221,6 +231,7 @@ static void fill_datagram(struct datagram *datagram, enum nb_log_level level, co
         add_field(datagram, "", "MESSAGE", line);
         add_field(datagram, "", "PRIORITY", priority);
         add_field(datagram, "", "SYSLOG_IDENTIFIER", "netbrokerd");
+        add_message_id(datagram, record);
         for (void *member = json_object_iter(object); member; member = json_object_iter_next(object, member))
                 add_member(datagram, json_object_iter_key(member), json_object_iter_value(member));
 }

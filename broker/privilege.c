@@ -4,6 +4,7 @@
 #include <cap-ng.h>
 #include <errno.h>
 #include <pwd.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -49,10 +50,24 @@ static int become(const char *user) {
         return r < 0 ? -EPERM : 0;
 }
 
+static bool has_others(void) {
+        for (unsigned capability = 0; capability <= CAP_LAST_CAP; ++capability)
+                if (capability != CAP_NET_BIND_SERVICE && capng_have_capability(CAPNG_PERMITTED, capability))
+                        return true;
+        return false;
+}
+
+/* What systemd gave, which lets us make no capset(2), is what shall be left; but a program that we start has no use for it. */
+static int stay_as_given(void) {
+        if (capng_get_caps_process() < 0 || has_others())
+                return -EPERM;
+        return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0L, 0L, 0L) < 0 ? -errno : 0;
+}
+
 /* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same. */
 static int stay(void) {
         if (capng_apply(CAPNG_SELECT_BOTH) < 0 && capng_apply(CAPNG_SELECT_CAPS) < 0)
-                return -EPERM;
+                return stay_as_given();
         return 0;
 }
 

@@ -118,6 +118,17 @@ static void note_crash(struct relay_pool *pool) {
         pool->not_before_ms = now + pool->pause_ms;
 }
 
+static void audit_crash(const struct relay *relay, const char *why) {
+        struct broker *broker = broker_of(relay);
+        char reason[256];
+        const struct audit_record record = {
+                .tenant = relay->pool->tenant->name, .verb = "relay", .verdict = "crashed", .reason = reason
+        };
+
+        (void)snprintf(reason, sizeof(reason), "%s; its %zu connections end", why, relay->table.n);
+        audit_write(&broker->audit, uv_now(&broker->loop), &record);
+}
+
 /* Tells all of its objects. What these end may be the tenant, and the pool with it. */
 static void lose(struct relay *relay, const char *why, bool kill_now) {
         struct relay_pool *pool = relay->pool;
@@ -125,6 +136,7 @@ static void lose(struct relay *relay, const char *why, bool kill_now) {
 
         nb_log(&broker->log, NB_LOG_ERROR, "tenant %s: %s; its %zu connections end", pool->tenant->name, why,
                relay->table.n);
+        audit_crash(relay, why);
         note_crash(pool);
         give_back_streams(relay);
         nb_list_remove(&relay->in_pool);

@@ -22,21 +22,21 @@
 enum nb_probe_socket {
         NB_PROBE_TCP4,
         NB_PROBE_TCP4_ACCEPTED,
-        NB_PROBE_TCP4_SPARE, /* to listen without a bind */
+        NB_PROBE_TCP4_BOUND, /* its maker has bound it before it was connected, so it keeps its port */
         NB_PROBE_UDP4,
-        NB_PROBE_UDP4_SPARE, /* to receive */
+        NB_PROBE_UDP4_BOUND,
         NB_PROBE_TCP6,
         NB_PROBE_TCP6_ACCEPTED,
-        NB_PROBE_TCP6_SPARE,
+        NB_PROBE_TCP6_BOUND,
         NB_PROBE_UDP6,
-        NB_PROBE_UDP6_SPARE,
+        NB_PROBE_UDP6_BOUND,
         NB_PROBE_SOCKETS,
 };
 
 /** What is tried. */
 enum nb_probe_escape {
         NB_PROBE_CONNECT,       /* disconnect, then connect(2) elsewhere */
-        NB_PROBE_CONNECT_OTHER, /* the same, to an address of the other family; an IPv6 socket to one of IPv4 */
+        NB_PROBE_CONNECT_OTHER, /* the same, of an IPv6 socket to an address of IPv4 */
         NB_PROBE_FAST_OPEN,     /* disconnect, then sendto(2) with MSG_FASTOPEN */
         NB_PROBE_IO_URING,      /* disconnect, then IORING_OP_CONNECT */
         NB_PROBE_BIND,          /* disconnect, then bind(2) */
@@ -64,11 +64,9 @@ enum nb_probe_outcome {
 
 struct nb_probe_request {
         uint32_t version;
-        uint32_t sockets; /* a bit for each socket that comes with it: 1 << enum nb_probe_socket */
-        uint16_t
-                tcp_port; /* on 127.0.0.1 and [::1] of the broker's network, nobody's connections are expected there: elsewhere */
-        uint16_t udp_port;
-        uint32_t zero;
+        uint32_t sockets;      /* a bit for each socket that comes with it: 1 << enum nb_probe_socket */
+        uint16_t tcp_ports[2]; /* elsewhere: on 127.0.0.1 and on [::1] of the broker's network; 0: none */
+        uint16_t udp_ports[2];
 };
 
 struct nb_probe_doors {
@@ -91,7 +89,9 @@ struct nb_probe_result {
 
 struct nb_probe_report {
         uint32_t version;
+        uint32_t sockets; /* those of the request */
         uint32_t n_results;
+        uint32_t zero;
         struct nb_probe_result results[NB_PROBE_SOCKETS * NB_PROBE_ESCAPES];
 };
 
@@ -99,5 +99,6 @@ _Static_assert(sizeof(struct nb_probe_request) == 16, "no padding");
 _Static_assert(sizeof(struct nb_probe_doors) == 24, "no padding");
 _Static_assert(sizeof(struct nb_probe_knocked) == 8, "no padding");
 _Static_assert(sizeof(struct nb_probe_result) == 8, "no padding");
+_Static_assert(sizeof(struct nb_probe_report) == 16 + 8 * NB_PROBE_SOCKETS * NB_PROBE_ESCAPES, "no padding");
 
 #endif

@@ -9,8 +9,8 @@
  *      Put, Forget, ...        ►
  *                              ◄       Refused                     of a Put, where it is over a bound
  *
- * A connection begins with Fetch, or with Reset by a broker whose keeper has gone: what this one has is forgotten, and everything is put again. There
- * is one broker at a time: who comes while another is there waits for its turn. Put of what is there replaces it. What a broker has
+ * A connection begins with Fetch, or with Reset by a broker whose keeper has gone: what this one has is forgotten, which End answers, and everything is put
+ * again. There is one broker at a time: who comes while another is there waits for its turn. Put of what is there replaces it. What a broker has
  * sent counts, also when it is gone before it was read.
  */
 #ifndef NB_BASE_KEEP_MESSAGE_H

@@ -28,6 +28,7 @@ static_assert(KEPT_FDS_MAX == NB_KEEP_FDS_MAX, "what an object may have is what 
 #define FORGETS_MAX 1024
 
 #define DETACH_MS 1000
+#define CONNECT_MS 10000
 
 /* As much as the system lets have: a burst is to be with the keeper before anybody is answered. */
 #define SEND_BUFFER (4 * 1024 * 1024)
@@ -167,28 +168,17 @@ static void lost(struct keep *keep, int r) {
         wait_for_another(keep);
 }
 
-static void try_again(struct keep *keep) {
-        int r = begin_anew(keep);
-
-        if (r < 0) {
-                lost(keep, r);
-                return;
-        }
-        if (keep->is_ill)
-                nb_log(&keep->broker->log, NB_LOG_NOTICE,
-                       "netbroker-keeper at %s is there again, and is given %zu entries", keep->address.sun_path,
-                       keep->n_kept);
-        keep->is_ill = false;
-}
-
 static void retry(void *data) {
         struct keep *keep = data;
+        int r;
 
         keep->retry = deadline_free(keep->retry);
-        if (keep->fd < 0)
-                try_again(keep);
         keep->is_full = false;
-        pump(keep);
+        r = keep->fd < 0 ? begin_anew(keep) : 0;
+        if (r < 0)
+                lost(keep, r);
+        else
+                pump(keep);
 }
 
 /* ---- what is sent ---- */
@@ -288,6 +278,16 @@ static void pump(struct keep *keep) {
 
 /* ---- what is heard ---- */
 
+/* It has answered: should it end, the next one is looked for at once. */
+static void note_well(struct keep *keep) {
+        if (keep->is_ill)
+                nb_log(&keep->broker->log, NB_LOG_NOTICE,
+                       "netbroker-keeper at %s is there again, and is given %zu entries", keep->address.sun_path,
+                       keep->n_kept);
+        keep->is_ill = false;
+        keep->retry_ms = RETRY_LEAST_MS;
+}
+
 /* @return 0; -EAGAIN; another -errno: it is gone */
 static int receive_one(struct keep *keep) {
         struct nb_keep_header header;
@@ -297,12 +297,18 @@ static int receive_one(struct keep *keep) {
                 return -errno;
         if (n == 0)
                 return -ECONNRESET;
-        if (n != sizeof(header) || header.version != NB_KEEP_VERSION || header.verb != NB_KEEP_REFUSED)
+        if (n != sizeof(header) || header.version != NB_KEEP_VERSION)
                 return -EPROTO;
-        note_refusal(keep, header.error);
-        /* It works: should it end, the next one is looked for at once. */
-        keep->retry_ms = RETRY_LEAST_MS;
-        return 0;
+        switch (header.verb) {
+        case NB_KEEP_END:
+                note_well(keep);
+                return 0;
+        case NB_KEEP_REFUSED:
+                note_refusal(keep, header.error);
+                return 0;
+        default:
+                return -EPROTO;
+        }
 }
 
 static void ready(struct watch *watch, uint32_t events) {
@@ -317,7 +323,6 @@ static void ready(struct watch *watch, uint32_t events) {
                 return;
         (void)watch_change(&keep->watch, EPOLLIN);
         keep->is_full = false;
-        keep->retry_ms = RETRY_LEAST_MS;
         pump(keep);
 }
 
@@ -453,9 +458,21 @@ static struct keep *allocate(struct broker *broker, const char *path) {
         return NULL;
 }
 
+/* Others may be waiting for their turn. */
+static int connect_in_turn(struct keep *keep) {
+        uint64_t end = uv_hrtime() + (uint64_t)CONNECT_MS * 1000000;
+        int r = connect_to_keeper(keep);
+
+        while (r == -EAGAIN && uv_hrtime() < end) {
+                (void)poll(NULL, 0, CROWDED_MS);
+                r = connect_to_keeper(keep);
+        }
+        return r == -EAGAIN ? -ETIMEDOUT : r;
+}
+
 /* Who is not answered waits for its turn: the keeper has one broker at a time. */
 static int fetch(struct keep *keep, struct kept_item **ret_items, size_t *ret_n) {
-        int r = connect_to_keeper(keep);
+        int r = connect_in_turn(keep);
 
         if (r == 0)
                 r = send_verb(keep, NB_KEEP_FETCH, 0);
@@ -464,6 +481,11 @@ static int fetch(struct keep *keep, struct kept_item **ret_items, size_t *ret_n)
         if (r == 0)
                 keep->last_id = keep->fetched.last_id;
         return r;
+}
+
+/* There is none, or one of another version: nothing of value is lost by going on. Whatever else failed may be better the next time. */
+static bool is_gone(int r) {
+        return r == -ENOENT || r == -ECONNREFUSED || r == -ECONNRESET || r == -EPIPE || r == -EPROTO;
 }
 
 struct keep *keep_new(struct broker *broker, const char *path, struct kept_item **ret_items, size_t *ret_n) {
@@ -475,14 +497,15 @@ struct keep *keep_new(struct broker *broker, const char *path, struct kept_item 
         *ret_items = NULL;
         *ret_n = 0;
         r = fetch(keep, ret_items, ret_n);
-        if (r == -ETIMEDOUT) {
-                (void)keep_free(keep);
-                errno = EBUSY;
-                return NULL;
-        }
-        if (r < 0)
+        if (r == 0)
+                return keep;
+        if (is_gone(r)) {
                 lost(keep, r);
-        return keep;
+                return keep;
+        }
+        (void)keep_free(keep);
+        errno = r == -ETIMEDOUT ? EBUSY : -r;
+        return NULL;
 }
 
 struct keep *keep_free(struct keep *keep) {

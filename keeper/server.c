@@ -115,19 +115,25 @@ static int send_end(struct server *server) {
         const struct nb_keep_header header = { .version = NB_KEEP_VERSION,
                                                .verb = NB_KEEP_END,
                                                .id = server->store.last_id };
-        int r = send_message(server, &header, NULL);
 
-        server->sending = r != 0;
-        return r;
+        return send_message(server, &header, NULL);
 }
 
-/* @return 0; -EAGAIN and -ETOOMANYREFS when there is room later; another -errno: the broker is gone */
+static bool is_for_later(int r) {
+        return r == -EAGAIN || r == -ETOOMANYREFS;
+}
+
+/* A broker that is gone is sent nothing more, but what it has sent itself is read. @return 0; -EAGAIN, -ETOOMANYREFS: there is room later */
 static int send_some(struct server *server) {
         int r = 0;
 
         while (r == 0 && server->next_sent != &server->store.entries)
                 r = send_entry(server);
-        return r == 0 ? send_end(server) : r;
+        if (r == 0)
+                r = send_end(server);
+        server->sending = is_for_later(r);
+        server->crowded = r == -ETOOMANYREFS;
+        return server->sending ? r : 0;
 }
 
 /* ---- what is received ---- */
@@ -135,11 +141,11 @@ static int send_some(struct server *server) {
 static int begin(struct server *server, bool fetch) {
         if (server->begun)
                 return -EPROTO;
-        server->begun = true;
-        server->sending = fetch;
-        server->next_sent = server->store.entries.next;
         if (!fetch)
                 store_clear(&server->store);
+        server->begun = true;
+        server->sending = true;
+        server->next_sent = server->store.entries.next;
         return 0;
 }
 
@@ -214,20 +220,13 @@ static int serve_client(struct server *server) {
 
         for (int i = 0; i < BATCH && r == 0 && !server->sending; ++i)
                 r = receive_one(server);
-        if (r == 0 && server->sending)
-                r = send_some(server);
-        server->crowded = r == -ETOOMANYREFS;
-        return r;
-}
-
-static bool is_passing(int r) {
-        return r == 0 || r == -EAGAIN || r == -EINTR || r == -ETOOMANYREFS;
+        return r == 0 && server->sending ? send_some(server) : r;
 }
 
 static void turn_client(struct server *server) {
         int r = serve_client(server);
 
-        if (is_passing(r))
+        if (r == 0 || is_for_later(r))
                 return;
         if (r == -EPROTO || r == -EBADMSG)
                 nb_log(server->log, NB_LOG_WARNING,

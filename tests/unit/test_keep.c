@@ -8,7 +8,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 #include "base/channel.h"
@@ -31,13 +32,16 @@ struct keeper {
 static void keeper_start(struct keeper *keeper, const char *option, const char *value) {
         uint64_t start = harness_now_ms();
         const char *program = getenv("NETBROKER_KEEPER");
-        struct stat st;
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
         ck_assert_ptr_nonnull(program);
+        memcpy(address.sun_path, keeper->path, strlen(keeper->path));
         process_start(&keeper->process,
                       (const char *const[]){ program, "--socket", keeper->path, option, value, NULL });
-        while (stat(keeper->path, &st) < 0)
+        while (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0)
                 harness_wait_a_moment(start, "the keeper's socket");
+        (void)nb_fd_close(fd);
 }
 
 static void keeper_init(struct keeper *keeper) {

@@ -8,6 +8,19 @@ void accept_credit_init(struct accept_credit *credit, uint64_t received) {
         *credit = (struct accept_credit){ .sent = received, .total = received, .acknowledged = received };
 }
 
+/* The kernel counts frames, and a Resumed or two are among them: what is charged too much comes back with the next credit. */
+void accept_credit_resume(struct accept_credit *credit, const struct control *control, uint64_t received) {
+        uint64_t unread = endpoint_unread_max(&control->endpoint);
+
+        if (unread > NB_CREDIT_WINDOW_MAX)
+                unread = NB_CREDIT_WINDOW_MAX;
+        if (unread > received)
+                unread = received;
+        accept_credit_init(credit, received);
+        credit->acknowledged -= unread;
+        account_restore(&control->grant->tenant->account, ACCOUNT_IN_FLIGHT, unread);
+}
+
 bool accept_credit_is_left(const struct accept_credit *credit) {
         return credit->sent < credit->total;
 }

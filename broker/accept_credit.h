@@ -23,6 +23,13 @@ struct accept_credit {
 /** @param received  how many connections the session already has of this listener (after Resumed) */
 void accept_credit_init(struct accept_credit *credit, uint64_t received);
 
+/**
+ * Goes on where an earlier broker was: what lies in the session's queue is charged as in flight.
+ * @param credit    a new one, in which nothing is charged
+ * @param received  how many connections the session says that it has
+ */
+void accept_credit_resume(struct accept_credit *credit, const struct control *control, uint64_t received);
+
 /** Whether one more may be pushed. */
 bool accept_credit_is_left(const struct accept_credit *credit);
 

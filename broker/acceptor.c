@@ -78,10 +78,21 @@ struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received
         return nb_steal_ptr(acceptor);
 }
 
+/* Of a socket that the keeper has too, closing it ends nothing; nor shall it end when the broker is to come back. */
+static void end_socket(struct acceptor *acceptor) {
+        const struct endpoint *endpoint = &acceptor->control->endpoint;
+
+        if (endpoint->is_shared)
+                watch_end(&acceptor->watch);
+        watch_end_before_close(&acceptor->watch);
+        if (endpoint->is_shared && !keep_is_detached(endpoint->session->broker->keep))
+                (void)shutdown(acceptor->fd, SHUT_RDWR);
+        acceptor->fd = nb_fd_close(acceptor->fd);
+}
+
 void acceptor_stop(struct acceptor *acceptor) {
         handshakes_deinit(&acceptor->handshakes);
-        watch_end_before_close(&acceptor->watch);
-        acceptor->fd = nb_fd_close(acceptor->fd);
+        end_socket(acceptor);
         acceptor->pending_fd = nb_fd_close(acceptor->pending_fd);
         acceptor->pause = deadline_free(acceptor->pause);
 }
@@ -177,6 +188,34 @@ static int push(struct acceptor *acceptor, int fd, const struct nb_socket_addres
         return r;
 }
 
+/* The keeper is told, so that nobody who was accepted is lost with the broker, and nobody is handed out twice. */
+static void set_pending(struct acceptor *acceptor, int fd, const struct nb_socket_address *peer) {
+        acceptor->pending_fd = fd;
+        acceptor->pending_peer = *peer;
+        control_keep(acceptor->control);
+}
+
+static int take_pending(struct acceptor *acceptor) {
+        int fd = nb_steal_fd(&acceptor->pending_fd);
+
+        control_keep(acceptor->control);
+        return fd;
+}
+
+/* Who a peer is, by what the kernel says of it. */
+static int read_peer(const struct sockaddr_storage *sa, socklen_t length, struct nb_socket_address *ret) {
+        struct nb_socket_address peer;
+        int r = nb_socket_address_from_sockaddr((const struct sockaddr *)sa, length, &peer);
+
+        if (r < 0)
+                return r;
+        nb_socket_address_unmap(&peer);
+        if (peer.family == AF_UNIX && unix_path_is_by_proc(&peer.un))
+                peer.un = (struct nb_unix_name){ .length = 0 };
+        *ret = peer;
+        return 0;
+}
+
 /* The next peer that is allowed: the one that is pending, or from the backlog. */
 static enum outcome next_peer(struct acceptor *acceptor, int *ret_fd, struct nb_socket_address *ret_peer) {
         NB_CLEANUP_FD int fd = -1;
@@ -185,7 +224,7 @@ static enum outcome next_peer(struct acceptor *acceptor, int *ret_fd, struct nb_
 
         if (acceptor->pending_fd >= 0) {
                 *ret_peer = acceptor->pending_peer;
-                *ret_fd = nb_steal_fd(&acceptor->pending_fd);
+                *ret_fd = take_pending(acceptor);
                 return OUTCOME_TAKEN;
         }
         fd = accept4(acceptor->fd, (struct sockaddr *)&sa, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -194,12 +233,7 @@ static enum outcome next_peer(struct acceptor *acceptor, int *ret_fd, struct nb_
         if (fd < 0)
                 /* accept(2): errors of the peer's network are reported here and concern that peer only. */
                 return is_shortage(errno) ? OUTCOME_SHORTAGE : OUTCOME_SKIPPED;
-        if (nb_socket_address_from_sockaddr((struct sockaddr *)&sa, length, ret_peer) < 0)
-                return OUTCOME_SKIPPED;
-        nb_socket_address_unmap(ret_peer);
-        if (ret_peer->family == AF_UNIX && unix_path_is_by_proc(&ret_peer->un))
-                ret_peer->un = (struct nb_unix_name){ .length = 0 };
-        if (!peer_is_allowed(acceptor, ret_peer))
+        if (read_peer(&sa, length, ret_peer) < 0 || !peer_is_allowed(acceptor, ret_peer))
                 return OUTCOME_SKIPPED;
         *ret_fd = nb_steal_fd(&fd);
         return OUTCOME_TAKEN;
@@ -243,8 +277,7 @@ static enum outcome accept_charged(struct acceptor *acceptor, bool *place) {
         }
         r = push(acceptor, fd, &peer);
         if (is_shortage(-r)) {
-                acceptor->pending_fd = nb_steal_fd(&fd);
-                acceptor->pending_peer = peer;
+                set_pending(acceptor, nb_steal_fd(&fd), &peer);
                 return OUTCOME_SHORTAGE;
         }
         return r < 0 ? OUTCOME_LOST : OUTCOME_PUSHED;
@@ -347,7 +380,36 @@ int acceptor_set_credit(struct acceptor *acceptor, uint64_t total) {
                         break;
                 }
         }
+        /* One that came back with the listener waits for credit, and for nobody else to come. */
+        if (acceptor->pending_fd >= 0 && may_push(acceptor) && !acceptor->pause)
+                pause_for_a_moment(acceptor);
         return update_watch(acceptor);
+}
+
+void acceptor_resume(struct acceptor *acceptor, uint64_t received) {
+        accept_credit_resume(&acceptor->credit, acceptor->control, received);
+}
+
+int acceptor_fd(const struct acceptor *acceptor) {
+        return acceptor->fd;
+}
+
+int acceptor_pending_fd(const struct acceptor *acceptor) {
+        return acceptor->pending_fd;
+}
+
+int acceptor_take_pending(struct acceptor *acceptor, int fd_consumed) {
+        NB_CLEANUP_CHANNEL_FD int fd = fd_consumed;
+        struct sockaddr_storage sa;
+        socklen_t length = sizeof(sa);
+        int r = getpeername(fd, (struct sockaddr *)&sa, &length) < 0 ? -errno : 0;
+
+        if (r == 0)
+                r = read_peer(&sa, length, &acceptor->pending_peer);
+        if (r < 0)
+                return r;
+        acceptor->pending_fd = nb_steal_fd(&fd);
+        return 0;
 }
 
 /* It was accepted to be pushed as it is, which the policy of now may not want: then a relay would shake hands with it first. */
@@ -360,7 +422,7 @@ static bool pending_is_granted(struct acceptor *acceptor) {
 
 void acceptor_policy_changed(struct acceptor *acceptor) {
         if (acceptor->pending_fd >= 0 && !pending_is_granted(acceptor))
-                acceptor->pending_fd = nb_fd_close(acceptor->pending_fd);
+                (void)nb_channel_fd_close(take_pending(acceptor));
         handshakes_judge(&acceptor->handshakes);
 }
 

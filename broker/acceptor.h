@@ -23,6 +23,21 @@ struct control;
  */
 struct acceptor *acceptor_new(struct control *control, int fd, uint64_t received);
 
+/**
+ * Goes on for a session that had the listener of an earlier broker, and says now what it has received. To be called once, and before that nobody is
+ * accepted of a listener that came back: acceptor_new() gives no credit.
+ */
+void acceptor_resume(struct acceptor *acceptor, uint64_t received);
+
+/** @return the listening socket, borrowed */
+int acceptor_fd(const struct acceptor *acceptor);
+
+/** @return a peer that was accepted and cannot be handed out at the moment, borrowed; -1: none */
+int acceptor_pending_fd(const struct acceptor *acceptor);
+
+/** Takes over such a peer of an earlier broker. @param fd  consumed, even on failure @return 0 or -errno */
+int acceptor_take_pending(struct acceptor *acceptor, int fd);
+
 /** Stops listening. What is under way to the session stays charged until acceptor_free(). */
 void acceptor_stop(struct acceptor *acceptor);
 

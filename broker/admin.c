@@ -27,18 +27,32 @@ struct admin_socket {
         char *path; /* to be removed; NULL if it is not ours */
         struct own_socket *own;
         struct deadline *pause;
+        struct kept kept;
 };
+
+/* As that of a listener (broker/listener.c). */
+static void end_socket(struct admin_socket *s) {
+        bool is_kept = s->kept.keep;
+        bool comes_back = is_kept && keep_is_detached(s->kept.keep);
+
+        /* First, while nobody can take the socket for a stale one and put another in its place. */
+        if (s->path && !comes_back)
+                (void)unlink(s->path);
+        if (is_kept)
+                watch_end(&s->watch);
+        watch_end_before_close(&s->watch);
+        if (is_kept && !comes_back)
+                (void)shutdown(s->fd, SHUT_RDWR);
+        keep_forget(&s->kept);
+        s->fd = nb_fd_close(s->fd);
+}
 
 static struct admin_socket *socket_free(struct admin_socket *s) {
         if (!s)
                 return NULL;
         nb_list_remove(&s->link);
-        /* First, while nobody can take the socket for a stale one and put another in its place. */
-        if (s->path)
-                (void)unlink(s->path);
+        end_socket(s);
         s->own = own_free(s->own);
-        watch_end_before_close(&s->watch);
-        s->fd = nb_fd_close(s->fd);
         s->pause = deadline_free(s->pause);
         free(s->path);
         free(s);
@@ -74,8 +88,29 @@ static void ready(struct watch *watch, uint32_t events) {
                 pause_for_a_moment(s);
 }
 
-/* @param path  consumed, may be NULL */
-static int serve(struct admin *admin, int fd_consumed, char *path) {
+static void describe(const struct kept *kept, struct kept_sink *sink) {
+        const struct admin_socket *s = nb_container_of(kept, const struct admin_socket, kept);
+        Nb__State__Listener body = NB__STATE__LISTENER__INIT;
+        Nb__State__Item item = NB__STATE__ITEM__INIT;
+
+        body.path = s->path;
+        body.admin = true;
+        item.body_case = NB__STATE__ITEM__BODY_LISTENER;
+        item.listener = &body;
+        kept_sink_give(sink, &item, &s->fd, 1);
+}
+
+static const struct kept_ops kept_ops = { .describe = describe };
+
+/* What the broker has made is left with the keeper. */
+static void begin(struct admin_socket *s) {
+        nb_list_append(&s->admin->sockets, &s->link);
+        if (s->path)
+                keep_put(s->admin->broker->keep, &s->kept, &kept_ops);
+}
+
+/* @param path  consumed, may be NULL @param item_id  of the keeper's; 0: it does not know of it */
+static int serve(struct admin *admin, int fd_consumed, char *path, uint64_t item_id) {
         NB_CLEANUP_FD int fd = fd_consumed;
         NB_CLEANUP(cleanup_socket) struct admin_socket *s = calloc(1, sizeof(*s));
         int r;
@@ -95,7 +130,9 @@ static int serve(struct admin *admin, int fd_consumed, char *path) {
         r = watch_start(&s->watch, &admin->broker->watches, s->fd, EPOLLIN, ready);
         if (r < 0)
                 return r;
-        nb_list_append(&admin->sockets, &s->link);
+        if (item_id != 0)
+                keep_adopt(admin->broker->keep, &s->kept, &kept_ops, item_id);
+        begin(s);
         (void)nb_steal_ptr(s);
         return 0;
 }
@@ -107,7 +144,7 @@ int admin_listen_path(struct admin *admin, const char *path) {
         if (!copy)
                 return -ENOMEM;
         fd = nb_unix_listen(path, SOCK_STREAM, 0600, BACKLOG);
-        return fd < 0 ? fd : serve(admin, fd, nb_steal_ptr(copy));
+        return fd < 0 ? fd : serve(admin, fd, nb_steal_ptr(copy), 0);
 }
 
 static bool has_option(int fd, int option, int expected) {
@@ -117,17 +154,53 @@ static bool has_option(int fd, int option, int expected) {
         return getsockopt(fd, SOL_SOCKET, option, &value, &length) == 0 && value == expected;
 }
 
+static bool is_listening_stream(int fd) {
+        return has_option(fd, SO_DOMAIN, AF_UNIX) && has_option(fd, SO_TYPE, SOCK_STREAM) &&
+               has_option(fd, SO_ACCEPTCONN, 1);
+}
+
 int admin_listen_fd(struct admin *admin, int fd_consumed) {
         NB_CLEANUP_FD int fd = fd_consumed;
         int r;
 
-        if (!has_option(fd, SO_DOMAIN, AF_UNIX) || !has_option(fd, SO_TYPE, SOCK_STREAM) ||
-            !has_option(fd, SO_ACCEPTCONN, 1))
+        if (!is_listening_stream(fd))
                 return -EINVAL;
         r = nb_fd_prepare(fd);
         if (r < 0)
                 return r;
-        return serve(admin, nb_steal_fd(&fd), NULL);
+        return serve(admin, nb_steal_fd(&fd), NULL, 0);
+}
+
+int admin_restore(struct admin *admin, struct kept_item *item) {
+        const Nb__State__Listener *state = item->item->listener;
+        NB_CLEANUP_FREE char *path = strdup(state->path);
+
+        if (!path)
+                return -ENOMEM;
+        if (item->n_fds != 1 || !*path || !is_listening_stream(item->fds[0]))
+                return -EBADMSG;
+        return serve(admin, nb_steal_fd(&item->fds[0]), nb_steal_ptr(path), item->id);
+}
+
+static bool is_at(const struct admin_socket *s, const char *path) {
+        return s->path && path && strcmp(s->path, path) == 0;
+}
+
+bool admin_has_path(const struct admin *admin, const char *path) {
+        nb_list_foreach_safe(link, &admin->sockets) {
+                if (is_at(nb_container_of(link, struct admin_socket, link), path))
+                        return true;
+        }
+        return false;
+}
+
+void admin_end_other(struct admin *admin, const char *path) {
+        nb_list_foreach_safe(link, &admin->sockets) {
+                struct admin_socket *s = nb_container_of(link, struct admin_socket, link);
+
+                if (s->path && !is_at(s, path))
+                        (void)socket_free(s);
+        }
 }
 
 struct admin *admin_new(struct broker *broker) {

@@ -16,6 +16,7 @@
 #define NB_BROKER_ADMIN_H
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/list.h"
 
@@ -23,6 +24,7 @@
 #define ADMIN_CLIENTS_MAX 16
 
 struct broker;
+struct kept_item;
 
 /** Read only for others than broker/admin*.c. */
 struct admin {
@@ -44,6 +46,19 @@ struct admin *admin_free(struct admin *admin);
  * @return 0 or -errno; -EADDRINUSE when another process serves it, or another file is there
  */
 int admin_listen_path(struct admin *admin, const char *path);
+
+/**
+ * Serves a socket again that an earlier broker has made; as listener_restore().
+ * @param item  of kind Listener, the operator's
+ * @return 0; -EBADMSG for an item that makes no sense; another -errno
+ */
+int admin_restore(struct admin *admin, struct kept_item *item);
+
+/** Whether it serves a socket at `path` that a broker has made. */
+bool admin_has_path(const struct admin *admin, const char *path);
+
+/** Ends the sockets that a broker has made at another path than this, of an earlier command line. @param path  NULL: all */
+void admin_end_other(struct admin *admin, const char *path);
 
 /**
  * Serves a socket of systemd's.

@@ -25,6 +25,7 @@
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "broker/tenant_socket.h"
+#include "config.h"
 #include "loop/deadline.h"
 
 /* Sessions that have not said Hello: some in any case, and no more than a walk over them takes no time. */
@@ -164,6 +165,10 @@ struct broker *broker_free(struct broker *broker) {
                 return NULL;
         broker->stopping = true;
         nudge_on(&broker->loop);
+        if (broker->kept.keep)
+                broker_keep(broker);
+        /* From here on the objects that go are ours alone: their other lives are with the keeper. */
+        keep_detach(broker->keep);
         broker->admin = admin_free(broker->admin);
         broker->exporter = exporter_free(broker->exporter);
         listener_free_all(broker);
@@ -251,6 +256,54 @@ static void apply_contexts(struct broker *broker, struct relay_contexts *context
         }
 }
 
+/* ---- what is kept of the broker itself ---- */
+
+static void describe(const struct kept *kept, struct kept_sink *sink) {
+        const struct broker *broker = nb_container_of(kept, const struct broker, kept);
+        Nb__State__Broker body = NB__STATE__BROKER__INIT;
+        Nb__State__Item item = NB__STATE__ITEM__INIT;
+
+        body.version = (char *)PACKAGE_VERSION;
+        body.last_session_id = broker->last_session_id;
+        body.last_connection_id = broker->last_connection_id;
+        body.last_relay_number = broker->last_relay_number;
+        body.last_relay_context = broker->last_relay_context;
+        item.body_case = NB__STATE__ITEM__BODY_BROKER;
+        item.broker = &body;
+        kept_sink_give(sink, &item, NULL, 0);
+}
+
+static const struct kept_ops kept_ops = { .describe = describe };
+
+void broker_keep(struct broker *broker) {
+        keep_put(broker->keep, &broker->kept, &kept_ops);
+}
+
+int broker_restore(struct broker *broker, struct kept_item *item) {
+        const Nb__State__Broker *body = item->item->broker;
+
+        if (broker->kept.keep)
+                return -EEXIST;
+        broker->last_session_id = body->last_session_id;
+        broker->last_connection_id = body->last_connection_id;
+        broker->last_relay_number = body->last_relay_number;
+        broker->last_relay_context = body->last_relay_context;
+        keep_adopt(broker->keep, &broker->kept, &kept_ops, item->id);
+        return 0;
+}
+
+/* ---- another policy ---- */
+
+void broker_judge_all(struct broker *broker) {
+        nb_list_foreach_safe(session_link, &broker->sessions)
+                session_policy_changed(nb_container_of(session_link, struct session, link));
+        nb_list_foreach_safe(holder_link, &broker->tenants)
+                connection_judge_all(nb_container_of(holder_link, struct tenant, link));
+        connection_watch_policy_changed(broker->connection_watch);
+        nb_list_foreach_safe(tenant_link, &broker->tenants)
+                tenant_release_if_unused(nb_container_of(tenant_link, struct tenant, link));
+}
+
 /* All at once: every tenant points at the new policy before anything is judged by it. */
 static void apply_policy(struct broker *broker, struct policy *policy, struct relay_contexts *contexts) {
         struct policy *old = broker->policy;
@@ -260,13 +313,7 @@ static void apply_policy(struct broker *broker, struct policy *policy, struct re
         apply_contexts(broker, contexts);
         nb_list_foreach_safe(link, &broker->tenants)
                 tenant_apply_policy(nb_container_of(link, struct tenant, link), policy);
-        nb_list_foreach_safe(session_link, &broker->sessions)
-                session_policy_changed(nb_container_of(session_link, struct session, link));
-        nb_list_foreach_safe(holder_link, &broker->tenants)
-                connection_judge_all(nb_container_of(holder_link, struct tenant, link));
-        connection_watch_policy_changed(broker->connection_watch);
-        nb_list_foreach_safe(tenant_link, &broker->tenants)
-                tenant_release_if_unused(nb_container_of(tenant_link, struct tenant, link));
+        broker_judge_all(broker);
         (void)policy_free(old);
 }
 
@@ -339,6 +386,7 @@ int broker_reload(struct broker *broker) {
                 nudge_on(&broker->loop);
                 apply_policy(broker, loaded.policy, loaded.contexts);
                 tenant_sockets_commit(broker, loaded.policy, loaded.sockets);
+                broker_keep(broker);
                 nb_log(&broker->log, NB_LOG_NOTICE, "policy %s reloaded", broker->source.path);
         } else {
                 nb_log(&broker->log, NB_LOG_ERROR, "policy %s not reloaded: the one before stays in force",

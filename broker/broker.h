@@ -29,10 +29,12 @@
 #include "broker/account.h"
 #include "broker/audit.h"
 #include "broker/connection_table.h"
+#include "broker/keep.h"
 #include "broker/loop_lag.h"
 #include "broker/token_clock.h"
 #include "loop/nudge.h"
 #include "broker/own.h"
+#include "broker/restore.h"
 #include "loop/watch.h"
 #include "policy/policy.h"
 #include "policy/source.h"
@@ -93,8 +95,10 @@ struct broker {
         struct helper_client *helper;          /* NULL: there is none */
         struct relay_launcher *relay_launcher; /* NULL: no relay can be started */
         struct relay_contexts *relay_contexts; /* of the policy in force; NULL: none are needed */
-        struct keep *keep;     /* what lasts longer than the broker; NULL: there is no keeper */
-        struct ledger *ledger; /* of connections, where there is a keeper; NULL: there is none */
+        struct keep *keep;                     /* what lasts longer than the broker; NULL: there is no keeper */
+        struct ledger *ledger;                 /* of connections, where there is a keeper; NULL: there is none */
+        struct kept kept;                      /* what is to be known of the broker itself */
+        struct restore_facts restored;
         uint64_t last_relay_number;
         uint32_t last_relay_context;
         uint64_t last_session_id;
@@ -129,6 +133,15 @@ void broker_stop(struct broker *broker);
  * @return 0, or -errno of why not
  */
 int broker_reload(struct broker *broker);
+
+/** Judges all that there is by the policy in force, as after a reload: what is no longer granted ends, or not, as `Existing=` says. */
+void broker_judge_all(struct broker *broker);
+
+/** Leaves with the keeper what is to be known of the broker itself; to be called when that has changed. */
+void broker_keep(struct broker *broker);
+
+/** Goes on with the numbers of the broker before. @param item  of kind Broker @return 0 */
+int broker_restore(struct broker *broker, struct kept_item *item);
 
 /**
  * Opens and tries the files that the first policy names, as who the broker is when it serves; or logs why they cannot be used.

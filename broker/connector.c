@@ -157,7 +157,8 @@ const struct nb_socket_address *connector_address(const struct connector *connec
 struct connector *connector_free(struct connector *connector) {
         if (!connector)
                 return NULL;
-        watch_end_before_close(&connector->watch);
+        /* The keeper may have a duplicate of a socket that was bound. */
+        watch_end(&connector->watch);
         connector->fd = nb_fd_close(connector->fd);
         connector->deadline = deadline_free(connector->deadline);
         connector->retry = deadline_free(connector->retry);

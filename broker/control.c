@@ -14,6 +14,7 @@
 #include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/connector.h"
+#include "broker/control_state.h"
 #include "broker/datagram.h"
 #include "broker/datagram_server.h"
 #include "broker/decision.h"
@@ -43,6 +44,7 @@ static void control_endpoint_stop(struct endpoint *endpoint);
 static void control_endpoint_free(struct endpoint *endpoint);
 static void control_policy_changed(struct endpoint *endpoint);
 static const struct grant *control_grant(const struct endpoint *endpoint);
+static int control_resume(struct endpoint *endpoint);
 
 static const struct endpoint_ops control_ops = {
         .kind = "control",
@@ -51,6 +53,8 @@ static const struct endpoint_ops control_ops = {
         .free = control_endpoint_free,
         .policy_changed = control_policy_changed,
         .grant = control_grant,
+        .resume = control_resume,
+        .kept = { .describe = control_state_describe },
 };
 
 static struct session *session_of(const struct control *control) {
@@ -130,12 +134,21 @@ static int refuse_errno_of(struct control *control, const char *verb, const stru
         return refuse_errno(&control->endpoint, &asker, verb, address, r);
 }
 
+/* A file that was bound goes with its control, unless both are to come back. */
+static void end_file(struct control *control) {
+        const struct endpoint *endpoint = &control->endpoint;
+
+        if (endpoint->is_shared && keep_is_detached(session_of(control)->broker->keep))
+                control->file = unix_file_leave(control->file);
+        control->file = unix_file_free(control->file);
+}
+
 /* Ends what the control does; what it has pushed stays charged. */
 static void control_endpoint_stop(struct endpoint *endpoint) {
         struct control *control = nb_container_of(endpoint, struct control, endpoint);
 
         /* First, while nobody can take the socket for a stale one and put another in its place. */
-        control->file = unix_file_free(control->file);
+        end_file(control);
         control->connector = connector_free(control->connector);
         control->naming = name_connect_free(control->naming);
         control->proxying = proxy_dial_free(control->proxying);
@@ -205,6 +218,11 @@ static int new_unpublished(const struct control_options *options, struct control
         return 0;
 }
 
+void control_keep(struct control *control) {
+        if (control_state_is_kept(control))
+                endpoint_keep(&control->endpoint);
+}
+
 int control_new(struct session *session, const struct control_options *options, struct control **ret, int *ret_fd) {
         NB_CLEANUP(cleanup_control) struct control *control = NULL;
         int r = new_unpublished(options, &control);
@@ -213,6 +231,7 @@ int control_new(struct session *session, const struct control_options *options, 
                 r = endpoint_start_pair(&control->endpoint, session, &control_ops, ret_fd);
         if (r < 0)
                 return r;
+        control_keep(control);
         *ret = nb_steal_ptr(control);
         return 0;
 }
@@ -232,7 +251,11 @@ const char *control_relayed_local_text(const struct control *control, const stru
 /* ---- Connect ---- */
 
 static void note_connected(struct control *control) {
+        bool is_first = !control->has_connected;
+
         control->has_connected = true;
+        if (is_first)
+                control_keep(control);
         tenant_of(control)->metrics.connects_done++;
 }
 
@@ -477,6 +500,14 @@ static bool is_granted(const struct control *control, enum policy_verb verb, con
         return verdict.allowed;
 }
 
+/* What becomes a connection is not with the keeper any more: a duplicate there would hold back its end. */
+static int take_socket(struct control *control) {
+        int fd = nb_steal_fd(&control->socket_fd);
+
+        control_keep(control);
+        return fd;
+}
+
 /* The bound socket if it has not been used yet, or another one that is bound to the same address. */
 static int socket_for(struct control *control, sa_family_t family) {
         const struct asker asker = control_asker(control);
@@ -485,7 +516,7 @@ static int socket_for(struct control *control, sa_family_t family) {
         if (control->bind_is_open)
                 return socket_new(family, socket_type(control));
         if (control->socket_fd >= 0)
-                return nb_steal_fd(&control->socket_fd);
+                return take_socket(control);
         /* A reload with Existing=keep leaves the control alone, but binds nothing new. */
         if (!is_granted(control, POLICY_LISTEN, &bind))
                 return -EACCES;
@@ -779,6 +810,13 @@ static int make_acceptor(struct control *control, const Nb__Listen *listen_reque
         return 0;
 }
 
+/* What the keeper knows of the control has changed, before the session is told. */
+static void note_listen(struct control *control) {
+        control->awaits_listen = false;
+        control->n_resumed = 0;
+        control_keep(control);
+}
+
 static int start_listening(struct control *control, const Nb__Listen *listen_request) {
         int r = quota_claim(tenant_of(control), ACCOUNT_LISTENERS);
 
@@ -788,6 +826,7 @@ static int start_listening(struct control *control, const Nb__Listen *listen_req
         r = make_acceptor(control, listen_request);
         if (r < 0)
                 set_state(control, CONTROL_IDLE);
+        note_listen(control);
         return r;
 }
 
@@ -811,6 +850,10 @@ static int listen_again(struct control *control, const Nb__Listen *listen_reques
         /* Of datagrams nobody waits in a backlog. */
         int r = control->acceptor ? acceptor_set_backlog(control->acceptor, backlog_of(listen_request)) : 0;
 
+        if (control->awaits_listen && control->acceptor) {
+                acceptor_resume(control->acceptor, listen_request->received);
+                note_listen(control);
+        }
         return r < 0 ? refuse_errno_of(control, "listen", &control->bind, r)
                      : answer_and_accept(control, listen_request);
 }
@@ -841,6 +884,8 @@ static int request_listen(struct control *control, const Nb__Listen *listen_requ
 }
 
 static int request_credit(struct control *control, const Nb__Credit *credit) {
+        if (control->awaits_listen)
+                return 0;
         return control->state == CONTROL_LISTENING ? set_credit(control, credit->total) : -EPROTO;
 }
 
@@ -895,4 +940,106 @@ static void control_policy_changed(struct endpoint *endpoint) {
 
 static const struct grant *control_grant(const struct endpoint *endpoint) {
         return nb_container_of(endpoint, struct control, endpoint)->grant;
+}
+
+/* ---- after a restart ---- */
+
+/* A control without its channel, and charged. */
+static int new_unrestored(struct session *session, const Nb__State__Control *state, struct control **ret) {
+        NB_CLEANUP_FREE struct control *control = calloc(1, sizeof(*control));
+        int r = control ? control_state_read(state, control) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        control->grant = tenant_get_grant_named(session->tenant, state->protocol, state->preopen);
+        if (!control->grant)
+                return -ENOMEM;
+        control->socket_fd = -1;
+        /* Until the endpoint has begun, for who ends its sockets. */
+        control->endpoint = (struct endpoint){ .session = session, .fd = -1, .is_shared = true };
+        account_restore(account_of(control), ACCOUNT_CONTROLS, 1);
+        *ret = nb_steal_ptr(control);
+        return 0;
+}
+
+static int restore_file(struct control *control, const Nb__State__Control *state) {
+        if (!*state->file)
+                return 0;
+        return unix_file_take_over(state->file, state->file_device, state->file_inode, &control->file);
+}
+
+static int restore_acceptor(struct control *control, int pending_fd) {
+        int r;
+
+        account_restore(account_of(control), ACCOUNT_LISTENERS, 1);
+        control->state = CONTROL_LISTENING;
+        control->acceptor = acceptor_new(control, control->socket_fd, 0);
+        if (!control->acceptor) {
+                (void)nb_channel_fd_close(pending_fd);
+                return -errno;
+        }
+        (void)nb_steal_fd(&control->socket_fd);
+        if (pending_fd < 0)
+                return 0;
+        r = acceptor_take_pending(control->acceptor, pending_fd);
+        /* It has gone meanwhile. */
+        return r == -ENOTCONN ? 0 : r;
+}
+
+/* One of datagrams is served when Listen comes again, by whatever relay there is then. */
+static int restore_socket(struct control *control, const Nb__State__Control *state, struct kept_item *item) {
+        int pending_fd;
+
+        if (!state->has_socket)
+                return 0;
+        control->socket_fd = nb_steal_fd(&item->fds[1]);
+        if (!state->listening || socket_type(control) == POLICY_SOCKET_DGRAM)
+                return 0;
+        pending_fd = state->has_pending ? nb_steal_fd(&item->fds[2]) : -1;
+        return restore_acceptor(control, pending_fd);
+}
+
+int control_restore(struct session *session, struct kept_item *item) {
+        const Nb__State__Control *state = item->item->control;
+        NB_CLEANUP(cleanup_control) struct control *control = NULL;
+        int r;
+
+        if (item->n_fds != 1u + state->has_socket + state->has_pending || (state->has_pending && !state->has_socket))
+                return -EBADMSG;
+        r = new_unrestored(session, state, &control);
+        if (r == 0)
+                r = restore_file(control, state);
+        if (r == 0)
+                r = restore_socket(control, state, item);
+        if (r == 0)
+                r = endpoint_restore(&control->endpoint, session, &control_ops, item);
+        if (r < 0)
+                return r;
+        control->endpoint.came_with_welcome = state->preopen;
+        control->endpoint.has_pushed = state->listening;
+        (void)nb_steal_ptr(control);
+        return 0;
+}
+
+/*
+ * How many Resumed a session may leave unread that listens and does not look; its queue bears them, and libnetbroker does not take it for a flood. Behind these
+ * there need not be another, for Listen is said again when they are read.
+ */
+#define RESUMED_MAX 16
+
+/* Behind connections that were pushed and are not read yet, Resumed has to be said all the same. */
+static int control_resume(struct endpoint *endpoint) {
+        struct control *control = nb_container_of(endpoint, struct control, endpoint);
+        int r;
+
+        if (!control->awaits_listen)
+                return endpoint_resume(endpoint);
+        if (control->n_resumed >= RESUMED_MAX && endpoint_has_unread(endpoint))
+                return 0;
+        r = endpoint_send_resumed(endpoint);
+        if (r < 0)
+                return r;
+        control->n_resumed++;
+        control_keep(control);
+        return 0;
 }

@@ -21,6 +21,9 @@
  * (broker/acceptor.h). The sockets of QUIC are those of UDP, whatever the control's type; a control stays what its protocol was when it was opened.
  *
  * A path that was bound is removed when the control ends, whatever became of its socket.
+ *
+ * After a restart of the broker (broker/restore.h) a control that listened is there again with its socket, and its peers wait in the kernel's backlog, until
+ * the session has said Listen again: only that tells how many connections it has. Credit that comes before is ignored, for Listen says it too.
  */
 #ifndef NB_BROKER_CONTROL_H
 #define NB_BROKER_CONTROL_H
@@ -74,6 +77,8 @@ struct control {
         uint64_t policy_generation;           /* by which the connect was begun */
         bool was_for_relay;                   /* by that policy */
         struct relayed *relaying;             /* while a relay shakes hands on what is connected */
+        bool awaits_listen; /* it listened when the broker before has ended, and Listen has not come again */
+        uint32_t n_resumed; /* sent since the last Listen */
 };
 
 /** What a control is to be. */
@@ -96,6 +101,16 @@ int control_new(struct session *session, const struct control_options *options, 
 
 /** Who asks where the control asks, for decisions and records. Borrowed from the control. */
 struct asker control_asker(const struct control *control);
+
+/**
+ * Makes a control of what an earlier broker has left, without judging it.
+ * @param item  of kind Control; what is taken of it is taken on success only
+ * @return 0; -EPIPE: nobody holds it any more; -EBADMSG for an item that makes no sense; another -errno
+ */
+int control_restore(struct session *session, struct kept_item *item);
+
+/** Leaves the control with the keeper as it is now, if it is one that is kept; to be called when its sockets have changed. */
+void control_keep(struct control *control);
 
 /**
  * What a socket of the control is bound to, where getsockname(2) would tell something else: for a Unix socket.

@@ -207,6 +207,10 @@ int datagram_server_new(struct control *control, int fd, uint64_t received, stru
         return 0;
 }
 
+int datagram_server_fd(const struct datagram_server *server) {
+        return server->server.fd;
+}
+
 void datagram_server_stop(struct datagram_server *server) {
         relay_server_stop(&server->server);
 }

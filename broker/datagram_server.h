@@ -29,6 +29,9 @@ int datagram_server_new(struct control *control, int fd, uint64_t received, stru
 /** Stops serving. Peers that the session has live on. What is under way to the session stays charged until datagram_server_free(). */
 void datagram_server_stop(struct datagram_server *server);
 
+/** @return the bound socket, borrowed; -1 when it has stopped */
+int datagram_server_fd(const struct datagram_server *server);
+
 /** Takes NULL. @return NULL */
 struct datagram_server *datagram_server_free(struct datagram_server *server);
 

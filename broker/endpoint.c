@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -34,13 +35,31 @@ uint32_t endpoint_unread_max(const struct endpoint *endpoint) {
  */
 #define UNREAD_PUSHED_MAX (4u * (NB_CREDIT_WINDOW_MAX + 1))
 
+/* Likewise for one Resumed. There is no second one behind it (endpoint_resume()), but for who is pushed to. */
+#define UNREAD_RESUMED_MAX 3u
+
+static uint32_t unread_allowed(const struct endpoint *endpoint) {
+        if (endpoint->has_pushed)
+                return UNREAD_PUSHED_MAX;
+        return endpoint->may_have_resumed ? UNREAD_RESUMED_MAX : 0;
+}
+
 /* Whether an earlier answer is still in the peer's queue. */
 static bool has_unread_answer(struct endpoint *endpoint) {
-        uint32_t allowed = endpoint->has_pushed ? UNREAD_PUSHED_MAX : 0;
+        uint32_t unread;
 
-        if (endpoint->may_have_unread && endpoint_unread_max(endpoint) <= allowed)
+        if (!endpoint->may_have_unread)
+                return false;
+        unread = endpoint_unread_max(endpoint);
+        if (unread <= unread_allowed(endpoint))
                 endpoint->may_have_unread = endpoint->may_have_unread_fd = false;
+        if (unread == 0)
+                endpoint->may_have_resumed = false;
         return endpoint->may_have_unread;
+}
+
+bool endpoint_has_unread(const struct endpoint *endpoint) {
+        return endpoint_unread_max(endpoint) > 0;
 }
 
 enum serial {
@@ -129,6 +148,9 @@ int endpoint_start(struct endpoint *endpoint, struct session *session, const str
         endpoint->may_have_unread_fd = false;
         endpoint->has_pushed = false;
         endpoint->came_with_welcome = false;
+        endpoint->is_shared = false;
+        endpoint->may_have_resumed = false;
+        endpoint->kept = (struct kept){ .id = 0 };
         endpoint->last_serial = 0;
         endpoint->fd = -1;
         nb_channel_refuse_fds(fd);
@@ -157,6 +179,79 @@ int endpoint_start_pair(struct endpoint *endpoint, struct session *session, cons
         (void)nb_steal_fd(&ours);
         *ret_fd = nb_steal_fd(&theirs);
         return 0;
+}
+
+/* ---- left with the keeper ---- */
+
+void endpoint_keep(struct endpoint *endpoint) {
+        const struct session *session = endpoint->session;
+
+        /* One that was inherited ends with who started the broker for it. */
+        if (!session->broker->keep || session->identity.inherited)
+                return;
+        endpoint->is_shared = true;
+        keep_put(session->broker->keep, &endpoint->kept, &endpoint->ops->kept);
+}
+
+/* Whether the other end is closed; what it had asked before is of no use to anybody. */
+static bool is_over(int fd) {
+        struct pollfd pollfd = { .fd = fd };
+
+        return poll(&pollfd, 1, 0) > 0;
+}
+
+int endpoint_restore(struct endpoint *endpoint, struct session *session, const struct endpoint_ops *ops,
+                     struct kept_item *item) {
+        int r = item->n_fds > 0 ? nb_channel_check(item->fds[0]) : -EBADF;
+
+        if (r < 0)
+                return r;
+        if (is_over(item->fds[0]))
+                return -EPIPE;
+        r = endpoint_start(endpoint, session, ops, item->fds[0]);
+        if (r < 0)
+                return r;
+        item->fds[0] = -1;
+        endpoint->may_have_unread = endpoint->may_have_unread_fd = endpoint->may_have_resumed = true;
+        endpoint->is_shared = true;
+        keep_adopt(session->broker->keep, &endpoint->kept, &ops->kept, item->id);
+        return 0;
+}
+
+int endpoint_send_resumed(struct endpoint *endpoint) {
+        Nb__Resumed resumed = NB__RESUMED__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+
+        reply.body_case = NB__REPLY__BODY_RESUMED;
+        reply.resumed = &resumed;
+        return nb_reply_send(endpoint->fd, &reply, NULL, 0);
+}
+
+int endpoint_resume(struct endpoint *endpoint) {
+        return endpoint_has_unread(endpoint) ? 0 : endpoint_send_resumed(endpoint);
+}
+
+/* ---- the end ---- */
+
+/*
+ * Closes the channel. Whoever started the broker may have kept a duplicate of the session's descriptor, and the keeper has one of what is kept: then
+ * closing ours ends neither the watch nor, for the peer, the channel.
+ */
+static void close_channel(struct endpoint *endpoint) {
+        const struct session *session = endpoint->session;
+
+        if (endpoint->is_shared || session->identity.inherited)
+                watch_end(&endpoint->watch);
+        watch_end_before_close(&endpoint->watch);
+        if (endpoint->is_shared && !keep_is_detached(session->broker->keep))
+                (void)shutdown(endpoint->fd, SHUT_RDWR);
+        endpoint->fd = nb_fd_close(endpoint->fd);
+}
+
+/* A session is kept until its last channel has ended: they came of it. */
+static void forget(struct endpoint *endpoint) {
+        if (endpoint != &endpoint->session->endpoint)
+                keep_forget(&endpoint->kept);
 }
 
 static bool has_unread_fd(const struct endpoint *endpoint) {
@@ -190,15 +285,14 @@ void endpoint_end_now(struct endpoint *endpoint) {
         struct session *session = endpoint->session;
         bool is_session = endpoint == &session->endpoint;
 
-        /* Whoever started the broker may have kept a duplicate of the session's descriptor: then closing ours ends nothing. */
-        if (is_session && session->identity.inherited)
-                watch_end(&endpoint->watch);
-        watch_end_before_close(&endpoint->watch);
-        endpoint->fd = nb_fd_close(endpoint->fd);
+        forget(endpoint);
+        close_channel(endpoint);
         nb_list_remove(&endpoint->link);
         endpoint->ops->free(endpoint);
-        if (is_session)
+        if (is_session) {
+                session_channel_closed(session);
                 end_what_came_with_welcome(session);
+        }
         session_free_if_unused(session);
 }
 
@@ -229,6 +323,7 @@ void endpoint_end(struct endpoint *endpoint) {
                 endpoint_end_now(endpoint);
                 return;
         }
+        forget(endpoint);
         nb_list_remove(&endpoint->link);
         nb_list_append(&session->lingering, &endpoint->link);
         endpoint->ops->stop(endpoint);

@@ -19,6 +19,9 @@
  *
  * Otherwise a process could let itself be dropped again and again, and leave all tenants without descriptors in flight. The
  * descriptors of a Welcome are charged as the protocols that they lead to, so these linger with it.
+ *
+ * Where there is a keeper (broker/keep.h) it has a duplicate of each channel that is to come back after a restart. Closing ours ends nothing then, so such
+ * a channel is shut down when its object ends; and when the broker ends, to be started again, it is not.
  */
 #ifndef NB_BROKER_ENDPOINT_H
 #define NB_BROKER_ENDPOINT_H
@@ -26,6 +29,7 @@
 #include <stdbool.h>
 
 #include "base/list.h"
+#include "broker/keep.h"
 #include "loop/watch.h"
 #include "proto/frame.h"
 #include "proto/wasi.h"
@@ -51,6 +55,10 @@ struct endpoint_ops {
         void (*policy_changed)(struct endpoint *endpoint);
         /** @return by which grant of its tenant the object is there, borrowed; NULL: by none */
         const struct grant *(*grant)(const struct endpoint *endpoint);
+        /** Says Resumed after a restart, as endpoint_resume(). @return 0, or -errno: the object is to be ended */
+        int (*resume)(struct endpoint *endpoint);
+        /** How it is left with the keeper, of `endpoint.kept`. */
+        struct kept_ops kept;
 };
 
 struct endpoint {
@@ -64,6 +72,9 @@ struct endpoint {
         bool may_have_unread_fd; /* and with a descriptor */
         bool has_pushed;         /* descriptors that were not asked for */
         bool came_with_welcome;  /* the peer's end of the channel travelled in the session's Welcome */
+        bool is_shared;          /* the keeper has, or had, a duplicate of the descriptor */
+        bool may_have_resumed;   /* a Resumed may be unread, which its peer need not read before it asks */
+        struct kept kept;
 };
 
 /** Starts serving `fd`. @param fd consumed on success only @return 0 or -errno */
@@ -72,6 +83,32 @@ int endpoint_start(struct endpoint *endpoint, struct session *session, const str
 /** Starts serving one end of a new channel. @param ret_fd the other end, owned by the caller @return 0 or -errno */
 int endpoint_start_pair(struct endpoint *endpoint, struct session *session, const struct endpoint_ops *ops,
                         int *ret_fd);
+
+/** Leaves the object with the keeper, or says what has become of it. To be called before anybody is told of it. */
+void endpoint_keep(struct endpoint *endpoint);
+
+/**
+ * Goes on serving a channel that an earlier broker has left. Its last request is not known, and need not be (PROTOCOL.md, Resumed).
+ * @param item  whose first descriptor is the channel, which is taken on success only; the endpoint is its owner then
+ * @return 0; -EPIPE: the peer has closed it meanwhile; another -errno
+ */
+int endpoint_restore(struct endpoint *endpoint, struct session *session, const struct endpoint_ops *ops,
+                     struct kept_item *item);
+
+/** Whether something of ours lies in the peer's queue; asks the kernel. */
+bool endpoint_has_unread(const struct endpoint *endpoint);
+
+/**
+ * Says Resumed. It may lie there for as long as the peer has nothing to ask.
+ * @return 0 or -errno
+ */
+int endpoint_send_resumed(struct endpoint *endpoint);
+
+/**
+ * Says Resumed where the peer may wait for an answer: if nothing is unread. What is unread is the answer itself, or a Resumed of an earlier broker.
+ * @return 0, or -errno: the peer is gone, or does not read
+ */
+int endpoint_resume(struct endpoint *endpoint);
 
 /**
  * Ends an object: closes its channel and frees it, at once or when it has lingered; the session too, if that was its last. It

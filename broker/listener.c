@@ -38,6 +38,7 @@ struct listener {
         struct unix_file *file;      /* of a tenant's own */
         struct own_socket *own;
         struct deadline *pause;
+        struct kept kept;
 };
 
 static void cleanup_listener(struct listener **listener) {
@@ -151,12 +152,34 @@ static int new_listener(struct broker *broker, int fd_consumed, const char *path
         return 0;
 }
 
+static void describe(const struct kept *kept, struct kept_sink *sink) {
+        const struct listener *listener = nb_container_of(kept, const struct listener, kept);
+        Nb__State__Listener body = NB__STATE__LISTENER__INIT;
+        Nb__State__Item item = NB__STATE__ITEM__INIT;
+
+        body.path = listener->path;
+        if (listener->owner.tenant)
+                body.tenant = (char *)listener->owner.tenant;
+        body.uid = listener->owner.uid;
+        body.gid = listener->owner.gid;
+        body.mode = listener->owner.mode;
+        if (listener->file)
+                unix_file_identify(listener->file, &body.file_device, &body.file_inode);
+        item.body_case = NB__STATE__ITEM__BODY_LISTENER;
+        item.listener = &body;
+        kept_sink_give(sink, &item, &listener->fd, 1);
+}
+
+static const struct kept_ops kept_ops = { .describe = describe };
+
 static int begin(struct listener *listener) {
         int r = watch_change(&listener->watch, EPOLLIN);
 
         if (r < 0)
                 return r;
         nb_list_append(&listener->broker->listeners, &listener->link);
+        if (listener->is_made)
+                keep_put(listener->broker->keep, &listener->kept, &kept_ops);
         return 0;
 }
 
@@ -326,6 +349,15 @@ static bool is_wanted(const struct listener *listener, const struct policy *poli
         return tenant && tenant->socket.path && strcmp(tenant->socket.path, listener->path) == 0;
 }
 
+void listener_end_other_general(struct broker *broker, const char *path) {
+        nb_list_foreach_safe(link, &broker->listeners) {
+                struct listener *listener = nb_container_of(link, struct listener, link);
+
+                if (listener_is_general(listener) && (!path || strcmp(path, listener->path) != 0))
+                        (void)listener_free(listener);
+        }
+}
+
 void listener_end_unwanted(struct broker *broker, const struct policy *policy) {
         nb_list_foreach_safe(link, &broker->listeners) {
                 struct listener *listener = nb_container_of(link, struct listener, link);
@@ -343,14 +375,30 @@ static void remove_path(struct listener *listener) {
                 (void)unlink(listener->path);
 }
 
+/* The keeper has a duplicate of what the broker has made: closing ours ends nothing then. */
+static void end_socket(struct listener *listener) {
+        bool is_kept = listener->kept.keep;
+        bool comes_back = is_kept && keep_is_detached(listener->kept.keep);
+
+        if (comes_back)
+                listener->file = unix_file_leave(listener->file);
+        else
+                remove_path(listener);
+        if (is_kept)
+                watch_end(&listener->watch);
+        watch_end_before_close(&listener->watch);
+        if (is_kept && !comes_back)
+                (void)shutdown(listener->fd, SHUT_RDWR);
+        keep_forget(&listener->kept);
+        listener->fd = nb_fd_close(listener->fd);
+}
+
 struct listener *listener_free(struct listener *listener) {
         if (!listener)
                 return NULL;
         nb_list_remove(&listener->link);
-        remove_path(listener);
+        end_socket(listener);
         listener->own = own_free(listener->own);
-        watch_end_before_close(&listener->watch);
-        listener->fd = nb_fd_close(listener->fd);
         listener->pause = deadline_free(listener->pause);
         free((char *)listener->owner.tenant);
         free(listener->path);
@@ -361,4 +409,33 @@ struct listener *listener_free(struct listener *listener) {
 void listener_free_all(struct broker *broker) {
         nb_list_foreach_safe(link, &broker->listeners)(void)
                 listener_free(nb_container_of(link, struct listener, link));
+}
+
+/* ---- after a restart ---- */
+
+static int restore_owner(struct listener *listener, const Nb__State__Listener *state) {
+        listener->is_made = true;
+        if (!*state->tenant)
+                return 0;
+        listener->owner = (struct listener_owner){ .uid = state->uid, .gid = state->gid, .mode = (mode_t)state->mode };
+        listener->owner.tenant = strdup(state->tenant);
+        if (!listener->owner.tenant)
+                return -ENOMEM;
+        return unix_file_take_over(state->path, state->file_device, state->file_inode, &listener->file);
+}
+
+int listener_restore(struct broker *broker, struct kept_item *item) {
+        const Nb__State__Listener *state = item->item->listener;
+        NB_CLEANUP(cleanup_listener) struct listener *listener = NULL;
+        int r;
+
+        if (item->n_fds != 1 || !*state->path || nb_channel_check(item->fds[0]) < 0 || !is_listening(item->fds[0]))
+                return -EBADMSG;
+        r = new_listener(broker, nb_steal_fd(&item->fds[0]), state->path, state->path, &listener);
+        if (r == 0)
+                r = restore_owner(listener, state);
+        if (r < 0)
+                return r;
+        keep_adopt(broker->keep, &listener->kept, &kept_ops, item->id);
+        return serve(nb_steal_ptr(listener));
 }

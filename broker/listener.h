@@ -4,6 +4,9 @@
  *
  * To a general one anyone may connect; who it is decides the kernel's record of the peer, and what it may do the policy
  * (broker/identity.h). Who connects to one whose path is a tenant's `Socket=` at that moment is that tenant's.
+ *
+ * What the broker has made is left with the keeper (broker/keep.h), so that who connects while it is started again waits in the backlog, and is not
+ * refused. systemd keeps its own.
  */
 #ifndef NB_BROKER_LISTENER_H
 #define NB_BROKER_LISTENER_H
@@ -14,6 +17,7 @@
 #include "policy/policy.h"
 
 struct broker;
+struct kept_item;
 struct listener;
 
 /** Whose a socket is that the broker makes for a tenant. */
@@ -67,6 +71,16 @@ bool listener_is_of(const struct listener *listener, const struct listener_owner
 
 /** Ends those that the broker made for tenants who have no such `Socket=` in the policy any more. */
 void listener_end_unwanted(struct broker *broker, const struct policy *policy);
+
+/**
+ * Serves a socket again that an earlier broker has made. Who has connected meanwhile waits in its backlog.
+ * @param item  of kind Listener; its descriptor is taken on success only
+ * @return 0; -EBADMSG for an item that makes no sense; another -errno
+ */
+int listener_restore(struct broker *broker, struct kept_item *item);
+
+/** Ends the general ones that the broker made at another path than this, of an earlier command line. @param path  NULL: all */
+void listener_end_other_general(struct broker *broker, const char *path);
 
 /** Stops serving, and removes the path if the broker made it. Takes NULL. @return NULL */
 struct listener *listener_free(struct listener *listener);

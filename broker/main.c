@@ -21,6 +21,7 @@
 #include "broker/options.h"
 #include "broker/privilege.h"
 #include "broker/relay_process.h"
+#include "broker/restore.h"
 #include "broker/session.h"
 #include "broker/tenant_socket.h"
 
@@ -80,8 +81,15 @@ static int take_activated_sockets(struct broker *broker, unsigned *n_sources) {
         return 0;
 }
 
+/* @return whether it came back from the keeper */
+static bool is_served(const struct broker *broker, const char *path) {
+        const struct listener *listener = listener_find(broker, path);
+
+        return listener && listener_is_general(listener);
+}
+
 static int take_path(struct broker *broker, const char *path) {
-        int r = listener_new_path(broker, path);
+        int r = is_served(broker, path) ? 0 : listener_new_path(broker, path);
 
         if (r < 0)
                 nb_log(&broker->log, NB_LOG_ERROR, "cannot serve sessions at %s: %s", path,
@@ -90,7 +98,7 @@ static int take_path(struct broker *broker, const char *path) {
 }
 
 static int take_admin_path(struct broker *broker, const char *path) {
-        int r = path ? admin_listen_path(broker->admin, path) : 0;
+        int r = path && !admin_has_path(broker->admin, path) ? admin_listen_path(broker->admin, path) : 0;
 
         if (r < 0)
                 nb_log(&broker->log, NB_LOG_ERROR, "cannot serve the operator at %s: %s", path,
@@ -215,7 +223,8 @@ static const char *why_no_keeper(int r) {
         return r == -EBUSY ? "it serves another netbrokerd, which must end first" : strerror(-r);
 }
 
-static int take_keeper(struct broker *broker, const char *path) {
+/* @param ret  what it has; owned by the caller, NULL: nothing */
+static int take_keeper(struct broker *broker, const char *path, struct restore **ret) {
         struct kept_item *items = NULL;
         size_t n = 0;
         int r;
@@ -226,8 +235,23 @@ static int take_keeper(struct broker *broker, const char *path) {
         r = broker->keep ? 0 : -errno;
         if (r < 0)
                 nb_log(&broker->log, NB_LOG_ERROR, "cannot use netbroker-keeper at %s: %s", path, why_no_keeper(r));
-        keep_items_free(broker->keep, items, n);
-        return r;
+        if (r < 0)
+                return r;
+        *ret = restore_new(broker, items, n);
+        if (!*ret)
+                return -ENOMEM;
+        restore_begin(*ret);
+        return 0;
+}
+
+static void cleanup_restore(struct restore **restore) {
+        *restore = restore_free(*restore);
+}
+
+/* Those of an earlier command line, when those of this one are there. */
+static void end_other_sockets(struct broker *broker, const struct options *options) {
+        listener_end_other_general(broker, options->socket_path);
+        admin_end_other(broker->admin, options->admin_socket);
 }
 
 static void log_no_privileges(const struct broker *broker, int r) {
@@ -236,13 +260,14 @@ static void log_no_privileges(const struct broker *broker, int r) {
 }
 
 static int serve(struct broker *broker, const struct options *options) {
+        NB_CLEANUP(cleanup_restore) struct restore *restore = NULL;
         int r = privilege_find_user(options->user, &broker->uid, &broker->gid);
 
         if (r < 0) {
                 log_no_privileges(broker, r);
                 return EX_NOPERM;
         }
-        if (take_keeper(broker, options->keeper) < 0 || take_sources(broker, options) < 0 ||
+        if (take_keeper(broker, options->keeper, &restore) < 0 || take_sources(broker, options) < 0 ||
             take_helper(broker, options->helper) < 0 || take_relays(broker, options) < 0)
                 return EX_UNAVAILABLE;
         privilege_lift_memlock_limit();
@@ -256,6 +281,10 @@ static int serve(struct broker *broker, const struct options *options) {
         if (geteuid() == 0 && options->session_fd < 0)
                 nb_log(&broker->log, NB_LOG_WARNING,
                        "running as root: without capabilities, but as the owner of root's files; give --user NAME");
+        end_other_sockets(broker, options);
+        if (restore)
+                restore_finish(restore);
+        restore = restore_free(restore);
         (void)sd_notify(0, "READY=1");
         nb_log(&broker->log, NB_LOG_INFO, "serving %zu tenants", broker->policy->n_tenants);
         broker_run(broker);

@@ -59,6 +59,20 @@ static const struct grant *protocol_grant(const struct endpoint *endpoint) {
         return nb_container_of(endpoint, struct protocol, endpoint)->grant;
 }
 
+static void protocol_describe(const struct kept *kept, struct kept_sink *sink) {
+        const struct endpoint *endpoint = nb_container_of(kept, const struct endpoint, kept);
+        const struct protocol *protocol = nb_container_of(endpoint, const struct protocol, endpoint);
+        Nb__State__Protocol body = NB__STATE__PROTOCOL__INIT;
+        Nb__State__Item item = NB__STATE__ITEM__INIT;
+
+        body.session = endpoint->session->id;
+        body.name = protocol->grant->name;
+        body.rights_inheriting = protocol->rights_inheriting;
+        item.body_case = NB__STATE__ITEM__BODY_PROTOCOL;
+        item.protocol = &body;
+        kept_sink_give(sink, &item, &endpoint->fd, 1);
+}
+
 static const struct endpoint_ops protocol_ops = {
         .kind = "protocol",
         .request = protocol_request,
@@ -66,6 +80,8 @@ static const struct endpoint_ops protocol_ops = {
         .free = protocol_endpoint_free,
         .policy_changed = protocol_policy_changed,
         .grant = protocol_grant,
+        .resume = endpoint_resume,
+        .kept = { .describe = protocol_describe },
 };
 
 /* A protocol that has no channel yet. */
@@ -98,6 +114,29 @@ int protocol_new(struct session *session, const struct policy_protocol *policy, 
                 return r;
         protocol->narrowings = narrowings_ref(session->narrowings);
         r = endpoint_start_pair(&protocol->endpoint, session, &protocol_ops, ret_fd);
+        if (r < 0)
+                return r;
+        protocol->endpoint.came_with_welcome = true;
+        endpoint_keep(&protocol->endpoint);
+        (void)nb_steal_ptr(protocol);
+        return 0;
+}
+
+int protocol_restore(struct session *session, struct kept_item *item) {
+        const Nb__State__Protocol *state = item->item->protocol;
+        NB_CLEANUP(cleanup_protocol) struct protocol *protocol = NULL;
+        struct grant *grant = tenant_get_grant_named(session->tenant, state->name, false);
+        int r;
+
+        if (!grant)
+                return -ENOMEM;
+        protocol = calloc(1, sizeof(*protocol));
+        if (!protocol)
+                return -ENOMEM;
+        account_restore(&grant->tenant->account, ACCOUNT_PROTOCOLS, 1);
+        protocol->grant = grant;
+        protocol->rights_inheriting = state->rights_inheriting;
+        r = endpoint_restore(&protocol->endpoint, session, &protocol_ops, item);
         if (r < 0)
                 return r;
         protocol->endpoint.came_with_welcome = true;

@@ -7,6 +7,7 @@
 
 struct policy_protocol;
 struct session;
+struct kept_item;
 
 /**
  * Makes a protocol of an open session.
@@ -14,5 +15,12 @@ struct session;
  * @return 0 or -errno
  */
 int protocol_new(struct session *session, const struct policy_protocol *policy, int *ret_fd);
+
+/**
+ * Makes a protocol of what an earlier broker has left, without judging it.
+ * @param item  of kind Protocol; what is taken of it is taken on success only
+ * @return 0; -EPIPE: nobody holds it any more; another -errno
+ */
+int protocol_restore(struct session *session, struct kept_item *item);
 
 #endif

@@ -236,6 +236,10 @@ int quic_server_new(struct control *control, int fd, uint64_t received, struct q
         return 0;
 }
 
+int quic_server_fd(const struct quic_server *server) {
+        return server->server.fd;
+}
+
 void quic_server_stop(struct quic_server *server) {
         handshakes_deinit(&server->handshakes);
         relay_server_stop(&server->server);

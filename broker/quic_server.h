@@ -31,6 +31,9 @@ int quic_server_new(struct control *control, int fd, uint64_t received, struct q
 /** Stops serving, and ends handshakes; what is under way to the session stays charged until quic_server_free(). Connections that it has live on. */
 void quic_server_stop(struct quic_server *server);
 
+/** @return the bound socket, borrowed; -1 when it has stopped */
+int quic_server_fd(const struct quic_server *server);
+
 /** Takes NULL. @return NULL */
 struct quic_server *quic_server_free(struct quic_server *server);
 

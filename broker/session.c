@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "broker/broker.h"
 #include "loop/deadline.h"
+#include "broker/session_state.h"
 #include "broker/tenant.h"
 #include "broker/welcome.h"
 #include "policy/narrowing.h"
@@ -37,6 +38,8 @@ static const struct endpoint_ops session_ops = {
         .free = session_endpoint_free,
         .policy_changed = nothing_to_judge,
         .grant = no_grant,
+        .resume = endpoint_resume,
+        .kept = { .describe = session_state_describe },
 };
 
 /* The session as a whole is judged by session_policy_changed(). */
@@ -73,6 +76,7 @@ static void session_endpoint_free(struct endpoint *endpoint) {
 static void session_free(struct session *session) {
         struct broker *broker = session->broker;
 
+        keep_forget(&session->endpoint.kept);
         nb_list_remove(&session->link);
         if (session->tenant) {
                 account_release(&session->tenant->account, ACCOUNT_SESSIONS, 1);
@@ -84,6 +88,11 @@ static void session_free(struct session *session) {
         identity_deinit(&session->identity);
         free(session);
         broker_stop_if_idle(broker);
+}
+
+void session_channel_closed(struct session *session) {
+        if (session->endpoint.is_shared && !session->dropping && !nb_list_is_empty(&session->endpoints))
+                endpoint_keep(&session->endpoint);
 }
 
 void session_free_if_unused(struct session *session) {
@@ -289,8 +298,10 @@ static int join_tenant(struct session *session, struct tenant *tenant) {
 
 /* @param asked  the tenant that Hello named */
 static int welcome(struct session *session, const char *asked) {
-        int r = welcome_send(session);
+        int r;
 
+        endpoint_keep(&session->endpoint);
+        r = welcome_send(session);
         if (r < 0)
                 return refuse_hello(session, asked, nb_wasi_errno_from_host(-r), why_no_session(-r));
         audit_hello(session, asked, "allowed", "session opened");
@@ -381,6 +392,93 @@ void session_revoke(struct session *session, const struct grant *grant) {
                 struct endpoint *endpoint = nb_container_of(link, struct endpoint, link);
 
                 if (endpoint->ops->grant(endpoint) == grant)
+                        endpoint_end(endpoint);
+        }
+        session->dropping = false;
+        session_free_if_unused(session);
+}
+
+/* ---- after a restart ---- */
+
+static struct session *session_free_unrestored(struct session *session) {
+        if (!session)
+                return NULL;
+        identity_deinit(&session->identity);
+        free(session->label);
+        free(session);
+        return NULL;
+}
+
+static void cleanup_unrestored(struct session **session) {
+        *session = session_free_unrestored(*session);
+}
+
+/* Without its channel, and of no tenant yet. */
+static int new_unrestored(struct broker *broker, const Nb__State__Session *state, struct session **ret) {
+        NB_CLEANUP(cleanup_unrestored) struct session *session = calloc(1, sizeof(*session));
+        int r;
+
+        if (!session)
+                return -ENOMEM;
+        if (strlen(state->tenant) > NB_NAME_LENGTH_MAX || strlen(state->label) > NB_LABEL_LENGTH_MAX)
+                return -EBADMSG;
+        r = session_state_identity(state, &session->identity);
+        if (r < 0)
+                return r;
+        session->label = strdup(state->label);
+        if (!session->label)
+                return -ENOMEM;
+        session->broker = broker;
+        session->id = state->id;
+        session->endpoint = (struct endpoint){ .session = session, .ops = &session_ops, .fd = -1 };
+        nb_list_init(&session->endpoints);
+        nb_list_init(&session->lingering);
+        nb_list_init(&session->link);
+        throttle_waiter_init(&session->welcome, welcome_late);
+        *ret = nb_steal_ptr(session);
+        return 0;
+}
+
+/* Its channel, if there is one that somebody still holds the other end of. Its item is the session's in any case. */
+static int restore_channel(struct session *session, struct kept_item *item) {
+        int r = item->n_fds > 0 ? endpoint_restore(&session->endpoint, session, &session_ops, item) : -EPIPE;
+
+        if (r != -EPIPE)
+                return r;
+        session->endpoint.is_shared = true;
+        keep_adopt(session->broker->keep, &session->endpoint.kept, &session_ops.kept, item->id);
+        endpoint_keep(&session->endpoint);
+        return 0;
+}
+
+int session_restore(struct broker *broker, struct kept_item *item, struct session **ret) {
+        const Nb__State__Session *state = item->item->session;
+        NB_CLEANUP(cleanup_unrestored) struct session *session = NULL;
+        int r = new_unrestored(broker, state, &session);
+
+        if (r < 0)
+                return r;
+        session->tenant = tenant_get_named(broker, state->tenant);
+        if (!session->tenant)
+                return -ENOMEM;
+        r = restore_channel(session, item);
+        if (r < 0)
+                return r;
+        account_restore(&session->tenant->account, ACCOUNT_SESSIONS, 1);
+        session->tenant->n_sessions++;
+        nb_list_append(&broker->sessions, &session->link);
+        *ret = nb_steal_ptr(session);
+        return 0;
+}
+
+/* As judge_endpoints(). */
+void session_resume(struct session *session) {
+        session->dropping = true;
+        nb_list_foreach_safe(link, &session->endpoints) {
+                struct endpoint *endpoint = nb_container_of(link, struct endpoint, link);
+                int r = endpoint->ops->resume(endpoint);
+
+                if (r < 0)
                         endpoint_end(endpoint);
         }
         session->dropping = false;

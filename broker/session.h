@@ -55,6 +55,20 @@ int session_new(struct broker *broker, int fd, struct identity *identity);
 /** Ends everything of a session at once, for a violation, with an audit record. `where` names the kind of channel. */
 void session_drop(struct session *session, const char *where, const char *what);
 
+/**
+ * Makes a session of what an earlier broker has left, without judging it.
+ * @param item  of kind Session, with its channel or without; what is taken of it is taken on success only
+ * @param ret   borrowed from the broker; to be given to session_resume() when its protocols and controls are there
+ * @return 0; -EBADMSG for an item that makes no sense; another -errno
+ */
+int session_restore(struct broker *broker, struct kept_item *item, struct session **ret);
+
+/** Says Resumed on all its channels; one that has none any more is freed. The session may be gone when this returns. */
+void session_resume(struct session *session);
+
+/** To be called when the session's own channel was closed: what came of it lives on. */
+void session_channel_closed(struct session *session);
+
 /** Ends everything of a session quietly. */
 void session_end(struct session *session);
 

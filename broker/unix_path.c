@@ -200,6 +200,32 @@ int unix_file_rename(struct unix_file *file, const char *last) {
         return 0;
 }
 
+const struct nb_unix_name *unix_file_name(const struct unix_file *file) {
+        return &file->name;
+}
+
+void unix_file_identify(const struct unix_file *file, uint64_t *ret_device, uint64_t *ret_inode) {
+        *ret_device = file->device;
+        *ret_inode = file->inode;
+}
+
+int unix_file_take_over(const char *text, uint64_t device, uint64_t inode, struct unix_file **ret) {
+        NB_CLEANUP_FREE struct unix_file *file = malloc(sizeof(*file));
+
+        if (!file)
+                return -ENOMEM;
+        *file = (struct unix_file){ .device = (dev_t)device, .inode = (ino_t)inode };
+        if (nb_unix_name_parse(text, strlen(text), &file->name) < 0 || file->name.abstract)
+                return -EINVAL;
+        *ret = nb_steal_ptr(file);
+        return 0;
+}
+
+struct unix_file *unix_file_leave(struct unix_file *file) {
+        free(file);
+        return NULL;
+}
+
 static void remove_if_same(const struct unix_file *file) {
         NB_CLEANUP_FD int folder = resolve_folder(&file->name);
         struct stat st;

@@ -18,6 +18,7 @@
 #define NB_BROKER_UNIX_PATH_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/socket_address.h"
@@ -72,6 +73,22 @@ int unix_file_give(const struct unix_file *file, uid_t uid, gid_t gid);
  * @return 0 or -errno; -ESTALE when another file has taken its name
  */
 int unix_file_rename(struct unix_file *file, const char *last);
+
+/** @return its name at the moment, borrowed */
+const struct nb_unix_name *unix_file_name(const struct unix_file *file);
+
+/** What the file is known by, for a broker that comes later (broker/keep.h). */
+void unix_file_identify(const struct unix_file *file, uint64_t *ret_device, uint64_t *ret_inode);
+
+/**
+ * Takes a file over that an earlier broker has made. The socket that was bound must be open, so that its inode's number is nobody else's.
+ * @param text  its path
+ * @return owned by the caller, or -errno
+ */
+int unix_file_take_over(const char *text, uint64_t device, uint64_t inode, struct unix_file **ret);
+
+/** Frees it, and leaves the file where it is. Takes NULL. @return NULL */
+struct unix_file *unix_file_leave(struct unix_file *file);
 
 /** Removes the name if it is still what was made. Takes NULL. @return NULL */
 struct unix_file *unix_file_free(struct unix_file *file);

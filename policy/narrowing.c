@@ -197,9 +197,7 @@ static int add_all_rules(struct narrowing *block, const struct narrowing_source 
                 r = add_rules(block, POLICY_RULE_LISTEN, &source->listen, error);
         if (r == 0)
                 r = add_rules(block, POLICY_RULE_DENY, &source->deny, error);
-        for (size_t i = 0; i < N_RULES && r == 0; ++i)
-                r = policy_index_build(&block->rules[i]);
-        return r;
+        return r < 0 ? r : policy_index_build(&block->rules[RULES_IP]); /* patterns of Unix sockets are walked */
 }
 
 static int add_protocols(struct narrowing *block, const struct narrowing_list *list, struct narrowing_error *error) {

@@ -20,6 +20,7 @@
 #include "broker/quota.h"
 #include "broker/relay.h"
 #include "broker/relayed.h"
+#include "broker/seal.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "broker/unix_path.h"
@@ -243,10 +244,14 @@ static const struct policy_protocol *policy_of(const struct acceptor *acceptor) 
         return acceptor->control->grant->policy;
 }
 
+static bool is_sealed(const struct acceptor *acceptor) {
+        return seal_is_proven(acceptor->control->grant->tenant->broker->seal);
+}
+
 /* A place for a handshake is claimed before anyone is accepted, where there may be one. */
 static bool may_shake_hands(const struct acceptor *acceptor) {
         return acceptor->pending_fd < 0 && policy_of(acceptor) &&
-               policy_needs_relay(policy_of(acceptor), POLICY_ACCEPT);
+               policy_needs_relay(policy_of(acceptor), POLICY_ACCEPT, is_sealed(acceptor));
 }
 
 /* Gives a peer to a relay, with the place. Where that cannot be had the peer is dropped: it would wait for others' mistakes. */
@@ -271,7 +276,7 @@ static enum outcome accept_charged(struct acceptor *acceptor, bool *place) {
         outcome = next_peer(acceptor, &fd, &peer);
         if (outcome != OUTCOME_TAKEN)
                 return outcome;
-        if (*place && relayed_is_needed_for(policy_of(acceptor), &peer)) {
+        if (*place && relayed_is_needed_for(policy_of(acceptor), &peer, is_sealed(acceptor))) {
                 *place = false;
                 return shake_hands(acceptor, nb_steal_fd(&fd), &peer);
         }
@@ -417,7 +422,7 @@ static bool pending_is_granted(struct acceptor *acceptor) {
         const struct nb_socket_address *peer = &acceptor->pending_peer;
 
         return peer_is_allowed(acceptor, peer) &&
-               !(policy_of(acceptor) && relayed_is_needed_for(policy_of(acceptor), peer));
+               !(policy_of(acceptor) && relayed_is_needed_for(policy_of(acceptor), peer, is_sealed(acceptor)));
 }
 
 void acceptor_policy_changed(struct acceptor *acceptor) {

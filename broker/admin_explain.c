@@ -15,6 +15,7 @@
 #include "broker/admin_verbs.h"
 #include "broker/broker.h"
 #include "broker/resolver.h"
+#include "broker/seal.h"
 #include "broker/tenant.h"
 #include "policy/explain.h"
 #include "policy/explain_json.h"
@@ -72,9 +73,11 @@ static bool find_address(const struct policy_explanation *explanation, struct nb
 static int say(struct admin_call *call, const struct about *about, const struct policy_question *question,
                const struct nb_ip *ip, bool *ret_allowed) {
         struct policy_explanation explanation;
+        struct policy_question asked = *question;
         struct nb_socket_address address;
 
-        policy_explain(about->tenant, about->protocol, question, ip, &explanation);
+        asked.seal = seal_is_proven(call->broker->seal) ? POLICY_SEAL_PROVEN : POLICY_SEAL_OPEN;
+        policy_explain(about->tenant, about->protocol, &asked, ip, &explanation);
         if (find_address(&explanation, &address))
                 own_refuse(&call->broker->own, question->verb, &address, &explanation.verdict);
         *ret_allowed = explanation.verdict.allowed;

@@ -22,6 +22,7 @@
 #include "broker/relay.h"
 #include "broker/relay_context.h"
 #include "broker/relay_process.h"
+#include "broker/seal.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "broker/tenant_socket.h"
@@ -179,6 +180,7 @@ struct broker *broker_free(struct broker *broker) {
         broker->relay_launcher = relay_launcher_free(broker->relay_launcher);
         broker->relay_contexts = relay_contexts_free(broker->relay_contexts);
         audit_deinit(&broker->audit);
+        broker->seal = seal_free(broker->seal);
         broker->connection_watch = connection_watch_free(broker->connection_watch);
         broker->helper = helper_client_free(broker->helper);
         broker->keep = keep_free(broker->keep);
@@ -353,6 +355,8 @@ static int load_policy(struct broker *broker, struct loaded *ret) {
         NB_CLEANUP(cleanup_loaded) struct loaded loaded = { .policy = NULL };
         int r = policy_source_load(&broker->source, &broker->log, &loaded.policy);
 
+        if (r == 0 && !seal_suffices(broker, loaded.policy))
+                r = -EPERM;
         if (r == 0)
                 r = open_contexts(broker, loaded.policy, &loaded.contexts);
         if (r == 0)

@@ -49,6 +49,7 @@ struct keep;
 struct ledger;
 struct relay_contexts;
 struct relay_launcher;
+struct seal;
 
 /** How long what guests have left behind may take, in ms; who started the broker waits for its end. */
 #define BROKER_LINGER_MS 10000
@@ -93,6 +94,7 @@ struct broker {
         struct connection_table connections; /* in all tenants' hands */
         struct connection_watch *connection_watch;
         struct helper_client *helper;          /* NULL: there is none */
+        struct seal *seal;                     /* NULL: there is none */
         struct relay_launcher *relay_launcher; /* NULL: no relay can be started */
         struct relay_contexts *relay_contexts; /* of the policy in force; NULL: none are needed */
         struct keep *keep;                     /* what lasts longer than the broker; NULL: there is no keeper */

@@ -17,6 +17,7 @@
 #include "broker/quic_entry.h"
 #include "broker/quota.h"
 #include "broker/relayed_facts.h"
+#include "broker/seal.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "policy/narrowing.h"
@@ -248,6 +249,7 @@ static void init(struct connection *connection, const struct connection_facts *f
         connection->since_ms = nb_wall_clock_ms();
         connection->verb = facts->verb;
         connection->type = facts->type;
+        connection->is_sealed = seal_is_proven(connection->tenant->broker->seal);
         connection->was_relayed = facts->relayed != NULL;
         connection->has_tls = facts->security != NULL;
         connection->has_proxy = facts->proxy != NULL;
@@ -363,6 +365,7 @@ static bool goes_as_wanted(const struct connection *connection, const struct pol
         const struct policy_made made = {
                 .verb = connection->verb,
                 .is_relayed = connection->was_relayed,
+                .is_sealed = connection->is_sealed,
                 .has_tls = connection->has_tls,
                 .has_proxy = connection->has_proxy,
                 .is_quic = connection->quic != NULL,

@@ -58,6 +58,7 @@ struct connection {
         char *name;   /* that was asked for, `api.example.com:443`; NULL for an address */
         char *label;  /* of the session */
 
+        bool is_sealed;              /* its socket was made behind the seal (broker/seal.h) */
         bool was_relayed;            /* that its link has ended does not make it one without a relay */
         bool has_tls;                /* as its policy wanted when it was made */
         bool has_proxy;              /* likewise */

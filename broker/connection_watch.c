@@ -13,6 +13,7 @@
 #include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/connection_files.h"
+#include "broker/connection_release.h"
 #include "loop/deadline.h"
 #include "broker/tenant.h"
 
@@ -58,6 +59,8 @@ struct connection_watch {
         int events_fd; /* -1: there are none */
         struct watch events;
         bool lost_events; /* some were, and the queue was not empty since */
+        bool is_told;     /* by the seal */
+        struct connection_release release;
 
         /* A sweep goes through the shelves that do not have its number yet. */
         uint64_t sweep;
@@ -216,9 +219,13 @@ static void sweep_is_due(void *data) {
         start_sweep(data);
 }
 
+static bool has_events(const struct connection_watch *watch) {
+        return watch->events_fd >= 0 || watch->is_told;
+}
+
 /* Sees to it that a sweep comes, soon where there are no events; none where there is nothing to be swept. */
 static void plan_sweep(struct connection_watch *watch) {
-        bool fast = watch->n_unix > 0 || watch->events_fd < 0 || watch->lost_events;
+        bool fast = watch->n_unix > 0 || !has_events(watch) || watch->lost_events || !nb_list_is_empty(&watch->closing);
         uint64_t ms = fast ? SWEEP_FAST_MS : SWEEP_SLOW_MS;
 
         if (watch->sweeping || watch->broker->connections.n == 0)
@@ -441,6 +448,38 @@ static void measure(void *data) {
         plan_measure(watch);
 }
 
+/* ---- the seal's releases ---- */
+
+/* Something of it is still in the kernel: a dump says when it is not. */
+static void left_behind(void *data, struct connection *connection) {
+        struct connection_watch *watch = data;
+
+        note_closing(watch, connection);
+        plan_sweep(watch);
+}
+
+void connection_watch_be_told(struct connection_watch *watch) {
+        watch->is_told = true;
+        watch_end_before_close(&watch->events);
+        watch->events_fd = nb_fd_close(watch->events_fd);
+        connection_release_init(&watch->release, watch->broker, left_behind, watch);
+}
+
+void connection_watch_released(struct connection_watch *watch, uint64_t cookie) {
+        struct connection *connection = find(watch, cookie);
+
+        if (!connection || connection->ends_by_report)
+                return;
+        if (ends_with_file(watch, connection))
+                connection_end(connection);
+        else
+                connection_release_take(&watch->release, connection);
+}
+
+void connection_watch_lost_some(struct connection_watch *watch) {
+        look_for_lost(watch);
+}
+
 /* ---- for others ---- */
 
 void connection_watch_add(struct connection_watch *watch, const struct connection *connection) {
@@ -504,6 +543,7 @@ struct connection_watch *connection_watch_free(struct connection_watch *watch) {
         if (!watch)
                 return NULL;
         assert(nb_list_is_empty(&watch->closing));
+        connection_release_deinit(&watch->release);
         watch_end_before_close(&watch->events);
         watch->events_fd = nb_fd_close(watch->events_fd);
         watch_end_before_close(&watch->dump_ready);

@@ -2,9 +2,10 @@
 /*
  * What the kernel says of the connections in tenants' hands: that they are gone, and how much their buffers take.
  *
- *      events     of sock_diag: a TCP or UDP socket was freed. The usual way, and the fast one.
+ *      events     of sock_diag: a TCP or UDP socket was freed. The usual way, and the fast one, without the seal; they cover the network namespace.
+ *      releases   of the seal (broker/seal.h), where it is proven, instead of events: the last descriptor of a socket of ours was closed.
  *      sweeps     of the shelves (broker/connection_files.h): which files are closed. For Unix sockets, of which there are no events;
- *                 and for all after events were lost, before a tenant is refused for too many, and from time to time.
+ *                 and for all after events or releases were lost, before a tenant is refused for too many, and from time to time.
  *      dumps      of sock_diag: whether a TCP socket whose file is closed is still in the kernel, and what buffers take.
  *
  * When a connection stops to count: when its file is closed, in all processes that have it, and for TCP when the kernel has freed
@@ -57,6 +58,15 @@ void connection_watch_make_room(struct connection_watch *watch, struct tenant *t
 
 /** Notes that a connection was revoked: if its holder brings it back to life, it is revoked again. Harmless the second time. */
 void connection_watch_revoked(struct connection_watch *watch, struct connection *connection);
+
+/** Has the seal tell what is closed from now on, and not the kernel's events. */
+void connection_watch_be_told(struct connection_watch *watch);
+
+/** The last descriptor of a socket is closed. @param cookie  of any socket, or 0 */
+void connection_watch_released(struct connection_watch *watch, uint64_t cookie);
+
+/** The seal could not tell of some. */
+void connection_watch_lost_some(struct connection_watch *watch);
 
 /** To be called when limits may have changed. */
 void connection_watch_policy_changed(struct connection_watch *watch);

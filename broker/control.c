@@ -24,6 +24,7 @@
 #include "broker/refusal.h"
 #include "broker/relayed.h"
 #include "broker/security.h"
+#include "broker/seal.h"
 #include "broker/session.h"
 #include "broker/socket.h"
 #include "broker/tenant.h"
@@ -79,7 +80,8 @@ static bool needs_relay(const struct control *control) {
 
         if (control->is_quic || (control->type == POLICY_SOCKET_DGRAM && control->bind.family == AF_UNIX))
                 return true;
-        return policy ? policy_needs_relay(policy, POLICY_CONNECT) : control->was_for_relay;
+        return policy ? policy_needs_relay(policy, POLICY_CONNECT, seal_is_proven(session_of(control)->broker->seal))
+                      : control->was_for_relay;
 }
 
 /* What the kernel's sockets of it are. */

@@ -9,12 +9,14 @@
 #include "base/cleanup.h"
 #include "broker/accept_credit.h"
 #include "broker/accepted.h"
+#include "broker/broker.h"
 #include "broker/connection.h"
 #include "broker/control.h"
 #include "broker/decision.h"
 #include "broker/quota.h"
 #include "broker/relay_server.h"
 #include "broker/relayed.h"
+#include "broker/seal.h"
 #include "broker/security.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
@@ -237,6 +239,7 @@ static bool ready_is_granted(const struct handshake *handshake) {
         const struct policy_made made = {
                 .verb = POLICY_ACCEPT,
                 .is_relayed = handshake->is_relayed,
+                .is_sealed = seal_is_proven(grant->tenant->broker->seal),
                 .has_tls = handshake->security != NULL,
                 .is_quic = handshake->is_quic,
         };

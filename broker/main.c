@@ -22,6 +22,7 @@
 #include "broker/privilege.h"
 #include "broker/relay_process.h"
 #include "broker/restore.h"
+#include "broker/seal.h"
 #include "broker/session.h"
 #include "broker/tenant_socket.h"
 
@@ -254,6 +255,14 @@ static void end_other_sockets(struct broker *broker, const struct options *optio
         admin_end_other(broker->admin, options->admin_socket);
 }
 
+/* A broker of one session hands its sockets to the process that has started it, which locks itself down. */
+static int take_seal(struct broker *broker, const struct options *options) {
+        if (options->session_fd >= 0 && !options->seal)
+                return 0;
+        broker->seal = seal_new(broker, options->seal);
+        return broker->seal ? 0 : -ENOMEM;
+}
+
 static void log_no_privileges(const struct broker *broker, int r) {
         nb_log(&broker->log, NB_LOG_ERROR, "cannot give up privileges: %s",
                r == -ENOENT ? "there is no such user" : strerror(-r));
@@ -267,8 +276,9 @@ static int serve(struct broker *broker, const struct options *options) {
                 log_no_privileges(broker, r);
                 return EX_NOPERM;
         }
-        if (take_keeper(broker, options->keeper, &restore) < 0 || take_sources(broker, options) < 0 ||
-            take_helper(broker, options->helper) < 0 || take_relays(broker, options) < 0)
+        if (take_seal(broker, options) < 0 || take_keeper(broker, options->keeper, &restore) < 0 ||
+            take_sources(broker, options) < 0 || take_helper(broker, options->helper) < 0 ||
+            take_relays(broker, options) < 0)
                 return EX_UNAVAILABLE;
         privilege_lift_memlock_limit();
         r = privilege_drop(options->user);
@@ -276,6 +286,10 @@ static int serve(struct broker *broker, const struct options *options) {
                 log_no_privileges(broker, r);
                 return EX_NOPERM;
         }
+        if (broker->seal)
+                seal_prove(broker->seal, options->probe);
+        if (!seal_suffices(broker, broker->policy))
+                return EX_UNAVAILABLE;
         if (broker_open_contexts(broker) < 0)
                 return EX_CONFIG;
         if (geteuid() == 0 && options->session_fd < 0)

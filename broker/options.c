@@ -20,7 +20,9 @@ static int set_data_path(const struct nb_option *option, void *data, const char 
         struct options *options = data;
 
         (void)option;
-        if (strcmp(value, "direct") == 0)
+        if (strcmp(value, "auto") == 0)
+                options->data_path = POLICY_DATA_PATH_AUTO;
+        else if (strcmp(value, "direct") == 0)
                 options->data_path = POLICY_DATA_PATH_DIRECT;
         else if (strcmp(value, "relay") == 0)
                 options->data_path = POLICY_DATA_PATH_RELAY;
@@ -76,8 +78,8 @@ static const struct nb_option table[] = {
         {
                 .name = "data-path",
                 .argument = "MODE",
-                .help = "Assume DataPath=MODE where a protocol says nothing: direct or relay.",
-                .expects = "direct or relay",
+                .help = "Assume DataPath=MODE where a protocol says nothing: auto, the default, direct or relay.",
+                .expects = "auto, direct or relay",
                 .set = set_data_path,
         },
         {
@@ -127,6 +129,21 @@ static const struct nb_option table[] = {
                         "the netbrokerd before has left there.",
                 .set = nb_option_set_text,
                 .offset = offsetof(struct options, keeper),
+        },
+        {
+                .name = "seal",
+                .argument = "DIR",
+                .help = "Use the seal that netbroker-seal has pinned in DIR and attached to this service. "
+                        "DataPath=auto hands out sockets where it is proven.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, seal),
+        },
+        {
+                .name = "probe",
+                .argument = "PATH",
+                .help = "Have the netbroker-probe that serves PATH prove the seal at the start.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, probe),
         },
         {
                 .name = "relay-program",
@@ -180,7 +197,7 @@ void options_init(struct options *options) {
                 .policy = POLICY_SOURCE_DEFAULT,
                 .session_fd = -1,
                 .relay_program = NETBROKER_RELAY_PATH,
-                .data_path = POLICY_DATA_PATH_UNSET,
+                .data_path = POLICY_DATA_PATH_AUTO,
                 .log_level = NB_LOG_NOTICE,
         };
 }

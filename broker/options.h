@@ -20,6 +20,8 @@ struct options {
         const char *user;          /* NULL: stay who we are */
         const char *admin_socket;  /* NULL: none is made */
         const char *audit;         /* a file; NULL: to the log */
+        const char *seal;          /* the folder of the seal's maps; NULL: there is none */
+        const char *probe;         /* where netbroker-probe(8) serves; NULL: nobody proves the seal */
         const char *helper;        /* where netbroker-helper(8) serves; NULL: there is none */
         const char *keeper;        /* where netbroker-keeper(8) serves; NULL: there is none */
         const char *relay_program; /* what relays are started by */

@@ -15,10 +15,12 @@
 #include "base/escape.h"
 #include "base/wall_clock.h"
 #include "broker/broker.h"
+#include "broker/cgroup.h"
 #include "broker/relay_context.h"
 #include "broker/relay_object.h"
 #include "broker/relay_outbox.h"
 #include "broker/relay_process.h"
+#include "broker/seal.h"
 #include "broker/tenant.h"
 #include "loop/deadline.h"
 #include "loop/nudge.h"
@@ -55,6 +57,8 @@ struct relay {
         uint32_t contexts[CONTEXTS_MAX]; /* that it has, by their ids */
         size_t n_contexts;
         uint32_t streams_in_flight; /* that it may have, of the tenant's account */
+        uint64_t cgroup;            /* whose UDP sockets are its own (broker/seal.h); 0: the broker's */
+        bool asks_sender;           /* its first report says which process it is */
         bool is_started;
         bool locked_memory;
         bool kernel_tls;
@@ -282,6 +286,53 @@ static int handle_report(struct relay *relay, const Nb__Relay__Report *report) {
         }
 }
 
+/* ---- whose its sockets are ---- */
+
+static void flush(struct relay *relay);
+
+static void lend(void *data, int fd) {
+        const struct relay *relay = data;
+        int r = seal_lend(broker_of(relay), fd, relay->cgroup);
+
+        if (r < 0)
+                nb_log(&broker_of(relay)->log, NB_LOG_WARNING,
+                       "tenant %s: its relay cannot have a sealed socket as its own: %s", relay->pool->tenant->name,
+                       strerror(-r));
+}
+
+/* A process that has ended meanwhile, so that its number is another's, has no use for sockets either. */
+static void find_cgroup(struct relay *relay, pid_t pid) {
+        int r = pid > 0 ? cgroup_of_process(pid, &relay->cgroup) : -ESRCH;
+
+        if (r < 0)
+                nb_log(&broker_of(relay)->log, NB_LOG_WARNING,
+                       "tenant %s: it cannot be told in which control group its relay is (%s): datagrams that it sends "
+                       "may be refused by the seal",
+                       relay->pool->tenant->name, strerror(-r));
+}
+
+/* A relay of systemd's is in a group of its own. Which one, its first report says; what it gets before that waits. */
+static void ask_whose(struct relay *relay) {
+        if (relay->process || !seal_has_owners(broker_of(relay)) || nb_channel_ask_sender(relay->fd) < 0)
+                return;
+        relay->asks_sender = true;
+        relay_outbox_hold(&relay->outbox);
+}
+
+static int receive_first(struct relay *relay, void *frame) {
+        pid_t pid = 0;
+        int n = nb_channel_receive_sender(relay->fd, frame, &pid);
+
+        if (n <= 0)
+                return n;
+        nb_channel_expect_bytes(relay->fd);
+        relay->asks_sender = false;
+        find_cgroup(relay, pid);
+        relay_outbox_release(&relay->outbox, lend, relay);
+        flush(relay);
+        return n;
+}
+
 /* One at a time: what it is about may end the tenant, and the relay with it. */
 static void receive(struct relay *relay) {
         struct broker *broker = broker_of(relay);
@@ -289,7 +340,8 @@ static void receive(struct relay *relay) {
         int n;
 
         nudge_on(&broker->loop);
-        n = nb_channel_receive_bytes(relay->fd, broker->frame);
+        n = relay->asks_sender ? receive_first(relay, broker->frame)
+                               : nb_channel_receive_bytes(relay->fd, broker->frame);
         if (n == -EAGAIN || n == -EINTR)
                 return;
         if (n == -EBADMSG || (n > 0 && nb_relay_report_decode(&broker->arena, broker->frame, (size_t)n, &report) < 0))
@@ -301,8 +353,6 @@ static void receive(struct relay *relay) {
 }
 
 /* ---- orders ---- */
-
-static void flush(struct relay *relay);
 
 static void flush_again(void *data) {
         struct relay *relay = data;
@@ -326,6 +376,8 @@ static int send_order(struct relay *relay, const Nb__Relay__Order *order, const 
         /* It is being ended: an object that has heard of it may end others that have not yet. */
         if (!relay->pool)
                 return -ENOTCONN;
+        for (size_t i = 0; i < n_fds && !relay->asks_sender; ++i)
+                lend(relay, fds[i]);
         r = relay_outbox_send(&relay->outbox, relay->fd, order, fds, n_fds);
         if (r == 0 && !relay_outbox_is_empty(&relay->outbox) && !relay->flush)
                 (void)watch_change(&relay->watch, EPOLLIN | EPOLLOUT);
@@ -461,7 +513,11 @@ static int start(struct relay *relay) {
         if (!relay->deadline)
                 return -ENOMEM;
         r = watch_start(&relay->watch, &tenant->throttle.sockets, relay->fd, EPOLLIN, ready);
-        return r < 0 ? r : send_setup(relay);
+        if (r == 0)
+                r = send_setup(relay);
+        if (r == 0)
+                ask_whose(relay);
+        return r;
 }
 
 static int relay_new(struct relay_pool *pool, struct relay **ret) {

@@ -17,6 +17,7 @@
 #include "broker/relay_context.h"
 #include "broker/relay_server.h"
 #include "broker/relayed_cause.h"
+#include "broker/seal.h"
 #include "broker/security.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
@@ -72,6 +73,10 @@ static struct broker *broker_of(const struct relayed *relayed) {
         return relayed->asker.grant->tenant->broker;
 }
 
+static bool is_sealed(const struct relayed *relayed) {
+        return seal_is_proven(broker_of(relayed)->seal);
+}
+
 /* ---- whether ---- */
 
 /* Who is listed must send a header; what others send is data. */
@@ -85,8 +90,8 @@ static bool expects_header(const struct policy_protocol *policy, const struct nb
         return false;
 }
 
-bool relayed_is_needed_for(const struct policy_protocol *policy, const struct nb_socket_address *peer) {
-        return policy->data_path == POLICY_DATA_PATH_RELAY || policy_has_tls(policy, POLICY_ACCEPT) ||
+bool relayed_is_needed_for(const struct policy_protocol *policy, const struct nb_socket_address *peer, bool is_sealed) {
+        return policy_keeps_socket(policy, is_sealed) || policy_has_tls(policy, POLICY_ACCEPT) ||
                expects_header(policy, peer);
 }
 
@@ -176,6 +181,7 @@ static bool goes_as_wanted(const struct relayed *relayed, bool stepped_out) {
         const struct policy_made made = {
                 .verb = relayed->verb,
                 .is_relayed = !stepped_out,
+                .is_sealed = is_sealed(relayed),
                 .has_tls = relayed->has_tls,
                 .has_proxy = relayed->has_way,
                 .is_quic = relayed->is_quic,
@@ -478,7 +484,7 @@ static int fill_in(struct relayed *relayed, const struct relayed_options *option
         relayed->data = options->data;
         relayed->is_quic = policy_is_quic(policy);
         relayed->has_tls = relayed->is_quic || policy_has_tls(policy, options->verb);
-        relayed->may_step_out = policy->data_path == POLICY_DATA_PATH_DIRECT &&
+        relayed->may_step_out = !policy_keeps_socket(policy, is_sealed(relayed)) &&
                                 options->asker.type == POLICY_SOCKET_STREAM && !relayed->has_tls &&
                                 (options->verb == POLICY_ACCEPT || !has_tls_to_proxy(&policy->proxy));
         relayed->expects_header = options->verb == POLICY_ACCEPT && expects_header(policy, options->peer);

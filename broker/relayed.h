@@ -73,7 +73,7 @@ struct relayed_options {
 };
 
 /** Whether one that was accepted goes through a relay: as policy_needs_relay(), but a header is expected of some peers only. */
-bool relayed_is_needed_for(const struct policy_protocol *policy, const struct nb_socket_address *peer);
+bool relayed_is_needed_for(const struct policy_protocol *policy, const struct nb_socket_address *peer, bool is_sealed);
 
 /**
  * Starts one.

@@ -112,7 +112,7 @@ void policy_explain(const struct policy_tenant *tenant, const struct policy_prot
                 policy_decide_ip(protocol, question->verb, NULL, &question->address.ip, &ret->verdict, &ret->trace);
         }
         if (ret->verdict.allowed)
-                policy_way_of(protocol, question->verb, &ret->way);
+                policy_way_of(protocol, question->verb, question->seal, &ret->way);
 }
 
 /* ---- the words ---- */

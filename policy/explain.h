@@ -30,6 +30,7 @@ struct policy_question {
         bool named;                       /* a host name, to connect to */
         struct policy_host_name name;     /* if it is one */
         struct nb_socket_address address; /* if it is none */
+        enum policy_seal seal;            /* of the broker that is asked; for the way only */
 };
 
 enum policy_layer {

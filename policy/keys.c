@@ -28,16 +28,6 @@ struct key {
         const char *help;    /* sentences */
 };
 
-/** What the file may hold one day: refused by name, so that nobody believes it to be in force. */
-struct later_key {
-        const char *name;
-        const char *what;
-};
-
-static const struct later_key later_keys[] = {
-        { "RequireSeal", "the seal" },
-};
-
 /* One of policy/limit.h, which has its default. */
 #define LIMIT(name, value, help)                                                                                       \
         { name, PARSER_OF_TENANT, false, tenant_set_limit, value, NULL, help }
@@ -98,11 +88,13 @@ static const struct key keys[PARSER_N_KEYS] = {
                                 "Which addresses the protocol can name, or quic: those of ip, with connections that "
                                 "have any number of streams. Required." },
         [PARSER_KEY_DATA_PATH] = { "DataPath", PARSER_GRANTING | PARSER_DEFAULTS, false, grant_set_data_path,
-                                   "direct|relay", NULL,
-                                   "Which descriptor the process that runs the guest receives: the socket itself, "
-                                   "which is the word that the process is locked down, or one end of a pair whose "
-                                   "other the tenant's relay has. Required, if not by [Defaults] or for QUIC, which is "
-                                   "the relay's." },
+                                   "auto|direct|relay", "auto",
+                                   "Which descriptor the process that runs the guest receives: the socket itself, or "
+                                   "one end of a pair whose other the tenant's relay has. With auto it is the socket "
+                                   "where the broker's seal is proven and the pair otherwise; direct is the word that "
+                                   "the process is locked down. QUIC is the relay's in any case." },
+        [PARSER_KEY_REQUIRE_SEAL] = { "RequireSeal", PARSER_DEFAULTS, false, tenant_set_require_seal, "yes|no", "no",
+                                      "Whether the broker serves nobody unless its seal is proven." },
         [PARSER_KEY_SOCKET_TYPES] = { "SocketTypes", PARSER_GRANTING, false, grant_set_socket_types, "stream|dgram...",
                                       "stream", "Which types of socket the guest may open." },
         [PARSER_KEY_SOCKET_MODE] = { "SocketMode", PARSER_GRANTING, false, grant_set_socket_mode, "MODE", "0666",
@@ -216,11 +208,6 @@ static int fail_unknown_key(struct parser *p, const char *name) {
         const char *best = NULL;
         char quote[PARSER_QUOTE_MAX];
 
-        for (size_t i = 0; i < sizeof(later_keys) / sizeof(later_keys[0]); ++i)
-                if (strcasecmp(name, later_keys[i].name) == 0)
-                        return parser_fail_at(p, 0, "%s= (%s) is not enforced by this version, so it is refused",
-                                              later_keys[i].name, later_keys[i].what);
-
         for (size_t i = 0; i < PARSER_N_KEYS; ++i)
                 best = policy_suggest(name, length, keys[i].name, best, &distance);
         policy_printable(name, length, quote, sizeof(quote));
@@ -264,7 +251,9 @@ static int fail_misplaced_key(struct parser *p, const char *name) {
         if (strcmp(name, keys[PARSER_KEY_FAMILY].name) == 0 && p->section->kind == PARSER_PREOPEN)
                 return parser_fail_at(
                         p, 0, "a preopened socket has no Family=: its address tells it, and it is never one of QUIC");
-        list_sections(p->policy ? kinds & ~(unsigned)PARSER_DEFAULTS : kinds, list, sizeof(list));
+        if (p->policy && kinds != PARSER_DEFAULTS)
+                kinds &= ~(unsigned)PARSER_DEFAULTS;
+        list_sections(kinds, list, sizeof(list));
         return parser_fail_at(p, 0, "%s= belongs in a %s section", name, list);
 }
 

@@ -307,7 +307,11 @@ int policy_parse_defaults(const struct policy_fragment *fragment, const struct p
         struct policy_protocol protocol = { .data_path = loader->defaults.data_path,
                                             .connect_timeout_ms = loader->defaults.connect_timeout_ms };
         NB_CLEANUP(free_parser)
-        struct parser p = { .loader = loader, .tenant = &tenant, .protocol = &protocol, .error = error };
+        struct parser p = { .loader = loader,
+                            .tenant = &tenant,
+                            .protocol = &protocol,
+                            .require_seal = loader->defaults.require_seal,
+                            .error = error };
         int r;
 
         r = read_fragment(&p, fragment);
@@ -318,6 +322,7 @@ int policy_parse_defaults(const struct policy_fragment *fragment, const struct p
 
         *ret = (struct policy_defaults){
                 .data_path = protocol.data_path,
+                .require_seal = p.require_seal,
                 .unlimited = loader->defaults.unlimited,
                 .explain_denials = tenant.explain_denials,
                 .existing = tenant.existing,

@@ -51,6 +51,7 @@ enum parser_key {
         PARSER_KEY_LIMIT_LAST = PARSER_KEY_LIMIT + POLICY_N_LIMITS - 1,
         PARSER_KEY_FAMILY,
         PARSER_KEY_DATA_PATH,
+        PARSER_KEY_REQUIRE_SEAL,
         PARSER_KEY_SOCKET_TYPES,
         PARSER_KEY_SOCKET_MODE,
         PARSER_KEY_CONNECT_TIMEOUT,
@@ -134,6 +135,7 @@ struct parser {
         struct policy_tenant *tenant;     /* in a file of defaults one that takes them */
         struct policy_protocol *protocol; /* whose section this is, or NULL; a preopened socket has one, too */
         struct policy_preopen *preopen;   /* whose section this is, or NULL */
+        bool require_seal;                /* of a file of defaults */
         struct parser_section *section;   /* NULL before the first header of a fragment */
         struct parser_section *sections;
         size_t n_sections;

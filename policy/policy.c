@@ -139,12 +139,24 @@ bool policy_has_handshake(const struct policy_protocol *protocol, enum policy_ve
         return protocol->n_header_sources > 0;
 }
 
-bool policy_needs_relay(const struct policy_protocol *protocol, enum policy_verb verb) {
-        return protocol->data_path == POLICY_DATA_PATH_RELAY || policy_has_handshake(protocol, verb);
+bool policy_keeps_socket(const struct policy_protocol *protocol, bool is_sealed) {
+        switch (protocol->data_path) {
+        case POLICY_DATA_PATH_DIRECT:
+                return false;
+        case POLICY_DATA_PATH_RELAY:
+                return true;
+        case POLICY_DATA_PATH_AUTO:
+                break;
+        }
+        return !is_sealed && protocol->family != POLICY_FAMILY_UNIX;
+}
+
+bool policy_needs_relay(const struct policy_protocol *protocol, enum policy_verb verb, bool is_sealed) {
+        return policy_keeps_socket(protocol, is_sealed) || policy_has_handshake(protocol, verb);
 }
 
 bool policy_bears(const struct policy_protocol *protocol, const struct policy_made *made) {
-        if (protocol->data_path == POLICY_DATA_PATH_RELAY && !made->is_relayed)
+        if (policy_keeps_socket(protocol, made->is_sealed) && !made->is_relayed)
                 return false;
         if ((protocol->family == POLICY_FAMILY_QUIC) != made->is_quic)
                 return false;

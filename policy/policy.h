@@ -72,9 +72,16 @@ enum policy_family {
 
 /** What `DataPath=` says: which descriptor may leave the broker (ARCHITECTURE.md). */
 enum policy_data_path {
-        POLICY_DATA_PATH_UNSET, /* a load error unless the loader has a default */
-        POLICY_DATA_PATH_DIRECT,
-        POLICY_DATA_PATH_RELAY, /* every socket stays with the tenant's relay */
+        POLICY_DATA_PATH_AUTO, /* the socket itself where it is sealed, and a relay otherwise: policy_keeps_socket() */
+        POLICY_DATA_PATH_DIRECT, /* the operator's word that the host is locked down */
+        POLICY_DATA_PATH_RELAY,  /* every socket stays with the tenant's relay */
+};
+
+/** What is known of the broker's seal: whether a socket of its own can do nothing but what it was made for (broker/seal.h). */
+enum policy_seal {
+        POLICY_SEAL_UNKNOWN, /* there is no broker to ask */
+        POLICY_SEAL_OPEN,
+        POLICY_SEAL_PROVEN,
 };
 
 /** What `SocketTypes=` says, as bits; without it, streams only. */
@@ -407,6 +414,7 @@ struct policy {
         size_t n_tenants;
         struct policy_table names;   /* of tenants, to their place in `tenants` */
         struct policy_table sockets; /* their Socket= paths, likewise */
+        bool require_seal;           /* RequireSeal=: nothing is served unless the seal is proven */
         char **files;                /* names, owned; rules and sections point into it */
         size_t n_files;
 };
@@ -423,8 +431,9 @@ struct policy_error {
 
 /** What may be assumed where a file is silent. All zeros are the built-in defaults. */
 struct policy_defaults {
-        enum policy_data_path data_path; /* UNSET: DataPath= must be written */
-        bool unlimited;                  /* no limits beside those that are written: for a broker of one guest */
+        enum policy_data_path data_path;
+        bool require_seal;
+        bool unlimited; /* no limits beside those that are written: for a broker of one guest */
         bool explain_denials;
         enum policy_existing existing;
         uint64_t limits[POLICY_N_LIMITS]; /* 0: what policy/limit.h says, or none with `unlimited` */
@@ -486,13 +495,21 @@ bool policy_has_tls(const struct policy_protocol *protocol, enum policy_verb ver
  */
 bool policy_has_handshake(const struct policy_protocol *protocol, enum policy_verb verb);
 
-/** Whether connections of that verb go through a relay, for a handshake or for good (DataPath=). */
-bool policy_needs_relay(const struct policy_protocol *protocol, enum policy_verb verb);
+/**
+ * Whether the sockets of a protocol's connections stay with a relay, whatever comes before their bytes: what DataPath= comes to. A connected Unix
+ * stream socket can be turned into nothing else, so `auto` hands it out in any case; Unix datagrams are the relay's without being asked about here.
+ * @param is_sealed  whether the seal is proven, and the sockets are the broker's own
+ */
+bool policy_keeps_socket(const struct policy_protocol *protocol, bool is_sealed);
+
+/** Whether connections of that verb go through a relay, for a handshake or for good. @param is_sealed  as policy_keeps_socket() */
+bool policy_needs_relay(const struct policy_protocol *protocol, enum policy_verb verb, bool is_sealed);
 
 /** How a connection is made, or was before a reload. */
 struct policy_made {
         enum policy_verb verb;
         bool is_relayed; /* its socket stays with the relay */
+        bool is_sealed;  /* its socket was made behind a seal that is proven */
         bool is_quic;
         bool has_tls;
         bool has_proxy;

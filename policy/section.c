@@ -53,19 +53,13 @@ static int finish_grants(struct parser *p) {
 
         if (r < 0)
                 return r;
-        if (protocol->data_path == POLICY_DATA_PATH_UNSET)
-                return parser_fail_whole(
-                        p, &p->section->header, "DataPath=relay",
-                        "[%s %s] needs DataPath=: relay, or direct where the program that runs the guest gets the "
-                        "sockets themselves, which it must be locked down for (netbroker.conf(5))",
-                        policy_section_word(protocol), protocol->name);
         if (protocol->socket_types == 0)
                 protocol->socket_types = POLICY_SOCKET_STREAM;
         if (protocol->family == POLICY_FAMILY_UNIX && (protocol->socket_types & POLICY_SOCKET_DGRAM) &&
-            protocol->data_path != POLICY_DATA_PATH_RELAY)
+            protocol->data_path == POLICY_DATA_PATH_DIRECT)
                 return parser_fail_value(p, PARSER_KEY_SOCKET_TYPES,
                                          "datagrams between Unix sockets go through the relay, for such a socket sends "
-                                         "to every other: write DataPath=relay");
+                                         "to every other: write DataPath=relay, or leave it out");
         if (parser_is_set(p, PARSER_KEY_SOCKET_MODE) && !policy_listens_on_path(protocol))
                 return parser_fail_value(
                         p, PARSER_KEY_SOCKET_MODE,

@@ -486,6 +486,7 @@ int policy_source_read(const struct policy_source *source, struct policy_source_
                          show(source->path).text);
                 keep_warning(report, text);
         }
+        policy->require_seal = load.loader.defaults.require_seal;
         policy_warn(policy, source->defaults.unlimited, keep_warning, report);
         *ret = nb_steal_ptr(policy);
         return 0;

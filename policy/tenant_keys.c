@@ -136,6 +136,10 @@ int tenant_set_existing(struct parser *p, const char *value) {
         return r;
 }
 
+int tenant_set_require_seal(struct parser *p, const char *value) {
+        return policy_yes_no_parse(value, &p->require_seal, &p->complaint);
+}
+
 int tenant_set_explain_denials(struct parser *p, const char *value) {
         return policy_yes_no_parse(value, &p->tenant->explain_denials, &p->complaint);
 }

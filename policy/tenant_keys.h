@@ -20,4 +20,7 @@ int tenant_set_resolvers(struct parser *p, const char *value);
 int tenant_set_relays(struct parser *p, const char *value);
 int tenant_set_limit(struct parser *p, const char *value);
 
+/** RequireSeal= of [Defaults], which is about the broker as a whole. */
+int tenant_set_require_seal(struct parser *p, const char *value);
+
 #endif

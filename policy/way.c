@@ -36,7 +36,8 @@ static void add_hops(struct policy_way *way, const struct policy_proxy *proxy) {
         }
 }
 
-void policy_way_of(const struct policy_protocol *protocol, enum policy_verb verb, struct policy_way *ret) {
+void policy_way_of(const struct policy_protocol *protocol, enum policy_verb verb, enum policy_seal seal,
+                   struct policy_way *ret) {
         bool connects = verb == POLICY_CONNECT;
 
         *ret = (struct policy_way){ .n_legs = 0 };
@@ -48,8 +49,10 @@ void policy_way_of(const struct policy_protocol *protocol, enum policy_verb verb
                 add(ret, POLICY_LEG_QUIC);
         if (policy_has_tls(protocol, verb))
                 add(ret, POLICY_LEG_TLS);
-        if (policy_needs_relay(protocol, verb))
+        if (policy_needs_relay(protocol, verb, seal == POLICY_SEAL_PROVEN)) {
                 add(ret, POLICY_LEG_RELAY);
+                ret->legs[ret->n_legs - 1].seal = seal;
+        }
 }
 
 /* ---- its words ---- */
@@ -123,15 +126,26 @@ static void format_quic(const struct policy_protocol *protocol, enum policy_verb
                  quic->max_streams, policy_number_format(POLICY_UNIT_BYTES, quic->stream_window, window), retry);
 }
 
-static void format_relay(const struct policy_protocol *protocol, enum policy_verb verb, char *buffer, size_t size) {
-        const char *why = "and then gives the guest the socket itself";
-
+/** Why a relay stays in between, or that it does not. */
+static const char *why_relay_stays(const struct policy_protocol *protocol, enum policy_verb verb,
+                                   enum policy_seal seal) {
         if (protocol->family == POLICY_FAMILY_QUIC)
-                why = "and stays in between: the guest has one end of a pair for each stream";
-        else if (protocol->data_path == POLICY_DATA_PATH_RELAY)
-                why = "and stays in between: DataPath=relay";
-        else if (policy_has_tls(protocol, verb))
-                why = "and stays in between, for the guest reads and writes plain text";
+                return "and stays in between: the guest has one end of a pair for each stream";
+        if (protocol->data_path == POLICY_DATA_PATH_RELAY)
+                return "and stays in between: DataPath=relay";
+        if (policy_has_tls(protocol, verb))
+                return "and stays in between, for the guest reads and writes plain text";
+        if (!policy_keeps_socket(protocol, seal == POLICY_SEAL_PROVEN))
+                return "and then gives the guest the socket itself";
+        if (seal == POLICY_SEAL_UNKNOWN)
+                return "and stays in between unless the broker's seal is proven: DataPath=auto";
+        return "and stays in between: DataPath=auto, and the broker's seal is not proven";
+}
+
+static void format_relay(const struct policy_protocol *protocol, enum policy_verb verb, enum policy_seal seal,
+                         char *buffer, size_t size) {
+        const char *why = why_relay_stays(protocol, verb, seal);
+
         snprintf(buffer, size, "a relay of the tenant's does %s, %s",
                  policy_has_handshake(protocol, verb) ? "that" : "nothing to the bytes", why);
 }
@@ -155,7 +169,7 @@ const char *policy_leg_format(const struct policy_protocol *protocol, enum polic
                         format_server(protocol->tls, buffer, size);
                 break;
         case POLICY_LEG_RELAY:
-                format_relay(protocol, verb, buffer, size);
+                format_relay(protocol, verb, leg->seal, buffer, size);
                 break;
         }
         return buffer;

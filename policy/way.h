@@ -21,6 +21,7 @@ struct policy_leg {
         enum policy_leg_kind kind;
         const struct policy_hop *hop; /* of PROXY */
         bool is_last;                 /* of PROXY: it is asked for the destination itself */
+        enum policy_seal seal;        /* of RELAY: what is known of the broker's */
 };
 
 /** A header, each proxy, QUIC, TLS and a relay. */
@@ -31,8 +32,12 @@ struct policy_way {
         size_t n_legs; /* 0: the socket itself, and nothing before its bytes */
 };
 
-/** What a connection's way by the protocol is. @param ret  always filled in; points into the protocol */
-void policy_way_of(const struct policy_protocol *protocol, enum policy_verb verb, struct policy_way *ret);
+/**
+ * What a connection's way by the protocol is. Where nobody knows whether the broker is sealed, a relay that stays for want of that is on it.
+ * @param ret  always filled in; points into the protocol
+ */
+void policy_way_of(const struct policy_protocol *protocol, enum policy_verb verb, enum policy_seal seal,
+                   struct policy_way *ret);
 
 /** "header", "proxy", "quic", "tls" or "relay". */
 const char *policy_leg_name(enum policy_leg_kind kind);

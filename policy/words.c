@@ -10,11 +10,9 @@ const struct policy_word policy_words_family[] = {
 };
 
 const struct policy_word policy_words_data_path[] = {
+        { .text = "auto", .value = POLICY_DATA_PATH_AUTO },
         { .text = "direct", .value = POLICY_DATA_PATH_DIRECT },
         { .text = "relay", .value = POLICY_DATA_PATH_RELAY },
-        { .text = "auto",
-          .not_yet = "comes with a later version, which proves the seal; this one has direct and relay",
-          .value = -1 },
         { 0 },
 };
 

@@ -22,7 +22,7 @@ static void refuse(const char *text, size_t length, const struct bad_text *bad, 
         struct policy *policy = policy_new();
         char message[2048];
 
-        ck_assert_msg(policy_add_text(policy, "acme.conf", text, length, POLICY_DATA_PATH_UNSET, ret) == -EINVAL,
+        ck_assert_msg(policy_add_text(policy, "acme.conf", text, length, POLICY_DATA_PATH_AUTO, ret) == -EINVAL,
                       "\"%s\"", text);
         policy_free(policy);
         policy_error_format(ret, message, sizeof(message));
@@ -84,7 +84,7 @@ static void expect_policy_or_error(const char *text, size_t length) {
         struct policy_error error;
         char message[2048];
 
-        if (policy_add_text(policy, "f", text, length, POLICY_DATA_PATH_UNSET, &error) < 0) {
+        if (policy_add_text(policy, "f", text, length, POLICY_DATA_PATH_AUTO, &error) < 0) {
                 policy_error_format(&error, message, sizeof(message));
                 ck_assert_ptr_nonnull(strstr(message, " error: "));
                 ck_assert(error.line > 0 || error.column == 0);

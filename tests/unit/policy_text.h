@@ -15,7 +15,7 @@
 #define POLICY_TENANT "[Tenant]\nName=acme\n"
 #define POLICY_HEAD POLICY_TENANT "[Protocol web]\nFamily=ip\nDataPath=direct\n"
 
-/** policy_add_file() with one default, which may be POLICY_DATA_PATH_UNSET. */
+/** policy_add_file() with one default, which may be POLICY_DATA_PATH_AUTO. */
 static inline int policy_add_text(struct policy *policy, const char *file, const char *text, size_t length,
                                   enum policy_data_path data_path, struct policy_error *error) {
         struct policy_defaults defaults = { .data_path = data_path };
@@ -38,7 +38,7 @@ static inline struct policy *policy_with(const char *text, enum policy_data_path
 
 /** The same without a default. */
 static inline struct policy *policy_of(const char *text) {
-        return policy_with(text, POLICY_DATA_PATH_UNSET);
+        return policy_with(text, POLICY_DATA_PATH_AUTO);
 }
 
 /** An address out of its text. */

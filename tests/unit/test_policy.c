@@ -105,14 +105,14 @@ START_TEST(tenants_of_several_files) {
         for (int i = 0; i < 100; ++i) {
                 snprintf(file, sizeof(file), "t/a%d.conf", i);
                 snprintf(text, sizeof(text), "[Tenant]\nName=a%d\n[Protocol p]\nFamily=ip\nDataPath=direct\n", i);
-                ck_assert_int_eq(policy_add_text(policy, file, text, strlen(text), POLICY_DATA_PATH_UNSET, &error), 0);
+                ck_assert_int_eq(policy_add_text(policy, file, text, strlen(text), POLICY_DATA_PATH_AUTO, &error), 0);
         }
-        ck_assert_int_eq(policy_add_text(policy, "t/b.conf", other, strlen(other), POLICY_DATA_PATH_UNSET, &error), 0);
+        ck_assert_int_eq(policy_add_text(policy, "t/b.conf", other, strlen(other), POLICY_DATA_PATH_AUTO, &error), 0);
         ck_assert_uint_eq(policy->n_tenants, 101);
         ck_assert_str_eq(policy_find_tenant(policy, "a42")->protocols[0].file, "t/a42.conf");
         ck_assert_str_eq(policy_find_tenant(policy, "b")->file, "t/b.conf");
 
-        ck_assert_int_eq(policy_add_text(policy, "t/c.conf", same, strlen(same), POLICY_DATA_PATH_UNSET, &error),
+        ck_assert_int_eq(policy_add_text(policy, "t/c.conf", same, strlen(same), POLICY_DATA_PATH_AUTO, &error),
                          -EINVAL);
         ck_assert_str_eq(policy_error_format(&error, message, sizeof(message)),
                          "t/c.conf:4:6: error: tenant a1 is already defined at t/a1.conf:1\n"
@@ -134,7 +134,7 @@ START_TEST(sixty_four_protocols) {
                 if (i == POLICY_PROTOCOLS_MAX - 1)
                         policy_free(policy_of(text));
         }
-        ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_UNSET, &error), -EINVAL);
+        ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_AUTO, &error), -EINVAL);
         ck_assert_uint_eq(error.line, 3 + 3 * POLICY_PROTOCOLS_MAX);
         policy_free(policy);
 }
@@ -156,7 +156,7 @@ START_TEST(names_of_sections_are_not_cut) {
         name[64] = '\0';
         snprintf(text, sizeof(text), TENANT "[Protocol %s]\nFamily=ip\nDataPath=direct\n", name);
         policy = policy_new();
-        ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_UNSET, &error), -EINVAL);
+        ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_AUTO, &error), -EINVAL);
         ck_assert_uint_eq(error.column, 11 + 63);
         policy_free(policy);
 }
@@ -180,7 +180,7 @@ START_TEST(long_lines) {
 
         strncat(text, " ", sizeof(text) - strlen(text) - 1);
         policy = policy_new();
-        ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_UNSET, &error), -EINVAL);
+        ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_AUTO, &error), -EINVAL);
         ck_assert_uint_eq(error.line, 7);
         ck_assert_uint_eq(error.column, 199);
         policy_free(policy);
@@ -237,8 +237,7 @@ static const struct bad_text bad_texts[] = {
         { TENANT "[Protocol \"a\"]\n", 3, 11, "letters, digits", NULL },
         { HEAD "[Protocol web]\n", 6, 11, "stands already in line 3", NULL },
         { TENANT "[Protocol web]\nDataPath=direct\n", 3, 0, "needs Family=", "Family=ip" },
-        { TENANT "[Protocol web]\nFamily=ip\n", 3, 0, "needs DataPath=", "DataPath=relay" },
-        { TENANT "[Protocol web]\nFamily=ip\n[Protocol db]\n", 3, 0, "needs DataPath=", "DataPath=relay" },
+        { TENANT "[Protocol web]\nFamily=ip\n[Protocol db]\n", 5, 0, "needs Family=", "Family=ip" },
         { TENANT "[Protocol web]\nFamily=ip\n[Protocol db]\nx\n", 6, 1, "nor Key=value", NULL }, /* lines first */
 
         /* lines that inih would change */
@@ -268,8 +267,8 @@ static const struct bad_text bad_texts[] = {
         { "[Tenant]\nname=acme\n", 2, 1, "did you mean Name=?", "Name=acme" },
         { HEAD "Conect=192.0.2.1:80\n", 6, 1, "did you mean Connect=?", "Connect=192.0.2.1:80" },
         { HEAD "Bananas=3\n", 6, 1, "there is no key Bananas=", NULL },
-        { HEAD "RequireSeal=yes\n", 6, 1, "not enforced by this version", NULL },
-        { TENANT "RequireSeal=yes\n", 3, 1, "not enforced by this version", NULL },
+        { HEAD "RequireSeal=yes\n", 6, 1, "RequireSeal= belongs in a [Defaults] section", NULL },
+        { TENANT "RequireSeal=yes\n", 3, 1, "RequireSeal= belongs in a [Defaults] section", NULL },
         { TENANT "unit=x.service\n", 3, 1, "did you mean Unit=?", "Unit=x.service" },
         { TENANT "Include=x\n", 3, 9, "no other files can be read here", NULL },
         { TENANT "Connect=192.0.2.1:80\n", 3, 1, "belongs in a [Protocol NAME] or [Preopen NAME] section", NULL },
@@ -293,8 +292,8 @@ static const struct bad_text bad_texts[] = {
         { TENANT "[Protocol a]\nFamily=ipv5\n", 4, 8, "not ip, ipv4, ipv6, unix or quic", "Family=ipv4" },
         { TENANT "[Protocol a]\nFamily= IPv6\n", 4, 9, "not ip, ipv4, ipv6, unix or quic", "Family= ipv6" },
         { TENANT "[Protocol a]\nFamily=Unix\n", 4, 8, "not ip, ipv4, ipv6, unix or quic", "Family=unix" },
-        { TENANT "[Protocol a]\nDataPath=auto\n", 4, 10, "comes with a later version", NULL },
-        { TENANT "[Protocol a]\nDataPath=dierct\n", 4, 10, "is not direct or relay", "DataPath=direct" },
+        { TENANT "[Protocol a]\nDataPath=Auto\n", 4, 10, "is not auto, direct or relay", "DataPath=auto" },
+        { TENANT "[Protocol a]\nDataPath=dierct\n", 4, 10, "is not auto, direct or relay", "DataPath=direct" },
         { HEAD "SocketTypes=seqpacket\n", 6, 13, "is not stream or dgram", NULL },
         { HEAD "SocketTypes=stream dgrm\n", 6, 20, "is not stream or dgram", "SocketTypes=stream dgram" },
         { HEAD "SocketTypes=streams\n", 6, 13, "is not stream or dgram", "SocketTypes=stream" },
@@ -484,7 +483,7 @@ START_TEST(errors_as_an_operator_sees_them) {
         struct policy_error error;
         char message[1024], small[32];
 
-        ck_assert_int_eq(policy_add_text(policy, "/etc/x\x1b.conf", text, strlen(text), POLICY_DATA_PATH_UNSET, &error),
+        ck_assert_int_eq(policy_add_text(policy, "/etc/x\x1b.conf", text, strlen(text), POLICY_DATA_PATH_AUTO, &error),
                          -EINVAL);
         ck_assert_str_eq(policy_error_format(&error, message, sizeof(message)),
                          "/etc/x\\x1b.conf:6:9: error: bits are set behind the first 8: the network is 10.0.0.0/8\n"

@@ -281,7 +281,7 @@ static const struct {
           "1.conf:2:6: error: this is the tenant acme, and a drop-in cannot rename it" },
         { { POLICY_HEAD "Connect=10.0.0.1:1\n", "[Protocol web]\nFamily=ipv6\n" },
           "acme.conf:6:9: error: an IPv4 rule never matches: [Protocol web] has Family=ipv6" },
-        { { POLICY_HEAD, "[Protocol db]\nFamily=ip\n" }, "1.conf:1: error: [Protocol db] needs DataPath=" },
+        { { POLICY_HEAD, "[Protocol db]\nDataPath=relay\n" }, "1.conf:1: error: [Protocol db] needs Family=" },
         { { "[Protocol db]\nFamily=ip\n", "[Protocol db]\nDataPath=direct\n" },
           "acme.conf: error: no [Tenant] section" },
         { { POLICY_TENANT "SocketMode=0600\n", "[Tenant]\nMode=report\n" },

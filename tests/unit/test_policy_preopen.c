@@ -200,7 +200,6 @@ END_TEST
 
 static const struct bad_text bad_texts[] = {
         { HEAD DIRECT, 3, 0, "[Preopen http] needs Listen= or Connect=", "Listen=127.0.0.1:8080" },
-        { HEAD LISTEN, 3, 0, "[Preopen http] needs DataPath=", "DataPath=relay" },
         { HEAD LISTEN DIRECT CONNECT, 6, 9, "listens or connects", NULL },
         { HEAD CONNECT LISTEN DIRECT, 5, 8, "listens or connects", NULL },
         { HEAD CONNECT "Listen=/run/a\n" DIRECT, 5, 8, "listens or connects", NULL },
@@ -307,7 +306,7 @@ START_TEST(the_same_address_for_two_tenants) {
 
         /* Who comes first gets it; the other may be at work on another day. */
         for (size_t i = 0; i < ELEMENTS(texts); ++i)
-                ck_assert_int_eq(policy_add_text(policy, "f", texts[i], strlen(texts[i]), POLICY_DATA_PATH_UNSET,
+                ck_assert_int_eq(policy_add_text(policy, "f", texts[i], strlen(texts[i]), POLICY_DATA_PATH_AUTO,
                                                  &error),
                                  0);
         policy_free(policy);

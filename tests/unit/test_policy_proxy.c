@@ -200,7 +200,7 @@ START_TEST(a_password_is_not_shown) {
                 char text[512], message[2048];
 
                 snprintf(text, sizeof(text), CONNECT "Proxy=%s\n", lines[i].value);
-                ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_UNSET, &error),
+                ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_AUTO, &error),
                                  -EINVAL);
                 ck_assert_str_eq(error.source, lines[i].source);
                 ck_assert_ptr_null(strstr(policy_error_format(&error, message, sizeof(message)), "cret"));
@@ -258,7 +258,7 @@ START_TEST(too_many_header_sources) {
 
         for (unsigned i = 0; i <= POLICY_HEADER_SOURCES_MAX; ++i)
                 used += (size_t)snprintf(text + used, sizeof(text) - used, "AcceptProxyHeader=10.0.0.%u\n", i);
-        ck_assert_int_eq(policy_add_text(policy, "f", text, used, POLICY_DATA_PATH_UNSET, &error), -EINVAL);
+        ck_assert_int_eq(policy_add_text(policy, "f", text, used, POLICY_DATA_PATH_AUTO, &error), -EINVAL);
         ck_assert_ptr_nonnull(strstr(error.message, "at most 64"));
         policy_free(policy);
 }

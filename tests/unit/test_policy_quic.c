@@ -225,7 +225,7 @@ START_TEST(it_has_a_handshake_and_a_relay) {
 
         for (int verb = POLICY_CONNECT; verb <= POLICY_ACCEPT; ++verb) {
                 ck_assert(policy_has_handshake(protocol, (enum policy_verb)verb));
-                ck_assert(policy_needs_relay(protocol, (enum policy_verb)verb));
+                ck_assert(policy_needs_relay(protocol, (enum policy_verb)verb, true));
         }
         ck_assert(policy_has_tls(protocol, POLICY_ACCEPT) && !policy_has_tls(protocol, POLICY_CONNECT));
         ck_assert(policy_family_includes(protocol->family, AF_INET) &&

@@ -227,10 +227,11 @@ START_TEST(defaults_stand_in_a_file_of_their_own) {
 
         init(&world);
         write_file(&world, "acme.conf", TENANT "[Protocol web]\nFamily=ip\n");
-        expect_error(&world, "acme.conf", "needs DataPath=");
-        write_file(&world, "defaults", "[Defaults]\nDataPath=direct\nMaxSessions=5\n");
+        ck_assert_int_eq(load_acme(&world)->protocols[0].data_path, POLICY_DATA_PATH_AUTO);
+        write_file(&world, "defaults", "[Defaults]\nDataPath=direct\nMaxSessions=5\nRequireSeal=yes\n");
         world.source.defaults_path = path_of(&world, "defaults", world.defaults);
         ck_assert_uint_eq(load_acme(&world)->limits[POLICY_LIMIT_SESSIONS], 5);
+        ck_assert(world.policy->require_seal);
         write_file(&world, "defaults", "[Defaults]\nMaxSessions=five\n");
         expect_error(&world, "defaults", ":2:13: error: MaxSessions= is");
         ck_assert_int_eq(unlink(world.defaults), 0);

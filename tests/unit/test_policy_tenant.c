@@ -286,6 +286,18 @@ START_TEST(a_file_of_defaults_overrides_the_command_line) {
 }
 END_TEST
 
+START_TEST(the_seal_is_required_by_all_or_none) {
+        const struct policy_defaults none = { 0 };
+        struct policy_defaults defaults;
+        struct policy_error error;
+
+        ck_assert_int_eq(parse_defaults("[Defaults]\nMaxSessions=2\n", &none, &defaults, &error), 0);
+        ck_assert(!defaults.require_seal);
+        ck_assert_int_eq(parse_defaults("[Defaults]\nRequireSeal=yes\n", &none, &defaults, &error), 0);
+        ck_assert(defaults.require_seal);
+}
+END_TEST
+
 START_TEST(bad_defaults) {
         static const struct bad_text bad[] = {
                 { "", 0, 0, "no [Defaults] section", "[Defaults]" },
@@ -298,7 +310,8 @@ START_TEST(bad_defaults) {
                 { "[Defaults]\nMode=report\n", 2, 1, "Mode= belongs in a [Tenant] section", NULL },
                 { "[Defaults]\nUser=x\n", 2, 1, "User= belongs in a [Tenant] section", NULL },
                 { "[Defaults]\nMaxSessions=0\n", 2, 13, "a whole number", NULL },
-                { "[Defaults]\nDataPath=x\n", 2, 10, "is not direct", NULL },
+                { "[Defaults]\nDataPath=x\n", 2, 10, "is not auto", NULL },
+                { "[Defaults]\nRequireSeal=maybe\n", 2, 13, "not yes or no", NULL },
                 { "[Defaults]\nConnect=any:*\n", 2, 1, "belongs in a [Protocol NAME] or [Preopen NAME]", NULL },
         };
         const struct policy_defaults none = { 0 };
@@ -321,7 +334,7 @@ END_TEST
 /* ---- many ---- */
 
 static int add(struct policy *policy, const char *file, const char *text, struct policy_error *error) {
-        return policy_add_text(policy, file, text, strlen(text), POLICY_DATA_PATH_UNSET, error);
+        return policy_add_text(policy, file, text, strlen(text), POLICY_DATA_PATH_AUTO, error);
 }
 
 START_TEST(one_socket_is_one_tenants) {
@@ -509,6 +522,7 @@ int main(void) {
         tcase_add_test(defaults, defaults_hold_where_a_tenant_is_silent);
         tcase_add_test(defaults, a_file_of_defaults_overrides_the_command_line);
         tcase_add_test(defaults, bad_defaults);
+        tcase_add_test(defaults, the_seal_is_required_by_all_or_none);
         suite_add_tcase(suite, defaults);
         tcase_add_test(many, one_socket_is_one_tenants);
         tcase_add_test(many, ten_thousand_tenants);

@@ -175,7 +175,7 @@ START_TEST(bad_names_of_clients) {
 
                 snprintf(text, sizeof(text), SERVER "TLSClientAuth=require\nTLSTrust=/ca\nTLSClientNames=%s\n",
                          bad[i].text);
-                ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_UNSET, &error),
+                ck_assert_int_eq(policy_add_text(policy, "f", text, strlen(text), POLICY_DATA_PATH_AUTO, &error),
                                  -EINVAL);
                 ck_assert_uint_eq(error.line, 12);
                 policy_free(policy);
@@ -237,7 +237,7 @@ START_TEST(too_many) {
                 for (unsigned n = 0; n <= POLICY_TLS_LIST_MAX; ++n)
                         used += (size_t)snprintf(text + used, sizeof(text) - used, "%s=%s%u\n", lists[i].key,
                                                  lists[i].value, n);
-                ck_assert_int_eq(policy_add_text(policy, "f", text, used, POLICY_DATA_PATH_UNSET, &error), -EINVAL);
+                ck_assert_int_eq(policy_add_text(policy, "f", text, used, POLICY_DATA_PATH_AUTO, &error), -EINVAL);
                 ck_assert_ptr_nonnull(strstr(error.message, lists[i].what));
                 policy_free(policy);
         }

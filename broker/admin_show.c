@@ -17,6 +17,7 @@
 #include "broker/connection.h"
 #include "broker/exposition.h"
 #include "broker/helper_client.h"
+#include "broker/keep.h"
 #include "broker/metrics_page.h"
 #include "broker/quic_entry.h"
 #include "broker/quota.h"
@@ -63,6 +64,16 @@ static json_t *helper_status(const struct broker *broker) {
         if (!broker->helper)
                 return json_null();
         return json_string(helper_client_is_well(broker->helper) ? "ready" : "does not answer");
+}
+
+static json_t *keeper_status(const struct broker *broker) {
+        struct keep_facts facts;
+
+        if (!broker->keep)
+                return json_null();
+        keep_get_facts(broker->keep, &facts);
+        return json_pack("{s:s, s:o, s:o, s:o}", "state", facts.is_connected ? "ready" : "does not answer", "kept",
+                         number(facts.n_kept), "unsent", number(facts.n_unsent), "refused", number(facts.n_refused));
 }
 
 static json_t *audit_status(const struct audit *audit) {
@@ -119,6 +130,8 @@ int admin_status(struct admin_call *call, const json_t *request) {
                 return -ENOMEM;
         (void)json_object_set_new(status, "log_level", json_string(admin_level_name(broker->log.level)));
         (void)json_object_set_new(status, "helper", helper_status(broker));
+        (void)json_object_set_new(status, "keeper", keeper_status(broker));
+        (void)json_object_set_new(status, "drain", admin_drain_status(broker, NULL));
         (void)json_object_set_new(status, "audit", audit_status(&broker->audit));
         (void)json_object_set_new(status, "resolvers", number(count_resolvers(broker)));
         (void)json_object_set_new(status, "relays", relays_status(broker));

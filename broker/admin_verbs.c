@@ -15,6 +15,7 @@ static const struct {
 } verbs[] = {
         { "certificates", admin_certificates },
         { "connections", admin_connections },
+        { "drain", admin_drain },
         { "dump", admin_dump },
         { "explain", admin_explain },
         { "log-level", admin_log_level },

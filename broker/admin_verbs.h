@@ -43,6 +43,12 @@ int admin_suggest(struct admin_call *call, const json_t *request);
 int admin_log_level(struct admin_call *call, const json_t *request);
 int admin_revoke(struct admin_call *call, const json_t *request);
 
+/* broker/admin_drain.c: */
+int admin_drain(struct admin_call *call, const json_t *request);
+
+/** What is drained, and what is left. @param tenant  whose; NULL: all of them */
+json_t *admin_drain_status(const struct broker *broker, const char *tenant);
+
 /* broker/admin_watch.c: */
 int admin_watch(struct admin_call *call, const json_t *request);
 

@@ -11,6 +11,7 @@
 #include "broker/admin_call.h"
 #include "broker/broker.h"
 #include "broker/helper_client.h"
+#include "broker/keep.h"
 #include "broker/relay.h"
 #include "broker/relay_context.h"
 #include "broker/tenant.h"
@@ -62,6 +63,29 @@ static void warn_of_helper(json_t *warnings, const struct broker *broker) {
                                "connections that tenants hold");
         if (broker->helper && !helper_client_is_well(broker->helper))
                 warn(warnings, "netbroker-helper does not answer: what is to be shut down waits for it");
+}
+
+static void warn_of_keeper(json_t *warnings, const struct broker *broker) {
+        struct keep_facts facts;
+
+        if (!broker->keep)
+                return;
+        keep_get_facts(broker->keep, &facts);
+        if (!facts.is_connected)
+                warn(warnings, "netbroker-keeper cannot be reached: a restart would end every session");
+        if (facts.n_refused > 0)
+                warn(warnings,
+                     "netbroker-keeper has refused %" PRIu64 " entries, which a restart would end: raise its "
+                     "--max-entries or --max-bytes, or LimitNOFILE= of its unit",
+                     facts.n_refused);
+}
+
+static void warn_of_drain(json_t *warnings, const struct drain *drain) {
+        if (drain->all)
+                warn(warnings, "new sessions are refused, for an operator drains this broker; netbrokerctl undrain "
+                               "ends that");
+        for (size_t i = 0; !drain->all && i < drain->n_tenants; ++i)
+                warn(warnings, "the tenant %s: new sessions are refused, for an operator drains it", drain->tenants[i]);
 }
 
 static void warn_of_report_mode(json_t *warnings, const struct policy *policy) {
@@ -161,6 +185,8 @@ json_t *admin_warnings(const struct broker *broker) {
         if (broker->audit.n_lost > 0)
                 warn(warnings, "audit records were lost: what they are written to does not take them");
         warn_of_helper(warnings, broker);
+        warn_of_keeper(warnings, broker);
+        warn_of_drain(warnings, &broker->drain);
         warn_of_report_mode(warnings, broker->policy);
         warn_of_relays(warnings, broker);
         warn_of_certificates(warnings, broker);

@@ -186,6 +186,7 @@ struct broker *broker_free(struct broker *broker) {
         broker->keep = keep_free(broker->keep);
         connection_table_deinit(&broker->connections);
         account_deinit(&broker->account);
+        drain_deinit(&broker->drain);
         watch_set_stop(&broker->watches);
         uv_walk(&broker->loop, close_handle, NULL);
         /* Runs the close callbacks, which free what handles need until then. */
@@ -270,6 +271,7 @@ static void describe(const struct kept *kept, struct kept_sink *sink) {
         body.last_connection_id = broker->last_connection_id;
         body.last_relay_number = broker->last_relay_number;
         body.last_relay_context = broker->last_relay_context;
+        drain_describe(&broker->drain, &body);
         item.body_case = NB__STATE__ITEM__BODY_BROKER;
         item.broker = &body;
         kept_sink_give(sink, &item, NULL, 0);
@@ -290,6 +292,7 @@ int broker_restore(struct broker *broker, struct kept_item *item) {
         broker->last_connection_id = body->last_connection_id;
         broker->last_relay_number = body->last_relay_number;
         broker->last_relay_context = body->last_relay_context;
+        drain_restore(&broker->drain, body);
         keep_adopt(broker->keep, &broker->kept, &kept_ops, item->id);
         return 0;
 }

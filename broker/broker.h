@@ -29,6 +29,7 @@
 #include "broker/account.h"
 #include "broker/audit.h"
 #include "broker/connection_table.h"
+#include "broker/drain.h"
 #include "broker/keep.h"
 #include "broker/loop_lag.h"
 #include "broker/token_clock.h"
@@ -105,6 +106,7 @@ struct broker {
         uint32_t last_relay_context;
         uint64_t last_session_id;
         uint64_t last_connection_id;
+        struct drain drain;      /* whose sessions are refused */
         struct deadline *linger; /* owned; NULL: it does not wait for what was left behind */
         bool stopping;
         /* One request is handled at a time, so all share the memory it is received and decoded in. */

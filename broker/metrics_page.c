@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "broker/broker.h"
+#include "broker/keep.h"
 #include "broker/relay.h"
 #include "broker/relay_context.h"
 #include "broker/tenant.h"
@@ -48,6 +49,49 @@ static void write_reload_failing(const struct broker *broker, struct exposition 
 
 static void write_tenants(const struct broker *broker, struct exposition *exposition) {
         exposition_number(exposition, NULL, broker->policy->n_tenants);
+}
+
+static void write_draining(const struct broker *broker, struct exposition *exposition) {
+        exposition_number(exposition, NULL, broker->drain.all);
+}
+
+static void write_draining_tenants(const struct broker *broker, struct exposition *exposition) {
+        exposition_number(exposition, NULL, broker->drain.n_tenants);
+}
+
+/* Without a keeper there are no samples. */
+static bool get_keeper(const struct broker *broker, struct keep_facts *ret) {
+        if (broker->keep)
+                keep_get_facts(broker->keep, ret);
+        return broker->keep != NULL;
+}
+
+static void write_keeper_connected(const struct broker *broker, struct exposition *exposition) {
+        struct keep_facts facts;
+
+        if (get_keeper(broker, &facts))
+                exposition_number(exposition, NULL, facts.is_connected);
+}
+
+static void write_keeper_entries(const struct broker *broker, struct exposition *exposition) {
+        struct keep_facts facts;
+
+        if (get_keeper(broker, &facts))
+                exposition_number(exposition, NULL, facts.n_kept);
+}
+
+static void write_keeper_unsent(const struct broker *broker, struct exposition *exposition) {
+        struct keep_facts facts;
+
+        if (get_keeper(broker, &facts))
+                exposition_number(exposition, NULL, facts.n_unsent);
+}
+
+static void write_keeper_refused(const struct broker *broker, struct exposition *exposition) {
+        struct keep_facts facts;
+
+        if (get_keeper(broker, &facts))
+                exposition_number(exposition, NULL, facts.n_refused);
 }
 
 static void write_half_open(const struct broker *broker, struct exposition *exposition) {
@@ -117,6 +161,16 @@ static const struct broker_family broker_families[] = {
         { "netbroker_half_open_sessions", "gauge", "Sessions that have not said whose they are.", write_half_open },
         { "netbroker_half_open_sessions_limit", "gauge",
           "How many sessions may be half-open; more push out the oldest.", write_half_open_limit },
+        { "netbroker_draining", "gauge", "1 while new sessions are refused (netbrokerctl drain), 0 otherwise.",
+          write_draining },
+        { "netbroker_draining_tenants", "gauge", "Tenants that are drained by name.", write_draining_tenants },
+        { "netbroker_keeper_connected", "gauge", "1 while netbroker-keeper is there; missing without --keeper.",
+          write_keeper_connected },
+        { "netbroker_keeper_entries", "gauge", "What is to outlive a restart.", write_keeper_entries },
+        { "netbroker_keeper_entries_unsent", "gauge", "Of these, that netbroker-keeper does not have as they are now.",
+          write_keeper_unsent },
+        { "netbroker_keeper_refused_total", "counter", "Entries that were over a bound of netbroker-keeper.",
+          write_keeper_refused },
         { "netbroker_loop_turn_seconds", "histogram",
           "How long the loop works before it looks again what is ready, which is the longest that anything waited.",
           write_loop },

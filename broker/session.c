@@ -354,6 +354,10 @@ static int session_request(struct endpoint *endpoint, const Nb__Request *request
         tenant = select_tenant(session, hello->tenant, &reason);
         if (!tenant)
                 return refuse_hello(session, hello->tenant, NB_WASI_EACCES, reason);
+        /* As if no broker were there: its host goes to another one. */
+        if (drain_refuses(&session->broker->drain, tenant->name))
+                return refuse_hello(session, hello->tenant, NB_WASI_ECONNREFUSED,
+                                    "new sessions are refused: an operator drains this broker (netbrokerctl drain)");
         return open_session(session, hello, tenant);
 }
 

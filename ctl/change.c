@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The commands that change something in a running netbrokerd: reload, revoke, log-level.
+ * The commands that change something in a running netbrokerd: reload, revoke, drain, undrain, log-level.
  */
 #include <stdio.h>
 #include <string.h>
@@ -90,4 +90,47 @@ int ctl_revoke(const struct ctl *ctl) {
                 print_revoked(ctl->operands[0], answer);
         json_decref(answer);
         return CTL_OK;
+}
+
+/* ---- drain ---- */
+
+static void print_drain(const struct ctl *ctl, const json_t *answer, bool on) {
+        const char *tenant = ctl->options->tenant;
+        long long sessions = (long long)json_integer_value(json_object_get(answer, "sessions"));
+        long long listeners = (long long)json_integer_value(json_object_get(answer, "listeners"));
+        long long connections = (long long)json_integer_value(json_object_get(answer, "connections"));
+        char shown[512];
+
+        printf("%s: new sessions are %s\n",
+               tenant ? nb_escape(tenant, strlen(tenant), shown, sizeof(shown)) : "all tenants",
+               on ? "refused" : "admitted");
+        if (!on && tenant && json_is_true(json_object_get(answer, "all")))
+                printf("but those of all tenants are refused still: netbrokerctl undrain\n");
+        if (on)
+                printf("left: sessions %lld, listeners %lld, connections %lld\n", sessions, listeners, connections);
+}
+
+static int change_drain(const struct ctl *ctl, bool on) {
+        json_t *answer = NULL;
+        int r = list_ask_one(ctl,
+                             json_pack("{s:s, s:s*, s:b, s:b}", "verb", "drain", "tenant", ctl->options->tenant, "on",
+                                       (int)on, "wait", (int)ctl->options->wait),
+                             &answer);
+
+        if (r != CTL_OK)
+                return r;
+        if (ctl->options->json)
+                list_print_json(answer);
+        else
+                print_drain(ctl, answer, on);
+        json_decref(answer);
+        return CTL_OK;
+}
+
+int ctl_drain(const struct ctl *ctl) {
+        return change_drain(ctl, true);
+}
+
+int ctl_undrain(const struct ctl *ctl) {
+        return change_drain(ctl, false);
 }

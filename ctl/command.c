@@ -140,6 +140,24 @@ const struct command command_table[] = {
                 .run = ctl_revoke,
         },
         {
+                .name = "drain",
+                .operands = "",
+                .options = OPTION_TENANT | OPTION_WAIT,
+                .summary = "refuse new sessions, and let the rest come to its end",
+                .help = "Has netbrokerd refuse new sessions, of all tenants or with --tenant of one, as if it were not "
+                        "there. What is open goes on, also over a reload, and with a keeper over a restart. Says what "
+                        "is left; with --wait it ends when nothing is.",
+                .run = ctl_drain,
+        },
+        {
+                .name = "undrain",
+                .operands = "",
+                .options = OPTION_TENANT,
+                .summary = "admit sessions again",
+                .help = "Ends what drain began: of everything, or with --tenant of one tenant.",
+                .run = ctl_undrain,
+        },
+        {
                 .name = "watch",
                 .operands = "",
                 .options = OPTION_TENANT | OPTION_PROTOCOL | OPTION_VERB | OPTION_VERDICT,

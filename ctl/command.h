@@ -79,6 +79,8 @@ int ctl_test(const struct ctl *ctl);
 int ctl_log_level(const struct ctl *ctl);
 int ctl_reload(const struct ctl *ctl);
 int ctl_revoke(const struct ctl *ctl);
+int ctl_drain(const struct ctl *ctl);
+int ctl_undrain(const struct ctl *ctl);
 
 /* ctl/watch.c: */
 int ctl_watch(const struct ctl *ctl);

@@ -7,8 +7,8 @@ _netbrokerctl_tenants() {
 }
 
 _netbrokerctl() {
-    local commands='status tenants sessions connections relays certificates quota check dump keys explain test reload revoke watch suggest log-level metrics help'
-    local options='--admin-socket --audit --defaults --expiry-warning --help --json --policy --protocol --resolve --session --tenant --verb --verdict --version'
+    local commands='status tenants sessions connections relays certificates quota check dump keys explain test reload revoke drain undrain watch suggest log-level metrics help'
+    local options='--admin-socket --audit --defaults --expiry-warning --help --json --policy --protocol --resolve --session --tenant --verb --verdict --version --wait'
     local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' words='' i
 
     COMPREPLY=()

@@ -72,7 +72,8 @@ static const struct nb_option table[] = {
         {
                 .name = "tenant",
                 .argument = "NAME",
-                .help = "connections, sessions, watch: only those of the tenant NAME.",
+                .help = "connections, sessions, watch: only those of the tenant NAME. drain, undrain: the tenant NAME "
+                        "only.",
                 .set = nb_option_set_text,
                 .offset = offsetof(struct options, tenant),
         },
@@ -89,6 +90,12 @@ static const struct nb_option table[] = {
                 .help = "watch: only records with VERDICT: allowed, denied, reported, dropped and others.",
                 .set = nb_option_set_text,
                 .offset = offsetof(struct options, verdict),
+        },
+        {
+                .name = "wait",
+                .help = "drain: end when nothing is left.",
+                .set = nb_option_set_flag,
+                .offset = offsetof(struct options, wait),
         },
 };
 
@@ -123,6 +130,7 @@ const char *options_find_other(const struct options *options, unsigned allowed) 
                 { options->verdict, OPTION_VERDICT, "verdict" },
                 { options->audit, OPTION_AUDIT, "audit" },
                 { options->expiry_warning, OPTION_EXPIRY_WARNING, "expiry-warning" },
+                { options->wait, OPTION_WAIT, "wait" },
         };
 
         for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); ++i) {

@@ -26,6 +26,7 @@ struct options {
         const char *verdict;
         const char *audit;
         const char *expiry_warning; /* days */
+        bool wait;
 };
 
 /** The defaults, before parsing. */
@@ -45,6 +46,7 @@ enum option_bit {
         OPTION_VERDICT = 0x40,
         OPTION_AUDIT = 0x80,
         OPTION_EXPIRY_WARNING = 0x200,
+        OPTION_WAIT = 0x400,
         OPTION_DEFAULTS = 0x100, /* without OPTION_POLICY; with it, it is implied */
 };
 

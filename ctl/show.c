@@ -182,6 +182,16 @@ static void print_policy(const json_t *policy) {
         printf("%s\n", text_of(error, "message"));
 }
 
+static void print_keeper(const json_t *keeper) {
+        char text[128];
+
+        if (json_is_object(keeper))
+                (void)snprintf(text, sizeof(text), "%s, entries: %lld, unsent: %lld, refused: %lld",
+                               text_of(keeper, "state"), number_of(keeper, "kept"), number_of(keeper, "unsent"),
+                               number_of(keeper, "refused"));
+        print_line("keeper:", json_is_object(keeper) ? text : "-");
+}
+
 static void print_audit(const json_t *audit) {
         printf("%-12s records: %lld, left out: %lld, lost: %lld\n", "audit:", number_of(audit, "written"),
                number_of(audit, "suppressed"), number_of(audit, "lost"));
@@ -226,6 +236,7 @@ int ctl_status_run(const struct ctl *ctl) {
                 print_policy(json_object_get(status, "policy"));
                 print_line("log level:", text_of(status, "log_level"));
                 print_line("helper:", text_of(status, "helper"));
+                print_keeper(json_object_get(status, "keeper"));
                 print_audit(json_object_get(status, "audit"));
                 printf("%-12s %lld\n", "resolvers:", number_of(status, "resolvers"));
                 print_relays(json_object_get(status, "relays"));

@@ -452,7 +452,7 @@ START_TEST(the_page_names_the_verbs) {
                 n++;
         }
         (void)fclose(page);
-        ck_assert_int_eq(n, 15);
+        ck_assert_int_eq(n, 16);
         operator_end(&world);
 }
 END_TEST

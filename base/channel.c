@@ -191,36 +191,3 @@ int nb_channel_receive_bytes(int fd, void *buffer) {
                 return -errno;
         return header.msg_flags & (MSG_CTRUNC | MSG_TRUNC) ? -EBADMSG : (int)n;
 }
-
-int nb_channel_ask_sender(int fd) {
-        return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){ 1 }, sizeof(int)) < 0 ? -errno : 0;
-}
-
-/* There is room for the credentials and for nothing else. */
-int nb_channel_receive_sender(int fd, void *buffer, pid_t *ret_pid) {
-        union {
-                struct cmsghdr header;
-                uint8_t bytes[CMSG_SPACE(sizeof(struct ucred))];
-        } control;
-        struct iovec iov = { .iov_base = buffer, .iov_len = NB_CHANNEL_MESSAGE_MAX };
-        struct msghdr header = {
-                .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)
-        };
-        const struct cmsghdr *first;
-        struct ucred sender = { .pid = 0 };
-        ssize_t n;
-
-        do
-                n = recvmsg(fd, &header, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        while (n < 0 && errno == EINTR);
-        if (n < 0)
-                return -errno;
-        if (header.msg_flags & (MSG_CTRUNC | MSG_TRUNC))
-                return -EBADMSG;
-        first = CMSG_FIRSTHDR(&header); /* the kernel puts it before all else, so no descriptor has room */
-        if (first && first->cmsg_level == SOL_SOCKET && first->cmsg_type == SCM_CREDENTIALS &&
-            first->cmsg_len == CMSG_LEN(sizeof(sender)))
-                memcpy(&sender, CMSG_DATA(first), sizeof(sender));
-        *ret_pid = sender.pid;
-        return (int)n;
-}

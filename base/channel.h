@@ -12,7 +12,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include "base/cleanup.h"
 
@@ -87,18 +86,6 @@ int nb_channel_receive(int fd, void *buffer, struct nb_channel_fds *ret_fds);
  * @return as nb_channel_receive(), -EBADMSG also for descriptors; never -EMFILE
  */
 int nb_channel_receive_bytes(int fd, void *buffer);
-
-/**
- * Has the next messages say which process sent them (unix(7), SO_PASSCRED), for nb_channel_receive_sender(); nb_channel_expect_bytes() takes it back.
- * @return 0 or -errno
- */
-int nb_channel_ask_sender(int fd);
-
-/**
- * As nb_channel_receive_bytes(), and tells who sent the message, by the kernel's word.
- * @param ret_pid  0 where it was sent before nb_channel_ask_sender()
- */
-int nb_channel_receive_sender(int fd, void *buffer, pid_t *ret_pid);
 
 /** Takes back what would bring credentials and the like with each message (unix(7), SO_PASSCRED), if whoever made `fd` set it. */
 void nb_channel_expect_bytes(int fd);

@@ -27,6 +27,9 @@
 /** Size of the ring of events, in bytes: some 43,000 of them. */
 #define NB_SEAL_RING_SIZE (1U << 20)
 
+/** As an owner: none yet. The first who does with the socket what only its owner may becomes it. */
+#define NB_SEAL_OWNER_FIRST UINT64_MAX
+
 /** A socket's owner. Writing one by bpf(BPF_MAP_UPDATE_ELEM) replaces it as a whole. */
 struct nb_seal_stamp {
         uint64_t owner;    /* id of a cgroup: what bpf_get_current_cgroup_id() says of its processes */

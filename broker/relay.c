@@ -15,7 +15,6 @@
 #include "base/escape.h"
 #include "base/wall_clock.h"
 #include "broker/broker.h"
-#include "broker/cgroup.h"
 #include "broker/relay_context.h"
 #include "broker/relay_object.h"
 #include "broker/relay_outbox.h"
@@ -57,8 +56,6 @@ struct relay {
         uint32_t contexts[CONTEXTS_MAX]; /* that it has, by their ids */
         size_t n_contexts;
         uint32_t streams_in_flight; /* that it may have, of the tenant's account */
-        uint64_t cgroup;            /* whose UDP sockets are its own (broker/seal.h); 0: the broker's */
-        bool asks_sender;           /* its first report says which process it is */
         bool is_started;
         bool locked_memory;
         bool kernel_tls;
@@ -286,53 +283,6 @@ static int handle_report(struct relay *relay, const Nb__Relay__Report *report) {
         }
 }
 
-/* ---- whose its sockets are ---- */
-
-static void flush(struct relay *relay);
-
-static void lend(void *data, int fd) {
-        const struct relay *relay = data;
-        int r = seal_lend(broker_of(relay), fd, relay->cgroup);
-
-        if (r < 0)
-                nb_log(&broker_of(relay)->log, NB_LOG_WARNING,
-                       "tenant %s: its relay cannot have a sealed socket as its own: %s", relay->pool->tenant->name,
-                       strerror(-r));
-}
-
-/* A process that has ended meanwhile, so that its number is another's, has no use for sockets either. */
-static void find_cgroup(struct relay *relay, pid_t pid) {
-        int r = pid > 0 ? cgroup_of_process(pid, &relay->cgroup) : -ESRCH;
-
-        if (r < 0)
-                nb_log(&broker_of(relay)->log, NB_LOG_WARNING,
-                       "tenant %s: it cannot be told in which control group its relay is (%s): datagrams that it sends "
-                       "may be refused by the seal",
-                       relay->pool->tenant->name, strerror(-r));
-}
-
-/* A relay of systemd's is in a group of its own. Which one, its first report says; what it gets before that waits. */
-static void ask_whose(struct relay *relay) {
-        if (relay->process || !seal_has_owners(broker_of(relay)) || nb_channel_ask_sender(relay->fd) < 0)
-                return;
-        relay->asks_sender = true;
-        relay_outbox_hold(&relay->outbox);
-}
-
-static int receive_first(struct relay *relay, void *frame) {
-        pid_t pid = 0;
-        int n = nb_channel_receive_sender(relay->fd, frame, &pid);
-
-        if (n <= 0)
-                return n;
-        nb_channel_expect_bytes(relay->fd);
-        relay->asks_sender = false;
-        find_cgroup(relay, pid);
-        relay_outbox_release(&relay->outbox, lend, relay);
-        flush(relay);
-        return n;
-}
-
 /* One at a time: what it is about may end the tenant, and the relay with it. */
 static void receive(struct relay *relay) {
         struct broker *broker = broker_of(relay);
@@ -340,8 +290,7 @@ static void receive(struct relay *relay) {
         int n;
 
         nudge_on(&broker->loop);
-        n = relay->asks_sender ? receive_first(relay, broker->frame)
-                               : nb_channel_receive_bytes(relay->fd, broker->frame);
+        n = nb_channel_receive_bytes(relay->fd, broker->frame);
         if (n == -EAGAIN || n == -EINTR)
                 return;
         if (n == -EBADMSG || (n > 0 && nb_relay_report_decode(&broker->arena, broker->frame, (size_t)n, &report) < 0))
@@ -353,6 +302,8 @@ static void receive(struct relay *relay) {
 }
 
 /* ---- orders ---- */
+
+static void flush(struct relay *relay);
 
 static void flush_again(void *data) {
         struct relay *relay = data;
@@ -370,13 +321,23 @@ static void flush(struct relay *relay) {
         (void)watch_change(&relay->watch, r == -EAGAIN ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
+/* A relay of systemd's is in a control group of its own, and names the peers of datagrams; one that was forked is in the broker's. */
+static void lend(const struct relay *relay, int fd) {
+        int r = relay->process ? seal_take_back(broker_of(relay), fd) : seal_lend(broker_of(relay), fd);
+
+        if (r < 0)
+                nb_log(&broker_of(relay)->log, NB_LOG_WARNING,
+                       "tenant %s: its relay cannot have a sealed socket as its own: %s", relay->pool->tenant->name,
+                       strerror(-r));
+}
+
 static int send_order(struct relay *relay, const Nb__Relay__Order *order, const int *fds, size_t n_fds) {
         int r;
 
         /* It is being ended: an object that has heard of it may end others that have not yet. */
         if (!relay->pool)
                 return -ENOTCONN;
-        for (size_t i = 0; i < n_fds && !relay->asks_sender; ++i)
+        for (size_t i = 0; i < n_fds; ++i)
                 lend(relay, fds[i]);
         r = relay_outbox_send(&relay->outbox, relay->fd, order, fds, n_fds);
         if (r == 0 && !relay_outbox_is_empty(&relay->outbox) && !relay->flush)
@@ -513,11 +474,7 @@ static int start(struct relay *relay) {
         if (!relay->deadline)
                 return -ENOMEM;
         r = watch_start(&relay->watch, &tenant->throttle.sockets, relay->fd, EPOLLIN, ready);
-        if (r == 0)
-                r = send_setup(relay);
-        if (r == 0)
-                ask_whose(relay);
-        return r;
+        return r < 0 ? r : send_setup(relay);
 }
 
 static int relay_new(struct relay_pool *pool, struct relay **ret) {

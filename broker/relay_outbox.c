@@ -34,7 +34,6 @@ static void cleanup_letter(struct letter **letter) {
 void relay_outbox_init(struct relay_outbox *outbox) {
         nb_list_init(&outbox->letters);
         outbox->n = 0;
-        outbox->is_held = false;
 }
 
 void relay_outbox_deinit(struct relay_outbox *outbox) {
@@ -90,23 +89,9 @@ int relay_outbox_send(struct relay_outbox *outbox, int channel_fd, const Nb__Rel
                       size_t n_fds) {
         int r = -EAGAIN;
 
-        if (relay_outbox_is_empty(outbox) && !outbox->is_held)
+        if (relay_outbox_is_empty(outbox))
                 r = nb_relay_order_send(channel_fd, order, fds, n_fds);
         return is_to_wait(r) ? put_by(outbox, order, fds, n_fds) : r;
-}
-
-void relay_outbox_hold(struct relay_outbox *outbox) {
-        outbox->is_held = true;
-}
-
-void relay_outbox_release(struct relay_outbox *outbox, void (*function)(void *data, int fd), void *data) {
-        outbox->is_held = false;
-        nb_list_foreach_safe(element, &outbox->letters) {
-                const struct letter *letter = nb_container_of(element, struct letter, in_outbox);
-
-                for (size_t i = 0; i < letter->n_fds; ++i)
-                        function(data, letter->fds[i]);
-        }
 }
 
 bool relay_outbox_withdraw(struct relay_outbox *outbox, uint64_t link) {
@@ -123,7 +108,7 @@ bool relay_outbox_withdraw(struct relay_outbox *outbox, uint64_t link) {
 }
 
 int relay_outbox_flush(struct relay_outbox *outbox, int channel_fd) {
-        while (!relay_outbox_is_empty(outbox) && !outbox->is_held) {
+        while (!relay_outbox_is_empty(outbox)) {
                 struct letter *letter = nb_container_of(outbox->letters.next, struct letter, in_outbox);
                 int r = nb_channel_send(channel_fd, letter->frame, letter->length, letter->fds, letter->n_fds);
 

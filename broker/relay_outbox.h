@@ -21,7 +21,6 @@
 struct relay_outbox {
         struct nb_list letters;
         uint32_t n;
-        bool is_held; /* nothing is sent: all waits */
 };
 
 void relay_outbox_init(struct relay_outbox *outbox);
@@ -39,12 +38,6 @@ bool relay_outbox_is_empty(const struct relay_outbox *outbox);
  */
 int relay_outbox_send(struct relay_outbox *outbox, int channel_fd, const Nb__Relay__Order *order, const int *fds,
                       size_t n_fds);
-
-/** Has all orders wait, until relay_outbox_release(): it is not known yet whose the sockets are to be. */
-void relay_outbox_hold(struct relay_outbox *outbox);
-
-/** Calls the function for each descriptor that waits, and has relay_outbox_flush() send again. */
-void relay_outbox_release(struct relay_outbox *outbox, void (*function)(void *data, int fd), void *data);
 
 /**
  * Takes a link's Begin back, with its descriptors: a relay that does not read keeps nobody's longer than they are of use.

@@ -318,7 +318,7 @@ static int stamp(const struct seal *seal, int fd, uint64_t owner, uint32_t slot)
         return r < 0 ? r : bpf_map_update(seal->stamps_fd, &fd, &stamp);
 }
 
-bool seal_has_owners(const struct broker *broker) {
+static bool has_stamps(const struct broker *broker) {
         return broker->seal && broker->seal->owner != 0;
 }
 
@@ -329,17 +329,21 @@ static bool is_lent(const struct seal *seal, int fd) {
 }
 
 int seal_own(const struct broker *broker, int fd) {
-        if (!seal_has_owners(broker) || !is_inet(fd) || is_lent(broker->seal, fd))
+        if (!has_stamps(broker) || !is_inet(fd) || is_lent(broker->seal, fd))
                 return 0;
         return stamp(broker->seal, fd, broker->seal->owner, 0);
 }
 
-int seal_lend(const struct broker *broker, int fd, uint64_t cgroup) {
-        if (!seal_has_owners(broker) || !is_udp(fd))
+int seal_lend(const struct broker *broker, int fd) {
+        if (!has_stamps(broker) || !is_udp(fd))
                 return 0;
-        if (cgroup == 0 || cgroup == broker->seal->owner)
-                return stamp(broker->seal, fd, broker->seal->owner, 0);
-        return stamp(broker->seal, fd, cgroup, SLOT_LENT);
+        return stamp(broker->seal, fd, NB_SEAL_OWNER_FIRST, SLOT_LENT);
+}
+
+int seal_take_back(const struct broker *broker, int fd) {
+        if (!has_stamps(broker) || !is_udp(fd) || !is_lent(broker->seal, fd))
+                return 0;
+        return stamp(broker->seal, fd, broker->seal->owner, 0);
 }
 
 int seal_count(const struct seal *seal, struct nb_seal_counters *ret) {

@@ -9,7 +9,8 @@
  * A socket's stamp names its owner: the control group whose processes may connect, bind and send to addresses with it. A broker that was restarted is
  * in another group than the one before, so what it took over is stamped anew: seal_own(). A relay in a group of its own needs sockets of UDP, with which it
  * names peers, as its own: seal_lend(); those of TCP stay the broker's, for a relay only reads and writes them. What is lent stays lent, also over a restart of
- * the broker, until it is lent to another relay: nobody else uses it.
+ * the broker, until it is lent to another relay: nobody else uses it. The broker need not know the relay's group: the first process that uses such a socket as only
+ * an owner may becomes its owner, and nobody but the relay has it.
  *
  * The kernel tells when the last descriptor of a stamped socket is closed, whoever had it (broker/connection_release.h).
  */
@@ -62,15 +63,15 @@ bool seal_suffices(const struct broker *broker, const struct policy *policy);
 int seal_own(const struct broker *broker, int fd);
 
 /**
- * Makes a socket of UDP one of a relay's control group. Others are left as they are. Harmless without the seal.
- * @param fd      borrowed; of any family
- * @param cgroup  as broker/cgroup.h; 0: the relay is in the broker's
+ * Makes a socket of UDP that a relay gets which may be in a control group of its own the relay's, as soon as it uses it. Others are left as they are.
+ * Harmless without the seal.
+ * @param fd  borrowed; of any family
  * @return 0 or -errno
  */
-int seal_lend(const struct broker *broker, int fd, uint64_t cgroup);
+int seal_lend(const struct broker *broker, int fd);
 
-/** Whether sockets have to be lent to a relay of another control group. */
-bool seal_has_owners(const struct broker *broker);
+/** Makes a socket the broker's again that was lent to a relay, and now goes to one that is in the broker's own group. Otherwise as seal_lend(). */
+int seal_take_back(const struct broker *broker, int fd);
 
 /** How often the seal has refused something since it was loaded, and events that were lost. @return 0; -ENOENT: nothing is pinned */
 int seal_count(const struct seal *seal, struct nb_seal_counters *ret);

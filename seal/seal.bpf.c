@@ -108,8 +108,13 @@ int nb_release(struct bpf_sock *sock) {
         return ALLOW;
 }
 
-static __always_inline bool is_owner(const struct nb_seal_stamp *stamp) {
-        return stamp->owner == bpf_get_current_cgroup_id();
+/* Whoever comes first has the socket already, and no other has: the broker has given it to one process. */
+static __always_inline bool is_owner(struct nb_seal_stamp *stamp) {
+        __u64 caller = bpf_get_current_cgroup_id();
+
+        if (stamp->owner == NB_SEAL_OWNER_FIRST)
+                stamp->owner = caller;
+        return stamp->owner == caller;
 }
 
 /* ---- connect, bind, send -------------------------------------------------------------------------------------- */

@@ -333,6 +333,11 @@ void daemon_stop(struct daemon *daemon) {
         daemon_expect_end(daemon);
 }
 
+void daemon_kill(struct daemon *daemon) {
+        ck_assert_int_eq(kill(daemon->pid, SIGKILL), 0);
+        (void)wait_status(daemon);
+}
+
 void daemon_reload(struct daemon *daemon) {
         ck_assert_int_eq(kill(daemon->pid, SIGHUP), 0);
         ck_assert_msg(wait_notification(daemon, "RELOADING=1"), "netbrokerd ended");

@@ -65,6 +65,9 @@ void daemon_start(struct daemon *daemon, const struct daemon_options *options);
 /** Sends SIGTERM, waits, and checks that it ended with status 0. */
 void daemon_stop(struct daemon *daemon);
 
+/** Kills it (SIGKILL) and waits until it is gone. */
+void daemon_kill(struct daemon *daemon);
+
 /** Waits for the daemon to end by itself, with status 0. */
 void daemon_expect_end(struct daemon *daemon);
 

@@ -16,14 +16,14 @@
 static const uint64_t prices[N_ACCOUNT_KINDS] = {
         [ACCOUNT_SESSIONS] = 1024,     [ACCOUNT_PROTOCOLS] = 256, [ACCOUNT_CONTROLS] = 1024,
         [ACCOUNT_CONNECTS] = 4096, /* with its look-up's and dialer's addresses and timers */
-        [ACCOUNT_IN_FLIGHT] = 0,       [ACCOUNT_LISTENERS] = 512, [ACCOUNT_CONNECTIONS] = 1536,
+        [ACCOUNT_IN_FLIGHT] = 0,       [ACCOUNT_LISTENERS] = 512, [ACCOUNT_CONNECTIONS] = 1792,
         [ACCOUNT_LOOKUPS] = 80 * 1024, /* most of it c-ares' own (broker/question.h) */
         [ACCOUNT_HANDSHAKES] = 4096,   [ACCOUNT_STREAMS] = 0,
 };
 
 _Static_assert(sizeof(struct session) <= 512, "the price of a session is too low");
 _Static_assert(sizeof(struct control) <= 896, "the price of a control is too low");
-_Static_assert(sizeof(struct connection) <= 832, "the price of a connection is too low");
+_Static_assert(sizeof(struct connection) <= 896, "the price of a connection, with its record, is too low");
 
 /* Of all tenants: some hundred megabytes. */
 #define LOOKUPS_MAX 4096

@@ -17,6 +17,7 @@
 #include "broker/exporter.h"
 #include "broker/helper_client.h"
 #include "broker/keep.h"
+#include "broker/ledger.h"
 #include "broker/listener.h"
 #include "broker/privilege.h"
 #include "broker/relay.h"
@@ -170,6 +171,7 @@ struct broker *broker_free(struct broker *broker) {
                 broker_keep(broker);
         /* From here on the objects that go are ours alone: their other lives are with the keeper. */
         keep_detach(broker->keep);
+        broker->ledger = ledger_free(broker->ledger);
         broker->admin = admin_free(broker->admin);
         broker->exporter = exporter_free(broker->exporter);
         listener_free_all(broker);

@@ -102,6 +102,7 @@ struct broker {
         struct ledger *ledger;                 /* of connections, where there is a keeper; NULL: there is none */
         struct kept kept;                      /* what is to be known of the broker itself */
         struct restore_facts restored;
+        uint64_t last_relay; /* process of one */
         uint64_t last_relay_number;
         uint32_t last_relay_context;
         uint64_t last_session_id;

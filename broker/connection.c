@@ -11,9 +11,11 @@
 #include "base/wall_clock.h"
 #include "broker/broker.h"
 #include "broker/connection_files.h"
+#include "broker/connection_record.h"
 #include "broker/connection_watch.h"
 #include "broker/decision.h"
 #include "broker/helper_client.h"
+#include "broker/ledger.h"
 #include "broker/quic_entry.h"
 #include "broker/quota.h"
 #include "broker/relayed_facts.h"
@@ -65,7 +67,7 @@ static void relayed_lost(struct relay_object *object, const char *why) {
         relayed_ended(of_object(object));
 }
 
-static const struct relay_object_ops relayed_ops = {
+const struct relay_object_ops connection_relayed_ops = {
         .report = relayed_report,
         .facts = relayed_facts,
         .lost = relayed_lost,
@@ -77,7 +79,7 @@ static const struct relay_object_ops relayed_ops = {
 static void withdraw(struct connection *connection) {
         if (connection->shelf) {
                 nb_list_remove(&connection->on_shelf);
-                connection_files_remove(&connection->tenant->holding.shelves, connection->shelf);
+                connection_files_remove(connection->shelf);
         }
         connection->shelf = NULL;
         if (connection->in_table)
@@ -94,10 +96,11 @@ static void free_quic(struct connection *connection) {
         connection->quic = quic_entry_free(connection->quic);
 }
 
-/* Frees one that is, or is not yet, registered: what it has taken is given back. */
-static struct connection *connection_free(struct connection *connection) {
+/* What it has taken is given back. */
+struct connection *connection_free(struct connection *connection) {
         if (!connection)
                 return NULL;
+        connection_record_remove(connection);
         withdraw(connection);
         if (connection->id != 0)
                 connection_watch_remove(watch_of(connection), connection);
@@ -201,7 +204,7 @@ static int watch_socket(struct connection *connection, int fd) {
         if (r < 0)
                 return r;
         connection->in_table = true;
-        r = connection_files_add(&tenant->holding.shelves, fd, connection->cookie, &connection->shelf);
+        r = connection_files_add(tenant, fd, connection->cookie, &connection->shelf);
         if (r == 0)
                 nb_list_append(&connection->shelf->connections, &connection->on_shelf);
         return r;
@@ -284,6 +287,24 @@ static int new_charged(const struct connection_facts *facts, int fd, struct conn
         return 0;
 }
 
+/* Its record is the last thing that can fail. On failure the object at the relay is as it was. */
+static int give_number(struct connection *connection, struct relay_object *relayed) {
+        struct broker *broker = connection->tenant->broker;
+        const struct relay_object_ops *ops = relayed ? relayed->ops : NULL;
+        int r;
+
+        if (relayed)
+                relay_pass_on(relayed, &connection->relayed, &connection_relayed_ops);
+        connection->id = ledger_count(broker->ledger, LEDGER_LAST_CONNECTION, &broker->last_connection_id);
+        r = connection_record_add(connection);
+        if (r == 0)
+                return 0;
+        connection->id = 0;
+        if (relayed)
+                relay_pass_on(&connection->relayed, relayed, ops);
+        return r;
+}
+
 int connection_register(const struct connection_facts *facts, int fd, struct connection **ret) {
         NB_CLEANUP(cleanup_connection) struct connection *connection = NULL;
         int r = new_charged(facts, fd, &connection);
@@ -294,9 +315,9 @@ int connection_register(const struct connection_facts *facts, int fd, struct con
                 r = publish(connection, fd);
         if (r < 0)
                 return r;
-        if (facts->relayed)
-                relay_pass_on(facts->relayed, &connection->relayed, &relayed_ops);
-        connection->id = ++facts->session->broker->last_connection_id;
+        r = give_number(connection, facts->relayed);
+        if (r < 0)
+                return r;
         connection_watch_add(watch_of(connection), connection);
         *ret = nb_steal_ptr(connection);
         return 0;
@@ -305,7 +326,7 @@ int connection_register(const struct connection_facts *facts, int fd, struct con
 void connection_forget(struct connection *connection, int fd) {
         nb_list_remove(&connection->on_shelf);
         if (connection->shelf)
-                connection_files_withdraw(&connection->tenant->holding.shelves, connection->shelf, fd);
+                connection_files_withdraw(connection->shelf, fd);
         connection->shelf = NULL;
         connection_end(connection);
 }
@@ -318,12 +339,15 @@ static void watch_second_socket(struct connection *connection, int fd) {
 
 void connection_moved(struct connection *connection, const struct nb_socket_address *peer, int fd) {
         connection->peer = *peer;
-        if (fd < 0)
+        if (fd < 0) {
+                connection_record_change(connection);
                 return;
+        }
         (void)ask_local(fd, peer->family, &connection->local);
         withdraw(connection);
         connection->ends_by_report = true;
         watch_second_socket(connection, fd);
+        connection_record_change(connection);
 }
 
 void connection_end(struct connection *connection) {
@@ -432,10 +456,14 @@ int connection_revoke(struct connection *connection) {
         struct helper_client *helper = connection->tenant->broker->helper;
         bool is_relayed = connection->relayed.relay != NULL;
 
-        if (is_relayed)
+        if (is_relayed) {
+                connection->was_ended = true;
+                connection_record_set_flags(connection, LEDGER_ENDING);
                 relay_order_end(&connection->relayed);
+        }
         if (!helper || connection_is_unix(connection) || !connection->in_table)
                 return is_relayed ? 0 : -EOPNOTSUPP;
+        connection_record_set_flags(connection, LEDGER_REVOKED);
         connection_watch_revoked(watch_of(connection), connection);
         helper_client_destroy(helper, connection);
         return 0;

@@ -67,8 +67,12 @@ struct connection {
         struct relayed_facts *facts; /* of TLS and proxies, owned; NULL: none (broker/relayed_facts.h) */
         struct quic_entry *quic;     /* owned; NULL: it is none of QUIC (broker/quic_entry.h) */
         bool ends_by_report;         /* no socket tells of its end, but its relay */
+        bool was_ended;              /* its relay was ordered to end it */
 
         /* For broker/connection*.c only. */
+        uint32_t record;                   /* broker/connection_record.h: its slot; 0: none */
+        uint32_t record_version;           /* how often it was written anew */
+        size_t record_extra;               /* bytes that are charged for it */
         struct connection *next_in_bucket; /* broker/connection_table.h */
         bool in_table;                     /* by its cookie: it has a socket that can be revoked */
         struct nb_list on_shelf;
@@ -151,6 +155,12 @@ void connection_found_alive(struct connection *connection, const struct nb_sock_
 
 /** @return the connection of that id, or NULL. */
 struct connection *connection_find(struct broker *broker, uint64_t id);
+
+/** Frees one that is registered, or half made. For broker/connection_record.c. Takes NULL. @return NULL */
+struct connection *connection_free(struct connection *connection);
+
+/** What its relay tells of a connection is for. For broker/connection_record.c. */
+extern const struct relay_object_ops connection_relayed_ops;
 
 /** Forgets all of a tenant's, which is being freed. */
 void connection_forget_all(struct tenant *tenant);

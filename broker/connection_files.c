@@ -11,6 +11,8 @@
 #include <sys/epoll.h>
 
 #include "base/cleanup.h"
+#include "broker/broker.h"
+#include "broker/tenant.h"
 
 /* A line of fdinfo is some 80 bytes long; what is longer is none that we know. */
 #define LINE_MAX_LENGTH 256
@@ -20,46 +22,95 @@ static void cleanup_file(FILE **file) {
                 (void)fclose(*file);
 }
 
+static struct nb_list *shelves_of(const struct connection_shelf *shelf) {
+        return &shelf->tenant->holding.shelves;
+}
+
+static void describe(const struct kept *kept, struct kept_sink *sink) {
+        const struct connection_shelf *shelf = nb_container_of(kept, struct connection_shelf, kept);
+        Nb__State__Shelf message = NB__STATE__SHELF__INIT;
+        Nb__State__Item item = NB__STATE__ITEM__INIT;
+
+        message.tenant = shelf->tenant->name;
+        message.number = shelf->number;
+        item.body_case = NB__STATE__ITEM__BODY_SHELF;
+        item.shelf = &message;
+        kept_sink_give(sink, &item, &shelf->epoll_fd, 1);
+}
+
+static const struct kept_ops kept_ops = { .describe = describe };
+
 static struct connection_shelf *shelf_free(struct connection_shelf *shelf) {
         assert(nb_list_is_empty(&shelf->connections));
+        keep_forget(&shelf->kept);
         nb_list_remove(&shelf->link);
         shelf->epoll_fd = nb_fd_close(shelf->epoll_fd);
         free(shelf);
         return NULL;
 }
 
-static int shelf_new(struct nb_list *shelves, struct connection_shelf **ret) {
+static struct connection_shelf *find(const struct tenant *tenant, uint64_t number) {
+        nb_list_foreach_safe(link, &tenant->holding.shelves) {
+                struct connection_shelf *shelf = nb_container_of(link, struct connection_shelf, link);
+
+                if (shelf->number == number)
+                        return shelf;
+        }
+        return NULL;
+}
+
+static uint64_t unused_number(const struct tenant *tenant) {
+        uint64_t number = 1;
+
+        while (find(tenant, number))
+                number++;
+        return number;
+}
+
+/* @param epoll_fd  consumed on success only @return NULL without memory */
+static struct connection_shelf *add_shelf(struct tenant *tenant, int epoll_fd, uint64_t number) {
         struct connection_shelf *shelf = calloc(1, sizeof(*shelf));
 
         if (!shelf)
-                return -ENOMEM;
+                return NULL;
         nb_list_init(&shelf->link);
         nb_list_init(&shelf->connections);
-        shelf->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-        if (shelf->epoll_fd < 0) {
-                int error = errno;
+        shelf->tenant = tenant;
+        shelf->number = number;
+        shelf->epoll_fd = epoll_fd;
+        nb_list_append(&tenant->holding.shelves, &shelf->link);
+        return shelf;
+}
 
-                (void)shelf_free(shelf);
-                return -error;
-        }
-        nb_list_append(shelves, &shelf->link);
+static int shelf_new(struct tenant *tenant, struct connection_shelf **ret) {
+        NB_CLEANUP_FD int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        struct connection_shelf *shelf;
+
+        if (epoll_fd < 0)
+                return -errno;
+        shelf = add_shelf(tenant, epoll_fd, unused_number(tenant));
+        if (!shelf)
+                return -ENOMEM;
+        (void)nb_steal_fd(&epoll_fd);
+        keep_put(tenant->broker->keep, &shelf->kept, &kept_ops);
         *ret = shelf;
         return 0;
 }
 
-int connection_files_init(struct nb_list *shelves) {
+int connection_files_init(struct tenant *tenant) {
         struct connection_shelf *shelf;
 
-        return shelf_new(shelves, &shelf);
+        return shelf_new(tenant, &shelf);
 }
 
-void connection_files_deinit(struct nb_list *shelves) {
-        nb_list_foreach_safe(link, shelves)(void) shelf_free(nb_container_of(link, struct connection_shelf, link));
+void connection_files_deinit(struct tenant *tenant) {
+        nb_list_foreach_safe(link, &tenant->holding.shelves)(void)
+                shelf_free(nb_container_of(link, struct connection_shelf, link));
 }
 
 /* One with room; there are few, and the newest comes last. */
-static int find_room(struct nb_list *shelves, struct connection_shelf **ret) {
-        nb_list_foreach_safe(link, shelves) {
+static int find_room(struct tenant *tenant, struct connection_shelf **ret) {
+        nb_list_foreach_safe(link, &tenant->holding.shelves) {
                 struct connection_shelf *shelf = nb_container_of(link, struct connection_shelf, link);
 
                 if (shelf->n < CONNECTION_SHELF_MAX) {
@@ -67,25 +118,31 @@ static int find_room(struct nb_list *shelves, struct connection_shelf **ret) {
                         return 0;
                 }
         }
-        return shelf_new(shelves, ret);
+        return shelf_new(tenant, ret);
 }
 
-static void free_if_spare(struct nb_list *shelves, struct connection_shelf *shelf) {
-        if (shelf->n == 0 && shelves->next != shelves->prev)
+static bool is_last(const struct connection_shelf *shelf) {
+        const struct nb_list *shelves = shelves_of(shelf);
+
+        return shelves->next == shelves->prev;
+}
+
+static void free_if_spare(struct connection_shelf *shelf) {
+        if (shelf->n == 0 && !is_last(shelf))
                 (void)shelf_free(shelf);
 }
 
-int connection_files_add(struct nb_list *shelves, int fd, uint64_t cookie, struct connection_shelf **ret) {
+int connection_files_add(struct tenant *tenant, int fd, uint64_t cookie, struct connection_shelf **ret) {
         /* No events: the kernel looks at the entry when the socket wakes who waits for it, and does no more. */
         struct epoll_event event = { .events = EPOLLONESHOT, .data.u64 = cookie };
         struct connection_shelf *shelf;
-        int r = find_room(shelves, &shelf);
+        int r = find_room(tenant, &shelf);
 
         if (r < 0)
                 return r;
         if (epoll_ctl(shelf->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0) {
                 r = -errno;
-                free_if_spare(shelves, shelf);
+                free_if_spare(shelf);
                 return r;
         }
         shelf->n++;
@@ -93,16 +150,65 @@ int connection_files_add(struct nb_list *shelves, int fd, uint64_t cookie, struc
         return 0;
 }
 
-void connection_files_remove(struct nb_list *shelves, struct connection_shelf *shelf) {
+void connection_files_remove(struct connection_shelf *shelf) {
         assert(shelf->n > 0);
         shelf->n--;
-        free_if_spare(shelves, shelf);
+        free_if_spare(shelf);
 }
 
-void connection_files_withdraw(struct nb_list *shelves, struct connection_shelf *shelf, int fd) {
+void connection_files_withdraw(struct connection_shelf *shelf, int fd) {
         (void)epoll_ctl(shelf->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-        connection_files_remove(shelves, shelf);
+        connection_files_remove(shelf);
 }
+
+/* ---- after a restart ---- */
+
+/* A tenant has a shelf from its beginning; that of the broker before takes its place. */
+static void replace_first(struct connection_shelf *shelf) {
+        nb_list_foreach_safe(link, shelves_of(shelf)) {
+                struct connection_shelf *other = nb_container_of(link, struct connection_shelf, link);
+
+                if (other != shelf && other->number == shelf->number)
+                        (void)shelf_free(other);
+        }
+}
+
+/* Whether it is an epoll instance, which nothing else can be read from the descriptor's list. */
+static bool is_epoll(int fd) {
+        struct epoll_event event;
+
+        return epoll_wait(fd, &event, 1, 0) >= 0;
+}
+
+int shelf_restore(struct tenant *tenant, struct kept_item *item) {
+        uint64_t number = item->item->shelf->number;
+        struct connection_shelf *shelf;
+
+        if (item->n_fds != 1 || number == 0 || !is_epoll(item->fds[0]))
+                return -EPROTO;
+        shelf = add_shelf(tenant, item->fds[0], number);
+        if (!shelf)
+                return -ENOMEM;
+        (void)nb_steal_fd(&item->fds[0]);
+        keep_adopt(tenant->broker->keep, &shelf->kept, &kept_ops, item->id);
+        replace_first(shelf);
+        return 0;
+}
+
+struct connection_shelf *connection_files_put_back(struct tenant *tenant, uint64_t number) {
+        struct connection_shelf *shelf = find(tenant, number);
+
+        if (shelf)
+                shelf->n++;
+        return shelf;
+}
+
+void connection_files_tidy(struct tenant *tenant) {
+        nb_list_foreach_safe(link, &tenant->holding.shelves)
+                free_if_spare(nb_container_of(link, struct connection_shelf, link));
+}
+
+/* ---- what is held ---- */
 
 /* `tfd: 5 events: 40000018 data: 1f2e pos:0 ino:2a sdev:9` @return whether the line is one of a file */
 static bool parse_line(const char *line, uint64_t *ret_cookie) {

@@ -506,6 +506,11 @@ void connection_watch_revoked(struct connection_watch *watch, struct connection 
         plan_measure(watch);
 }
 
+void connection_watch_restored(struct connection_watch *watch) {
+        if (watch->broker->connections.n > 0)
+                start_sweep(watch);
+}
+
 void connection_watch_policy_changed(struct connection_watch *watch) {
         if (is_to_be_measured(watch))
                 plan_measure(watch);

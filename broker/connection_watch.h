@@ -68,6 +68,9 @@ void connection_watch_released(struct connection_watch *watch, uint64_t cookie);
 /** The seal could not tell of some. */
 void connection_watch_lost_some(struct connection_watch *watch);
 
+/** Looks at all connections, soon: they were an earlier broker's. */
+void connection_watch_restored(struct connection_watch *watch);
+
 /** To be called when limits may have changed. */
 void connection_watch_policy_changed(struct connection_watch *watch);
 

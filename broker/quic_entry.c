@@ -48,7 +48,8 @@ static void count(struct quic_metrics *metrics, const struct quic_facts *before,
 int quic_entry_take_facts(struct connection *connection, const Nb__Relay__QuicFacts *facts) {
         struct quic_facts *kept = &connection->quic->facts;
 
-        count(&connection->tenant->metrics.quic, kept, facts);
+        if (!connection->quic->was_restored || kept->known)
+                count(&connection->tenant->metrics.quic, kept, facts);
         *kept = (struct quic_facts){
                 .known = true,
                 .rtt_us = facts->rtt_us,

@@ -48,6 +48,7 @@ struct quic_facts {
 
 struct quic_entry {
         struct quic_facts facts;
+        bool was_restored; /* so what is told first was counted by the broker before */
         struct nb_socket_address earlier[QUIC_ENTRY_EARLIER_MAX]; /* a ring, in which the oldest goes; family 0: none */
         unsigned n_earlier;                                       /* that ever came into it */
         uint32_t last_path;                                       /* that was asked for */

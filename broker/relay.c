@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,11 +16,14 @@
 #include "base/escape.h"
 #include "base/wall_clock.h"
 #include "broker/broker.h"
+#include "broker/keep.h"
+#include "broker/ledger.h"
 #include "broker/relay_context.h"
 #include "broker/relay_object.h"
 #include "broker/relay_outbox.h"
 #include "broker/relay_process.h"
 #include "broker/seal.h"
+#include "broker/relay_stock.h"
 #include "broker/tenant.h"
 #include "loop/deadline.h"
 #include "loop/nudge.h"
@@ -27,6 +31,9 @@
 
 /* How long a relay may take until it has said what it is. */
 #define START_MS 5000
+
+/* And one that was taken over until it has said what it has. */
+#define STOCK_MS 5000
 
 /* Relays that end within this time after one another are started with pauses in between. */
 #define CALM_MS 60000
@@ -44,11 +51,13 @@
 
 struct relay {
         struct nb_list in_pool;
-        struct relay_pool *pool;       /* NULL: it is being ended */
+        struct relay_pool *pool; /* NULL: it is being ended */
+        struct kept kept;
+        uint64_t number;               /* for brokers to come */
         struct relay_process *process; /* NULL: systemd's */
         struct watch watch;
         int fd;
-        struct deadline *deadline; /* until Started */
+        struct deadline *deadline; /* until Started, or until its stock is taken */
         struct deadline *flush;    /* until descriptors in flight may be fewer */
         struct relay_outbox outbox;
         struct relay_object_table table;
@@ -57,6 +66,8 @@ struct relay {
         size_t n_contexts;
         uint32_t streams_in_flight; /* that it may have, of the tenant's account */
         bool is_started;
+        bool was_restored; /* so that its stock must be taken */
+        struct relay_stock stock;
         bool locked_memory;
         bool kernel_tls;
         uint64_t since_ms;       /* of the wall clock */
@@ -65,6 +76,7 @@ struct relay {
 
 struct relay_pool {
         struct tenant *tenant;
+        struct kept kept; /* of what all of them have in common */
         struct nb_list relays;
         unsigned n;
         uint64_t crashes;
@@ -82,6 +94,41 @@ static struct account *account_of(const struct relay *relay) {
         return &relay->pool->tenant->account;
 }
 
+/* Takes an object's number back. */
+static void take_out(struct relay_object *object) {
+        relay_object_table_remove(&object->relay->table, object);
+        nb_list_remove(&object->in_relay);
+        object->relay = NULL;
+        object->is_awaited = false;
+}
+
+/* ---- with the keeper ---- */
+
+static void describe(const struct kept *kept, struct kept_sink *sink) {
+        const struct relay *relay = nb_container_of(kept, struct relay, kept);
+        Nb__State__Relay message = NB__STATE__RELAY__INIT;
+        Nb__State__Item item = NB__STATE__ITEM__INIT;
+
+        message.tenant = relay->pool->tenant->name;
+        message.number = relay->number;
+        message.since_ms = relay->since_ms;
+        message.locked_memory = relay->locked_memory;
+        message.kernel_tls = relay->kernel_tls;
+        message.missing_walls = (char *)relay->missing_walls;
+        message.streams_in_flight = relay->streams_in_flight;
+        item.body_case = NB__STATE__ITEM__BODY_RELAY;
+        item.relay = &message;
+        kept_sink_give(sink, &item, &relay->fd, 1);
+}
+
+static const struct kept_ops kept_ops = { .describe = describe };
+
+/* One that we have forked ends with us. */
+static void leave_with_keeper(struct relay *relay) {
+        if (!relay->process)
+                keep_put(broker_of(relay)->keep, &relay->kept, &kept_ops);
+}
+
 /* ---- ending one ---- */
 
 static void give_back_streams(struct relay *relay) {
@@ -91,6 +138,7 @@ static void give_back_streams(struct relay *relay) {
 
 static struct relay *relay_free(struct relay *relay, bool kill_now) {
         assert(nb_list_is_empty(&relay->objects));
+        keep_forget(&relay->kept);
         if (relay->pool)
                 give_back_streams(relay);
         watch_end_before_close(&relay->watch);
@@ -139,6 +187,7 @@ static void lose(struct relay *relay, const char *why, bool kill_now) {
                relay->table.n);
         audit_crash(relay, why);
         note_crash(pool);
+        keep_forget(&relay->kept);
         give_back_streams(relay);
         nb_list_remove(&relay->in_pool);
         pool->n--;
@@ -181,6 +230,8 @@ static int report_started(struct relay *relay, const Nb__Relay__Started *started
         relay->kernel_tls = started->kernel_tls;
         relay->deadline = deadline_free(relay->deadline);
         note_walls(relay, started);
+        /* Before anything is Ready, and so before a guest can know of it. */
+        leave_with_keeper(relay);
         return 0;
 }
 
@@ -266,8 +317,69 @@ static int report_of_context(const struct relay *relay, const Nb__Relay__Report 
         return 0;
 }
 
+static void end_by_number(void *data, uint64_t number);
+
+static void take_awaited(struct relay *relay, struct nb_list *ret) {
+        nb_list_init(ret);
+        nb_list_foreach_safe(link, &relay->objects) {
+                if (!nb_container_of(link, struct relay_object, in_relay)->is_awaited)
+                        continue;
+                nb_list_remove(link);
+                nb_list_append(ret, link);
+                relay->stock.n_lost++;
+        }
+}
+
+/* Their owners may have others end, and the tenant with the last, and the relay with that. */
+static void lose_awaited(struct nb_list *awaited) {
+        while (!nb_list_is_empty(awaited)) {
+                struct relay_object *object = nb_container_of(awaited->next, struct relay_object, in_relay);
+
+                take_out(object);
+                object->ops->lost(object, "its relay does not have it any more");
+        }
+}
+
+static void log_stock(const struct relay *relay) {
+        nb_log(&broker_of(relay)->log, NB_LOG_INFO,
+               "tenant %s: its relay is taken over with %" PRIu32 " connections and servers; %" PRIu32
+               " that were not ready are ended, and %" PRIu32 " have ended meanwhile",
+               relay->pool->tenant->name, relay->stock.n_found, relay->stock.n_ended, relay->stock.n_lost);
+}
+
+/* @return 0; -EPROTO. The relay may be gone afterwards, but not after -EPROTO. */
+static int report_stock(struct relay *relay, const Nb__Relay__Stock *report) {
+        struct nb_list awaited;
+        int r;
+
+        if (!relay->was_restored)
+                return -EPROTO;
+        r = relay_stock_take(&relay->stock, &relay->table, report, broker_of(relay)->last_relay_number, end_by_number,
+                             relay);
+        if (r < 0 || !relay->stock.is_taken)
+                return r;
+        relay->deadline = deadline_free(relay->deadline);
+        take_awaited(relay, &awaited);
+        log_stock(relay);
+        lose_awaited(&awaited);
+        return 0;
+}
+
+/* What was on its way to the broker before says nothing that the stock does not say. */
+static int pass_over(const struct relay *relay, const Nb__Relay__Report *report) {
+        if (relay->stock.has_begun)
+                return -EPROTO;
+        if (report->body_case == NB__RELAY__REPORT__BODY_ENDED)
+                relayed_metrics_ended(&relay->pool->tenant->metrics.relayed, report->ended);
+        return 0;
+}
+
 /* @return 0; -EPROTO. The relay may be gone afterwards, but not after -EPROTO. */
 static int handle_report(struct relay *relay, const Nb__Relay__Report *report) {
+        if (report->body_case == NB__RELAY__REPORT__BODY_STOCK)
+                return report_stock(relay, report->stock);
+        if (relay->was_restored && !relay->stock.is_taken)
+                return pass_over(relay, report);
         if (report->body_case == NB__RELAY__REPORT__BODY_STARTED)
                 return report_started(relay, report->started);
         if (!relay->is_started)
@@ -331,11 +443,16 @@ static void lend(const struct relay *relay, int fd) {
                        strerror(-r));
 }
 
+/* It goes on without us, and with all that it has. */
+static bool is_left(const struct relay *relay) {
+        return relay->kept.keep && keep_is_detached(relay->kept.keep);
+}
+
 static int send_order(struct relay *relay, const Nb__Relay__Order *order, const int *fds, size_t n_fds) {
         int r;
 
         /* It is being ended: an object that has heard of it may end others that have not yet. */
-        if (!relay->pool)
+        if (!relay->pool || is_left(relay))
                 return -ENOTCONN;
         for (size_t i = 0; i < n_fds; ++i)
                 lend(relay, fds[i]);
@@ -349,16 +466,21 @@ int relay_order(struct relay_object *object, const Nb__Relay__Order *order, cons
         return object->relay ? send_order(object->relay, order, fds, n_fds) : -ENOTCONN;
 }
 
-void relay_order_end(struct relay_object *object) {
+static void end_by_number(void *data, uint64_t number) {
         Nb__Relay__End end = NB__RELAY__END__INIT;
         Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
 
-        if (object->relay && relay_outbox_withdraw(&object->relay->outbox, object->number))
-                return;
-        end.link = object->number;
+        end.link = number;
         order.body_case = NB__RELAY__ORDER__BODY_END;
         order.end = &end;
-        (void)relay_order(object, &order, NULL, 0);
+        (void)send_order(data, &order, NULL, 0);
+}
+
+void relay_order_end(struct relay_object *object) {
+        struct relay *relay = object->relay;
+
+        if (relay && !relay_outbox_withdraw(&relay->outbox, object->number))
+                end_by_number(relay, object->number);
 }
 
 static void ready(struct watch *watch, uint32_t events) {
@@ -477,20 +599,30 @@ static int start(struct relay *relay) {
         return r < 0 ? r : send_setup(relay);
 }
 
+static struct relay *allocate(struct relay_pool *pool) {
+        struct relay *relay = calloc(1, sizeof(*relay));
+
+        if (!relay)
+                return NULL;
+        relay->pool = pool;
+        relay->fd = -1;
+        nb_list_init(&relay->in_pool);
+        nb_list_init(&relay->objects);
+        relay_outbox_init(&relay->outbox);
+        return relay;
+}
+
 static int relay_new(struct relay_pool *pool, struct relay **ret) {
         struct relay *relay;
         int r;
 
         if (uv_now(&pool->tenant->broker->loop) < pool->not_before_ms)
                 return -EAGAIN;
-        relay = calloc(1, sizeof(*relay));
+        relay = allocate(pool);
         if (!relay)
                 return -ENOMEM;
-        relay->pool = pool;
-        relay->fd = -1;
-        nb_list_init(&relay->in_pool);
-        nb_list_init(&relay->objects);
-        relay_outbox_init(&relay->outbox);
+        relay->number =
+                ledger_count(pool->tenant->broker->ledger, LEDGER_LAST_RELAY, &pool->tenant->broker->last_relay);
         r = start(relay);
         if (r < 0) {
                 (void)relay_free(relay, true);
@@ -506,19 +638,47 @@ static int relay_new(struct relay_pool *pool, struct relay **ret) {
 
 /* ---- pools ---- */
 
-static struct relay_pool *pool_of(struct tenant *tenant) {
-        struct relay_pool *pool = tenant->relays;
+static void describe_pool(const struct kept *kept, struct kept_sink *sink) {
+        const struct relay_pool *pool = nb_container_of(kept, struct relay_pool, kept);
+        Nb__State__Tenant message = NB__STATE__TENANT__INIT;
+        Nb__State__Item item = NB__STATE__ITEM__INIT;
 
-        if (pool)
-                return pool;
-        pool = calloc(1, sizeof(*pool));
-        if (!pool || getrandom(pool->reset_secret, sizeof(pool->reset_secret), 0) != sizeof(pool->reset_secret)) {
-                free(pool);
+        message.name = pool->tenant->name;
+        message.reset_secret.data = (uint8_t *)pool->reset_secret;
+        message.reset_secret.len = sizeof(pool->reset_secret);
+        item.body_case = NB__STATE__ITEM__BODY_TENANT;
+        item.tenant = &message;
+        kept_sink_give(sink, &item, NULL, 0);
+}
+
+static const struct kept_ops kept_pool_ops = { .describe = describe_pool };
+
+/* Without a secret yet. @return NULL without memory */
+static struct relay_pool *pool_new(struct tenant *tenant) {
+        struct relay_pool *pool = calloc(1, sizeof(*pool));
+
+        if (!pool)
                 return NULL;
-        }
         pool->tenant = tenant;
         nb_list_init(&pool->relays);
         tenant->relays = pool;
+        return pool;
+}
+
+static struct relay_pool *pool_of(struct tenant *tenant) {
+        uint8_t secret[NB_RELAY_RESET_SECRET_SIZE];
+        struct relay_pool *pool;
+
+        if (tenant->relays)
+                return tenant->relays;
+        if (getrandom(secret, sizeof(secret), 0) != sizeof(secret))
+                return NULL;
+        pool = pool_new(tenant);
+        if (!pool)
+                return NULL;
+        memcpy(pool->reset_secret, secret, sizeof(secret));
+        explicit_bzero(secret, sizeof(secret));
+        keep_put(tenant->broker->keep, &pool->kept, &kept_pool_ops);
         return pool;
 }
 
@@ -561,12 +721,13 @@ int relay_check_there(const struct tenant *tenant) {
         return pool && pool->n == 0 && uv_now(&tenant->broker->loop) < pool->not_before_ms ? -EAGAIN : 0;
 }
 
-static int attach(struct relay_object *object, const struct relay_object_ops *ops, struct relay *relay,
-                  struct tenant *tenant) {
+/* Gives an object its number there. */
+static int enter(struct relay_object *object, const struct relay_object_ops *ops, struct relay *relay,
+                 uint64_t number) {
         int r;
 
         object->ops = ops;
-        object->number = ++tenant->broker->last_relay_number;
+        object->number = number;
         r = relay_object_table_add(&relay->table, object);
         if (r < 0)
                 return r;
@@ -574,6 +735,14 @@ static int attach(struct relay_object *object, const struct relay_object_ops *op
         nb_list_init(&object->in_relay);
         nb_list_append(&relay->objects, &object->in_relay);
         return 0;
+}
+
+static int attach(struct relay_object *object, const struct relay_object_ops *ops, struct relay *relay,
+                  const struct tenant *tenant) {
+        struct broker *broker = tenant->broker;
+
+        return enter(object, ops, relay,
+                     ledger_count(broker->ledger, LEDGER_LAST_RELAY_OBJECT, &broker->last_relay_number));
 }
 
 int relay_attach(struct relay_object *object, const struct relay_object_ops *ops, struct tenant *tenant) {
@@ -586,12 +755,6 @@ int relay_attach(struct relay_object *object, const struct relay_object_ops *ops
 
 int relay_attach_beside(struct relay_object *object, const struct relay_object *other) {
         return other->relay ? attach(object, NULL, other->relay, other->relay->pool->tenant) : -ENOTCONN;
-}
-
-static void take_out(struct relay_object *object) {
-        relay_object_table_remove(&object->relay->table, object);
-        nb_list_remove(&object->in_relay);
-        object->relay = NULL;
 }
 
 void relay_detach(struct relay_object *object) {
@@ -610,22 +773,138 @@ void relay_pass_on(struct relay_object *object, struct relay_object *successor, 
         int r;
 
         take_out(object);
-        successor->ops = ops;
-        successor->number = object->number;
         /* There is room: one was taken out. */
-        r = relay_object_table_add(&relay->table, successor);
+        r = enter(successor, ops, relay, object->number);
         assert(r == 0);
         (void)r;
-        successor->relay = relay;
-        nb_list_init(&successor->in_relay);
-        nb_list_append(&relay->objects, &successor->in_relay);
 }
+
+/* ---- one that an earlier broker has left ---- */
+
+uint64_t relay_kept_number(const struct relay_object *object) {
+        return object->relay && object->relay->kept.keep ? object->relay->number : 0;
+}
+
+static struct relay *find_relay(const struct relay_pool *pool, uint64_t number) {
+        if (!pool)
+                return NULL;
+        nb_list_foreach_safe(link, &pool->relays) {
+                struct relay *relay = nb_container_of(link, struct relay, in_pool);
+
+                if (relay->number == number)
+                        return relay;
+        }
+        return NULL;
+}
+
+int relay_reattach(struct relay_object *object, const struct relay_object_ops *ops, const struct tenant *tenant,
+                   uint64_t relay_number, uint64_t number) {
+        struct relay *relay = find_relay(tenant->relays, relay_number);
+        int r;
+
+        if (!relay || !relay->was_restored)
+                return -ENOENT;
+        if (number == 0 || relay_object_table_find(&relay->table, number))
+                return -EEXIST;
+        r = enter(object, ops, relay, number);
+        object->is_awaited = r == 0;
+        return r;
+}
+
+static void did_not_tell(void *data) {
+        struct relay *relay = data;
+
+        relay->deadline = deadline_free(relay->deadline);
+        lose(relay, "its relay, which was taken over, did not say in 5 s what it has", true);
+}
+
+static int order_inventory(struct relay *relay) {
+        Nb__Relay__Inventory inventory = NB__RELAY__INVENTORY__INIT;
+        Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
+
+        inventory.version = NB_RELAY_VERSION;
+        order.body_case = NB__RELAY__ORDER__BODY_INVENTORY;
+        order.inventory = &inventory;
+        return send_order(relay, &order, NULL, 0);
+}
+
+static void take_facts(struct relay *relay, const Nb__State__Relay *state) {
+        relay->number = state->number;
+        relay->since_ms = state->since_ms;
+        relay->locked_memory = state->locked_memory;
+        relay->kernel_tls = state->kernel_tls;
+        (void)snprintf(relay->missing_walls, sizeof(relay->missing_walls), "%s", state->missing_walls);
+        relay->streams_in_flight =
+                state->streams_in_flight < STREAMS_IN_FLIGHT_MOST ? state->streams_in_flight : STREAMS_IN_FLIGHT_MOST;
+        account_restore(account_of(relay), ACCOUNT_STREAMS, relay->streams_in_flight);
+        relay->is_started = true;
+        relay->was_restored = true;
+}
+
+/* @param fd  consumed @return 0 or -errno */
+static int take_over(struct relay *relay, int fd) {
+        struct tenant *tenant = relay->pool->tenant;
+        int r;
+
+        relay->fd = fd;
+        nb_channel_refuse_fds(fd);
+        nb_channel_expect_bytes(fd);
+        relay->deadline = deadline_new(&tenant->broker->loop, STOCK_MS, did_not_tell, relay);
+        if (!relay->deadline)
+                return -ENOMEM;
+        r = watch_start(&relay->watch, &tenant->throttle.sockets, relay->fd, EPOLLIN, ready);
+        return r < 0 ? r : order_inventory(relay);
+}
+
+int relay_restore(struct broker *broker, struct kept_item *item) {
+        const Nb__State__Relay *state = item->item->relay;
+        struct tenant *tenant = tenant_get_named(broker, state->tenant);
+        struct relay_pool *pool = tenant ? pool_of(tenant) : NULL;
+        struct relay *relay;
+        int r;
+
+        if (item->n_fds != 1 || nb_channel_check(item->fds[0]) < 0 || state->number == 0)
+                return -EPROTO;
+        relay = pool ? allocate(pool) : NULL;
+        if (!relay)
+                return -ENOMEM;
+        take_facts(relay, state);
+        r = take_over(relay, nb_steal_fd(&item->fds[0]));
+        if (r < 0) {
+                (void)relay_free(relay, true);
+                return r;
+        }
+        keep_adopt(broker->keep, &relay->kept, &kept_ops, item->id);
+        nb_list_append(&pool->relays, &relay->in_pool);
+        pool->n++;
+        return 0;
+}
+
+int relay_pool_restore(struct broker *broker, struct kept_item *item) {
+        const Nb__State__Tenant *state = item->item->tenant;
+        struct tenant *tenant = tenant_get_named(broker, state->name);
+        struct relay_pool *pool;
+
+        if (state->reset_secret.len != NB_RELAY_RESET_SECRET_SIZE)
+                return -EPROTO;
+        if (!tenant || tenant->relays)
+                return tenant ? -EEXIST : -ENOMEM;
+        pool = pool_new(tenant);
+        if (!pool)
+                return -ENOMEM;
+        memcpy(pool->reset_secret, state->reset_secret.data, sizeof(pool->reset_secret));
+        keep_adopt(broker->keep, &pool->kept, &kept_pool_ops, item->id);
+        return 0;
+}
+
+/* ---- for operators ---- */
 
 static void tell_facts(const struct relay *relay, struct relay_facts *ret) {
         *ret = (struct relay_facts){
                 .pid = relay_process_pid(relay->process),
                 .since_ms = relay->since_ms,
                 .is_started = relay->is_started,
+                .is_kept = relay->kept.keep != NULL,
                 .locked_memory = relay->locked_memory,
                 .kernel_tls = relay->kernel_tls,
                 .n_objects = relay->table.n,
@@ -670,6 +949,7 @@ struct relay_pool *relay_pool_free(struct relay_pool *pool) {
         if (!pool)
                 return NULL;
         nb_list_foreach_safe(link, &pool->relays)(void) relay_free(nb_container_of(link, struct relay, in_pool), false);
+        keep_forget(&pool->kept);
         free(pool);
         return NULL;
 }

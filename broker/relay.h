@@ -15,6 +15,12 @@
  * relays may have under way (Setup.in_flight_max, ACCOUNT_STREAMS): a quarter of what is left for its tenant, so that some is left for the next. A relay that
  * was taken over does not keep to it; where that must not cost others, relays are systemd's, with a user each (--relay-socket).
  *
+ * Relays of systemd's outlive the broker: the keeper has a duplicate of the channel (broker/keep.h), and the broker that comes next takes it over. It asks what the
+ * relay has (broker/relay_stock.h), and what it may order meanwhile is behind that in the channel:
+ *
+ *      running ──broker gone──► its connections go on; who is new waits ──relay_restore(), Inventory──► Stock ──► running
+ *                                                                                  └──no answer, or nonsense──► ended
+ *
  * When a relay ends, for whatever reason, its objects are told (`lost`), the cause is logged, and the next object starts another: at once the
  * first time, and then after a pause that doubles from 100 ms to 10 s while relays keep ending within a minute. So a peer that can crash
  * one costs its own tenant only.
@@ -30,6 +36,8 @@
 #include "base/list.h"
 #include "proto/relay_frame.h"
 
+struct broker;
+struct kept_item;
 struct relay;
 struct relay_object;
 struct relay_pool;
@@ -55,7 +63,8 @@ struct relay_object_ops {
 struct relay_object {
         const struct relay_object_ops *ops;
         struct relay *relay; /* borrowed; NULL: detached */
-        uint64_t number;     /* unique over the broker's life */
+        uint64_t number;     /* unique over the life of the broker and of those after it that take its relays over */
+        bool is_awaited;     /* it came back, and its relay has not said yet that it has it */
         struct relay_object *next_in_bucket;
         struct nb_list in_relay;
 };
@@ -94,11 +103,33 @@ int relay_order(struct relay_object *object, const Nb__Relay__Order *order, cons
 /** Sends End, for an object that its relay was told of and is to drop. It may always wait in the queue. Harmless where it is detached. */
 void relay_order_end(struct relay_object *object);
 
+/** By which number its relay is known to a broker that takes it over. @return 0 for a detached object, and for a relay that ends with the broker */
+uint64_t relay_kept_number(const struct relay_object *object);
+
+/**
+ * Attaches an object that came back with its number, to the relay that had it.
+ * @param relay   as relay_kept_number() was @param number  of the object
+ * @return 0; -ENOENT: that relay has not come back; -EEXIST for a number that another object has; -ENOMEM
+ */
+int relay_reattach(struct relay_object *object, const struct relay_object_ops *ops, const struct tenant *tenant,
+                   uint64_t relay, uint64_t number);
+
+/**
+ * Takes a relay back that an earlier broker has left, and asks what it has.
+ * @param item  whose descriptor is taken
+ * @return 0; -EPROTO for one that is none; another -errno
+ */
+int relay_restore(struct broker *broker, struct kept_item *item);
+
+/** Takes back what all relays of a tenant have in common. @param item  of kind Tenant @return 0; -EPROTO; -EEXIST for a second one; -ENOMEM */
+int relay_pool_restore(struct broker *broker, struct kept_item *item);
+
 /** What a relay has said of itself, for `netbrokerctl status`. */
 struct relay_facts {
         pid_t pid;         /* 0: systemd has started it */
         uint64_t since_ms; /* of the wall clock */
         bool is_started;
+        bool is_kept; /* it outlives the broker */
         bool locked_memory;
         bool kernel_tls;
         uint64_t n_objects;

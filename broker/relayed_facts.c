@@ -33,30 +33,63 @@ static void put_proxies(const struct policy_proxy *proxy, char *at) {
         }
 }
 
-int relayed_facts_new(const Nb__Relay__Security *security, const struct policy_proxy *proxy,
-                      struct relayed_facts **ret) {
-        size_t security_length = security ? nb__relay__security__get_packed_size(security) : 0;
-        size_t size = sizeof(struct relayed_facts) + security_length + size_of_proxies(proxy);
-        struct relayed_facts *facts;
+/* With room for what is to be filled in. @return NULL without memory */
+static struct relayed_facts *allocate(size_t security_length, size_t proxies_size) {
+        size_t size = sizeof(struct relayed_facts) + security_length + proxies_size;
+        struct relayed_facts *facts = calloc(1, size);
 
-        if (size == sizeof(*facts)) {
-                *ret = NULL;
-                return 0;
-        }
-        facts = calloc(1, size);
         if (!facts)
-                return -ENOMEM;
+                return NULL;
         facts->size = size;
         facts->security_length = security_length;
         facts->security = (const uint8_t *)facts->bytes;
+        if (proxies_size > 0)
+                facts->proxies = facts->bytes + security_length;
+        return facts;
+}
+
+int relayed_facts_new(const Nb__Relay__Security *security, const struct policy_proxy *proxy,
+                      struct relayed_facts **ret) {
+        size_t security_length = security ? nb__relay__security__get_packed_size(security) : 0;
+        struct relayed_facts *facts;
+
+        if (security_length == 0 && size_of_proxies(proxy) == 0) {
+                *ret = NULL;
+                return 0;
+        }
+        facts = allocate(security_length, size_of_proxies(proxy));
+        if (!facts)
+                return -ENOMEM;
         if (security)
                 (void)nb__relay__security__pack(security, (uint8_t *)facts->bytes);
-        if (size_of_proxies(proxy) > 0) {
+        if (facts->proxies)
                 put_proxies(proxy, facts->bytes + security_length);
-                facts->proxies = facts->bytes + security_length;
-        }
         *ret = facts;
         return 0;
+}
+
+int relayed_facts_restore(const uint8_t *security, size_t length, const char *proxies, struct relayed_facts **ret) {
+        size_t proxies_size = proxies ? strlen(proxies) + 1 : 0;
+        struct relayed_facts *facts;
+
+        if (length == 0 && proxies_size == 0) {
+                *ret = NULL;
+                return 0;
+        }
+        facts = allocate(length, proxies_size);
+        if (!facts)
+                return -ENOMEM;
+        if (length > 0)
+                memcpy(facts->bytes, security, length);
+        if (proxies_size > 0)
+                memcpy(facts->bytes + length, proxies, proxies_size);
+        *ret = facts;
+        return 0;
+}
+
+const uint8_t *relayed_facts_packed(const struct relayed_facts *facts, size_t *ret_length) {
+        *ret_length = facts ? facts->security_length : 0;
+        return facts ? facts->security : NULL;
 }
 
 struct relayed_facts *relayed_facts_free(struct relayed_facts *facts) {

@@ -9,6 +9,7 @@
 #define NB_BROKER_RELAYED_FACTS_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "policy/policy.h"
 #include "proto/relay_frame.h"
@@ -24,6 +25,12 @@ struct relayed_facts;
  */
 int relayed_facts_new(const Nb__Relay__Security *security, const struct policy_proxy *proxy,
                       struct relayed_facts **ret);
+
+/** The same of what relayed_facts_packed() and relayed_facts_proxies() have told. @param security  packed; it must be one */
+int relayed_facts_restore(const uint8_t *security, size_t length, const char *proxies, struct relayed_facts **ret);
+
+/** @return what TLS has agreed on, packed and borrowed. Takes NULL. */
+const uint8_t *relayed_facts_packed(const struct relayed_facts *facts, size_t *ret_length);
 
 /** Takes NULL. @return NULL */
 struct relayed_facts *relayed_facts_free(struct relayed_facts *facts);

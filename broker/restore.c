@@ -11,11 +11,15 @@
 
 #include "broker/admin.h"
 #include "broker/broker.h"
+#include "broker/connection_files.h"
+#include "broker/connection_record.h"
 #include "broker/control.h"
 #include "broker/keep.h"
 #include "broker/listener.h"
 #include "broker/protocol.h"
+#include "broker/relay.h"
 #include "broker/session.h"
+#include "broker/tenant.h"
 
 struct restore {
         struct broker *broker;
@@ -124,7 +128,37 @@ static const struct kind first_kinds[] = {
         { .body = NB__STATE__ITEM__BODY_LISTENER, .restore = restore_listener },
 };
 
+static int restore_tenant(struct restore *restore, struct kept_item *item) {
+        return relay_pool_restore(restore->broker, item);
+}
+
+static int restore_ledger(struct restore *restore, struct kept_item *item) {
+        return ledger_restore(restore->broker, item);
+}
+
+static int restore_shelf(struct restore *restore, struct kept_item *item) {
+        struct tenant *tenant = tenant_get_named(restore->broker, item->item->shelf->tenant);
+
+        return tenant ? shelf_restore(tenant, item) : -ENOMEM;
+}
+
+static int restore_relay(struct restore *restore, struct kept_item *item) {
+        int r = relay_restore(restore->broker, item);
+
+        restore->broker->restored.n_relays += r == 0;
+        return r;
+}
+
+/* Relays are asked meanwhile; none of what they say is read before the loop runs. */
+static void restore_connections(struct restore *restore) {
+        restore->broker->restored.n_connections = connection_restore_all(restore->broker);
+}
+
 static const struct kind kinds[] = {
+        { .body = NB__STATE__ITEM__BODY_TENANT, .restore = restore_tenant },
+        { .body = NB__STATE__ITEM__BODY_LEDGER, .restore = restore_ledger },
+        { .body = NB__STATE__ITEM__BODY_SHELF, .restore = restore_shelf },
+        { .body = NB__STATE__ITEM__BODY_RELAY, .restore = restore_relay, .done = restore_connections },
         { .body = NB__STATE__ITEM__BODY_SESSION, .restore = restore_session, .done = sort_sessions },
         { .body = NB__STATE__ITEM__BODY_PROTOCOL, .restore = restore_protocol },
         { .body = NB__STATE__ITEM__BODY_CONTROL, .restore = restore_control },
@@ -175,9 +209,11 @@ static void tell(const struct restore *restore) {
         if (restore->n == 0)
                 return;
         nb_log(log, NB_LOG_NOTICE,
-               "took back %" PRIu64 " sessions with %" PRIu64 " protocols and %" PRIu64 " bound controls, and %" PRIu64
-               " sockets of the broker's own; %" PRIu64 " channels were closed by their holders meanwhile",
-               facts->n_sessions, facts->n_protocols, facts->n_controls, facts->n_listeners, facts->n_over);
+               "took back %" PRIu64 " sessions with %" PRIu64 " protocols and %" PRIu64 " bound controls, %" PRIu64
+               " sockets of the broker's own, %" PRIu64 " relays, and the account of %" PRIu64 " connections; %" PRIu64
+               " channels were closed by their holders meanwhile",
+               facts->n_sessions, facts->n_protocols, facts->n_controls, facts->n_listeners, facts->n_relays,
+               facts->n_connections, facts->n_over);
         if (restore->n_newer > 0)
                 nb_log(log, NB_LOG_WARNING,
                        "%" PRIu64 " entries of netbroker-keeper are of a newer netbrokerd, which this one does not "

@@ -26,8 +26,10 @@ struct restore_facts {
         uint64_t n_protocols;
         uint64_t n_controls;
         uint64_t n_listeners; /* where sessions arrive, and the operator's */
-        uint64_t n_over;      /* channels whose holder was gone by then */
-        uint64_t n_dropped;   /* items that could not be used, whose holders see an end */
+        uint64_t n_relays;
+        uint64_t n_connections; /* in holders' hands */
+        uint64_t n_over;        /* channels whose holder was gone by then */
+        uint64_t n_dropped;     /* items that could not be used, whose holders see an end */
 };
 
 /**

@@ -35,8 +35,7 @@ static struct tenant *get(struct broker *broker, const char *name, const struct 
         quota_init(tenant);
         tenant->seen = seen_new();
         tenant->name = strdup(name);
-        if (!tenant->name || connection_files_init(&tenant->holding.shelves) < 0 ||
-            throttle_start(&tenant->throttle, tenant) < 0)
+        if (!tenant->name || connection_files_init(tenant) < 0 || throttle_start(&tenant->throttle, tenant) < 0)
                 return tenant_free(tenant);
         audit_rate_init(&tenant->audit_rate, &broker->audit, tenant->name);
         nb_list_append(&broker->tenants, &tenant->link);
@@ -70,7 +69,7 @@ struct tenant *tenant_free(struct tenant *tenant) {
         connection_forget_all(tenant);
         tenant->resolver = resolver_free(tenant->resolver);
         tenant->relays = relay_pool_free(tenant->relays);
-        connection_files_deinit(&tenant->holding.shelves);
+        connection_files_deinit(tenant);
         nb_list_foreach_safe(link, &tenant->grants)(void) grant_free(nb_container_of(link, struct grant, link));
         throttle_stop(&tenant->throttle);
         audit_rate_deinit(&tenant->audit_rate);

@@ -32,6 +32,9 @@
 /** Connections, and servers, of one QuicState. */
 #define NB_RELAY_QUIC_FACTS_MAX 64
 
+/** Links and servers of one Stock. */
+#define NB_RELAY_STOCK_MAX 512
+
 /** Paths of one connection of QUIC that its relay may ask for in a minute. One that asks for more is ended; it keeps to half of that, for minutes are counted apart. */
 #define NB_RELAY_PATHS_A_MINUTE 16
 

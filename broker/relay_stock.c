@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/relay_stock.h"
+
+#include <errno.h>
+
+#include "broker/relay.h"
+
+/* Who came after the restart is not what the relay can have had before it. */
+static struct relay_object *find_awaited(const struct relay_object_table *table, uint64_t number) {
+        struct relay_object *object = relay_object_table_find(table, number);
+
+        return object && object->is_awaited ? object : NULL;
+}
+
+static bool fits(const struct relay_object *object, const Nb__Relay__Held *held) {
+        return (object->ops->server_facts != NULL) == held->is_server;
+}
+
+int relay_stock_take(struct relay_stock *stock, const struct relay_object_table *table, const Nb__Relay__Stock *report,
+                     uint64_t last, relay_stock_end_function function, void *data) {
+        if (stock->is_taken || report->n_held > NB_RELAY_STOCK_MAX)
+                return -EPROTO;
+        stock->has_begun = true;
+        stock->is_taken = report->is_last;
+        for (size_t i = 0; i < report->n_held; ++i) {
+                const Nb__Relay__Held *held = report->held[i];
+                struct relay_object *object = find_awaited(table, held->number);
+
+                if (held->number == 0 || held->number > last || (object && !fits(object, held)))
+                        return -EPROTO;
+                if (object && (held->is_server || held->is_ready)) {
+                        object->is_awaited = false;
+                        stock->n_found++;
+                } else {
+                        function(data, held->number);
+                        stock->n_ended++;
+                }
+        }
+        return 0;
+}

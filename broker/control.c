@@ -19,10 +19,12 @@
 #include "broker/datagram_server.h"
 #include "broker/decision.h"
 #include "broker/name_connect.h"
+#include "broker/protocol.h"
 #include "broker/proxy_dial.h"
 #include "broker/quic_server.h"
 #include "broker/refusal.h"
 #include "broker/relayed.h"
+#include "broker/restriction.h"
 #include "broker/security.h"
 #include "broker/seal.h"
 #include "broker/session.h"
@@ -233,6 +235,7 @@ int control_new(struct session *session, const struct control_options *options, 
                 r = endpoint_start_pair(&control->endpoint, session, &control_ops, ret_fd);
         if (r < 0)
                 return r;
+        control->endpoint.delegation = options->delegation;
         control_keep(control);
         *ret = nb_steal_ptr(control);
         return 0;
@@ -956,6 +959,10 @@ static int new_unrestored(struct session *session, const Nb__State__Control *sta
         control->grant = tenant_get_grant_named(session->tenant, state->protocol, state->preopen);
         if (!control->grant)
                 return -ENOMEM;
+        r = restriction_restore(session->tenant, state->narrowings, protocol_narrowings(session, state->delegation),
+                                &control->narrowings);
+        if (r < 0)
+                return r;
         control->socket_fd = -1;
         /* Until the endpoint has begun, for who ends its sockets. */
         control->endpoint = (struct endpoint){ .session = session, .fd = -1, .is_shared = true };
@@ -1018,6 +1025,7 @@ int control_restore(struct session *session, struct kept_item *item) {
         if (r < 0)
                 return r;
         control->endpoint.came_with_welcome = state->preopen;
+        session_note_delegation(&control->endpoint, state->delegation);
         control->endpoint.has_pushed = state->listening;
         (void)nb_steal_ptr(control);
         return 0;

@@ -88,6 +88,7 @@ struct control_options {
         enum policy_socket_type type;
         struct nb_socket_address bind;        /* judged already, but for an open one */
         bool bind_later;                      /* at Listen, and not now */
+        uint64_t delegation;                  /* of the protocol that it comes of */
         struct nb_socket_address destination; /* the one that it is made for; family 0 for any */
         uint64_t rights_base;
 };

@@ -8,6 +8,7 @@
 #include "broker/control.h"
 #include "broker/datagram_server.h"
 #include "broker/quic_server.h"
+#include "broker/restriction.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "broker/unix_path.h"
@@ -59,9 +60,12 @@ void control_state_describe(const struct kept *kept, struct kept_sink *sink) {
         char bind[NB_SOCKET_ADDRESS_TEXT_MAX], destination[NB_SOCKET_ADDRESS_TEXT_MAX];
         Nb__State__Control body = NB__STATE__CONTROL__INIT;
         Nb__State__Item item = NB__STATE__ITEM__INIT;
+        struct restriction_state narrowings;
         int fds[KEPT_FDS_MAX];
 
         body.session = endpoint->session->id;
+        body.delegation = endpoint->delegation;
+        body.narrowings = restriction_describe(control->narrowings, &narrowings);
         body.protocol = control->grant->name;
         body.preopen = control->grant->preopen;
         body.type = control->type == POLICY_SOCKET_DGRAM ? NB__SOCKET_TYPE__SOCKET_TYPE_DGRAM

@@ -151,6 +151,7 @@ int endpoint_start(struct endpoint *endpoint, struct session *session, const str
         endpoint->is_shared = false;
         endpoint->may_have_resumed = false;
         endpoint->kept = (struct kept){ .id = 0 };
+        endpoint->delegation = 0;
         endpoint->last_serial = 0;
         endpoint->fd = -1;
         nb_channel_refuse_fds(fd);
@@ -364,5 +365,8 @@ int endpoint_refuse(struct endpoint *endpoint, enum nb_wasi_errno error, const c
 }
 
 void endpoint_violation(struct endpoint *endpoint, const char *what) {
-        session_drop(endpoint->session, endpoint->ops->kind, what);
+        if (endpoint->delegation > 0)
+                session_drop_delegation(endpoint->session, endpoint->delegation, endpoint->ops->kind, what);
+        else
+                session_drop(endpoint->session, endpoint->ops->kind, what);
 }

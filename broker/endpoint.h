@@ -4,8 +4,9 @@
  *
  * An endpoint owns its descriptor and is linked into its session. It receives one frame at a time, checks it, and
  * hands the request to its object. Whatever is not a well-formed request without descriptors is a violation, upon which the
- * whole session is dropped: a process that sends such a thing has been taken over, and its other channels with it. This is
- * the one place that decides who is disconnected.
+ * whole session is dropped: a process that sends such a thing has been taken over, and its other channels with it. But for what came of a restricted protocol
+ * (broker/restriction.h): that may be in the hands of another process, and only this delegation is dropped. This is the one place that decides who is
+ * disconnected.
  *
  * No process may have more than one answer of ours unread on a channel, beside the accepted connections that it
  * gave credit for: what is unread is our memory, and the descriptors in it are charged to our user. The kernel tells (SIOCOUTQ); it is
@@ -75,6 +76,7 @@ struct endpoint {
         bool is_shared;          /* the keeper has, or had, a duplicate of the descriptor */
         bool may_have_resumed;   /* a Resumed may be unread, which its peer need not read before it asks */
         struct kept kept;
+        uint64_t delegation; /* of which restricted protocol it came; 0: of none */
 };
 
 /** Starts serving `fd`. @param fd consumed on success only @return 0 or -errno */
@@ -137,7 +139,7 @@ int endpoint_refuse(struct endpoint *endpoint, enum nb_wasi_errno error, const c
 /** @return how many of our frames the peer may not have read yet, at the most; asks the kernel. */
 uint32_t endpoint_unread_max(const struct endpoint *endpoint);
 
-/** Drops the endpoint's whole session for a violation of the protocol. */
+/** Drops the endpoint's whole session for a violation of the protocol, or its delegation. */
 void endpoint_violation(struct endpoint *endpoint, const char *what);
 
 #endif

@@ -107,7 +107,9 @@ static int open_granted(struct endpoint *protocol, const struct asker *asker, co
 
 int open_control(struct endpoint *protocol, struct grant *grant, const struct narrowings *narrowings,
                  uint64_t rights_cap, const Nb__Open *open) {
-        struct control_options options = { .grant = grant, .narrowings = narrowings, .type = type_of(open) };
+        struct control_options options = {
+                .grant = grant, .narrowings = narrowings, .type = type_of(open), .delegation = protocol->delegation
+        };
         struct asker asker = {
                 .session = protocol->session, .grant = grant, .narrowings = narrowings, .type = options.type
         };

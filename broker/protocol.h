@@ -5,6 +5,9 @@
 #ifndef NB_BROKER_PROTOCOL_H
 #define NB_BROKER_PROTOCOL_H
 
+#include <stdint.h>
+
+struct narrowings;
 struct policy_protocol;
 struct session;
 struct kept_item;
@@ -22,5 +25,8 @@ int protocol_new(struct session *session, const struct policy_protocol *policy, 
  * @return 0; -EPIPE: nobody holds it any more; another -errno
  */
 int protocol_restore(struct session *session, struct kept_item *item);
+
+/** @return what narrows the protocol of a delegation, or the session where that is 0; borrowed; NULL: nothing, or the protocol is closed */
+const struct narrowings *protocol_narrowings(const struct session *session, uint64_t delegation);
 
 #endif

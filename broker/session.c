@@ -110,19 +110,44 @@ void session_end(struct session *session) {
         session_free_if_unused(session);
 }
 
-void session_drop(struct session *session, const char *where, const char *what) {
+/* @param whose  ends in a blank, or is empty: who sent it, of the process that has opened the session */
+static void record_violation(struct session *session, const char *where, const char *what, const char *whose) {
         struct broker *broker = session->broker;
         char reason[256];
         struct audit_record record = {
                 .session = session, .verb = "protocol-error", .verdict = "dropped", .reason = reason
         };
 
-        (void)snprintf(reason, sizeof(reason), "%s on a %s channel, from pid %d of user %u", what, where,
+        (void)snprintf(reason, sizeof(reason), "%s on a %s channel, from %spid %d of user %u", what, where, whose,
                        (int)session->identity.pid, (unsigned)session->identity.uid);
         audit_write(&broker->audit, uv_now(&broker->loop), &record);
         if (session->tenant)
                 session->tenant->metrics.violations++;
+}
+
+void session_drop(struct session *session, const char *where, const char *what) {
+        record_violation(session, where, what, "");
         session_end(session);
+}
+
+void session_note_delegation(struct endpoint *endpoint, uint64_t delegation) {
+        endpoint->delegation = delegation;
+        if (endpoint->session->last_delegation < delegation)
+                endpoint->session->last_delegation = delegation;
+}
+
+/* As judge_endpoints(). */
+void session_drop_delegation(struct session *session, uint64_t delegation, const char *where, const char *what) {
+        record_violation(session, where, what, "whoever has a protocol of ");
+        session->dropping = true;
+        nb_list_foreach_safe(link, &session->endpoints) {
+                struct endpoint *endpoint = nb_container_of(link, struct endpoint, link);
+
+                if (endpoint->delegation == delegation)
+                        endpoint_end(endpoint);
+        }
+        session->dropping = false;
+        session_free_if_unused(session);
 }
 
 static void hello_timed_out(void *data) {

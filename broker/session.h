@@ -40,6 +40,7 @@ struct session {
         struct nb_list endpoints;
         struct nb_list lingering;       /* endpoints that have ended with descriptors unread */
         struct endpoint endpoint;       /* of the session's own channel */
+        uint64_t last_delegation;       /* counts the restricted protocols of it */
         struct throttle_waiter welcome; /* while it waits for its tenant's tokens */
         bool dropping;                  /* all endpoints are being ended */
 };
@@ -68,6 +69,12 @@ void session_resume(struct session *session);
 
 /** To be called when the session's own channel was closed: what came of it lives on. */
 void session_channel_closed(struct session *session);
+
+/** Says of which delegation a channel is that an earlier broker has left: its number is not given out again. */
+void session_note_delegation(struct endpoint *endpoint, uint64_t delegation);
+
+/** Ends what came of one restricted protocol, for a violation, with an audit record. The session may be gone when this returns. */
+void session_drop_delegation(struct session *session, uint64_t delegation, const char *where, const char *what);
 
 /** Ends everything of a session quietly. */
 void session_end(struct session *session);

@@ -44,6 +44,9 @@ struct narrowing {
         struct policy_protocol rules[N_RULES]; /* as sections of a policy, for its evaluator */
         size_t n_bytes;
         uint8_t *bytes;
+        uint64_t charge;
+        void (*uncharge)(void *data, uint64_t charge); /* NULL: nothing was charged, or the block was never made */
+        void *charge_data;
 };
 
 struct narrowings {
@@ -65,6 +68,8 @@ static struct narrowing *narrowing_unref(struct narrowing *block) {
         free(block->origin);
         free(block->label);
         free(block->bytes);
+        if (block->uncharge)
+                block->uncharge(block->charge_data, block->charge);
         free(block);
         return NULL;
 }
@@ -292,6 +297,9 @@ int narrowings_add(const struct narrowings *base, const struct narrowing_source 
                 list->blocks[list->n] = base->blocks[list->n];
                 list->blocks[list->n]->n_refs++;
         }
+        block->charge = source->charge;
+        block->uncharge = source->uncharge;
+        block->charge_data = source->charge_data;
         list->blocks[list->n++] = nb_steal_ptr(block);
         *ret = list;
         return 0;

@@ -77,6 +77,9 @@ struct narrowing_source {
         const uint8_t *id;                /* NARROWING_ID_SIZE bytes; NULL: none */
         const void *bytes;                /* what the block was read from, for narrowings_bytes() */
         size_t n_bytes;
+        uint64_t charge;                               /* what the caller has charged somebody for it; */
+        void (*uncharge)(void *data, uint64_t charge); /* called when the block is gone that was made; NULL: nothing */
+        void *charge_data;
 };
 
 /** Why something cannot be a block. */

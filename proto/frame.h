@@ -23,6 +23,7 @@
 #define NB_NAME_LENGTH_MAX 64
 #define NB_LABEL_LENGTH_MAX 256
 #define NB_REASON_LENGTH_MAX 1024
+#define NB_RULES_LENGTH_MAX 4096
 
 /** What is told of TLS: names of the peer's certificate, and the longest of the texts. */
 #define NB_SECURITY_NAMES_MAX 8

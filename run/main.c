@@ -23,18 +23,28 @@
 #include "run/options.h"
 #include "run/session.h"
 
-/*
- * Makes sure that 0 to 2 are streams and that there is nothing else. A run that was started without standard input would
- * give that number to the session's channel, and the guest would read it; what its parent left open is not the guest's.
- */
-static int settle_descriptors(void) {
-        int r = nb_fds_ensure_standard();
+static int compare_protocols(const void *a, const void *b) {
+        const struct run_protocol *left = a, *right = b;
 
-        if (r < 0)
-                return r;
-        /* A kernel without it (before 5.9) leaves them open, out of the guest's reach as long as it is inside its engine. */
-        (void)close_range(STDERR_FILENO + 1, ~0U, 0);
-        return 0;
+        return (left->fd > right->fd) - (left->fd < right->fd);
+}
+
+/*
+ * Closes what our parent left open, which is not the guest's, but for the protocols that it hands over. A kernel without close_range(2)
+ * (before 5.9) leaves them open, out of the guest's reach as long as it is inside its engine.
+ */
+static void close_others(const struct run_options *options) {
+        struct run_protocol kept[RUN_PROTOCOLS_MAX];
+        unsigned first = STDERR_FILENO + 1;
+
+        memcpy(kept, options->protocols, sizeof(kept));
+        qsort(kept, options->n_protocols, sizeof(kept[0]), compare_protocols);
+        for (size_t i = 0; i < options->n_protocols; ++i) {
+                if ((unsigned)kept[i].fd > first)
+                        (void)close_range(first, (unsigned)kept[i].fd - 1, 0);
+                first = (unsigned)kept[i].fd + 1;
+        }
+        (void)close_range(first, ~0U, 0);
 }
 
 /* A guest may have thousands of sockets; what the hard limit grants, the soft one should not withhold. */
@@ -141,7 +151,8 @@ int main(int argc, char **argv) {
         struct nb_log log;
         int r, code;
 
-        if (settle_descriptors() < 0)
+        /* A run that was started without standard input would give that number to the session's channel, and the guest would read it. */
+        if (nb_fds_ensure_standard() < 0)
                 return EX_OSERR; /* there is nowhere to say so */
         /* A file that grows beyond RLIMIT_FSIZE is the guest's error, and not our end. */
         (void)signal(SIGXFSZ, SIG_IGN);
@@ -149,6 +160,7 @@ int main(int argc, char **argv) {
 
         r = run_options_parse(argc, argv, &options);
         if (r == 0) {
+                close_others(&options);
                 nb_log_init(&log, run_option_table.program, NB_LOG_INFO);
                 code = run(&options, &log, &session, &guest);
                 run_guest_deinit(&guest);

@@ -2,8 +2,10 @@
 #include "run/options.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
@@ -74,6 +76,48 @@ static int set_variable(const struct nb_option *option, void *data, const char *
         return 0;
 }
 
+/* @return the number of a descriptor that can be inherited, or -EINVAL */
+static int parse_fd(const char *text) {
+        char *end;
+        long number;
+
+        errno = 0;
+        number = strtol(text, &end, 10);
+        if (errno != 0 || *end != '\0' || text[0] < '0' || text[0] > '9' || number > INT_MAX)
+                return -EINVAL;
+        return number > STDERR_FILENO ? (int)number : -EINVAL;
+}
+
+static bool has_protocol(const struct run_options *options, const char *name, int fd) {
+        for (size_t i = 0; i < options->n_protocols; ++i) {
+                if (options->protocols[i].fd == fd || strcmp(options->protocols[i].name, name) == 0)
+                        return true;
+        }
+        return false;
+}
+
+/* NAME=N; each name and each number once. */
+static int set_protocol(const struct nb_option *option, void *data, const char *value) {
+        struct run_options *options = data;
+        size_t name_length = strcspn(value, "=");
+        NB_CLEANUP_FREE char *name = NULL;
+        int fd;
+
+        (void)option;
+        if (options->n_protocols == RUN_PROTOCOLS_MAX)
+                return -E2BIG;
+        if (name_length == 0 || value[name_length] == '\0' || strcspn(value, ":") < name_length)
+                return -EINVAL;
+        fd = parse_fd(value + name_length + 1);
+        name = strndup(value, name_length);
+        if (!name)
+                return -ENOMEM;
+        if (fd < 0 || has_protocol(options, name, fd))
+                return -EINVAL;
+        options->protocols[options->n_protocols++] = (struct run_protocol){ .name = nb_steal_ptr(name), .fd = fd };
+        return 0;
+}
+
 static int set_log_level(const struct nb_option *option, void *data, const char *value) {
         struct run_options *options = data;
         enum nb_log_level ignored;
@@ -108,6 +152,13 @@ static const struct nb_option table[] = {
           .expects = "a text",
           .set = nb_option_set_text,
           .offset = offsetof(struct run_options, label) },
+        { .name = "protocol-fd",
+          .argument = "NAME=N",
+          .help = "Give the guest the protocol that was handed over as descriptor N, as NAME, and no other network: "
+                  "there is no session then. May be repeated.",
+          .expects = "NAME=N, each once, with N an inherited descriptor above 2",
+          .set = set_protocol,
+          .repeatable = true },
         { .name = "dir",
           .argument = "HOST::GUEST[::ro]",
           .help = "Let the guest see the directory HOST as GUEST, with \"::ro\" only to read. May be repeated.",
@@ -176,6 +227,10 @@ int run_options_parse(int argc, char **argv, struct run_options *ret) {
                 return nb_options_complain(
                         &run_option_table, stderr,
                         "--policy starts a broker and --socket uses a running one: choose one of them");
+        if (ret->n_protocols > 0 && (ret->policy || ret->socket_path || ret->tenant || ret->label))
+                return nb_options_complain(&run_option_table, stderr,
+                                           "--protocol-fd is for a guest without a session: leave out --policy, "
+                                           "--socket, --tenant and --label");
         reserved = reserved_variable(ret);
         if (reserved)
                 return nb_options_complain(&run_option_table, stderr, "--env: %s is what the broker gives", reserved);
@@ -190,6 +245,9 @@ void run_options_deinit(struct run_options *options) {
         }
         for (size_t i = 0; i < options->n_variables; ++i)
                 free(options->variable_names[i]);
+        for (size_t i = 0; i < options->n_protocols; ++i)
+                free(options->protocols[i].name);
+        options->n_protocols = 0;
         options->n_directories = 0;
         options->n_variables = 0;
 }

@@ -16,12 +16,19 @@
 /** What one command line may ask for. */
 #define RUN_DIRECTORIES_MAX 64
 #define RUN_VARIABLES_MAX 1024
+#define RUN_PROTOCOLS_MAX 64
 
 /** A directory of this machine that the guest sees. */
 struct run_directory {
         char *host;
         char *guest;
         bool writable;
+};
+
+/** A protocol that another process has handed over. */
+struct run_protocol {
+        char *name;
+        int fd; /* inherited */
 };
 
 struct run_options {
@@ -39,6 +46,10 @@ struct run_options {
         char *variable_names[RUN_VARIABLES_MAX];
         const char *variable_values[RUN_VARIABLES_MAX];
         size_t n_variables;
+
+        struct run_protocol
+                protocols[RUN_PROTOCOLS_MAX]; /* instead of a broker's; never together with `policy` or `socket_path` */
+        size_t n_protocols;
 
         const char *module;       /* the file */
         struct nb_operands guest; /* the guest's argv: the module and what follows it */

@@ -52,10 +52,47 @@ static int explain_private(const struct run_options *options, const struct nb_lo
         return EX_UNAVAILABLE;
 }
 
+/* Says why a protocol cannot be had. @return the exit code. */
+static int explain_protocol(const struct run_protocol *protocol, const struct nb_log *log, int error) {
+        const char *why = strerror(-error);
+
+        if (error == -EBADF)
+                why = "it is not open; the process that starts this one is to leave it open";
+        else if (error == -EINVAL || error == -ENOTSOCK)
+                why = "it is no protocol's channel; nb_protocol_export() makes one";
+        else if (error == -EPIPE)
+                why = "the broker has ended the protocol, or is gone";
+        else if (error == -EPROTONOSUPPORT)
+                why = "the broker speaks another version";
+        nb_log(log, NB_LOG_ERROR, "--protocol-fd %s=%d: %s", protocol->name, protocol->fd, why);
+        return error == -EPROTONOSUPPORT || error == -EPROTO ? EX_PROTOCOL : EX_UNAVAILABLE;
+}
+
+/* A session of protocols that were handed over. */
+static int import_protocols(const struct run_options *options, const struct nb_log *log, struct run_session *ret) {
+        int r = nb_session_new(NULL, &ret->session);
+
+        if (r < 0) {
+                nb_log(log, NB_LOG_ERROR, "out of memory");
+                return EX_OSERR;
+        }
+        for (size_t i = 0; i < options->n_protocols; ++i) {
+                const struct run_protocol *protocol = &options->protocols[i];
+                struct nb_protocol *imported;
+
+                r = nb_protocol_import(ret->session, protocol->fd, protocol->name, &imported);
+                if (r < 0)
+                        return explain_protocol(protocol, log, r);
+        }
+        return EX_OK;
+}
+
 int run_session_open(const struct run_options *options, const struct nb_log *log, struct run_session *ret) {
         struct nb_session_options session_options = NB_SESSION_OPTIONS_INIT;
         int r;
 
+        if (options->n_protocols > 0)
+                return import_protocols(options, log, ret);
         session_options.socket_path = options->socket_path;
         session_options.tenant = options->tenant;
         session_options.label = options->label;

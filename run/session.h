@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The session of a run: with a running broker, or with one that is started for it.
+ * The session of a run: with a running broker, with one that is started for it, or of protocols that another process has handed over.
  */
 #ifndef NB_RUN_SESSION_H
 #define NB_RUN_SESSION_H

@@ -170,7 +170,14 @@ static int narrow(const struct narrowings *base, const Nb__Token__Block *block, 
 int token_block_narrow(const struct narrowings *base, const void *bytes, size_t length,
                        const struct token_block_use *use, struct narrowings **ret, struct narrowing_error *error) {
         NB_CLEANUP_FREE struct nb_frame_arena *arena = malloc(sizeof(*arena));
-        struct narrowing_source source = { .origin = use->origin, .bytes = bytes, .n_bytes = length };
+        struct narrowing_source source = {
+                .origin = use->origin,
+                .bytes = bytes,
+                .n_bytes = length,
+                .charge = use->charge,
+                .uncharge = use->uncharge,
+                .charge_data = use->charge_data,
+        };
         Nb__Token__Block *block;
         int r;
 
@@ -213,14 +220,12 @@ struct rules {
                 const char *key;
                 Nb__Token__Texts texts;
                 char *items[NARROWING_PATTERNS_MAX];
-                bool is_present;
         } lists[3];
 };
 
 static int add_patterns(struct rules *rules, size_t list, char *patterns, struct narrowing_error *error) {
         char *rest = NULL;
 
-        rules->lists[list].is_present = true;
         for (char *word = strtok_r(patterns, " \t\r", &rest); word; word = strtok_r(NULL, " \t\r", &rest)) {
                 Nb__Token__Texts *texts = &rules->lists[list].texts;
 
@@ -232,11 +237,11 @@ static int add_patterns(struct rules *rules, size_t list, char *patterns, struct
         return 0;
 }
 
-static int add_line(struct rules *rules, char *line, struct narrowing_error *error) {
+static int add_line(struct rules *rules, char *line, size_t number, struct narrowing_error *error) {
         char *start = line + strspn(line, " \t\r"), *equals = strchr(start, '=');
         char quote[QUOTE_MAX];
 
-        if (*start == '\0' || *start == '#')
+        if (*start == '\0' || *start == '#' || *start == ';')
                 return 0;
         for (size_t i = 0; equals && i < sizeof(rules->lists) / sizeof(rules->lists[0]); ++i) {
                 size_t length = strlen(rules->lists[i].key);
@@ -244,8 +249,8 @@ static int add_line(struct rules *rules, char *line, struct narrowing_error *err
                 if ((size_t)(equals - start) == length && memcmp(start, rules->lists[i].key, length) == 0)
                         return add_patterns(rules, i, equals + 1, error);
         }
-        return fail(error, -EINVAL, "%s: a line is Connect=, Listen= or Deny= with a pattern",
-                    nb_escape(start, strlen(start), quote, sizeof(quote)));
+        return fail(error, -EINVAL, "line %zu of the rules, \"%s\": a line is Connect=, Listen= or Deny= with patterns",
+                    number, nb_escape(start, strlen(start), quote, sizeof(quote)));
 }
 
 static void init_rules(struct rules *rules) {
@@ -270,12 +275,12 @@ int token_block_of_rules(const char *text, size_t length, struct token_bytes *re
         if (strlen(copy) != length)
                 return fail(error, -EINVAL, "the rules hold a NUL");
         init_rules(rules);
-        while (r == 0 && rest)
-                r = add_line(rules, strsep(&rest, "\n"), error);
+        for (size_t number = 1; r == 0 && rest; ++number)
+                r = add_line(rules, strsep(&rest, "\n"), number, error);
         if (r < 0)
                 return r;
-        rules->block.connect = rules->lists[0].is_present ? &rules->lists[0].texts : NULL;
-        rules->block.listen = rules->lists[1].is_present ? &rules->lists[1].texts : NULL;
-        rules->block.deny = rules->lists[2].is_present ? &rules->lists[2].texts : NULL;
+        rules->block.connect = &rules->lists[0].texts;
+        rules->block.listen = &rules->lists[1].texts;
+        rules->block.deny = rules->lists[2].texts.n_items > 0 ? &rules->lists[2].texts : NULL;
         return token_block_encode(&rules->block, ret);
 }

@@ -35,6 +35,9 @@ struct token_block_use {
         const char *origin; /* for reasons; borrowed, copied by the narrowing */
         bool is_signed;     /* a token's: it has an identifier. Otherwise it has none, and names no tenants */
         const char *tenant; /* that it must leave; NULL: this is not asked */
+        uint64_t charge;    /* as of struct narrowing_source, and so what follows */
+        void (*uncharge)(void *data, uint64_t charge);
+        void *charge_data;
 };
 
 /**
@@ -48,10 +51,11 @@ int token_block_narrow(const struct narrowings *base, const void *bytes, size_t 
                        const struct token_block_use *use, struct narrowings **ret, struct narrowing_error *error);
 
 /**
- * Makes a block of text: a line each `Connect=PATTERN`, `Listen=PATTERN` or `Deny=PATTERN`, with one pattern, several, or none; empty lines, and those that
- * begin with `#`, say nothing. A key that is there without a pattern leaves nothing of its verb. What the patterns are is not looked at.
+ * Makes a block of text, as protocol_restrict takes it: lines `Connect=PATTERN...`, `Listen=PATTERN...` and `Deny=PATTERN...` as in a [Protocol] section of a
+ * policy; empty lines, and those that begin with `#` or `;`, say nothing. As there, what is not granted is not granted: a text without Listen= leaves nothing to
+ * listen on, and the empty text nothing at all. What the patterns are is not looked at.
  * @param ret    owned by the caller
- * @param error  filled in on -EINVAL and -E2BIG
+ * @param error  filled in on -EINVAL and -E2BIG, with the number of the line
  * @return 0; -EINVAL; -E2BIG: too many patterns; -ENOMEM
  */
 int token_block_of_rules(const char *text, size_t length, struct token_bytes *ret, struct narrowing_error *error);

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "proto/wasi.h"
 #include "shim/client/call.h"
 #include "shim/client/control.h"
 #include "shim/client/lost.h"
@@ -148,6 +149,13 @@ static Nb__Request *describe(struct asking *asking, struct message *message) {
         return &message->request;
 }
 
+/* What is wrong with rules that a guest has written is told as a denial is. */
+static void keep_complaint(struct nb_context *context, const Nb__Reply *reply) {
+        if (reply->body_case == NB__REPLY__BODY_REFUSED && reply->refused->error == NB_WASI_EINVAL &&
+            strlen(reply->refused->reason) <= NB_REASON_LENGTH_MAX)
+                nb_context_set_denial(context, reply->refused->reason);
+}
+
 /*
  * Takes in the answer to the request that is outstanding. It is so no more when `asking` is NULL.
  * @param ret_lost  for whom it was, as of then
@@ -160,6 +168,8 @@ static int finish(struct nb_protocol *protocol, bool wait, struct nb_answer *ret
         int r;
 
         r = nb_exchange(endpoint, describe(protocol->asking, &message), wait, ret);
+        if (r == 0 && protocol->asking->restricts)
+                keep_complaint(endpoint->context, ret->reply);
         if (r == 0)
                 r = nb_endpoint_settle(endpoint, ret, expected, 1);
         *ret_lost = protocol->asking->lost;
@@ -355,4 +365,131 @@ int nb_open(struct nb_protocol *protocol, const char *address, size_t length, en
         asking->rights_inheriting = rights_inheriting;
         r = ask_in_turn(protocol, asking, &answer);
         return r < 0 ? r : make_control(protocol, &answer, type, flags, ret);
+}
+
+/* ---- Restrict ---- */
+
+/* Asks for a narrower one. @param ret_fd  its channel, owned by the caller */
+static int ask_restricted(struct nb_protocol *protocol, struct asking *consumed, Nb__Restricted *ret, int *ret_fd) {
+        struct nb_answer answer;
+        int r;
+
+        if (!consumed)
+                return -ENOMEM;
+        consumed->restricts = true;
+        r = ask_in_turn(protocol, consumed, &answer);
+        if (r < 0)
+                return r;
+        *ret = *answer.reply->restricted;
+        *ret_fd = answer.fds.fds[0];
+        return 0;
+}
+
+/* @return 0, or why nothing can be asked now */
+static int check_free(const struct nb_protocol *protocol) {
+        if (protocol->endpoint.error < 0)
+                return protocol->endpoint.error;
+        return protocol->busy ? -EBUSY : 0;
+}
+
+int nb_protocol_restrict(struct nb_protocol *protocol, const char *rules, size_t length, uint64_t rights_base,
+                         uint64_t rights_inheriting, struct nb_protocol **ret) {
+        Nb__Protocol description = NB__PROTOCOL__INIT;
+        int fd NB_CLEANUP_FD = -1;
+        Nb__Restricted restricted;
+        struct asking *asking;
+        int r;
+
+        if (rules && length > 0 && !nb_text_is_valid(rules, length, NB_RULES_LENGTH_MAX))
+                return -EINVAL;
+        r = check_free(protocol);
+        if (r < 0)
+                return r;
+        asking = asking_new(rules, rules ? length : 0);
+        if (asking) {
+                asking->has_rules = rules != NULL;
+                asking->rights_base = rights_base;
+                asking->rights_inheriting = rights_inheriting;
+        }
+        r = ask_restricted(protocol, asking, &restricted, &fd);
+        if (r < 0)
+                return r;
+        description.name = protocol->name;
+        description.rights_base = restricted.rights_base;
+        description.rights_inheriting = restricted.rights_inheriting;
+        r = nb_protocol_new(protocol->endpoint.context, &description, fd, ret);
+        if (r == 0)
+                (void)nb_steal_fd(&fd);
+        return r;
+}
+
+int nb_protocol_export(struct nb_protocol *protocol, int *ret_fd) {
+        Nb__Restricted restricted;
+        struct asking *asking;
+        int r = check_free(protocol);
+
+        if (r < 0)
+                return r;
+        asking = asking_new(NULL, 0);
+        if (asking) {
+                asking->rights_base = UINT64_MAX;
+                asking->rights_inheriting = UINT64_MAX;
+        }
+        return ask_restricted(protocol, asking, &restricted, ret_fd);
+}
+
+/* ---- Describe ---- */
+
+static bool description_is_valid(const Nb__Described *described) {
+        const Nb__Protocol *protocol = described->protocol;
+
+        return described->version == NB_PROTOCOL_VERSION && strlen(described->tenant) <= NB_NAME_LENGTH_MAX &&
+               protocol && protocol->name[0] != '\0' && strlen(protocol->name) <= NB_NAME_LENGTH_MAX;
+}
+
+/* @param ret  borrowed from the context */
+static int ask_described(struct nb_endpoint *endpoint, const Nb__Described **ret) {
+        Nb__Describe describe = NB__DESCRIBE__INIT;
+        Nb__Request request = NB__REQUEST__INIT;
+        struct nb_answer answer;
+        int r;
+
+        describe.oldest_version = NB_PROTOCOL_VERSION;
+        describe.newest_version = NB_PROTOCOL_VERSION;
+        request.body_case = NB__REQUEST__BODY_DESCRIBE;
+        request.describe = &describe;
+        nb_endpoint_begin(endpoint);
+        r = nb_exchange(endpoint, &request, true, &answer);
+        if (r == 0)
+                r = nb_endpoint_settle(endpoint, &answer, NB__REPLY__BODY_DESCRIBED, 0);
+        if (r < 0)
+                return r;
+        if (!description_is_valid(answer.reply->described))
+                return nb_endpoint_fail(endpoint, -EPROTO);
+        *ret = answer.reply->described;
+        return 0;
+}
+
+int nb_protocol_new_described(struct nb_context *context, int fd, const char *name, struct nb_protocol **ret,
+                              char ret_tenant[static NB_NAME_LENGTH_MAX + 1]) {
+        struct nb_endpoint endpoint;
+        const Nb__Described *described = NULL;
+        int r;
+
+        nb_endpoint_init(&endpoint, context, fd);
+        r = ask_described(&endpoint, &described);
+        (void)nb_steal_fd(&endpoint.fd); /* the caller's, or the protocol's */
+        if (r == 0) {
+                Nb__Protocol description = *described->protocol;
+
+                if (name)
+                        description.name = (char *)name;
+                r = nb_protocol_new(context, &description, fd, ret);
+        }
+        if (r == 0) {
+                (*ret)->endpoint.serial = endpoint.serial;
+                memcpy(ret_tenant, described->tenant, strlen(described->tenant) + 1);
+        }
+        nb_endpoint_deinit(&endpoint);
+        return r;
 }

@@ -16,6 +16,16 @@ struct nb_lost;
  */
 int nb_protocol_new(struct nb_context *context, const Nb__Protocol *description, int fd, struct nb_protocol **ret);
 
+/**
+ * Makes a protocol out of the channel that nb_protocol_export() gave in another process: asks the broker what it is.
+ * @param fd          consumed on success
+ * @param name        what it is to be called; NULL: as the policy calls it
+ * @param ret_tenant  whose it is
+ * @return as nb_protocol_import()
+ */
+int nb_protocol_new_described(struct nb_context *context, int fd, const char *name, struct nb_protocol **ret,
+                              char ret_tenant[static NB_NAME_LENGTH_MAX + 1]);
+
 /** @return what its objects share, borrowed. */
 struct nb_context *nb_protocol_context(const struct nb_protocol *protocol);
 

@@ -20,6 +20,11 @@
 #define BACKLOG_PAUSE_FIRST_NS (1 * NS_PER_MS)
 #define BACKLOG_PAUSE_MAX_NS (128 * NS_PER_MS)
 
+/* How long a broker that has gone may take to come back, if nothing is said, and how soon to look again. */
+#define OUTAGE_DEFAULT_MS 5000
+#define OUTAGE_PAUSE_FIRST_NS (4 * NS_PER_MS)
+#define OUTAGE_PAUSE_MAX_NS (256 * NS_PER_MS)
+
 struct nb_session {
         struct nb_endpoint endpoint;
         size_t n_protocols;
@@ -183,13 +188,82 @@ static int greet(struct nb_session *session, const struct nb_session_options *op
         return r < 0 ? r : take_welcome(session, &answer);
 }
 
+/* Consumes `fd`. */
+static int open_on(struct nb_context *context, const struct nb_session_options *options, int fd,
+                   struct nb_session **ret) {
+        struct nb_session *session NB_CLEANUP(cleanup_session) = calloc(1, sizeof(*session));
+        int r;
+
+        if (!session) {
+                nb_fd_close(fd);
+                return -ENOMEM;
+        }
+        nb_endpoint_init(&session->endpoint, context, fd);
+        r = greet(session, options);
+        if (r < 0)
+                return r;
+        *ret = nb_steal_ptr(session);
+        return 0;
+}
+
+/* What is left of the time for an outage. */
+struct patience {
+        int64_t left_ns;
+        int64_t pause_ns;
+        bool was_there; /* the broker, or it is to be waited for anyway */
+};
+
+static struct patience patience_of(const struct nb_session_options *options, bool has_path) {
+        int64_t ms = options->outage_ms == 0 ? OUTAGE_DEFAULT_MS : options->outage_ms;
+
+        return (struct patience){
+                .left_ns = has_path && ms > 0 ? ms * NS_PER_MS : 0,
+                .pause_ns = OUTAGE_PAUSE_FIRST_NS,
+                .was_there = options->outage_ms > 0,
+        };
+}
+
+/* Whether an error is that of a broker that is being started again: it has gone, or is not there yet. */
+static bool is_outage(struct patience *patience, int error) {
+        if (error == -EPIPE)
+                patience->was_there = true;
+        return error == -EPIPE || (patience->was_there && (error == -ECONNREFUSED || error == -ENOENT));
+}
+
+/* @return `error` when it is to be the result; another -errno of the wait function; 0 to try again */
+static int wait_for_broker(const struct nb_context *context, struct patience *patience, int error) {
+        int64_t pause = patience->pause_ns < patience->left_ns ? patience->pause_ns : patience->left_ns;
+
+        if (!is_outage(patience, error) || pause == 0)
+                return error;
+        patience->left_ns -= pause;
+        if (patience->pause_ns < OUTAGE_PAUSE_MAX_NS)
+                patience->pause_ns *= 2;
+        return nb_context_pause(context, pause);
+}
+
+static int open_patiently(struct nb_context *context, const struct nb_session_options *options, int *given_fd,
+                          struct nb_session **ret) {
+        struct patience patience = patience_of(options, *given_fd < 0);
+        int r;
+
+        do {
+                int fd = -1;
+
+                r = get_channel(context, options, given_fd, &fd);
+                if (r == 0)
+                        r = open_on(context, options, fd, ret);
+                if (r == 0)
+                        return 0;
+                r = wait_for_broker(context, &patience, r);
+        } while (r == 0);
+        return r;
+}
+
 int nb_session_open(const struct nb_session_options *options, struct nb_session **ret) {
         const struct nb_session_options defaults = NB_SESSION_OPTIONS_INIT;
-        struct nb_session *session NB_CLEANUP(cleanup_session) = NULL;
         struct nb_context *context NB_CLEANUP(cleanup_context) = NULL;
         int given_fd NB_CLEANUP_FD = -1;
-        int fd = -1;
-        int r;
 
         if (!options)
                 options = &defaults;
@@ -203,20 +277,55 @@ int nb_session_open(const struct nb_session_options *options, struct nb_session 
         context = nb_context_new(options->wait, options->wait_data);
         if (!context)
                 return -ENOMEM;
-        r = get_channel(context, options, &given_fd, &fd);
-        if (r < 0)
-                return r;
+        return open_patiently(context, options, &given_fd, ret);
+}
+
+/* ---- protocols of other processes ---- */
+
+int nb_session_new(const struct nb_session_options *options, struct nb_session **ret) {
+        const struct nb_session_options defaults = NB_SESSION_OPTIONS_INIT;
+        struct nb_context *context NB_CLEANUP(cleanup_context) = NULL;
+        struct nb_session *session;
+
+        if (!options)
+                options = &defaults;
+        if (!nb_options_fit(options, options->size, sizeof(*options)))
+                return -EINVAL;
+        context = nb_context_new(options->wait, options->wait_data);
         session = calloc(1, sizeof(*session));
-        if (!session) {
-                nb_fd_close(fd);
+        if (!context || !session) {
+                free(session);
                 return -ENOMEM;
         }
-        nb_endpoint_init(&session->endpoint, context, fd);
+        nb_endpoint_init(&session->endpoint, context, -1);
+        *ret = session;
+        return 0;
+}
 
-        r = greet(session, options);
+/* Two of one name could not be told apart by a guest. */
+static int check_import(struct nb_session *session, const char *name) {
+        if (name && !nb_text_is_valid(name, strnlen(name, NB_NAME_LENGTH_MAX + 1), NB_NAME_LENGTH_MAX))
+                return -EINVAL;
+        if (name && (strpbrk(name, "=:") || nb_session_find_protocol(session, name)))
+                return -EINVAL;
+        return session->n_protocols < NB_CHANNEL_FDS_MAX ? 0 : -EMFILE;
+}
+
+int nb_protocol_import(struct nb_session *session, int fd, const char *name, struct nb_protocol **ret) {
+        char tenant[NB_NAME_LENGTH_MAX + 1];
+        struct nb_protocol *protocol;
+        int r = check_import(session, name);
+
+        if (r == 0)
+                r = check_channel(fd);
+        if (r == 0)
+                r = nb_protocol_new_described(session->endpoint.context, fd, name, &protocol, tenant);
         if (r < 0)
                 return r;
-        *ret = nb_steal_ptr(session);
+        if (session->tenant[0] == '\0')
+                memcpy(session->tenant, tenant, strlen(tenant) + 1);
+        session->protocols[session->n_protocols++] = protocol;
+        *ret = protocol;
         return 0;
 }
 

@@ -113,6 +113,58 @@ int nb_ext_remote_address(struct nb_call *call, struct nb_descriptor *socket) {
         return put_text(call, &place, nb_connection_peer(socket->connection->connection));
 }
 
+/* ---- protocol_restrict ---- */
+
+/*
+ * Reads the rules of the arguments. No text at a null pointer is no word about rules.
+ * @param ret  `buffer`, or NULL
+ */
+static int read_rules(const struct nb_call *call, char buffer[static NB_RULES_LENGTH_MAX], const char **ret,
+                      size_t *ret_length) {
+        uint32_t pointer = nb_call_u32(call, 1);
+        uint32_t length = nb_call_u32(call, 2);
+
+        if (!nb_call_covers(call, pointer, length))
+                return NB_WASI_EFAULT;
+        if (length > NB_RULES_LENGTH_MAX)
+                return NB_WASI_EINVAL;
+        (void)nb_call_read(call, pointer, buffer, length); /* covered, as was just checked */
+        *ret = pointer == 0 && length == 0 ? NULL : buffer;
+        *ret_length = length;
+        return NB_WASI_SUCCESS;
+}
+
+/* What is wrong with the rules is asked for as a denial is. */
+static int restriction_failed(struct nb_call *call, int error) {
+        if (error == -EACCES || error == -EINVAL)
+                nb_guest_keep_denial(call->guest, call->n_denials);
+        return nb_call_errno(error);
+}
+
+int nb_ext_protocol_restrict(struct nb_call *call, struct nb_descriptor *protocol) {
+        struct nb_descriptor descriptor = { .kind = NB_DESCRIPTOR_PROTOCOL };
+        uint64_t base = nb_call_u64(call, 3) & protocol->rights_base;
+        uint64_t inheriting = nb_call_u64(call, 4) & protocol->rights_inheriting;
+        struct nb_protocol *source = protocol->protocol;
+        uint32_t ret_pointer = nb_call_u32(call, 5);
+        char buffer[NB_RULES_LENGTH_MAX];
+        const char *rules;
+        size_t length;
+        int r;
+
+        r = read_rules(call, buffer, &rules, &length);
+        if (r)
+                return r;
+        r = nb_call_prepare(call, ret_pointer);
+        if (r)
+                return r;
+        r = nb_protocol_restrict(source, rules, length, base, inheriting, &descriptor.protocol);
+        if (r < 0)
+                return restriction_failed(call, r);
+        nb_protocol_rights(descriptor.protocol, &descriptor.rights_base, &descriptor.rights_inheriting);
+        return nb_call_publish(call, ret_pointer, &descriptor);
+}
+
 int nb_ext_last_denial(struct nb_call *call) {
         struct place place;
         int r;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Module `networking_ext`: the addresses of a descriptor, what TLS it has, why the policy last said no, and the options of a stream.
+ * Module `networking_ext`: narrower protocols, the addresses of a descriptor, what TLS it has, why the policy last said no, and the options of a stream.
  *
  * Addresses are text. The broker knows those of controls and peers and has told them; the local end of a connection is asked of
  * the kernel when a guest wants it, since most never do, so it is known for as long as the socket is open. A text that
@@ -21,6 +21,9 @@ int nb_ext_tls_cipher(struct nb_call *call, struct nb_descriptor *socket);
 int nb_ext_tls_alpn(struct nb_call *call, struct nb_descriptor *socket);
 int nb_ext_tls_peer_name(struct nb_call *call, struct nb_descriptor *socket);
 int nb_ext_tls_resumed(struct nb_call *call, struct nb_descriptor *socket);
+
+/** Of a protocol (netbroker/client.h, nb_protocol_restrict()). */
+int nb_ext_protocol_restrict(struct nb_call *call, struct nb_descriptor *protocol);
 
 /** Of the guest. */
 int nb_ext_last_denial(struct nb_call *call);

@@ -81,6 +81,7 @@ static const struct function functions[] = {
         NETWORKING_CALL("stream_create", "dllir", nb_networking_stream_create, CONNECTION),
         NETWORKING_CALL("stream_accept", "dr", nb_networking_stream_accept, CONNECTION),
 
+        EXT_CALL("protocol_restrict", "diillr", nb_ext_protocol_restrict, PROTOCOL),
         EXT_CALL("local_address", "diii", nb_ext_local_address, SOCKETS),
         EXT_CALL("remote_address", "diii", nb_ext_remote_address, SOCKETS),
         EXT_CALL("tls_version", "diii", nb_ext_tls_version, SOCKETS),

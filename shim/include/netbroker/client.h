@@ -100,6 +100,12 @@ struct nb_session_options {
         const char *label;  /* for the audit log; NULL: none */
         nb_wait_function wait; /* NULL: ppoll() */
         void *wait_data;       /* passed to `wait` */
+        /*
+         * How many milliseconds nb_session_open() pauses in all while the broker is being started again. 0: 5,000 where the broker was there and has gone
+         * before it answered, as when it is restarted behind a socket that systemd holds, and none where nobody listens at the path. More than 0 is
+         * for both. Less than 0: none at all.
+         */
+        int outage_ms;
 };
 
 /** Defaults for all fields. */
@@ -107,7 +113,8 @@ struct nb_session_options {
         { .size = sizeof(struct nb_session_options), .session_fd = -1 }
 
 /**
- * Connects to the broker, agrees on a version, and receives the tenant's protocols.
+ * Connects to the broker, agrees on a version, and receives the tenant's protocols. What the broker has answered is the result; only where it goes
+ * without an answer it is asked again (outage_ms), which takes a socket_path.
  * @param options  borrowed; NULL for the defaults
  * @param ret      owned by the caller: nb_session_free()
  * @return 0, or a negative errno: -ENOENT or -ECONNREFUSED when there is no broker at the path; -ENAMETOOLONG
@@ -117,6 +124,14 @@ struct nb_session_options {
  *         what this one does not know, or a session_fd of another kind; -EINTR, with session_fd closed.
  */
 NB_EXPORT int nb_session_open(const struct nb_session_options *options, struct nb_session **ret);
+
+/**
+ * Makes a session that no broker knows of, for protocols that other processes hand over (nb_protocol_import()). It has no tenant until it has one of these.
+ * @param options  only `wait` and `wait_data` mean something; NULL for the defaults
+ * @param ret      owned by the caller: nb_session_free()
+ * @return 0; -EINVAL as nb_session_open(); -ENOMEM
+ */
+NB_EXPORT int nb_session_new(const struct nb_session_options *options, struct nb_session **ret);
 
 /** Closes the session's own channel, and the protocols and preopened sockets that were not taken. Takes NULL. @return NULL. */
 NB_EXPORT struct nb_session *nb_session_free(struct nb_session *session);
@@ -175,6 +190,45 @@ NB_EXPORT const char *nb_protocol_name(const struct nb_protocol *protocol);
 
 /** Reads the rights that the policy lets a protocol_fd carry, as WASI preview 1 bits. */
 NB_EXPORT void nb_protocol_rights(const struct nb_protocol *protocol, uint64_t *ret_base, uint64_t *ret_inheriting);
+
+/**
+ * Makes a narrower protocol of one, for less trusted code: it can do what this one can, as far as the rules grant it and the rights are left. It can be
+ * narrowed again, never widened. One round trip, which is waited for; interrupted, it goes on as nb_open() does.
+ *
+ * It is a channel of its own. It ends with what it came of only where the broker or the operator ends that: closing one leaves the other.
+ * @param rules   lines of Connect=, Listen= and Deny= as in a policy, which are all that is granted; the empty text grants nothing. NULL: the rules stay as they
+ *                are. At most 4,096 bytes.
+ * @param length  of `rules` in bytes
+ * @param rights_base, rights_inheriting  what is left of this protocol's rights; bits that it has not are ignored
+ * @param ret     owned by the caller: nb_protocol_unref()
+ * @return 0, or a negative errno: -EINVAL for what are no rules (nb_session_last_denial() tells the line and what is wrong with it), or has been narrowed too
+ *         often; -EMFILE, -ENOBUFS at the tenant's limits: it counts as a control; -EBUSY as nb_open()
+ */
+NB_EXPORT int nb_protocol_restrict(struct nb_protocol *protocol, const char *rules, size_t length, uint64_t rights_base,
+                                   uint64_t rights_inheriting, struct nb_protocol **ret);
+
+/**
+ * Makes a descriptor that can be passed to another process, where nb_protocol_import() makes a protocol of it that can do just what this one can, without
+ * a session: SCM_RIGHTS, or inherited by a child once its FD_CLOEXEC is cleared. Whoever holds it has the authority, and goes on to have it when this process
+ * and its session have ended; the operator, and the policy, end it as they end the session's. What it does is charged to the session's tenant.
+ *
+ * It is a channel of its own, since two processes on one would take each other's answers. One round trip. To be called before nb_lockdown(), behind which
+ * no descriptor can be passed on.
+ * @param ret_fd  owned by the caller; FD_CLOEXEC is set
+ * @return as nb_protocol_restrict()
+ */
+NB_EXPORT int nb_protocol_export(struct nb_protocol *protocol, int *ret_fd);
+
+/**
+ * Takes a protocol that another process has handed over. One round trip.
+ * @param session  one of nb_session_new(), or any other; it has the protocol from now on
+ * @param fd       of nb_protocol_export(), never used before; consumed on success only
+ * @param name     what it is to be called here, other than the session's others; NULL: as the policy calls it
+ * @param ret      borrowed from the session
+ * @return 0, or a negative errno: -EINVAL for a name that cannot be, or a descriptor of another kind; -EMFILE when the session has 64; -EPROTONOSUPPORT
+ *         when no version fits; -EINTR: the same call goes on
+ */
+NB_EXPORT int nb_protocol_import(struct nb_session *session, int fd, const char *name, struct nb_protocol **ret);
 
 /**
  * Makes a control: a socket in the broker, bound to `address`. One round trip, which is waited for whatever

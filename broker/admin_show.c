@@ -22,6 +22,7 @@
 #include "broker/quic_entry.h"
 #include "broker/quota.h"
 #include "broker/relayed_facts.h"
+#include "broker/seal.h"
 #include "broker/security.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
@@ -114,6 +115,22 @@ static json_t *relays_status(const struct broker *broker) {
                          number(sums.crashes));
 }
 
+/* What the seal has refused is null where nothing is pinned. */
+static json_t *seal_status(const struct broker *broker) {
+        const struct seal *seal = broker->seal;
+        bool is_proven = seal_is_proven(seal);
+        struct nb_seal_counters counters;
+        json_t *refused = json_null();
+
+        if (seal_count(seal, &counters) == 0)
+                refused = json_pack("{s:o, s:o, s:o, s:o, s:o}", "connect", number(counters.connects), "send",
+                                    number(counters.sends), "bind", number(counters.binds), "option",
+                                    number(counters.options), "arrival", number(counters.arrivals));
+        return json_pack("{s:b, s:o, s:b, s:o}", "proven", is_proven, "why_not",
+                         is_proven ? json_null() : admin_text(seal_why_not(seal)), "wanted",
+                         seal_is_wanted(broker->policy), "refused", refused);
+}
+
 int admin_status(struct admin_call *call, const json_t *request) {
         const struct broker *broker = call->broker;
         const char *verb;
@@ -132,6 +149,7 @@ int admin_status(struct admin_call *call, const json_t *request) {
         (void)json_object_set_new(status, "helper", helper_status(broker));
         (void)json_object_set_new(status, "keeper", keeper_status(broker));
         (void)json_object_set_new(status, "drain", admin_drain_status(broker, NULL));
+        (void)json_object_set_new(status, "seal", seal_status(broker));
         (void)json_object_set_new(status, "audit", audit_status(&broker->audit));
         (void)json_object_set_new(status, "resolvers", number(count_resolvers(broker)));
         (void)json_object_set_new(status, "relays", relays_status(broker));

@@ -14,6 +14,7 @@
 #include "broker/keep.h"
 #include "broker/relay.h"
 #include "broker/relay_context.h"
+#include "broker/seal.h"
 #include "broker/tenant.h"
 
 /* A list of what is wrong that nobody reads to its end helps nobody. */
@@ -94,6 +95,12 @@ static void warn_of_report_mode(json_t *warnings, const struct policy *policy) {
                         warn(warnings, "the tenant %s is in report mode: what its rules refuse is recorded, and done",
                              policy->tenants[i].name);
         }
+}
+
+static void warn_of_seal(json_t *warnings, const struct broker *broker) {
+        if (!seal_is_proven(broker->seal) && seal_is_wanted(broker->policy))
+                warn(warnings, "the seal is not proven (%s): connections with DataPath=auto go through relays",
+                     seal_why_not(broker->seal));
 }
 
 /* ---- relays ---- */
@@ -187,6 +194,7 @@ json_t *admin_warnings(const struct broker *broker) {
         warn_of_helper(warnings, broker);
         warn_of_keeper(warnings, broker);
         warn_of_drain(warnings, &broker->drain);
+        warn_of_seal(warnings, broker);
         warn_of_report_mode(warnings, broker->policy);
         warn_of_relays(warnings, broker);
         warn_of_certificates(warnings, broker);

@@ -997,11 +997,14 @@ static int restore_acceptor(struct control *control, int pending_fd) {
 
 /* One of datagrams is served when Listen comes again, by whatever relay there is then. */
 static int restore_socket(struct control *control, const Nb__State__Control *state, struct kept_item *item) {
-        int pending_fd;
+        int pending_fd, r;
 
         if (!state->has_socket)
                 return 0;
         control->socket_fd = nb_steal_fd(&item->fds[1]);
+        r = seal_own(session_of(control)->broker, control->socket_fd);
+        if (r < 0)
+                return r;
         if (!state->listening || socket_type(control) == POLICY_SOCKET_DGRAM)
                 return 0;
         pending_fd = state->has_pending ? nb_steal_fd(&item->fds[2]) : -1;

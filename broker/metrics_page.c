@@ -12,6 +12,7 @@
 #include "broker/keep.h"
 #include "broker/relay.h"
 #include "broker/relay_context.h"
+#include "broker/seal.h"
 #include "broker/tenant.h"
 #include "config.h"
 #include "policy/explain.h"
@@ -148,6 +149,39 @@ static void write_audit(const struct broker *broker, struct exposition *expositi
         exposition_number(exposition, NULL, broker->audit.n_suppressed + broker->audit.n_lost);
 }
 
+static void write_sealed(const struct broker *broker, struct exposition *exposition) {
+        exposition_number(exposition, NULL, seal_is_proven(broker->seal));
+}
+
+static void write_seal_wanted(const struct broker *broker, struct exposition *exposition) {
+        exposition_number(exposition, NULL, seal_is_wanted(broker->policy));
+}
+
+static void write_seal_refused_part(struct exposition *exposition, const char *attempt, uint64_t n) {
+        const struct exposition_label labels[] = { { "attempt", attempt }, { NULL, NULL } };
+
+        exposition_number(exposition, labels, n);
+}
+
+static void write_seal_refused(const struct broker *broker, struct exposition *exposition) {
+        struct nb_seal_counters counters;
+
+        if (seal_count(broker->seal, &counters) < 0)
+                return;
+        write_seal_refused_part(exposition, "connect", counters.connects);
+        write_seal_refused_part(exposition, "send", counters.sends);
+        write_seal_refused_part(exposition, "bind", counters.binds);
+        write_seal_refused_part(exposition, "option", counters.options);
+        write_seal_refused_part(exposition, "arrival", counters.arrivals);
+}
+
+static void write_seal_events_lost(const struct broker *broker, struct exposition *exposition) {
+        struct nb_seal_counters counters;
+
+        if (seal_count(broker->seal, &counters) == 0)
+                exposition_number(exposition, NULL, counters.lost);
+}
+
 static const struct broker_family broker_families[] = {
         { "netbroker_build_info", "gauge", "1, with the version of netbrokerd.", write_build },
         { "netbroker_start_time_seconds", "gauge", "When netbrokerd started, since 1970.", write_started },
@@ -182,6 +216,14 @@ static const struct broker_family broker_families[] = {
         { "netbroker_memory_bytes", "gauge", "Resident memory of netbrokerd.", write_memory },
         { "netbroker_audit_dropped_total", "counter", "Audit records left out because there were too many.",
           write_audit },
+        { "netbroker_sealed", "gauge", "1 if the seal was proven at the start.", write_sealed },
+        { "netbroker_seal_wanted", "gauge", "1 if the policy in force has connections with DataPath=auto.",
+          write_seal_wanted },
+        { "netbroker_seal_refused_total", "counter",
+          "What the seal has refused to holders of sockets since it was loaded, by what was tried.",
+          write_seal_refused },
+        { "netbroker_seal_events_lost_total", "counter",
+          "Closes that the seal had no room to tell of; all connections are looked at then.", write_seal_events_lost },
 };
 
 /* ---- tenants' ---- */

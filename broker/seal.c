@@ -251,7 +251,21 @@ static const struct policy_protocol *find_missed(const struct policy *policy, co
         return NULL;
 }
 
-bool seal_suffices(const struct broker *broker, const struct policy *policy) {
+bool seal_is_wanted(const struct policy *policy) {
+        const struct policy_tenant *tenant = NULL;
+
+        return find_missed(policy, &tenant) != NULL;
+}
+
+static void record_missing(struct broker *broker) {
+        const struct audit_record record = { .verb = "seal",
+                                             .verdict = "missing",
+                                             .reason = seal_why_not(broker->seal) };
+
+        audit_write(&broker->audit, uv_now(&broker->loop), &record);
+}
+
+bool seal_suffices(struct broker *broker, const struct policy *policy) {
         const struct policy_tenant *tenant = NULL;
         const struct policy_protocol *missed;
 
@@ -264,12 +278,14 @@ bool seal_suffices(const struct broker *broker, const struct policy *policy) {
                 return false;
         }
         missed = find_missed(policy, &tenant);
-        if (missed)
-                nb_log(&broker->log, NB_LOG_WARNING,
-                       "the seal is not proven: %s; connections with DataPath=auto, as those of [Protocol %s] of "
-                       "tenant "
-                       "%s, go through relays, which takes throughput and several times the latency",
-                       seal_why_not(broker->seal), missed->name, tenant->name);
+        if (!missed)
+                return true;
+        record_missing(broker);
+        nb_log(&broker->log, NB_LOG_WARNING,
+               "the seal is not proven: %s; connections with DataPath=auto, as those of [%s %s] of tenant %s, go "
+               "through "
+               "relays, which takes throughput and several times the latency",
+               seal_why_not(broker->seal), missed->preopen ? "Preopen" : "Protocol", missed->name, tenant->name);
         return true;
 }
 

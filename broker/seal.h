@@ -50,9 +50,12 @@ const char *seal_why_not(const struct seal *seal);
 
 /**
  * Whether the policy may be served: it may not where RequireSeal= wants what is not proven, which is logged as an error. Where connections go through relays for want of the
- * seal, that is logged as a warning.
+ * seal, that is logged as a warning, and recorded.
  */
-bool seal_suffices(const struct broker *broker, const struct policy *policy);
+bool seal_suffices(struct broker *broker, const struct policy *policy);
+
+/** Whether connections of the policy would go without a relay, did the seal hold: DataPath=auto somewhere. */
+bool seal_is_wanted(const struct policy *policy);
 
 /**
  * Makes a socket the broker's own that another broker, or systemd, has made, and that came into its hands: one that is bound or listens goes on receiving. One that is

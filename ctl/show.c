@@ -211,6 +211,13 @@ static void print_relays(const json_t *relays) {
                number_of(relays, "links"), number_of(relays, "crashes"));
 }
 
+static void print_seal(const json_t *seal) {
+        if (json_is_true(json_object_get(seal, "proven")))
+                print_line("seal:", "proven");
+        else
+                print_line("seal:", text_of(seal, "why_not"));
+}
+
 static void print_texts(const char *title, const json_t *array) {
         for (size_t i = 0; i < json_array_size(array); ++i) {
                 const char *text = json_string_value(json_array_get(array, i));
@@ -236,6 +243,7 @@ int ctl_status_run(const struct ctl *ctl) {
                 print_policy(json_object_get(status, "policy"));
                 print_line("log level:", text_of(status, "log_level"));
                 print_line("helper:", text_of(status, "helper"));
+                print_seal(json_object_get(status, "seal"));
                 print_keeper(json_object_get(status, "keeper"));
                 print_audit(json_object_get(status, "audit"));
                 printf("%-12s %lld\n", "resolvers:", number_of(status, "resolvers"));

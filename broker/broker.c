@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -19,6 +18,7 @@
 #include "broker/keep.h"
 #include "broker/ledger.h"
 #include "broker/listener.h"
+#include "broker/notify.h"
 #include "broker/privilege.h"
 #include "broker/relay.h"
 #include "broker/relay_context.h"
@@ -131,6 +131,7 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
                 errno = -r;
                 return NULL;
         }
+        broker->notify = notify_new(broker);
         broker->admin = admin_new(broker);
         r = broker->admin ? start_handles(broker) : -ENOMEM;
         if (r == 0) {
@@ -173,6 +174,7 @@ struct broker *broker_free(struct broker *broker) {
         keep_detach(broker->keep);
         broker->ledger = ledger_free(broker->ledger);
         broker->admin = admin_free(broker->admin);
+        broker->notify = notify_free(broker->notify);
         broker->exporter = exporter_free(broker->exporter);
         listener_free_all(broker);
         end_sessions(&broker->half_open);
@@ -206,7 +208,7 @@ void broker_run(struct broker *broker) {
         broker_stop_if_idle(broker);
         if (!broker->stopping)
                 (void)uv_run(&broker->loop, UV_RUN_DEFAULT);
-        (void)sd_notify(0, "STOPPING=1");
+        notify_stopping(broker->notify);
 }
 
 void broker_stop(struct broker *broker) {
@@ -385,7 +387,7 @@ int broker_reload(struct broker *broker) {
         struct loaded loaded;
         int r;
 
-        (void)sd_notify(0, "RELOADING=1");
+        notify_reloading(broker->notify);
         broker->policy_state.error = (struct nb_log_copy){ .length = 0 };
         broker->log.copy = &broker->policy_state.error;
         r = load_policy(broker, &loaded);
@@ -401,6 +403,6 @@ int broker_reload(struct broker *broker) {
                 nb_log(&broker->log, NB_LOG_ERROR, "policy %s not reloaded: the one before stays in force",
                        broker->source.path);
         }
-        (void)sd_notify(0, "READY=1");
+        notify_ready(broker->notify);
         return r;
 }

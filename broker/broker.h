@@ -48,6 +48,7 @@ struct exporter;
 struct helper_client;
 struct keep;
 struct ledger;
+struct notify;
 struct relay_contexts;
 struct relay_launcher;
 struct seal;
@@ -107,6 +108,7 @@ struct broker {
         uint32_t last_relay_context;
         uint64_t last_session_id;
         uint64_t last_connection_id;
+        struct notify *notify;   /* the service manager; NULL: there is none */
         struct drain drain;      /* whose sessions are refused */
         struct deadline *linger; /* owned; NULL: it does not wait for what was left behind */
         bool stopping;

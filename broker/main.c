@@ -18,6 +18,7 @@
 #include "broker/helper_client.h"
 #include "broker/keep.h"
 #include "broker/listener.h"
+#include "broker/notify.h"
 #include "broker/options.h"
 #include "broker/privilege.h"
 #include "broker/relay_process.h"
@@ -299,7 +300,7 @@ static int serve(struct broker *broker, const struct options *options) {
         if (restore)
                 restore_finish(restore);
         restore = restore_free(restore);
-        (void)sd_notify(0, "READY=1");
+        notify_ready(broker->notify);
         nb_log(&broker->log, NB_LOG_INFO, "serving %zu tenants", broker->policy->n_tenants);
         broker_run(broker);
         return EX_OK;

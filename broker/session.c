@@ -9,7 +9,9 @@
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/broker.h"
+#include "broker/ledger.h"
 #include "loop/deadline.h"
+#include "broker/restriction.h"
 #include "broker/session_state.h"
 #include "broker/tenant.h"
 #include "broker/welcome.h"
@@ -216,7 +218,7 @@ int session_new(struct broker *broker, int fd_consumed, struct identity *identit
         nb_channel_expect_bytes(fd);
         make_room_for_half_open(broker, session->identity.uid);
         session->broker = broker;
-        session->id = ++broker->last_session_id;
+        session->id = ledger_count(broker->ledger, LEDGER_LAST_SESSION, &broker->last_session_id);
         nb_list_init(&session->endpoints);
         nb_list_init(&session->lingering);
         throttle_waiter_init(&session->welcome, welcome_late);
@@ -433,6 +435,7 @@ static struct session *session_free_unrestored(struct session *session) {
         if (!session)
                 return NULL;
         identity_deinit(&session->identity);
+        session->narrowings = narrowings_unref(session->narrowings);
         free(session->label);
         free(session);
         return NULL;
@@ -490,9 +493,13 @@ int session_restore(struct broker *broker, struct kept_item *item, struct sessio
         session->tenant = tenant_get_named(broker, state->tenant);
         if (!session->tenant)
                 return -ENOMEM;
-        r = restore_channel(session, item);
+        r = restriction_restore(session->tenant, state->narrowings, NULL, &session->narrowings);
+        if (r == 0)
+                r = restore_channel(session, item);
         if (r < 0)
                 return r;
+        if (session->id > broker->last_session_id)
+                broker->last_session_id = session->id;
         account_restore(&session->tenant->account, ACCOUNT_SESSIONS, 1);
         session->tenant->n_sessions++;
         nb_list_append(&broker->sessions, &session->link);

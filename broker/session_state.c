@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "broker/restriction.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 
@@ -17,6 +18,7 @@ void session_state_describe(const struct kept *kept, struct kept_sink *sink) {
         const struct endpoint *endpoint = nb_container_of(kept, const struct endpoint, kept);
         const struct session *session = endpoint->session;
         const struct identity *identity = &session->identity;
+        struct restriction_state narrowings;
         Nb__State__Session body = NB__STATE__SESSION__INIT;
         Nb__State__Item item = NB__STATE__ITEM__INIT;
 
@@ -32,6 +34,7 @@ void session_state_describe(const struct kept *kept, struct kept_sink *sink) {
         body.unit = text(identity->unit);
         body.socket_tenant = text(identity->tenant);
         body.socket_path = text(identity->socket);
+        body.narrowings = restriction_describe(session->narrowings, &narrowings);
         item.body_case = NB__STATE__ITEM__BODY_SESSION;
         item.session = &body;
         kept_sink_give(sink, &item, &endpoint->fd, endpoint->fd >= 0 ? 1 : 0);

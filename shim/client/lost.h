@@ -22,7 +22,7 @@
 #include "netbroker/client.h"
 
 /** How often a control is asked for without an answer to what it was wanted for: each time a broker has ended once more. */
-#define NB_LOST_MAX 64
+#define NB_LOST_MAX 32
 
 /** What a protocol is to ask for, and what came of it. In its control. */
 struct nb_lost {

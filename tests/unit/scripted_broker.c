@@ -16,11 +16,13 @@
 #define PEER_TEXT "192.0.2.1:80"
 
 /* @return the guest's end of a new channel */
-static int add_channel(struct scripted_broker *broker) {
+static int add_channel(struct scripted_broker *broker, enum scripted_kind kind) {
         int pair[2];
 
         ck_assert_uint_lt(broker->n_channels, SCRIPTED_CHANNELS_MAX);
         ck_assert_int_eq(nb_channel_pair(pair), 0);
+        broker->kinds[broker->n_channels] = kind;
+        broker->serials[broker->n_channels] = 0;
         broker->channels[broker->n_channels++] = pair[0];
         return pair[1];
 }
@@ -47,7 +49,7 @@ int scripted_broker_init(struct scripted_broker *broker) {
         broker->local_text = "";
         broker->reason = "";
         broker->inheriting = NB_RIGHTS_NETWORK;
-        return add_channel(broker);
+        return add_channel(broker, SCRIPTED_SESSION);
 }
 
 void scripted_broker_deinit(struct scripted_broker *broker) {
@@ -85,7 +87,7 @@ static void welcome(struct scripted_broker *broker, int channel) {
         reply.welcome = &body;
         fds.n = (size_t)((int)(2 + broker->n_preopens) + broker->n_fds_too_many);
         for (size_t i = 0; i < fds.n; ++i)
-                fds.fds[i] = add_channel(broker);
+                fds.fds[i] = add_channel(broker, i < 2 ? SCRIPTED_PROTOCOL : SCRIPTED_BOUND);
         reply_with(channel, &reply, fds.fds, fds.n);
 }
 
@@ -100,6 +102,14 @@ static void refuse(const struct scripted_broker *broker, int channel, uint32_t e
         reply_with(channel, &reply, NULL, 0);
 }
 
+static bool is_open(const char *address) {
+        return address[0] == '\0' || strcmp(address, "0.0.0.0:0") == 0 || strcmp(address, "[::]:0") == 0;
+}
+
+static void end_channel(struct scripted_broker *broker, unsigned index) {
+        broker->channels[index] = nb_fd_close(broker->channels[index]);
+}
+
 static void opened(struct scripted_broker *broker, int channel, const Nb__Open *open) {
         Nb__Opened body = NB__OPENED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
@@ -107,25 +117,64 @@ static void opened(struct scripted_broker *broker, int channel, const Nb__Open *
 
         broker->opened_type = (int)open->type;
         (void)snprintf(broker->opened_address, sizeof(broker->opened_address), "%s", open->address);
-        if (strcmp(open->address, "denied:1") == 0) {
-                refuse(broker, channel, NB_WASI_EACCES);
+        if (strcmp(open->address, "denied:1") == 0 || broker->open_error) {
+                refuse(broker, channel, broker->open_error ? broker->open_error : NB_WASI_EACCES);
                 return;
         }
+        broker->n_opened++;
         body.address = open->address;
         body.rights_base = open->rights_base;
         body.rights_inheriting = open->rights_inheriting;
         reply.body_case = NB__REPLY__BODY_OPENED;
         reply.opened = &body;
-        fd = add_channel(broker);
+        fd = add_channel(broker, is_open(open->address) ? SCRIPTED_CONTROL : SCRIPTED_BOUND);
+        reply_with(channel, &reply, &fd, 1);
+        if (broker->ends_controls)
+                end_channel(broker, broker->n_channels - 1);
+}
+
+static void restricted(struct scripted_broker *broker, int channel, const Nb__Restrict *wish) {
+        Nb__Restricted body = NB__RESTRICTED__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+        int fd;
+
+        if (strcmp(wish->rules, "bad") == 0) {
+                refuse(broker, channel, NB_WASI_EINVAL);
+                return;
+        }
+        body.rights_base = wish->rights_base & NB_RIGHTS_PROTOCOL;
+        body.rights_inheriting = wish->rights_inheriting & NB_RIGHTS_NETWORK;
+        reply.body_case = NB__REPLY__BODY_RESTRICTED;
+        reply.restricted = &body;
+        fd = add_channel(broker, SCRIPTED_PROTOCOL);
         reply_with(channel, &reply, &fd, 1);
 }
 
-static void listening(struct scripted_broker *broker, int channel) {
+static void described(const struct scripted_broker *broker, int channel) {
+        Nb__Described body = NB__DESCRIBED__INIT;
+        Nb__Protocol protocol = NB__PROTOCOL__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+
+        protocol.name = (char[]){ "db" };
+        protocol.rights_base = NB_RIGHTS_PROTOCOL;
+        protocol.rights_inheriting = broker->inheriting;
+        body.version = NB_PROTOCOL_VERSION;
+        body.tenant = (char[]){ "test" };
+        body.protocol = &protocol;
+        reply.body_case = NB__REPLY__BODY_DESCRIBED;
+        reply.described = &body;
+        reply_with(channel, &reply, NULL, 0);
+}
+
+static void listening(struct scripted_broker *broker, unsigned index, const Nb__Listen *listen) {
+        int channel = broker->channels[index];
         Nb__Listening body = NB__LISTENING__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
 
         broker->listener = channel;
-        broker->n_pushed = 0;
+        broker->kinds[index] = SCRIPTED_BOUND;
+        broker->n_listens++;
+        broker->n_pushed = listen->received;
         body.address = (char[]){ PEER_TEXT };
         reply.body_case = NB__REPLY__BODY_LISTENING;
         reply.listening = &body;
@@ -138,7 +187,7 @@ static int add_connection(struct scripted_broker *broker) {
 
         if (!broker->multiplexed)
                 return add_stream(broker);
-        fd = add_channel(broker);
+        fd = add_channel(broker, SCRIPTED_RELAY);
         broker->relay = broker->n_channels - 1;
         broker->n_streams_pushed[broker->relay] = 0;
         broker->credit[broker->relay] = 0;
@@ -186,11 +235,12 @@ static void stream_created(struct scripted_broker *broker, int channel, const Nb
 }
 
 static void connect_to(struct scripted_broker *broker, int channel, const char *address) {
+        broker->n_connects++;
         if (strcmp(address, "denied:1") == 0)
                 refuse(broker, channel, NB_WASI_EACCES);
         else if (strcmp(address, "refused:1") == 0)
                 refuse(broker, channel, NB_WASI_ECONNREFUSED);
-        else if (strcmp(address, "held:1") == 0)
+        else if (strcmp(address, "held:1") == 0 && !broker->holds_nothing)
                 broker->held = channel;
         else
                 connected(broker, channel);
@@ -207,7 +257,13 @@ static void answer(struct scripted_broker *broker, unsigned index, const Nb__Req
                 opened(broker, channel, request->open);
                 break;
         case NB__REQUEST__BODY_LISTEN:
-                listening(broker, channel);
+                listening(broker, index, request->listen);
+                break;
+        case NB__REQUEST__BODY_RESTRICT_PROTOCOL:
+                restricted(broker, channel, request->restrict_protocol);
+                break;
+        case NB__REQUEST__BODY_DESCRIBE:
+                described(broker, channel);
                 break;
         case NB__REQUEST__BODY_CONNECT:
                 connect_to(broker, channel, request->connect->address);
@@ -222,6 +278,19 @@ static void answer(struct scripted_broker *broker, unsigned index, const Nb__Req
                 return;
         }
         ++broker->n_requests;
+}
+
+/* Whether a request was not carried out yet. */
+static bool is_new(struct scripted_broker *broker, unsigned index, const Nb__Request *request) {
+        if (request->body_case == NB__REQUEST__BODY_CREDIT) {
+                ck_assert_uint_eq(request->serial, 0);
+                return true;
+        }
+        ck_assert_uint_ge(request->serial, broker->serials[index]);
+        if (request->serial == broker->serials[index])
+                return false;
+        broker->serials[index] = request->serial;
+        return true;
 }
 
 /* @return whether there was a request on the channel */
@@ -241,7 +310,8 @@ static bool serve_channel(struct scripted_broker *broker, unsigned index) {
         }
         nb_channel_fds_close(&fds);
         ck_assert_int_eq(nb_request_decode(&broker->arena, broker->frame, (size_t)n, &request), 0);
-        answer(broker, index, request);
+        if (is_new(broker, index, request))
+                answer(broker, index, request);
         return true;
 }
 
@@ -263,14 +333,40 @@ int scripted_broker_wait(void *data, struct pollfd *fds, nfds_t n_fds, int64_t t
         broker->on_wait = NULL;
         if (on_wait)
                 on_wait(broker->on_wait_data);
-        while (act(broker))
-                ;
+        scripted_broker_serve(broker);
         if (timeout_ns > 0)
                 timeout = (struct timespec){ timeout_ns / NS_PER_S, timeout_ns % NS_PER_S };
         r = ppoll(fds, n_fds, &timeout, NULL);
         if (r < 0)
                 return -errno;
         return r == 0 && timeout_ns < 0 ? -EINTR : r;
+}
+
+static void resume(int channel) {
+        Nb__Resumed body = NB__RESUMED__INIT;
+        Nb__Reply reply = NB__REPLY__INIT;
+
+        reply.body_case = NB__REPLY__BODY_RESUMED;
+        reply.resumed = &body;
+        reply_with(channel, &reply, NULL, 0);
+}
+
+void scripted_broker_restart(struct scripted_broker *broker) {
+        broker->held = -1;
+        for (unsigned i = 0; i < broker->n_channels; ++i) {
+                if (broker->channels[i] < 0 || broker->kinds[i] == SCRIPTED_RELAY)
+                        continue;
+                broker->serials[i] = 0;
+                if (broker->kinds[i] == SCRIPTED_CONTROL)
+                        end_channel(broker, i);
+                else
+                        resume(broker->channels[i]);
+        }
+}
+
+void scripted_broker_serve(struct scripted_broker *broker) {
+        while (act(broker))
+                ;
 }
 
 void scripted_broker_push(struct scripted_broker *broker) {

@@ -6,7 +6,10 @@
  * peer does anything can never end, and returns -EINTR. Streams are socket pairs; the test holds the far ends.
  *
  * Addresses that mean something: "denied:1" is refused with `access`, "refused:1" with `connrefused`, "held:1" is answered
- * when the test says so. Any other succeeds.
+ * when the test says so. Any other succeeds. Of rules, "bad" are refused with `inval`.
+ *
+ * It can be started again: what a broker keeps is told Resumed, and of what it does not keep the channel ends. As the real one it carries out a request
+ * once, by its number, which has to go up.
  *
  * With `multiplexed` set, a connection is a channel, and the broker plays its relay, too: it tells the totals first, creates what is asked for, and pushes what
  * the test says.
@@ -23,14 +26,32 @@
 
 #define SCRIPTED_CHANNELS_MAX 4096
 
+/** What a channel is for. */
+enum scripted_kind {
+        SCRIPTED_SESSION,
+        SCRIPTED_PROTOCOL,
+        SCRIPTED_CONTROL, /* bound to nothing: gone with its broker */
+        SCRIPTED_BOUND,   /* a control that is bound, listens, or was preopened */
+        SCRIPTED_RELAY,   /* a connection channel: its other end is not the broker's */
+};
+
 struct scripted_broker {
         int channels[SCRIPTED_CHANNELS_MAX]; /* owned: the broker's ends; the first is the session's */
+        enum scripted_kind kinds[SCRIPTED_CHANNELS_MAX];
+        uint64_t serials
+                [SCRIPTED_CHANNELS_MAX]; /* of the last request; 0: there was none since the broker was started */
         unsigned n_channels;
         int peer;            /* owned: the far end of the last stream */
         int held;            /* a channel that waits for its Connected; -1: none */
         int listener;        /* the channel that was asked to listen last; -1: none */
         uint64_t n_pushed;   /* Accepted frames on it */
         unsigned n_requests; /* that were answered */
+        unsigned n_opened;   /* controls */
+        unsigned n_connects; /* that were carried out, whatever came of them */
+        unsigned n_listens;
+        bool holds_nothing;  /* "held:1" is as any other */
+        bool ends_controls;  /* as soon as they are opened */
+        uint32_t open_error; /* a WASI errno that refuses what is opened; 0: none */
         int opened_type;     /* what the last Open asked for */
         char opened_address[NB_ADDRESS_LENGTH_MAX + 1];
         uint64_t inheriting;    /* of the second protocol; the first has all */
@@ -72,6 +93,12 @@ int scripted_broker_wait(void *data, struct pollfd *fds, nfds_t n_fds, int64_t t
 
 /** Pushes a connection to the control that listened last; its far end is `peer`. */
 void scripted_broker_push(struct scripted_broker *broker);
+
+/** Kills the broker and starts it again. */
+void scripted_broker_restart(struct scripted_broker *broker);
+
+/** Takes the requests that there are. As long as nobody waits nothing else does. */
+void scripted_broker_serve(struct scripted_broker *broker);
 
 /** Answers the connect to "held:1". */
 void scripted_broker_release(struct scripted_broker *broker);

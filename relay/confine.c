@@ -3,71 +3,30 @@
 
 #include <cap-ng.h>
 #include <errno.h>
-#include <linux/landlock.h>
-#include <seccomp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
+#include "confine/filter.h"
+#include "confine/landlock.h"
 
-/* ---- Landlock: everything that the kernel can refuse, and not one rule that allows it again ---- */
-
-/* The kernel's interface up to ABI 6, which the headers of older distributions do not have. The numbers are fixed. */
-#define FS_ABI_1 ((UINT64_C(1) << 13) - 1)
-#define FS_REFER (UINT64_C(1) << 13)
-#define FS_TRUNCATE (UINT64_C(1) << 14)
-#define FS_IOCTL_DEV (UINT64_C(1) << 15)
-#define NET_ALL (UINT64_C(3))
-#define SCOPES_ALL (UINT64_C(3))
-
-struct ruleset {
-        uint64_t handled_access_fs;
-        uint64_t handled_access_net;
-        uint64_t scoped;
-};
-
-static int landlock_abi(void) {
-        return (int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-}
-
+/* Everything that the kernel can refuse, and not one rule that allows it again. That there is no Landlock confine_close() tells the operator. */
 static int restrict_files(void) {
-        struct ruleset ruleset = { .handled_access_fs = FS_ABI_1 };
-        NB_CLEANUP_FD int fd = -1;
-        int abi = landlock_abi();
+        const struct confine_refused all = { .fs = CONFINE_FS_ALL,
+                                             .net = CONFINE_NET_ALL,
+                                             .scopes = CONFINE_SCOPES_ALL };
 
-        if (abi < 1)
-                return 0; /* told to the operator by confine_close() */
-        if (abi >= 2)
-                ruleset.handled_access_fs |= FS_REFER;
-        if (abi >= 3)
-                ruleset.handled_access_fs |= FS_TRUNCATE;
-        if (abi >= 4)
-                ruleset.handled_access_net = NET_ALL;
-        if (abi >= 5)
-                ruleset.handled_access_fs |= FS_IOCTL_DEV;
-        if (abi >= 6)
-                ruleset.scoped = SCOPES_ALL;
-        fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
-        if (fd < 0 || syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-                return -errno;
-        return 0;
+        return confine_landlock(&all, NULL, 0);
 }
 
 static void tell_missing(struct confine_result *ret) {
-        int abi = landlock_abi();
+        const char *missing = confine_landlock_missing();
 
-        if (abi < 1)
-                ret->missing[ret->n_missing++] =
-                        "Landlock: the kernel has none, or it is not among its security modules";
-        else if (abi < 4)
-                ret->missing[ret->n_missing++] = "Landlock's rules for TCP (Linux 6.7)";
-        else if (abi < 6)
-                ret->missing[ret->n_missing++] = "Landlock's scopes of signals and abstract sockets (Linux 6.12)";
+        if (missing)
+                ret->missing[ret->n_missing++] = missing;
 }
 
 /* ---- limits ---- */
@@ -170,55 +129,6 @@ static bool lock_memory(uint64_t memory_max) {
         return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0;
 }
 
-/* ---- system calls ---- */
-
-static int allow(scmp_filter_ctx filter, const struct confine_call *call) {
-        struct scmp_arg_cmp where[CONFINE_WHERE_MAX];
-
-        for (unsigned i = 0; i < call->n_where; ++i)
-                where[i] = (struct scmp_arg_cmp){ call->where[i].argument, SCMP_CMP_MASKED_EQ, UINT32_MAX,
-                                                  call->where[i].value };
-        return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call->number, call->n_where, where);
-}
-
-static int allow_list(scmp_filter_ctx filter, const struct confine_list *list) {
-        for (size_t i = 0; i < list->n_calls; ++i) {
-                int r = allow(filter, &list->calls[i]);
-
-                if (r < 0 && r != -EEXIST)
-                        return r;
-        }
-        return 0;
-}
-
-/* An assertion that fails sends a signal to this process. To no other: the broker may be of the same user, and not every kernel scopes signals. */
-static int allow_abort(scmp_filter_ctx filter) {
-        struct scmp_arg_cmp self = { 0, SCMP_CMP_MASKED_EQ, UINT32_MAX, (scmp_datum_t)getpid() };
-
-        return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, &self);
-}
-
-static int fill_filter(scmp_filter_ctx filter) {
-        int r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, 2);
-
-        if (r == 0)
-                r = allow_abort(filter);
-        for (size_t i = 0; r == 0 && i < n_confine_lists; ++i)
-                r = allow_list(filter, confine_lists[i]);
-        return r < 0 ? r : seccomp_load(filter);
-}
-
-static int restrict_calls(void) {
-        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-        int r;
-
-        if (!filter)
-                return -ENOMEM;
-        r = fill_filter(filter);
-        seccomp_release(filter);
-        return r;
-}
-
 int confine_close(uint64_t memory_max, struct confine_result *ret) {
         int r;
 
@@ -228,5 +138,5 @@ int confine_close(uint64_t memory_max, struct confine_result *ret) {
         if (r < 0)
                 return r;
         ret->locked_memory = lock_memory(memory_max);
-        return restrict_calls();
+        return confine_filter_load(confine_lists, n_confine_lists, CONFINE_KILLS);
 }

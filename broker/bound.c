@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/cleanup.h"
+#include "broker/broker.h"
 #include "broker/decision.h"
 #include "broker/socket.h"
 #include "broker/tenant.h"
@@ -58,16 +59,27 @@ static int new_unix(const struct grant *grant, enum policy_socket_type type, con
         return r < 0 ? r : nb_steal_fd(&fd);
 }
 
-int bound_new(const struct asker *asker, enum policy_socket_type type, struct nb_socket_address *address,
-              struct unix_file **ret_file) {
+static int new_one(const struct asker *asker, enum policy_socket_type type, struct nb_socket_address *address,
+                   struct unix_file **ret_file) {
         int fd;
 
-        if (!asker->grant->policy)
-                return -EACCES;
         if (address->family == AF_UNIX)
                 return new_unix(asker->grant, type, &address->un, ret_file);
         fd = new_ip(asker, type, address);
         if (fd >= 0)
                 *ret_file = NULL;
         return fd;
+}
+
+/* The keeper may be about to close the socket that had the address. */
+int bound_new(const struct asker *asker, enum policy_socket_type type, struct nb_socket_address *address,
+              struct unix_file **ret_file) {
+        int fd;
+
+        if (!asker->grant->policy)
+                return -EACCES;
+        fd = new_one(asker, type, address, ret_file);
+        if (fd != -EADDRINUSE || !keep_settle(asker->grant->tenant->broker->keep))
+                return fd;
+        return new_one(asker, type, address, ret_file);
 }

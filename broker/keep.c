@@ -3,9 +3,11 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -28,6 +30,10 @@ static_assert(KEPT_FDS_MAX == NB_KEEP_FDS_MAX, "what an object may have is what 
 #define FORGETS_MAX 1024
 
 #define DETACH_MS 1000
+
+/* How long it is waited for the keeper to read, and how long after something was sent there is something to wait for. */
+#define SETTLE_MS 20
+#define SETTLE_LATELY_MS 200
 #define CONNECT_MS 10000
 
 /* As much as the system lets have: a burst is to be with the keeper before anybody is answered. */
@@ -54,6 +60,7 @@ struct keep {
         bool is_ill;
         bool has_refused; /* said once, until it is another keeper */
         bool detached;
+        uint64_t last_sent_ns; /* of uv_hrtime() */
         uint8_t message[sizeof(struct nb_keep_header) + NB_KEEP_BYTES_MAX];
 };
 
@@ -269,6 +276,7 @@ static void pump(struct keep *keep) {
 
         if (keep->fd < 0 || keep->is_full)
                 return;
+        keep->last_sent_ns = uv_hrtime();
         r = send_all(keep);
         if (r == -EAGAIN || r == -ETOOMANYREFS)
                 wait_for_room(keep, r);
@@ -417,6 +425,20 @@ void keep_detach(struct keep *keep) {
                        "netbroker-keeper at %s does not have all that is left with it (%s): %zu of %zu entries are not "
                        "there as they are now",
                        keep->address.sun_path, strerror(-r), keep->n_unsent, keep->n_kept);
+}
+
+bool keep_settle(struct keep *keep) {
+        int unread = 1;
+
+        if (!keep || keep->fd < 0 || uv_hrtime() - keep->last_sent_ns > (uint64_t)SETTLE_LATELY_MS * 1000000)
+                return false;
+        for (int i = 0; i < SETTLE_MS && unread > 0; ++i) {
+                /* What it has read it may be about to close. */
+                (void)poll(NULL, 0, 1);
+                if (ioctl(keep->fd, SIOCOUTQ, &unread) < 0)
+                        return false;
+        }
+        return true;
 }
 
 bool keep_is_detached(const struct keep *keep) {

@@ -100,6 +100,13 @@ void keep_detach(struct keep *keep);
 /** @return whether keep_detach() was called: objects that are freed now live on with the keeper, so nobody is to be told of their end */
 bool keep_is_detached(const struct keep *keep);
 
+/**
+ * Waits, for some milliseconds at most, until the keeper has closed what it was told lately not to keep any more. For who is refused an address that a socket may
+ * still have there: of TCP that does not hinder anybody, of UDP and of abstract names it does.
+ * @return whether it makes sense to ask for the address again
+ */
+bool keep_settle(struct keep *keep);
+
 /** For `netbrokerctl status`. */
 struct keep_facts {
         bool is_connected;

@@ -46,6 +46,7 @@ static struct ledger_numbers numbers_of(const struct connection *connection) {
                 .is_quic = connection->quic != NULL,
                 .ends_by_report = connection->ends_by_report,
                 .in_table = connection->in_table,
+                .is_sealed = connection->is_sealed,
         };
 }
 
@@ -246,6 +247,7 @@ static void take_numbers(struct connection *connection, const struct ledger_numb
         connection->has_proxy = numbers->has_proxy;
         connection->is_pair = numbers->is_pair;
         connection->ends_by_report = numbers->ends_by_report;
+        connection->is_sealed = numbers->is_sealed;
 }
 
 /* @return one that is charged, and in nothing yet; NULL without memory, or where it makes no sense */

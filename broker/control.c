@@ -851,12 +851,22 @@ static int answer_and_accept(struct control *control, const Nb__Listen *listen_r
         return r < 0 ? r : set_credit(control, listen_request->credit);
 }
 
+/* Only the session knows how many it has. */
+static void resume_listening(struct control *control, uint64_t received) {
+        if (control->acceptor)
+                acceptor_resume(control->acceptor, received);
+        if (control->server)
+                datagram_server_resume(control->server, received);
+        if (control->quic_server)
+                quic_server_resume(control->quic_server, received);
+}
+
 static int listen_again(struct control *control, const Nb__Listen *listen_request) {
         /* Of datagrams nobody waits in a backlog. */
         int r = control->acceptor ? acceptor_set_backlog(control->acceptor, backlog_of(listen_request)) : 0;
 
-        if (control->awaits_listen && control->acceptor) {
-                acceptor_resume(control->acceptor, listen_request->received);
+        if (control->awaits_listen) {
+                resume_listening(control, listen_request->received);
                 note_listen(control);
         }
         return r < 0 ? refuse_errno_of(control, "listen", &control->bind, r)
@@ -995,18 +1005,36 @@ static int restore_acceptor(struct control *control, int pending_fd) {
         return r == -ENOTCONN ? 0 : r;
 }
 
-/* One of datagrams is served when Listen comes again, by whatever relay there is then. */
+/* By the relay that goes on with it. Where there is none, it is served when Listen comes again, by whatever relay there is then. */
+static int restore_server(struct control *control, const Nb__State__Control *state) {
+        int r = control->is_quic ? quic_server_restore(control, control->socket_fd, state->relay, state->relay_object,
+                                                       &control->quic_server)
+                                 : datagram_server_restore(control, control->socket_fd, state->relay,
+                                                           state->relay_object, &control->server);
+
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        (void)nb_steal_fd(&control->socket_fd);
+        account_restore(account_of(control), ACCOUNT_LISTENERS, 1);
+        control->state = CONTROL_LISTENING;
+        return 0;
+}
+
 static int restore_socket(struct control *control, const Nb__State__Control *state, struct kept_item *item) {
         int pending_fd, r;
 
         if (!state->has_socket)
                 return 0;
         control->socket_fd = nb_steal_fd(&item->fds[1]);
+        if (state->listening && socket_type(control) == POLICY_SOCKET_DGRAM) {
+                r = restore_server(control, state);
+                /* That one is its relay's. */
+                if (r < 0 || control->socket_fd < 0)
+                        return r;
+        }
         r = seal_own(session_of(control)->broker, control->socket_fd);
-        if (r < 0)
+        if (r < 0 || !state->listening || socket_type(control) == POLICY_SOCKET_DGRAM)
                 return r;
-        if (!state->listening || socket_type(control) == POLICY_SOCKET_DGRAM)
-                return 0;
         pending_fd = state->has_pending ? nb_steal_fd(&item->fds[2]) : -1;
         return restore_acceptor(control, pending_fd);
 }

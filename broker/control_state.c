@@ -79,6 +79,10 @@ void control_state_describe(const struct kept *kept, struct kept_sink *sink) {
         body.resumed = control->n_resumed;
         if (control->destination.family != 0)
                 body.destination = (char *)nb_socket_address_format(&control->destination, destination);
+        if (control->server)
+                body.relay = datagram_server_kept_number(control->server, &body.relay_object);
+        if (control->quic_server)
+                body.relay = quic_server_kept_number(control->quic_server, &body.relay_object);
         describe_file(control->file, &body);
         item.body_case = NB__STATE__ITEM__BODY_CONTROL;
         item.control = &body;

@@ -207,6 +207,24 @@ int datagram_server_new(struct control *control, int fd, uint64_t received, stru
         return 0;
 }
 
+int datagram_server_restore(struct control *control, int fd, uint64_t relay, uint64_t number,
+                            struct datagram_server **ret) {
+        NB_CLEANUP_FREE struct datagram_server *server = calloc(1, sizeof(*server));
+        int r = server ? relay_server_restore(&server->server, &ops, control, fd, relay, number) : -ENOMEM;
+
+        if (r == 0)
+                *ret = nb_steal_ptr(server);
+        return r;
+}
+
+void datagram_server_resume(struct datagram_server *server, uint64_t received) {
+        accept_credit_resume(&server->credit, control_of(server), received);
+}
+
+uint64_t datagram_server_kept_number(const struct datagram_server *server, uint64_t *ret_number) {
+        return relay_server_kept_number(&server->server, ret_number);
+}
+
 int datagram_server_fd(const struct datagram_server *server) {
         return server->server.fd;
 }

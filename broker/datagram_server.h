@@ -26,6 +26,16 @@ struct datagram_server;
  */
 int datagram_server_new(struct control *control, int fd, uint64_t received, struct datagram_server **ret);
 
+/** Takes one back, as relay_server_restore(). @param ret  owned by the caller */
+int datagram_server_restore(struct control *control, int fd, uint64_t relay, uint64_t number,
+                            struct datagram_server **ret);
+
+/** Goes on when the session has said Listen again, as acceptor_resume(). */
+void datagram_server_resume(struct datagram_server *server, uint64_t received);
+
+/** As relay_server_kept_number(). */
+uint64_t datagram_server_kept_number(const struct datagram_server *server, uint64_t *ret_number);
+
 /** Stops serving. Peers that the session has live on. What is under way to the session stays charged until datagram_server_free(). */
 void datagram_server_stop(struct datagram_server *server);
 

@@ -61,6 +61,8 @@ struct ledger_numbers {
         uint8_t is_quic;
         uint8_t ends_by_report;
         uint8_t in_table;
+        uint8_t is_sealed;
+        uint8_t unused[3];
 };
 
 /** A record. All that is pointed to is borrowed. */

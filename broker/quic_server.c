@@ -36,6 +36,7 @@ struct quic_server {
         struct accept_credit credit;
         uint64_t policy_generation; /* that Serve has told the relay of */
         struct totals told;         /* by the relay of this moment */
+        bool was_restored;          /* so what it tells first was counted by the broker before */
 };
 
 static struct quic_server *of(struct relay_server *server) {
@@ -94,6 +95,7 @@ static int order_serve(struct relay_server *relay_server) {
         order.body_case = NB__RELAY__ORDER__BODY_SERVE;
         order.serve = &serve;
         server->told = (struct totals){ 0 };
+        server->was_restored = false;
         server->policy_generation = tenant_of(server)->broker->policy_generation;
         return relay_order(&relay_server->object, &order, &relay_server->fd, 1);
 }
@@ -199,8 +201,12 @@ static void add_grown(uint64_t *counter, uint64_t *told, uint64_t now) {
 
 static int take_facts(struct relay_server *relay_server, const Nb__Relay__QuicServerFacts *facts) {
         struct totals *told = &of(relay_server)->told;
-        struct quic_metrics *metrics = &tenant_of(of(relay_server))->metrics.quic;
+        struct quic_metrics *metrics = &tenant_of(of(relay_server))->metrics.quic, unused = { 0 };
 
+        if (of(relay_server)->was_restored) {
+                of(relay_server)->was_restored = false;
+                metrics = &unused;
+        }
         add_grown(&metrics->retries, &told->retries, facts->retries);
         add_grown(&metrics->bad_tokens, &told->bad_tokens, facts->bad_tokens);
         add_grown(&metrics->version_negotiations, &told->version_negotiations, facts->version_negotiations);
@@ -234,6 +240,28 @@ int quic_server_new(struct control *control, int fd, uint64_t received, struct q
                 return r;
         *ret = nb_steal_ptr(server);
         return 0;
+}
+
+int quic_server_restore(struct control *control, int fd, uint64_t relay, uint64_t number, struct quic_server **ret) {
+        NB_CLEANUP_FREE struct quic_server *server = calloc(1, sizeof(*server));
+        int r = server ? relay_server_restore(&server->server, &ops, control, fd, relay, number) : -ENOMEM;
+
+        if (r < 0)
+                return r;
+        handshakes_init(&server->handshakes, control, handshake_over, server);
+        /* What Serve has said was the policy of another broker. */
+        server->policy_generation = UINT64_MAX;
+        server->was_restored = true;
+        *ret = nb_steal_ptr(server);
+        return 0;
+}
+
+void quic_server_resume(struct quic_server *server, uint64_t received) {
+        accept_credit_resume(&server->credit, server->server.control, received);
+}
+
+uint64_t quic_server_kept_number(const struct quic_server *server, uint64_t *ret_number) {
+        return relay_server_kept_number(&server->server, ret_number);
 }
 
 int quic_server_fd(const struct quic_server *server) {

@@ -28,6 +28,15 @@ struct quic_server;
  */
 int quic_server_new(struct control *control, int fd, uint64_t received, struct quic_server **ret);
 
+/** Takes one back, as relay_server_restore(). @param ret  owned by the caller */
+int quic_server_restore(struct control *control, int fd, uint64_t relay, uint64_t number, struct quic_server **ret);
+
+/** Goes on when the session has said Listen again, as acceptor_resume(). */
+void quic_server_resume(struct quic_server *server, uint64_t received);
+
+/** As relay_server_kept_number(). */
+uint64_t quic_server_kept_number(const struct quic_server *server, uint64_t *ret_number);
+
 /** Stops serving, and ends handshakes; what is under way to the session stays charged until quic_server_free(). Connections that it has live on. */
 void quic_server_stop(struct quic_server *server);
 

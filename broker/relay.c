@@ -782,7 +782,7 @@ void relay_pass_on(struct relay_object *object, struct relay_object *successor, 
 /* ---- one that an earlier broker has left ---- */
 
 uint64_t relay_kept_number(const struct relay_object *object) {
-        return object->relay && object->relay->kept.keep ? object->relay->number : 0;
+        return object->relay && !object->relay->process ? object->relay->number : 0;
 }
 
 static struct relay *find_relay(const struct relay_pool *pool, uint64_t number) {

@@ -101,6 +101,8 @@ static void retry(void *data) {
         server->retry = deadline_free(server->retry);
         if (serve(server) < 0)
                 look_for_relay(server);
+        else
+                control_keep(server->control);
 }
 
 /* Later, for the one before is just being ended, or none may be started yet. */
@@ -258,6 +260,26 @@ int relay_server_start(struct relay_server *server, const struct relay_server_op
                 return why_not_served(server, r);
         }
         return 0;
+}
+
+int relay_server_restore(struct relay_server *server, const struct relay_server_ops *ops, struct control *control,
+                         int fd, uint64_t relay, uint64_t number) {
+        int r;
+
+        *server = (struct relay_server){
+                .ops = ops, .control = control, .fd = -1, .pause_ms = PAUSE_FIRST_MS, .retry_ms = PAUSE_FIRST_MS
+        };
+        r = relay_reattach(&server->object, &object_ops, tenant_of(server), relay, number);
+        if (r == 0)
+                server->fd = fd;
+        return r;
+}
+
+uint64_t relay_server_kept_number(const struct relay_server *server, uint64_t *ret_number) {
+        uint64_t relay = relay_kept_number(&server->object);
+
+        *ret_number = relay != 0 ? server->object.number : 0;
+        return relay;
 }
 
 void relay_server_stop(struct relay_server *server) {

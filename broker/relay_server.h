@@ -8,7 +8,8 @@
  *
  *      serving ──the relay is gone──► waiting ──another relay──► serving
  *
- * When the relay is gone so is all that its peers had of it; the next relay serves the same socket.
+ * When the relay is gone so is all that its peers had of it; the next relay serves the same socket. When the broker was started again, the relay goes on with the
+ * peers that it has, and announces who waits as soon as the session has said Listen again.
  */
 #ifndef NB_BROKER_RELAY_SERVER_H
 #define NB_BROKER_RELAY_SERVER_H
@@ -74,6 +75,18 @@ struct relay_server {
  */
 int relay_server_start(struct relay_server *server, const struct relay_server_ops *ops, struct control *control,
                        int fd);
+
+/**
+ * Takes back a server that a relay goes on serving, which was taken over (relay_restore()). Nobody is announced before there is credit.
+ * @param fd      consumed on success only
+ * @param relay   as relay_kept_number() @param number  of the server there
+ * @return 0; -ENOENT: that relay has not come back; another -errno
+ */
+int relay_server_restore(struct relay_server *server, const struct relay_server_ops *ops, struct control *control,
+                         int fd, uint64_t relay, uint64_t number);
+
+/** Where it is served, for relay_server_restore(). @param ret_number  0 with a result of 0 @return as relay_kept_number() */
+uint64_t relay_server_kept_number(const struct relay_server *server, uint64_t *ret_number);
 
 /** Stops serving; peers that were taken live on. Harmless where it has stopped. */
 void relay_server_stop(struct relay_server *server);

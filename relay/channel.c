@@ -53,6 +53,10 @@ void relay_report(struct relay *relay, const Nb__Relay__Report *report) {
                 relay_give_up(relay, "a report cannot be sent to the broker");
 }
 
+bool channel_is_clear(const struct relay *relay) {
+        return nb_list_is_empty(&relay->outbox.frames);
+}
+
 static void forget(struct relay *relay, struct frame *frame) {
         relay->outbox.size -= frame->length;
         nb_list_remove(&frame->in_outbox);

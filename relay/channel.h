@@ -8,6 +8,7 @@
 #ifndef NB_RELAY_CHANNEL_H
 #define NB_RELAY_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/list.h"
@@ -25,6 +26,9 @@ struct outbox {
 
 /** Watches `relay->channel_fd`. @return 0 or -errno */
 int channel_start(struct relay *relay);
+
+/** Whether nothing waits for the broker to read. */
+bool channel_is_clear(const struct relay *relay);
 
 /** Forgets what was not sent; the descriptor is the relay's to close. */
 void channel_stop(struct relay *relay);

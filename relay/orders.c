@@ -13,6 +13,7 @@
 #include "relay/confine.h"
 #include "relay/context.h"
 #include "relay/datagram/server.h"
+#include "relay/inventory.h"
 #include "relay/link.h"
 #include "relay/quic/quic.h"
 #include "relay/relay.h"
@@ -150,6 +151,11 @@ static int take_path(struct relay *relay, const Nb__Relay__Order *order, struct 
         return quic_take_path(relay, order->take_path, fds->n > 0 ? nb_steal_fd(&fds->fds[0]) : -1);
 }
 
+static int take_inventory(struct relay *relay, const Nb__Relay__Order *order, struct nb_channel_fds *fds) {
+        (void)fds;
+        return inventory_carry_out(relay, order->inventory);
+}
+
 /* ---- the table ---- */
 
 static const struct order {
@@ -170,6 +176,7 @@ static const struct order {
         { NB__RELAY__ORDER__BODY_CREDIT, "Credit", false, 0, 0, give_credit },
         { NB__RELAY__ORDER__BODY_TAKE_PEER, "TakePeer", false, 0, 1, take_peer },
         { NB__RELAY__ORDER__BODY_TAKE_PATH, "TakePath", false, 0, 1, take_path },
+        { NB__RELAY__ORDER__BODY_INVENTORY, "Inventory", false, 0, 0, take_inventory },
 };
 
 static const struct order *find(Nb__Relay__Order__BodyCase body) {

@@ -12,6 +12,7 @@
 #include "relay/datagram/batch.h"
 #include "relay/datagram/peers.h"
 #include "relay/datagram/reports.h"
+#include "relay/inventory.h"
 #include "relay/relay.h"
 
 /* How many pairs have their turn before other links of the relay have. */
@@ -504,6 +505,31 @@ bool datagram_server_end(struct relay *relay, uint64_t number) {
                 }
         }
         return false;
+}
+
+/* ---- for another broker ---- */
+
+static void add_peers(const struct datagram_server *server, struct inventory *inventory) {
+        nb_list_foreach_safe(link, &server->table.in[PEER_CONNECTED])
+                inventory_add(inventory, nb_container_of(link, struct peer, in_state)->link, false, true);
+}
+
+static void forget_announced(struct datagram_server *server) {
+        server->n_announced = 0;
+        server->credit = 0;
+        nb_list_foreach_safe(link, &server->table.in[PEER_WAITING]) nb_container_of(link, struct peer, in_state)
+                ->number = 0;
+}
+
+void datagram_server_take_stock(struct relay *relay, struct inventory *inventory) {
+        nb_list_foreach_safe(link, &relay->servers) {
+                struct datagram_server *server = nb_container_of(link, struct datagram_server, in_relay);
+
+                if (!server->is_ended)
+                        inventory_add(inventory, server->number, true, false);
+                add_peers(server, inventory);
+                forget_announced(server);
+        }
 }
 
 void datagram_server_free_all(struct relay *relay) {

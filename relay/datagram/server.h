@@ -29,6 +29,7 @@
 
 #include "proto/relay_frame.h"
 
+struct inventory;
 struct relay;
 
 /** The most peers of one server that may wait for credit and the broker's word, whatever it says. */
@@ -59,6 +60,9 @@ int datagram_server_take_peer(struct relay *relay, const Nb__Relay__TakePeer *ta
 
 /** Ends the server of that number, or the peer that is that link, if there is one. @return whether there was */
 bool datagram_server_end(struct relay *relay, uint64_t number);
+
+/** Says which servers and peers there are; who waits is announced again when there is credit again. */
+void datagram_server_take_stock(struct relay *relay, struct inventory *inventory);
 
 /** Frees all servers of a relay, and reports nothing. */
 void datagram_server_free_all(struct relay *relay);

@@ -513,6 +513,11 @@ int quic_connection_take_path(struct quic_connection *connection, const Nb__Rela
         return quic_paths_take(connection, take, fd);
 }
 
+void quic_connection_ask_again(struct quic_connection *connection) {
+        quic_paths_ask_again(connection);
+        quic_facts_changed(connection);
+}
+
 struct quic_connection *quic_connection_find(const struct quic *quic, uint64_t link) {
         return quic_ids_find(&quic->links, (const uint8_t *)&link, sizeof(link)).connection;
 }

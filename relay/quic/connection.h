@@ -136,6 +136,9 @@ void quic_connection_say_goodbye(struct quic_connection *connection);
 /** The answer to NewPath. @param fd  as quic_take_path() @return as quic_take_path() */
 int quic_connection_take_path(struct quic_connection *connection, const Nb__Relay__TakePath *take, int fd);
 
+/** The broker is another one: it is asked what the one before was asked, and told what operators are told. */
+void quic_connection_ask_again(struct quic_connection *connection);
+
 /**
  * Its socket is no use any more: it ends with its next run, and sends nothing. What is only said of the peer (ICMP), or of the way to it, ends none that has heard of its peer.
  * @param error  a positive errno: ECONNREFUSED of ICMP, or what ended a server's socket

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/address.h"
 #include "loop/deadline.h"
+#include "relay/inventory.h"
 #include "relay/quic/answers.h"
 #include "relay/quic/budget.h"
 #include "relay/quic/connection.h"
@@ -569,6 +570,25 @@ struct quic_endpoint *quic_endpoint_find(const struct quic *quic, uint64_t numbe
                         return endpoint;
         }
         return NULL;
+}
+
+/* ---- for another broker ---- */
+
+static void forget_announced(struct quic_endpoint *endpoint) {
+        endpoint->n_announced = 0;
+        endpoint->credit = 0;
+        quic_strangers_unask(&endpoint->strangers);
+        nb__relay__quic_server_facts__init(&endpoint->told);
+}
+
+void quic_endpoint_take_stock(struct quic *quic, struct inventory *inventory) {
+        nb_list_foreach_safe(element, &quic->servers) {
+                struct quic_endpoint *endpoint = nb_container_of(element, struct quic_endpoint, in_quic);
+
+                if (!endpoint->is_ended)
+                        inventory_add(inventory, endpoint->number, true, false);
+                forget_announced(endpoint);
+        }
 }
 
 /* ---- what operators are told ---- */

@@ -26,6 +26,7 @@
 #include "proto/relay_frame.h"
 #include "relay/quic/packet.h"
 
+struct inventory;
 struct quic;
 struct quic_connection;
 struct quic_endpoint;
@@ -99,6 +100,9 @@ void quic_endpoint_refuse_peer(struct quic_endpoint *endpoint, uint64_t peer);
 
 /** Nobody new; gone with its last connection. */
 void quic_endpoint_end(struct quic_endpoint *endpoint);
+
+/** Says which servers there are; clients that were announced wait for credit again. */
+void quic_endpoint_take_stock(struct quic *quic, struct inventory *inventory);
 
 /** Frees all, whose connections were freed before. */
 void quic_endpoint_free_all(struct quic *quic);

@@ -104,6 +104,11 @@ static void tell(void *data) {
         struct quic *quic = data;
 
         quic->facts.is_waiting = false;
+        /* A broker that does not read, or that is being started again, is told more important things first. */
+        if (!channel_is_clear(quic->relay)) {
+                quic_facts_server_changed(quic);
+                return;
+        }
         while (tell_connections(quic)) {
         }
         tell_servers(quic);

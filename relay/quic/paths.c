@@ -269,6 +269,15 @@ uint64_t quic_paths_next(const struct quic_connection *connection) {
         return paths->other && paths->has_moved ? paths->other_until : UINT64_MAX;
 }
 
+void quic_paths_ask_again(struct quic_connection *connection) {
+        struct quic_paths *paths = &connection->paths;
+        const struct quic_path path = paths->asked;
+
+        paths->n_asked = 0;
+        if (path.remote.any.sa_family != 0)
+                ask(connection, &path, paths->is_preferred);
+}
+
 int quic_paths_take(struct quic_connection *connection, const Nb__Relay__TakePath *take, int fd) {
         struct quic_paths *paths = &connection->paths;
         struct quic_path path = paths->asked;

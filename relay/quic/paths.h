@@ -60,6 +60,9 @@ void quic_paths_run(struct quic_connection *connection, uint64_t now);
 /** When quic_paths_run() has something to do by itself; UINT64_MAX: never. */
 uint64_t quic_paths_next(const struct quic_connection *connection);
 
+/** The broker is another one, which counts anew: what the one before was asked about, it is asked about. */
+void quic_paths_ask_again(struct quic_connection *connection);
+
 /** The answer to NewPath. @param fd  as quic_take_path() @return as quic_take_path() */
 int quic_paths_take(struct quic_connection *connection, const Nb__Relay__TakePath *take, int fd);
 

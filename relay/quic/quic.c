@@ -15,6 +15,7 @@
 #include "relay/quic/leftover.h"
 #include "relay/quic/outgoing.h"
 #include "relay/quic/settings.h"
+#include "relay/inventory.h"
 #include "relay/relay.h"
 #include "relay/reports.h"
 
@@ -189,4 +190,30 @@ bool quic_end(struct relay *relay, uint64_t number) {
         else if (connection)
                 quic_connection_end(connection);
         return endpoint || connection;
+}
+
+/* ---- for another broker ---- */
+
+void quic_take_stock(struct relay *relay, struct inventory *inventory) {
+        if (!relay->quic)
+                return;
+        quic_endpoint_take_stock(relay->quic, inventory);
+        nb_list_foreach_safe(element, &relay->quic->connections) {
+                const struct quic_connection *connection = nb_container_of(element, struct quic_connection, in_quic);
+
+                if (connection->state != QUIC_CLOSING)
+                        inventory_add(inventory, connection->link, false, connection->state == QUIC_OPEN);
+        }
+}
+
+void quic_ask_again(struct relay *relay) {
+        if (!relay->quic)
+                return;
+        nb_list_foreach_safe(element, &relay->quic->connections) {
+                struct quic_connection *connection = nb_container_of(element, struct quic_connection, in_quic);
+
+                if (connection->state == QUIC_OPEN)
+                        quic_connection_ask_again(connection);
+        }
+        quic_facts_server_changed(relay->quic);
 }

@@ -23,6 +23,7 @@
 #include "relay/quic/facts.h"
 #include "relay/quic/ids.h"
 
+struct inventory;
 struct quic_connection;
 struct quic_incoming;
 struct quic_outgoing;
@@ -88,6 +89,12 @@ int quic_take_path(struct relay *relay, const Nb__Relay__TakePath *take, int fd)
 
 /** Ends the server or the connection of that number, if there is one. @return whether there was */
 bool quic_end(struct relay *relay, uint64_t number);
+
+/** Says which servers and connections there are; who waits is announced again when there is credit again. */
+void quic_take_stock(struct relay *relay, struct inventory *inventory);
+
+/** Asks again about paths that the broker before was asked about, and tells again what operators are told. */
+void quic_ask_again(struct relay *relay);
 
 /** Frees all that a relay has of QUIC, and reports nothing. Peers are told that their connections are over, by a packet each that is not repeated. Takes NULL. @return NULL */
 struct quic *quic_free(struct quic *quic);

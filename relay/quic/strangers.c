@@ -137,6 +137,23 @@ void quic_strangers_ask(struct quic_strangers *strangers, struct quic_stranger *
         enter(strangers, stranger, QUIC_STRANGER_ASKED);
 }
 
+/* The list stays in the order in which they came, which is that in which they go. */
+void quic_strangers_unask(struct quic_strangers *strangers) {
+        size_t n_waiting = strangers->n_in[QUIC_STRANGER_WAITING];
+        struct quic_stranger *stranger;
+
+        while ((stranger = quic_strangers_first(strangers, QUIC_STRANGER_ASKED))) {
+                leave(strangers, stranger);
+                stranger->number = 0;
+                enter(strangers, stranger, QUIC_STRANGER_WAITING);
+        }
+        for (size_t i = 0; i < n_waiting; ++i) {
+                stranger = quic_strangers_first(strangers, QUIC_STRANGER_WAITING);
+                leave(strangers, stranger);
+                enter(strangers, stranger, QUIC_STRANGER_WAITING);
+        }
+}
+
 struct quic_stranger *quic_strangers_find(const struct quic_strangers *strangers, uint64_t number) {
         const struct nb_list *list = &strangers->in[QUIC_STRANGER_ASKED];
 

@@ -86,6 +86,9 @@ struct quic_stranger *quic_strangers_first(const struct quic_strangers *stranger
 /** It was announced by that number. */
 void quic_strangers_ask(struct quic_strangers *strangers, struct quic_stranger *stranger, uint64_t number);
 
+/** Those that were announced wait again, in front of those that were not. */
+void quic_strangers_unask(struct quic_strangers *strangers);
+
 /** @return who was announced by that number, or NULL. Broker and relay keep their order, so it is among the first. */
 struct quic_stranger *quic_strangers_find(const struct quic_strangers *strangers, uint64_t number);
 

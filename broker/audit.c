@@ -12,6 +12,7 @@
 #include "base/wall_clock.h"
 #include "loop/deadline.h"
 #include "broker/session.h"
+#include "broker/session_token.h"
 #include "broker/tenant.h"
 
 /* A person reads refusals; a hundred at once show a pattern, and ten a second its course. */
@@ -66,12 +67,18 @@ static void set_time(json_t *object) {
 }
 
 static void set_session(json_t *object, const struct session *session) {
+        char token[SESSION_TOKEN_TEXT_MAX];
+
         if (!session)
                 return;
         if (session->tenant)
                 set_text(object, "tenant", session->tenant->name);
         (void)json_object_set_new(object, "session", json_integer((json_int_t)session->id));
         set_text(object, "label", session->label);
+        if (!session->token)
+                return;
+        set_text(object, "token", session_token_text(session->token, token));
+        set_text(object, "token_label", session_token_label(session->token));
 }
 
 static void set_rule(json_t *object, const struct policy_rule *rule) {

@@ -24,11 +24,14 @@
 #include "broker/relay_context.h"
 #include "broker/relay_process.h"
 #include "broker/seal.h"
+#include "broker/revocations.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "broker/tenant_socket.h"
+#include "broker/token_watch.h"
 #include "config.h"
 #include "loop/deadline.h"
+#include "token/verify.h"
 
 /* Sessions that have not said Hello: some in any case, and no more than a walk over them takes no time. */
 #define HALF_OPEN_LEAST 16
@@ -136,7 +139,9 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         r = broker->admin ? start_handles(broker) : -ENOMEM;
         if (r == 0) {
                 broker->connection_watch = connection_watch_new(broker);
-                r = broker->connection_watch ? 0 : -ENOMEM;
+                broker->token_watch = token_watch_new(broker);
+                broker->token_cache = token_cache_new();
+                r = broker->connection_watch && broker->token_watch && broker->token_cache ? 0 : -ENOMEM;
         }
         if (r < 0) {
                 (void)broker_free(broker);
@@ -187,6 +192,9 @@ struct broker *broker_free(struct broker *broker) {
         broker->seal = seal_free(broker->seal);
         broker->connection_watch = connection_watch_free(broker->connection_watch);
         broker->helper = helper_client_free(broker->helper);
+        broker->token_watch = token_watch_free(broker->token_watch);
+        broker->token_cache = token_cache_free(broker->token_cache);
+        broker->revocations = revocations_free(broker->revocations);
         broker->keep = keep_free(broker->keep);
         connection_table_deinit(&broker->connections);
         account_deinit(&broker->account);
@@ -276,6 +284,7 @@ static void describe(const struct kept *kept, struct kept_sink *sink) {
         body.last_relay_number = broker->last_relay_number;
         body.last_relay_context = broker->last_relay_context;
         drain_describe(&broker->drain, &body);
+        body.token_time_ms = broker->token_clock.latest_ms;
         item.body_case = NB__STATE__ITEM__BODY_BROKER;
         item.broker = &body;
         kept_sink_give(sink, &item, NULL, 0);
@@ -297,6 +306,7 @@ int broker_restore(struct broker *broker, struct kept_item *item) {
         broker->last_relay_number = body->last_relay_number;
         broker->last_relay_context = body->last_relay_context;
         drain_restore(&broker->drain, body);
+        token_clock_init(&broker->token_clock, body->token_time_ms);
         keep_adopt(broker->keep, &broker->kept, &kept_ops, item->id);
         return 0;
 }
@@ -314,15 +324,21 @@ void broker_judge_all(struct broker *broker) {
 }
 
 /* All at once: every tenant points at the new policy before anything is judged by it. */
-static void apply_policy(struct broker *broker, struct policy *policy, struct relay_contexts *contexts) {
+static void apply_policy(struct broker *broker, struct policy *policy, struct relay_contexts *contexts,
+                         struct revocations *revocations) {
         struct policy *old = broker->policy;
+
+        struct revocations *old_revocations = broker->revocations;
 
         broker->policy = policy;
         broker->policy_generation++;
+        broker->revocations = revocations;
         apply_contexts(broker, contexts);
         nb_list_foreach_safe(link, &broker->tenants)
                 tenant_apply_policy(nb_container_of(link, struct tenant, link), policy);
         broker_judge_all(broker);
+        token_watch_look(broker->token_watch);
+        (void)revocations_free(old_revocations);
         (void)policy_free(old);
 }
 
@@ -330,11 +346,13 @@ static void apply_policy(struct broker *broker, struct policy *policy, struct re
 struct loaded {
         struct policy *policy;
         struct relay_contexts *contexts;
+        struct revocations *revocations;
         struct tenant_sockets *sockets;
 };
 
 static void cleanup_loaded(struct loaded *loaded) {
         loaded->sockets = tenant_sockets_abandon(loaded->sockets);
+        loaded->revocations = revocations_free(loaded->revocations);
         loaded->contexts = relay_contexts_free(loaded->contexts);
         loaded->policy = policy_free(loaded->policy);
 }
@@ -354,7 +372,9 @@ static int open_contexts(struct broker *broker, const struct policy *policy, str
 }
 
 int broker_open_contexts(struct broker *broker) {
-        return open_contexts(broker, broker->policy, &broker->relay_contexts);
+        int r = open_contexts(broker, broker->policy, &broker->relay_contexts);
+
+        return r < 0 ? r : revocations_load(&broker->log, broker->policy, &broker->revocations);
 }
 
 /* A policy, the sockets that it asks for, and the files that it names; if any cannot be had, nothing has changed. */
@@ -366,6 +386,8 @@ static int load_policy(struct broker *broker, struct loaded *ret) {
                 r = -EPERM;
         if (r == 0)
                 r = open_contexts(broker, loaded.policy, &loaded.contexts);
+        if (r == 0)
+                r = revocations_load(&broker->log, loaded.policy, &loaded.revocations);
         if (r == 0)
                 r = tenant_sockets_prepare(broker, loaded.policy, &loaded.sockets);
         if (r < 0)
@@ -384,7 +406,7 @@ static void note_loading(struct policy_state *state, int r) {
 }
 
 int broker_reload(struct broker *broker) {
-        struct loaded loaded;
+        struct loaded loaded = { .policy = NULL };
         int r;
 
         notify_reloading(broker->notify);
@@ -395,7 +417,7 @@ int broker_reload(struct broker *broker) {
         note_loading(&broker->policy_state, r);
         if (r == 0) {
                 nudge_on(&broker->loop);
-                apply_policy(broker, loaded.policy, loaded.contexts);
+                apply_policy(broker, loaded.policy, loaded.contexts, loaded.revocations);
                 tenant_sockets_commit(broker, loaded.policy, loaded.sockets);
                 broker_keep(broker);
                 nb_log(&broker->log, NB_LOG_NOTICE, "policy %s reloaded", broker->source.path);

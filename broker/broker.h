@@ -50,8 +50,11 @@ struct keep;
 struct ledger;
 struct notify;
 struct relay_contexts;
+struct revocations;
 struct relay_launcher;
 struct seal;
+struct token_cache;
+struct token_watch;
 
 /** How long what guests have left behind may take, in ms; who started the broker waits for its end. */
 #define BROKER_LINGER_MS 10000
@@ -83,6 +86,9 @@ struct broker {
         struct policy_state policy_state;
         uint64_t started_ms; /* of the wall clock, since 1970 */
         struct token_clock token_clock;
+        struct token_cache *token_cache; /* of tokens that were verified */
+        struct token_watch *token_watch; /* ends what has expired */
+        struct revocations *revocations; /* of tokens, by the policy in force; NULL: there are none yet */
         struct account account;
         struct nb_list tenants;
         struct nb_list sessions;

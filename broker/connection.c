@@ -21,6 +21,7 @@
 #include "broker/relayed_facts.h"
 #include "broker/seal.h"
 #include "broker/session.h"
+#include "broker/session_token.h"
 #include "broker/tenant.h"
 #include "policy/narrowing.h"
 
@@ -112,6 +113,8 @@ struct connection *connection_free(struct connection *connection) {
         account_release_bytes(&connection->tenant->account, relayed_facts_size(connection->facts));
         (void)relayed_facts_free(connection->facts);
         connection->narrowings = narrowings_unref(connection->narrowings);
+        session_token_release(connection->token, ACCOUNT_CONNECTIONS);
+        connection->token = session_token_unref(connection->token);
         free(connection->name);
         free(connection->label);
         free(connection);
@@ -248,6 +251,7 @@ static void init(struct connection *connection, const struct connection_facts *f
         connection->tenant = facts->grant->tenant;
         connection->grant = facts->grant;
         connection->narrowings = narrowings_ref(facts->narrowings);
+        connection->token = session_token_ref(facts->session->token);
         connection->session_id = facts->session->id;
         connection->since_ms = nb_wall_clock_ms();
         connection->verb = facts->verb;
@@ -267,6 +271,18 @@ static void init(struct connection *connection, const struct connection_facts *f
                 connection->local = *facts->pair_local;
 }
 
+/* The session's quota, if its token has one, and the tenant's. */
+static int claim(const struct connection_facts *facts) {
+        int r = session_token_claim(facts->session->token, ACCOUNT_CONNECTIONS);
+
+        if (r < 0)
+                return r;
+        r = quota_claim(facts->grant->tenant, ACCOUNT_CONNECTIONS);
+        if (r < 0)
+                session_token_release(facts->session->token, ACCOUNT_CONNECTIONS);
+        return r;
+}
+
 /* Charged, and not registered yet. */
 static int new_charged(const struct connection_facts *facts, int fd, struct connection **ret) {
         struct tenant *tenant = facts->grant->tenant;
@@ -274,12 +290,13 @@ static int new_charged(const struct connection_facts *facts, int fd, struct conn
         int r = connection_demand_room(tenant);
 
         if (r == 0)
-                r = quota_claim(tenant, ACCOUNT_CONNECTIONS);
+                r = claim(facts);
         if (r < 0)
                 return r;
         connection = calloc(1, sizeof(*connection));
         if (!connection) {
                 account_release(&tenant->account, ACCOUNT_CONNECTIONS, 1);
+                session_token_release(facts->session->token, ACCOUNT_CONNECTIONS);
                 return -ENOMEM;
         }
         init(connection, facts, fd);
@@ -400,7 +417,10 @@ static bool goes_as_wanted(const struct connection *connection, const struct pol
 
 static bool is_granted(const struct connection *connection) {
         const struct policy_protocol *policy = connection->grant->policy;
+        const char *ignored;
 
+        if (connection->token && !session_token_holds(connection->token, connection->tenant, &ignored))
+                return false;
         if (!policy || !(policy->socket_types & connection->type) || !goes_as_wanted(connection, policy))
                 return false;
         if (connection->bind.family != 0 &&

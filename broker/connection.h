@@ -35,6 +35,7 @@ struct nb_sock_diag_id;
 struct quic_entry;
 struct relayed_facts;
 struct session;
+struct session_token;
 struct tenant;
 
 /** One of them. Read only for others than broker/connection.c. */
@@ -43,6 +44,7 @@ struct connection {
         struct tenant *tenant;         /* borrowed: it lives as long as it has connections */
         struct grant *grant;           /* borrowed from the tenant */
         struct narrowings *narrowings; /* of its control, a reference; NULL: none */
+        struct session_token *token;   /* of its session, a reference; NULL: none */
         uint64_t id;                   /* counts from 1 over the broker's life */
         uint64_t cookie;               /* the kernel's, of the socket */
         uint64_t session_id;

@@ -28,6 +28,7 @@
 #include "broker/security.h"
 #include "broker/seal.h"
 #include "broker/session.h"
+#include "broker/session_token.h"
 #include "broker/socket.h"
 #include "broker/tenant.h"
 #include "broker/unix_path.h"
@@ -68,8 +69,25 @@ static struct account *account_of(const struct control *control) {
         return &control->grant->tenant->account;
 }
 
+/* Takes one of the session's quota, if its token has one, and of the tenant's account. @return as quota_claim() */
+static int claim(struct session_token *token, struct tenant *tenant, enum account_kind kind) {
+        int r = session_token_claim(token, kind);
+
+        if (r < 0)
+                return r;
+        r = quota_claim(tenant, kind);
+        if (r < 0)
+                session_token_release(token, kind);
+        return r;
+}
+
+static void release(struct control *control, enum account_kind kind) {
+        account_release(account_of(control), kind, 1);
+        session_token_release(control->token, kind);
+}
+
 static void stop_connecting(struct control *control) {
-        account_release(account_of(control), ACCOUNT_CONNECTS, 1);
+        release(control, ACCOUNT_CONNECTS);
         metrics_observe(&control->grant->tenant->metrics.connect, (uv_hrtime() - control->connecting_since_ns) / 1000);
 }
 
@@ -101,7 +119,7 @@ static bool has_its_transport(const struct control *control) {
 /* The one setter of the state; a connect under way is charged for as long as it lasts, and so is listening. */
 static void set_state(struct control *control, enum control_state state) {
         if (control->state == CONTROL_LISTENING && state != CONTROL_LISTENING)
-                account_release(account_of(control), ACCOUNT_LISTENERS, 1);
+                release(control, ACCOUNT_LISTENERS);
         if (control->state == CONTROL_CONNECTING && state != CONTROL_CONNECTING)
                 stop_connecting(control);
         if (control->state != CONTROL_CONNECTING && state == CONTROL_CONNECTING) {
@@ -174,7 +192,8 @@ static struct control *control_free(struct control *control) {
         control->acceptor = acceptor_free(control->acceptor);
         control->server = datagram_server_free(control->server);
         control->quic_server = quic_server_free(control->quic_server);
-        account_release(account_of(control), ACCOUNT_CONTROLS, 1);
+        release(control, ACCOUNT_CONTROLS);
+        control->token = session_token_unref(control->token);
         control->narrowings = narrowings_unref(control->narrowings);
         free(control);
         return NULL;
@@ -189,18 +208,20 @@ static void cleanup_control(struct control **control) {
 }
 
 /* A control that has no channel yet, bound if its address asks for that. */
-static int new_unpublished(const struct control_options *options, struct control **ret) {
+static int new_unpublished(const struct session *session, const struct control_options *options, struct control **ret) {
         struct tenant *tenant = options->grant->tenant;
         NB_CLEANUP(cleanup_control) struct control *control = NULL;
-        int r = quota_claim(tenant, ACCOUNT_CONTROLS);
+        int r = claim(session->token, tenant, ACCOUNT_CONTROLS);
 
         if (r < 0)
                 return r;
         control = calloc(1, sizeof(*control));
         if (!control) {
                 account_release(&tenant->account, ACCOUNT_CONTROLS, 1);
+                session_token_release(session->token, ACCOUNT_CONTROLS);
                 return -ENOMEM;
         }
+        control->token = session_token_ref(session->token);
         control->grant = options->grant;
         control->narrowings = narrowings_ref(options->narrowings);
         control->state = CONTROL_IDLE;
@@ -229,7 +250,7 @@ void control_keep(struct control *control) {
 
 int control_new(struct session *session, const struct control_options *options, struct control **ret, int *ret_fd) {
         NB_CLEANUP(cleanup_control) struct control *control = NULL;
-        int r = new_unpublished(options, &control);
+        int r = new_unpublished(session, options, &control);
 
         if (r == 0)
                 r = endpoint_start_pair(&control->endpoint, session, &control_ops, ret_fd);
@@ -583,7 +604,7 @@ static int claim_connect(struct control *control, const char **ret_reason) {
                 *ret_reason = "ConnectRate= allows no more connects at the moment";
                 return r;
         }
-        r = quota_claim(tenant_of(control), ACCOUNT_CONNECTS);
+        r = claim(control->token, tenant_of(control), ACCOUNT_CONNECTS);
         if (r < 0)
                 *ret_reason = r == -ENOBUFS ? "the tenant has as much memory as it may have"
                                             : "as many connections are being made as may be";
@@ -823,7 +844,7 @@ static void note_listen(struct control *control) {
 }
 
 static int start_listening(struct control *control, const Nb__Listen *listen_request) {
-        int r = quota_claim(tenant_of(control), ACCOUNT_LISTENERS);
+        int r = claim(control->token, tenant_of(control), ACCOUNT_LISTENERS);
 
         if (r < 0)
                 return r;
@@ -976,6 +997,8 @@ static int new_unrestored(struct session *session, const Nb__State__Control *sta
         control->socket_fd = -1;
         /* Until the endpoint has begun, for who ends its sockets. */
         control->endpoint = (struct endpoint){ .session = session, .fd = -1, .is_shared = true };
+        control->token = session_token_ref(session->token);
+        session_token_restore(control->token, ACCOUNT_CONTROLS);
         account_restore(account_of(control), ACCOUNT_CONTROLS, 1);
         *ret = nb_steal_ptr(control);
         return 0;
@@ -991,6 +1014,7 @@ static int restore_acceptor(struct control *control, int pending_fd) {
         int r;
 
         account_restore(account_of(control), ACCOUNT_LISTENERS, 1);
+        session_token_restore(control->token, ACCOUNT_LISTENERS);
         control->state = CONTROL_LISTENING;
         control->acceptor = acceptor_new(control, control->socket_fd, 0);
         if (!control->acceptor) {

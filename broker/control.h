@@ -45,6 +45,7 @@ struct narrowings;
 struct proxy_dial;
 struct quic_server;
 struct relayed;
+struct session_token;
 struct unix_file;
 
 enum control_state {
@@ -57,6 +58,7 @@ struct control {
         struct endpoint endpoint;
         struct grant *grant;           /* borrowed from the tenant */
         struct narrowings *narrowings; /* of its session's token and of its protocol, a reference; NULL: none */
+        struct session_token *token;   /* of its session, a reference, for its quotas; NULL: none */
         enum control_state state;
         uint64_t connecting_since_ns; /* of uv_hrtime(), while connecting */
         enum policy_socket_type type;

@@ -14,6 +14,7 @@
 #include "broker/quic_metrics.h"
 #include "broker/relayed_metrics.h"
 #include "policy/policy.h"
+#include "token/verify.h"
 
 enum metrics_verdict {
         METRICS_ALLOWED,
@@ -42,6 +43,8 @@ struct metrics {
         uint64_t throttled; /* times that requests had to wait for RequestRate= */
         uint64_t quota_denied[POLICY_N_LIMITS];
         uint64_t violations;                  /* sessions dropped */
+        uint64_t tokens[TOKEN_N_PROBLEMS];    /* shown in Hello: TOKEN_FINE, or why not */
+        uint64_t tokens_ended;                /* sessions, as the time of their tokens was over */
         struct metrics_histogram connect;     /* from the request to the answer, look-up included */
         struct metrics_histogram dns_latency; /* of questions that left the machine */
         struct relayed_metrics relayed;

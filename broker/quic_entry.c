@@ -80,6 +80,7 @@ static struct session session_of(const struct connection *connection) {
                 .tenant = connection->tenant,
                 .id = connection->session_id,
                 .label = connection->label,
+                .token = connection->token,
         };
 }
 

@@ -10,6 +10,9 @@
 #include "base/cleanup.h"
 #include "broker/broker.h"
 #include "broker/ledger.h"
+#include "broker/hello_token.h"
+#include "broker/session_token.h"
+#include "broker/token_watch.h"
 #include "loop/deadline.h"
 #include "broker/restriction.h"
 #include "broker/session_state.h"
@@ -81,11 +84,11 @@ static void session_free(struct session *session) {
         keep_forget(&session->endpoint.kept);
         nb_list_remove(&session->link);
         if (session->tenant) {
+                session->token = session_token_unref(session->token);
                 account_release(&session->tenant->account, ACCOUNT_SESSIONS, 1);
                 session->tenant->n_sessions--;
                 tenant_release_if_unused(session->tenant);
         }
-        session->narrowings = narrowings_unref(session->narrowings);
         free(session->label);
         identity_deinit(&session->identity);
         free(session);
@@ -335,28 +338,55 @@ static int welcome(struct session *session, const char *asked) {
         return 0;
 }
 
+/* Whether the policy of now would let it in. @param reason  why not, if it is the token */
+static bool is_admitted(const struct session *session, const char **reason) {
+        const struct policy_tenant *policy = session->tenant->policy;
+
+        if (!policy || !identity_fits(&session->identity, policy))
+                return false;
+        return session_token_holds(session->token, session->tenant, reason);
+}
+
 /* The Hello is gone by now: it named this tenant, or nobody. */
 static void welcome_late(struct throttle_waiter *waiter) {
         struct session *session = nb_container_of(waiter, struct session, welcome);
         const struct tenant *tenant = session->tenant;
+        const char *reason = why_none(session, tenant->name);
 
         /* A reload with Existing=keep has let it wait on, and nothing new is granted. */
-        if (tenant->policy && identity_fits(&session->identity, tenant->policy))
+        if (is_admitted(session, &reason))
                 (void)welcome(session, tenant->name);
         else
-                (void)refuse_hello(session, tenant->name, NB_WASI_EACCES, why_none(session, tenant->name));
+                (void)refuse_hello(session, tenant->name, NB_WASI_EACCES, reason);
+}
+
+static void cleanup_token(struct session_token **token) {
+        *token = session_token_unref(*token);
+}
+
+/* @param token  a reference, consumed; NULL: none */
+static void take_token(struct session *session, struct session_token *token) {
+        session->token = token;
+        session->narrowings = session_token_narrowings(token);
+        token_watch_note(session->broker->token_watch, token);
 }
 
 static int open_session(struct session *session, const Nb__Hello *hello, const struct policy_tenant *policy) {
         struct tenant *tenant = tenant_get(session->broker, policy);
+        NB_CLEANUP(cleanup_token) struct session_token *token = NULL;
+        char reason[HELLO_TOKEN_REASON_MAX] = "";
         int r;
 
         session->label = tenant ? strdup(hello->label) : NULL;
         if (!session->label)
                 return refuse_hello(session, hello->tenant, NB_WASI_ENOMEM, "out of memory");
+        r = hello_token_take(tenant, hello, &token, reason);
+        if (r < 0)
+                return refuse_hello(session, hello->tenant, nb_wasi_errno_from_host(-r), reason);
         r = join_tenant(session, tenant);
         if (r < 0)
                 return refuse_hello(session, hello->tenant, nb_wasi_errno_from_host(-r), why_no_session(-r));
+        take_token(session, nb_steal_ptr(token));
         leave_half_open(session);
         nb_list_append(&session->broker->sessions, &session->link);
 
@@ -376,8 +406,6 @@ static int session_request(struct endpoint *endpoint, const Nb__Request *request
                 return -EPROTO;
         if (hello->oldest_version > NB_PROTOCOL_VERSION || hello->newest_version < NB_PROTOCOL_VERSION)
                 return refuse_hello(session, hello->tenant, NB_WASI_EPROTONOSUPPORT, "no version of the protocol fits");
-        if (hello->token.len > 0)
-                return refuse_hello(session, hello->tenant, NB_WASI_ENOTSUP, "this version takes no tokens");
         tenant = select_tenant(session, hello->tenant, &reason);
         if (!tenant)
                 return refuse_hello(session, hello->tenant, NB_WASI_EACCES, reason);
@@ -401,18 +429,20 @@ static void judge_endpoints(struct session *session) {
 }
 
 void session_policy_changed(struct session *session) {
+        const char *reason = NULL;
+
         if (!session->tenant || nb_list_is_empty(&session->endpoints))
                 return;
         if (tenant_keeps_existing(session->tenant))
                 return;
-        if (session->tenant->policy && identity_fits(&session->identity, session->tenant->policy)) {
+        if (is_admitted(session, &reason)) {
                 judge_endpoints(session);
                 return;
         }
         nb_log(&session->broker->log, NB_LOG_NOTICE,
-               "session %llu ends: the new policy does not admit pid %d of user %u as tenant %s",
+               "session %llu ends: the new policy does not admit pid %d of user %u as tenant %s%s%s",
                (unsigned long long)session->id, (int)session->identity.pid, (unsigned)session->identity.uid,
-               session->tenant->name);
+               session->tenant->name, reason ? ": " : "", reason ? reason : "");
         session_end(session);
 }
 
@@ -434,11 +464,15 @@ void session_revoke(struct session *session, const struct grant *grant) {
 static struct session *session_free_unrestored(struct session *session) {
         if (!session)
                 return NULL;
+        session->token = session_token_unref(session->token);
         identity_deinit(&session->identity);
-        session->narrowings = narrowings_unref(session->narrowings);
         free(session->label);
         free(session);
         return NULL;
+}
+
+static void cleanup_narrowings(struct narrowings **narrowings) {
+        *narrowings = narrowings_unref(*narrowings);
 }
 
 static void cleanup_unrestored(struct session **session) {
@@ -483,6 +517,24 @@ static int restore_channel(struct session *session, struct kept_item *item) {
         return 0;
 }
 
+/* What narrowed it narrows it still; a session whose token cannot be read does not come back. */
+static int restore_token(struct session *session, const Nb__State__Session *state) {
+        NB_CLEANUP(cleanup_narrowings) struct narrowings *narrowings = NULL;
+        struct session_token *token;
+        struct token_key issuer;
+        int r = restriction_restore(session->tenant, state->narrowings, NULL, &narrowings);
+
+        if (r < 0 || !narrowings)
+                return r;
+        if (state->token_issuer.len != sizeof(issuer.bytes))
+                return -EBADMSG;
+        memcpy(issuer.bytes, state->token_issuer.data, sizeof(issuer.bytes));
+        r = session_token_new_again(session->tenant, narrowings, &issuer, &token);
+        if (r == 0)
+                take_token(session, token);
+        return r;
+}
+
 int session_restore(struct broker *broker, struct kept_item *item, struct session **ret) {
         const Nb__State__Session *state = item->item->session;
         NB_CLEANUP(cleanup_unrestored) struct session *session = NULL;
@@ -493,7 +545,7 @@ int session_restore(struct broker *broker, struct kept_item *item, struct sessio
         session->tenant = tenant_get_named(broker, state->tenant);
         if (!session->tenant)
                 return -ENOMEM;
-        r = restriction_restore(session->tenant, state->narrowings, NULL, &session->narrowings);
+        r = restore_token(session, state);
         if (r == 0)
                 r = restore_channel(session, item);
         if (r < 0)

@@ -26,16 +26,18 @@
 struct broker;
 struct deadline;
 struct narrowings;
+struct session_token;
 struct tenant;
 
 struct session {
         struct nb_list link; /* in its broker */
         struct broker *broker;
-        struct tenant *tenant;         /* NULL while half-open */
-        uint64_t id;                   /* counts from 1 over the broker's life */
-        struct identity identity;      /* found at accept */
-        char *label;                   /* NULL while half-open */
-        struct narrowings *narrowings; /* of its token, a reference; NULL: it has shown none */
+        struct tenant *tenant;               /* NULL while half-open */
+        uint64_t id;                         /* counts from 1 over the broker's life */
+        struct identity identity;            /* found at accept */
+        char *label;                         /* NULL while half-open */
+        struct session_token *token;         /* a reference; NULL: it has shown none */
+        const struct narrowings *narrowings; /* of its token, borrowed; NULL: none */
         struct deadline *hello_deadline;
         struct nb_list endpoints;
         struct nb_list lingering;       /* endpoints that have ended with descriptors unread */

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "broker/restriction.h"
 #include "broker/session.h"
+#include "broker/session_token.h"
 #include "broker/tenant.h"
 
 static char *text(char *value) {
@@ -35,6 +36,9 @@ void session_state_describe(const struct kept *kept, struct kept_sink *sink) {
         body.socket_tenant = text(identity->tenant);
         body.socket_path = text(identity->socket);
         body.narrowings = restriction_describe(session->narrowings, &narrowings);
+        if (session->token)
+                body.token_issuer =
+                        (ProtobufCBinaryData){ sizeof(session->token->issuer.bytes), session->token->issuer.bytes };
         item.body_case = NB__STATE__ITEM__BODY_SESSION;
         item.session = &body;
         kept_sink_give(sink, &item, &endpoint->fd, endpoint->fd >= 0 ? 1 : 0);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "broker/broker.h"
+#include "broker/hello_token.h"
 #include "broker/seen.h"
 #include "broker/connection.h"
 #include "broker/connection_files.h"
@@ -33,6 +34,7 @@ static struct tenant *get(struct broker *broker, const char *name, const struct 
         nb_list_init(&tenant->link);
         account_init_tenant(&tenant->account, &broker->account);
         quota_init(tenant);
+        hello_token_rate_init(&tenant->token_rate, uv_now(&broker->loop));
         tenant->seen = seen_new();
         tenant->name = strdup(name);
         if (!tenant->name || connection_files_init(tenant) < 0 || throttle_start(&tenant->throttle, tenant) < 0)

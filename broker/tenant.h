@@ -18,6 +18,7 @@
 #include "broker/connection_watch.h"
 #include "broker/metrics.h"
 #include "broker/quota.h"
+#include "broker/rate.h"
 #include "broker/throttle.h"
 #include "policy/policy.h"
 
@@ -51,6 +52,7 @@ struct tenant {
         struct relay_pool *relays; /* NULL until the first object of one */
         struct seen *seen;         /* may be NULL */
         struct audit_rate audit_rate;
+        struct rate token_rate; /* what is spent on the tokens of those who knock (broker/hello_token.h) */
         uint32_t n_sessions;
 };
 

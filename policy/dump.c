@@ -11,6 +11,7 @@
 #include "policy/dump_relay.h"
 #include "policy/lines.h"
 #include "policy/limit.h"
+#include "policy/pin.h"
 #include "policy/policy.h"
 #include "policy/rule.h"
 #include "policy/words.h"
@@ -59,6 +60,21 @@ static void print_limits(FILE *out, const struct policy_tenant *tenant) {
         }
 }
 
+/** Without an issuer there is no token of which the others could say something. */
+static void print_tokens(FILE *out, const struct policy_tenant *tenant) {
+        const struct policy_tokens *tokens = &tenant->tokens;
+        char text[POLICY_TOKEN_KEY_TEXT_MAX];
+
+        if (tokens->n_keys == 0)
+                return;
+        for (size_t i = 0; i < tokens->n_keys; ++i)
+                fprintf(out, "%s%s", i > 0 ? " " : "TokenKey=", policy_token_key_format(&tokens->keys[i], text));
+        fprintf(out, "\nRequireToken=%s\n", policy_word(policy_words_yes_no, tokens->required));
+        if (tenant->revoked_tokens.path)
+                fprintf(out, "RevokedTokens=%s\n", tenant->revoked_tokens.path);
+        fprintf(out, "TokenExpiry=%s\n", policy_word(policy_words_existing, (int)tokens->expiry));
+}
+
 static void print_tenant_section(FILE *out, const struct policy_tenant *tenant) {
         fprintf(out, "[Tenant]\nName=%s\n", tenant->name);
         for (size_t i = 0; i < tenant->n_principals; ++i)
@@ -69,6 +85,7 @@ static void print_tenant_section(FILE *out, const struct policy_tenant *tenant) 
         fprintf(out, "ExplainDenials=%s\n", policy_word(policy_words_yes_no, tenant->explain_denials));
         print_resolvers(out, tenant);
         fprintf(out, "Relays=%u\n", tenant->n_relays);
+        print_tokens(out, tenant);
         print_limits(out, tenant);
 }
 

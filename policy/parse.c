@@ -243,6 +243,7 @@ static struct policy_tenant initial_tenant(const struct policy_defaults *default
                 .explain_denials = defaults->explain_denials,
                 .existing = defaults->existing,
                 .n_resolvers = defaults->n_resolvers,
+                .tokens = defaults->tokens,
                 .n_relays = 1,
                 .socket = { .uid = POLICY_NOBODY, .gid = POLICY_NOBODY, .mode = POLICY_SESSION_SOCKET_MODE_DEFAULT },
         };
@@ -328,6 +329,7 @@ int policy_parse_defaults(const struct policy_fragment *fragment, const struct p
                 .existing = tenant.existing,
                 .connect_timeout_ms = protocol.connect_timeout_ms,
                 .n_resolvers = tenant.n_resolvers,
+                .tokens = tenant.tokens,
         };
         memcpy(ret->limits, tenant.limits, sizeof(ret->limits));
         memcpy(ret->resolvers, tenant.resolvers, sizeof(ret->resolvers));

@@ -47,6 +47,10 @@ enum parser_key {
         PARSER_KEY_EXPLAIN_DENIALS,
         PARSER_KEY_RESOLVERS,
         PARSER_KEY_RELAYS,
+        PARSER_KEY_TOKEN_KEY,
+        PARSER_KEY_REQUIRE_TOKEN,
+        PARSER_KEY_REVOKED_TOKENS,
+        PARSER_KEY_TOKEN_EXPIRY,
         PARSER_KEY_LIMIT, /* the first of POLICY_N_LIMITS, in the order of enum policy_limit */
         PARSER_KEY_LIMIT_LAST = PARSER_KEY_LIMIT + POLICY_N_LIMITS - 1,
         PARSER_KEY_FAMILY,

@@ -72,6 +72,7 @@ static void tenant_deinit(struct policy_tenant *tenant) {
         free(tenant->protocols);
         free(tenant->preopens);
         free(tenant->principals);
+        free(tenant->revoked_tokens.path);
         free(tenant->socket.path);
         free(tenant->socket.user);
         free(tenant->socket.group);

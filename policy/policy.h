@@ -388,6 +388,22 @@ struct policy_session_socket {
         struct policy_position group_at;
 };
 
+/** The most issuers of tokens that one tenant trusts (`TokenKey=`). */
+#define POLICY_TOKEN_KEYS_MAX 8
+
+/** An Ed25519 public key. */
+struct policy_token_key {
+        uint8_t bytes[32];
+};
+
+/** What a policy says of capability tokens. */
+struct policy_tokens {
+        struct policy_token_key keys[POLICY_TOKEN_KEYS_MAX]; /* TokenKey= */
+        size_t n_keys;
+        bool required;               /* RequireToken= */
+        enum policy_existing expiry; /* TokenExpiry=: what becomes of what a token has opened when it ends */
+};
+
 struct policy_tenant {
         char *name;
         bool explain_denials; /* ExplainDenials=: whether the guest learns why; default no */
@@ -399,6 +415,8 @@ struct policy_tenant {
         struct policy_session_socket socket;
         struct nb_address resolvers[POLICY_RESOLVERS_MAX]; /* Resolvers=; none: the system's */
         size_t n_resolvers;
+        struct policy_tokens tokens;
+        struct policy_path revoked_tokens; /* RevokedTokens=; no path: nothing is revoked */
         unsigned n_relays; /* Relays=: processes that links are spread over; default 1, at most POLICY_RELAYS_MAX */
         struct policy_protocol *protocols;
         size_t n_protocols;
@@ -440,6 +458,7 @@ struct policy_defaults {
         uint64_t connect_timeout_ms;      /* 0: POLICY_CONNECT_TIMEOUT_DEFAULT_MS */
         struct nb_address resolvers[POLICY_RESOLVERS_MAX];
         size_t n_resolvers;
+        struct policy_tokens tokens;
 };
 
 /** A file of a tenant: its own, or a drop-in, or what it includes. */

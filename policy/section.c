@@ -10,6 +10,7 @@
 #include "policy/proxy_keys.h"
 #include "policy/quic_keys.h"
 #include "policy/suggest.h"
+#include "policy/tenant_keys.h"
 #include "policy/tls_keys.h"
 #include "policy/value.h"
 #include "policy/verdict.h"
@@ -196,6 +197,8 @@ static int finish_tenant(struct parser *p) {
         if (!p->tenant->name)
                 return parser_fail_whole(p, &p->section->header, "Name=acme", "[Tenant] needs Name=");
         r = check_socket_keys(p);
+        if (r == 0)
+                r = tenant_check_tokens(p);
         return r < 0 ? r : claim_socket(p);
 }
 

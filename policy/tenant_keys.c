@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "policy/limit.h"
+#include "policy/path.h"
+#include "policy/pin.h"
 #include "policy/value.h"
 #include "policy/verdict.h"
 #include "policy/words.h"
@@ -168,6 +170,63 @@ int tenant_set_relays(struct parser *p, const char *value) {
                 return policy_complain(&p->complaint, 0, "a tenant has from 1 to %d relays", POLICY_RELAYS_MAX);
         p->tenant->n_relays = number;
         return 0;
+}
+
+/* ---- tokens ---- */
+
+static int take_token_key(struct parser *p, const char *word) {
+        struct policy_tokens *tokens = &p->tenant->tokens;
+        int r;
+
+        if (tokens->n_keys == POLICY_TOKEN_KEYS_MAX)
+                return policy_complain(&p->complaint, 0, "a tenant trusts at most %d issuers", POLICY_TOKEN_KEYS_MAX);
+        r = policy_token_key_parse(word, &tokens->keys[tokens->n_keys], &p->complaint);
+        if (r == 0)
+                ++tokens->n_keys;
+        return r;
+}
+
+int tenant_set_token_keys(struct parser *p, const char *value) {
+        p->tenant->tokens.n_keys = 0;
+        return parser_each_word(p, value, take_token_key);
+}
+
+int tenant_set_require_token(struct parser *p, const char *value) {
+        return policy_yes_no_parse(value, &p->tenant->tokens.required, &p->complaint);
+}
+
+int tenant_set_revoked_tokens(struct parser *p, const char *value) {
+        if (value[0] != '/')
+                return policy_complain(&p->complaint, 0,
+                                       "a list that a reload reads again is a path from the root, such as "
+                                       "/etc/netbroker/revoked-tokens");
+        return policy_path_set(p, &p->tenant->revoked_tokens, value);
+}
+
+int tenant_set_token_expiry(struct parser *p, const char *value) {
+        int word, r = policy_word_parse(value, policy_words_existing, &word, &p->complaint);
+
+        if (r == 0)
+                p->tenant->tokens.expiry = (enum policy_existing)word;
+        return r;
+}
+
+int tenant_check_tokens(struct parser *p) {
+        const struct policy_tenant *tenant = p->tenant;
+
+        if (tenant->tokens.n_keys > 0)
+                return 0;
+        if (tenant->revoked_tokens.path)
+                return parser_fail_value(p, PARSER_KEY_REVOKED_TOKENS,
+                                         "no token is taken, so there is none to revoke: write TokenKey= as well");
+        if (!tenant->tokens.required)
+                return 0;
+        if (parser_is_set(p, PARSER_KEY_REQUIRE_TOKEN))
+                return parser_fail_value(p, PARSER_KEY_REQUIRE_TOKEN,
+                                         "no issuer is trusted, so nobody could come in: write TokenKey= as well");
+        return parser_fail_whole(
+                p, NULL, "TokenKey=ed25519/BASE64",
+                "the defaults say RequireToken=yes, and no issuer is trusted, so nobody could come in");
 }
 
 int tenant_set_limit(struct parser *p, const char *value) {

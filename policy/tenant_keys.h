@@ -18,9 +18,16 @@ int tenant_set_existing(struct parser *p, const char *value);
 int tenant_set_explain_denials(struct parser *p, const char *value);
 int tenant_set_resolvers(struct parser *p, const char *value);
 int tenant_set_relays(struct parser *p, const char *value);
+int tenant_set_token_keys(struct parser *p, const char *value);
+int tenant_set_require_token(struct parser *p, const char *value);
+int tenant_set_revoked_tokens(struct parser *p, const char *value);
+int tenant_set_token_expiry(struct parser *p, const char *value);
 int tenant_set_limit(struct parser *p, const char *value);
 
 /** RequireSeal= of [Defaults], which is about the broker as a whole. */
 int tenant_set_require_seal(struct parser *p, const char *value);
+
+/** Checks what the keys of tokens say together, behind the last fragment. @return 0 or -EINVAL with the error filled in */
+int tenant_check_tokens(struct parser *p);
 
 #endif

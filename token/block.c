@@ -137,8 +137,11 @@ static int check_identity(const Nb__Token__Block *block, const struct token_bloc
                           struct narrowing_error *error) {
         if (use->is_signed && block->id.len != NARROWING_ID_SIZE)
                 return fail(error, -EINVAL, "%s has no identifier of %d bytes", use->origin, NARROWING_ID_SIZE);
-        if (!use->is_signed && (block->id.len > 0 || block->tenants))
-                return fail(error, -EINVAL, "%s is no token's, and has an identifier or names tenants", use->origin);
+        if (use->is_signed)
+                return 0;
+        if (block->id.len > 0 || block->tenants || block->n_quotas > 0 || block->not_before || block->not_after)
+                return fail(error, -EINVAL, "%s is no token's block, and has an identifier, tenants, quotas or times",
+                            use->origin);
         return 0;
 }
 

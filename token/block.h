@@ -33,7 +33,7 @@ int token_block_read(struct nb_frame_arena *arena, const void *bytes, size_t len
 /** How a block is taken. */
 struct token_block_use {
         const char *origin; /* for reasons; borrowed, copied by the narrowing */
-        bool is_signed;     /* a token's: it has an identifier. Otherwise it has none, and names no tenants */
+        bool is_signed; /* a token's: it has an identifier. Otherwise it has none, and no tenants, quotas and times: nobody would see to these */
         const char *tenant; /* that it must leave; NULL: this is not asked */
         uint64_t charge;    /* as of struct narrowing_source, and so what follows */
         void (*uncharge)(void *data, uint64_t charge);

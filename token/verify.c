@@ -222,14 +222,15 @@ static int refuse_block(struct token_verdict *verdict, int error, const struct n
         }
 }
 
-static int add_block(struct narrowings **narrowings, const void *bytes, size_t length, size_t i, const char *tenant,
+/* @param use  its origin is filled in */
+static int add_block(struct narrowings **narrowings, const void *bytes, size_t length, struct token_block_use use,
                      struct narrowing_error *error) {
         char origin[ORIGIN_MAX];
-        const struct token_block_use use = { .origin = origin, .is_signed = true, .tenant = tenant };
         struct narrowings *longer;
         int r;
 
-        (void)snprintf(origin, sizeof(origin), "block %zu of the token", i + 1);
+        (void)snprintf(origin, sizeof(origin), "block %zu of the token", narrowings_count(*narrowings) + 1);
+        use.origin = origin;
         r = token_block_narrow(*narrowings, bytes, length, &use, &longer, error);
         if (r < 0)
                 return r;
@@ -239,11 +240,12 @@ static int add_block(struct narrowings **narrowings, const void *bytes, size_t l
 }
 
 static int read_blocks(const struct token_trust *trust, const Nb__Token__Token *token, struct token_verdict *verdict) {
+        const struct token_block_use use = { .is_signed = true, .tenant = trust->tenant };
         struct narrowing_error error = { "" };
 
         for (size_t i = 0; i < token->n_blocks; ++i) {
                 const ProtobufCBinaryData *block = &token->blocks[i]->block;
-                int r = add_block(&verdict->narrowings, block->data, block->len, i, trust->tenant, &error);
+                int r = add_block(&verdict->narrowings, block->data, block->len, use, &error);
 
                 if (r < 0)
                         return refuse_block(verdict, r, &error);
@@ -303,20 +305,4 @@ int token_verify(const void *bytes, size_t length, const struct token_trust *tru
         if (r < 0)
                 ret->narrowings = narrowings_unref(ret->narrowings);
         return r;
-}
-
-int token_narrowings_again(const struct narrowing_text *blocks, size_t n_blocks, struct narrowings **ret,
-                           struct narrowing_error *error) {
-        struct narrowings *narrowings = NULL;
-
-        for (size_t i = 0; i < n_blocks; ++i) {
-                int r = add_block(&narrowings, blocks[i].text, blocks[i].length, i, NULL, error);
-
-                if (r < 0) {
-                        narrowings_unref(narrowings);
-                        return r;
-                }
-        }
-        *ret = narrowings;
-        return 0;
 }

@@ -71,12 +71,4 @@ struct token_verdict {
 /** Verifies a token. @param ret  always filled in @return 0; -EACCES: it is refused */
 int token_verify(const void *bytes, size_t length, const struct token_trust *trust, struct token_verdict *ret);
 
-/**
- * Makes the list of narrowings of blocks that were verified before, by an earlier broker.
- * @param error  filled in but for -ENOMEM
- * @return 0 or as token_block_narrow(); with no blocks NULL comes out
- */
-int token_narrowings_again(const struct narrowing_text *blocks, size_t n_blocks, struct narrowings **ret,
-                           struct narrowing_error *error);
-
 #endif

@@ -202,7 +202,7 @@ static const struct hello_case hellos[] = {
         { .oldest = 0, .newest = 0, .error = NB_WASI_EPROTONOSUPPORT },
         { .oldest = 7, .newest = 0, .error = NB_WASI_EPROTONOSUPPORT },
         { .oldest = 1, .newest = UINT32_MAX, .error = 0 },
-        { .oldest = 1, .newest = 1, .token = "t", .error = NB_WASI_ENOTSUP },
+        { .oldest = 1, .newest = 1, .token = "t", .error = NB_WASI_EACCES },
         { .oldest = 1, .newest = 1, .tenant_length = NB_NAME_LENGTH_MAX, .error = NB_WASI_EACCES },
         { .oldest = 1, .newest = 1, .tenant_length = NB_NAME_LENGTH_MAX + 1, .error = NB_WASI_EPROTO },
         { .oldest = 1, .newest = 1, .label_length = NB_LABEL_LENGTH_MAX, .error = 0 },

@@ -308,6 +308,12 @@ static void write_tenant(FILE *out, uint64_t *state) {
         if (coin(state))
                 fprintf(out, "Resolvers=192.0.2.%u [2001:db8::%u]:%u\n", (unsigned)(next_random(state) % 256),
                         (unsigned)(next_random(state) % 100), (unsigned)(next_random(state) % 65535 + 1));
+        if (coin(state))
+                fprintf(out,
+                        "TokenKey=ed25519/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= "
+                        "ed25519///////////////////////////////////////////8=\n"
+                        "RequireToken=%s\nRevokedTokens=/etc/revoked\nTokenExpiry=%s\n",
+                        coin(state) ? "yes" : "no", coin(state) ? "keep" : "close");
         fprintf(out, "Relays=%u\n", (unsigned)(next_random(state) % POLICY_RELAYS_MAX + 1));
         fprintf(out, "MaxSessions=%u\nConnectRate=%u/s\nMaxMemory=%s\n", (unsigned)(next_random(state) % 1000 + 1),
                 (unsigned)(next_random(state) % 1000 + 1), PICK(state, bytes));

@@ -50,7 +50,8 @@ static int take_channel(const struct nb_log *log) {
 static void serve_one(const struct nb_log *log, int fd) {
         int r = probe_serve(fd);
 
-        if (r < 0)
+        /* Who went away knows why. */
+        if (r < 0 && r != -ECONNRESET)
                 nb_log(log, NB_LOG_WARNING, "a proof was not finished: %s",
                        r == -EPROTO ? "netbrokerd is of another version" : strerror(-r));
 }

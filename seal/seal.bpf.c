@@ -250,18 +250,22 @@ static __always_inline bool is_harmless_for_tcp(int name) {
 }
 
 /*
- * A socket that lingers makes the last who closes it wait, so nobody but its owner switches that on; but off it may be switched by who
- * receives it back. The kernel takes the value that was looked at here, for it has copied it.
+ * A socket that lingers makes the last who closes it wait, so nobody but its owner may have it wait; off it may be switched by who receives it back, and
+ * who wants a reset instead, without any waiting, could have one by a disconnect. The kernel takes the value that was looked at here, for it has copied it.
  */
-static __always_inline bool is_linger_off(const struct bpf_sockopt *ctx) {
-        const int *on = ctx->optval;
+static __always_inline bool is_no_waiting(const struct bpf_sockopt *ctx) {
+        const struct {
+                int on;
+                int seconds;
+        } *linger = ctx->optval;
 
-        return ctx->optname == SO_LINGER && (const void *)(on + 1) <= ctx->optval_end && *on == 0;
+        return ctx->optname == SO_LINGER && (const void *)(linger + 1) <= ctx->optval_end &&
+               (!linger->on || !linger->seconds);
 }
 
 static __always_inline bool is_harmless(const struct bpf_sockopt *ctx) {
         if (ctx->level == SOL_SOCKET)
-                return is_harmless_for_socket(ctx->optname) || is_linger_off(ctx);
+                return is_harmless_for_socket(ctx->optname) || is_no_waiting(ctx);
         return ctx->level == IPPROTO_TCP && is_harmless_for_tcp(ctx->optname);
 }
 

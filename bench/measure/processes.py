@@ -46,17 +46,25 @@ def free_port():
         return probe.getsockname()[1]
 
 
-class Process:
-    """A child on a set of cores, ended with the `Processes` that it belongs to."""
+def _place(cpus, cgroup):
+    """Puts the caller on a set of cores, and into a control group where there is one."""
+    os.sched_setaffinity(0, cpus)
+    if cgroup:
+        with open(os.path.join(cgroup, "cgroup.procs"), "w", encoding="ascii") as procs:
+            procs.write("0")
 
-    def __init__(self, arguments, cpus, log, **options):
+
+class Process:
+    """A child on a set of cores, ended with the `Processes` that it belongs to. `cgroup` is the folder of its control group, if that is another one."""
+
+    def __init__(self, arguments, cpus, log, cgroup=None, **options):
         self.name = os.path.basename(arguments[0])
         self.log_path = log
         with open(log, "ab") as errors:
             self.popen = subprocess.Popen(
                 arguments,
                 stderr=errors,
-                preexec_fn=lambda: os.sched_setaffinity(0, cpus),
+                preexec_fn=lambda: _place(cpus, cgroup),
                 **options,
             )
         self.pid = self.popen.pid
@@ -98,8 +106,8 @@ class Process:
 class Program(Process):
     """One of bench/*.c: says "ready", then answers each line with nanoseconds (bench/common.h)."""
 
-    def __init__(self, arguments, cpus, log):
-        super().__init__(arguments, cpus, log, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, arguments, cpus, log, cgroup=None):
+        super().__init__(arguments, cpus, log, cgroup, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         answer = self._answer(DEADLINE).split()
         if not answer or answer[0] != "ready":
             raise self.failure("not ready")
@@ -127,6 +135,7 @@ class Processes:
     def __init__(self, bench):
         self.bench = bench
         self.started = []
+        self.cgroup = None  # of the programs and brokers that are started next
 
     def __enter__(self):
         return self
@@ -147,7 +156,7 @@ class Processes:
         path = os.path.join(self.bench.build, "bench", name)
         if not os.path.exists(path):
             raise BenchError(f"there is no {path}: run `make bench-programs`")
-        return self._add(Program([path, *map(str, arguments)], cpus, self._log(name)))
+        return self._add(Program([path, *map(str, arguments)], cpus, self._log(name), self.cgroup))
 
     def bare(self, cpus, cpus_between, address):
         """Starts bench/bare; its helper is placed as what is between."""
@@ -160,7 +169,7 @@ class Processes:
         path = os.path.join(self.bench.folder, f"{len(self.started)}.sock")
         arguments = [self.bench.netbrokerd, "--socket", path, "--policy", policy or self.bench.policy, *options]
         # What it says about each connection goes to a file, as it would go to the journal.
-        process = self._add(Process(arguments, cpus, self._log("netbrokerd"), stdin=subprocess.DEVNULL))
+        process = self._add(Process(arguments, cpus, self._log("netbrokerd"), self.cgroup, stdin=subprocess.DEVNULL))
         process.path = path
         return process.wait_until(lambda: _listens_unix(path), "listening")
 

@@ -409,7 +409,7 @@ END_TEST
 
 /* Who lingers makes the last to close the socket wait; the broker takes that back from what it gets back, also where a relay owns it. */
 START_TEST(sealed_sockets_linger_for_their_owner_only) {
-        const struct linger on = { .l_onoff = 1, .l_linger = 100 }, off = { .l_onoff = 0 };
+        const struct linger on = { .l_onoff = 1, .l_linger = 100 }, reset = { .l_onoff = 1 }, off = { .l_linger = 100 };
         STAGE stage;
         int fd;
 
@@ -418,7 +418,9 @@ START_TEST(sealed_sockets_linger_for_their_owner_only) {
         ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &on, sizeof(on)), -1);
         ck_assert_int_eq(errno, EPERM);
         ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off)), 0);
-        ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &on, 2), -1);
+        ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
+        ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset) - 1), -1);
+        ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, 0), -1);
         seal_scene_enter(&stage.scene, SEAL_BROKER);
         ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &on, sizeof(on)), 0);
 }

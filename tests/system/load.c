@@ -159,7 +159,7 @@ static int call(struct nb_protocol *protocol, uint16_t port) {
 
         (void)snprintf(address, sizeof(address), "127.0.0.1:%u", port);
         nb_protocol_rights(protocol, &base, &inheriting);
-        r = nb_open(protocol, "0.0.0.0:0", strlen("0.0.0.0:0"), NB_SOCKET_STREAM, base, inheriting, 0, &control);
+        r = nb_open(protocol, "0.0.0.0:0", strlen("0.0.0.0:0"), NB_SOCKET_STREAM, inheriting, inheriting, 0, &control);
         if (r == 0)
                 r = nb_connect(control, address, strlen(address), &connection);
         if (control)
@@ -245,7 +245,7 @@ static int serve(struct load *load, struct nb_protocol *protocol) {
 
         (void)snprintf(address, sizeof(address), "127.0.0.1:%u", load->listen_port);
         nb_protocol_rights(protocol, &base, &inheriting);
-        r = nb_open(protocol, address, strlen(address), NB_SOCKET_STREAM, base, inheriting, 0, &control);
+        r = nb_open(protocol, address, strlen(address), NB_SOCKET_STREAM, inheriting, inheriting, 0, &control);
         if (r == 0)
                 r = nb_listen(control, 4096);
         while (r == 0) {

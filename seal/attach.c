@@ -56,7 +56,7 @@ static bool is_same_program(int one, int other) {
 
 /* @return 0 or -errno */
 static int attach_program(int cgroup_fd, int program_fd, enum bpf_attach_type type, uint32_t stamps_id) {
-        LIBBPF_OPTS(bpf_prog_attach_opts, options, .flags = BPF_F_ALLOW_MULTI);
+        struct bpf_prog_attach_opts options = { .sz = sizeof(options), .flags = BPF_F_ALLOW_MULTI };
         NB_CLEANUP_FD int former = -1;
         int r = seal_cgroup_find(cgroup_fd, type, stamps_id, &former);
 

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/magic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -91,13 +92,23 @@ static int make_folder(const struct nb_log *log, const char *folder, gid_t group
 
 /* ---- maps and programs ----------------------------------------------------------------------------------------- */
 
+static bool has_maps(const char *folder) {
+        for (size_t i = 0; i < seal_maps_n; ++i) {
+                NB_CLEANUP_FD int fd = seal_open(folder, seal_maps[i].name);
+
+                if (fd >= 0)
+                        return true;
+        }
+        return false;
+}
+
 static int complain_load(const struct nb_log *log, const char *folder, int error) {
         if (error == EPERM)
                 nb_log(log, NB_LOG_ERROR,
                        "the kernel does not let us load BPF programs: run netbroker-seal as root, or with CAP_BPF, "
                        "CAP_NET_ADMIN "
                        "and CAP_SYS_ADMIN; in a container these must be granted to the container");
-        else if (error == EINVAL && seal_stamps_id(folder) != 0)
+        else if (error == EINVAL && has_maps(folder))
                 nb_log(log, NB_LOG_ERROR,
                        "the programs do not fit the maps in %s, which another version has made: stop netbrokerd, run "
                        "`netbroker-seal unload %s`, and load again",

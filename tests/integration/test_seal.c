@@ -293,6 +293,29 @@ START_TEST(what_goes_wrong_is_said) {
 }
 END_TEST
 
+/* Maps of a layout that is not ours stay untouched, with whatever they hold. */
+START_TEST(maps_of_another_version_are_not_taken) {
+        int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "counters", sizeof(uint32_t), 8 * sizeof(struct nb_seal_counters),
+                                1, NULL);
+        char path[128], *output;
+        SEAL_SCENE scene;
+
+        ck_assert_int_ge(fd, 0);
+        scene_init(&scene);
+        ck_assert_int_eq(mkdir(scene.pins, 0700), 0);
+        (void)snprintf(path, sizeof(path), "%s/" NB_SEAL_COUNTERS, scene.pins);
+        ck_assert_int_eq(bpf_obj_pin(fd, path), 0);
+        ck_assert_int_eq(SEAL_RUN(&output, "load", scene.pins), 69);
+        expect_text(output, "do not fit the maps");
+        expect_text(output, "netbroker-seal unload");
+        free(output);
+        ck_assert_int_eq(access(path, F_OK), 0);
+        ck_assert_int_eq(SEAL_RUN(NULL, "unload", scene.pins), 0);
+        seal_scene_load(&scene);
+        (void)nb_fd_close(fd);
+}
+END_TEST
+
 START_TEST(attaching_takes_the_own_control_group) {
         SEAL_SCENE scene;
 
@@ -571,6 +594,7 @@ static TCase *make_program(void) {
         tcase_add_test(tcase, status_says_what_was_refused);
         tcase_add_test(tcase, status_misses_what_is_not_whole);
         tcase_add_test(tcase, what_goes_wrong_is_said);
+        tcase_add_test(tcase, maps_of_another_version_are_not_taken);
         tcase_add_test(tcase, attaching_takes_the_own_control_group);
         tcase_add_test(tcase, unloading_leaves_nothing_behind);
         return tcase;

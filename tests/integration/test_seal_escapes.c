@@ -368,6 +368,32 @@ START_TEST(sealed_when_broker_cgroup_and_loader_are_gone) {
 }
 END_TEST
 
+/* After a restart listeners are of the former broker's control group, which is gone; what they accept is sealed as ever. */
+START_TEST(sealed_when_accepted_by_what_a_gone_broker_made) {
+        struct tally tally = { 0 };
+        struct sockaddr_in address = { .sin_family = AF_INET };
+        int client, accepted;
+        STAGE stage;
+
+        stage_init(&stage, true);
+        ck_assert_int_eq(SEAL_RUN(NULL, "unload", stage.scene.pins), 0);
+        ck_assert_int_eq(rmdir(stage.scene.cgroups[SEAL_BROKER]), 0);
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        address.sin_port = htons(stage.sockets.tcp_ports[NB_PROBE_IPV4]);
+        client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        ck_assert_int_eq(connect(client, (struct sockaddr *)&address, sizeof(address)), 0);
+        ck_assert(harness_poll(stage.sockets.listeners[NB_PROBE_IPV4], POLLIN, HARNESS_DEADLINE_MS) & POLLIN);
+        accepted = accept4(stage.sockets.listeners[NB_PROBE_IPV4], NULL, NULL, SOCK_CLOEXEC);
+        ck_assert_int_ge(accepted, 0);
+        for (size_t i = 0; i < N_ATTEMPTS; ++i)
+                try_on(&stage, attempts[i].escape, accepted, attempts[i].disconnect, &tally);
+        ck_assert_uint_gt(tally.tried, 0);
+        ck_assert_uint_eq(tally.refused, tally.tried);
+        (void)nb_fd_close(client);
+        (void)nb_fd_close(accepted);
+}
+END_TEST
+
 START_TEST(sealed_against_all_of_it_in_a_row) {
         STAGE stage;
 
@@ -541,6 +567,7 @@ static TCase *make_others(void) {
         tcase_add_test(tcase, sealed_against_all_of_it_in_a_row);
         tcase_add_test(tcase, sealed_in_the_hands_of_an_accomplice);
         tcase_add_test(tcase, sealed_when_broker_cgroup_and_loader_are_gone);
+        tcase_add_test(tcase, sealed_when_accepted_by_what_a_gone_broker_made);
         tcase_add_test(tcase, sealed_sockets_take_the_options_of_the_guest_interface);
         tcase_add_test(tcase, sealed_sockets_linger_for_their_owner_only);
         tcase_add_test(tcase, sealed_sockets_carry_bytes_and_tell_their_addresses);

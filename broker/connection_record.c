@@ -14,8 +14,11 @@
 #include "broker/ledger.h"
 #include "broker/quic_entry.h"
 #include "broker/relayed_facts.h"
+#include "broker/restriction.h"
 #include "broker/security.h"
+#include "broker/session_token.h"
 #include "broker/tenant.h"
+#include "broker/token_watch.h"
 #include "policy/narrowing.h"
 
 static struct ledger *ledger_of(const struct connection *connection) {
@@ -72,22 +75,19 @@ static struct ledger_entry entry_of(const struct connection *connection) {
 }
 
 /* Most connections have none. @param ret  owned by the caller; NULL where there are none */
-static int pack_narrowings(const struct narrowings *narrowings, uint8_t **ret, size_t *ret_length) {
-        ProtobufCBinaryData blocks[NARROWINGS_MAX];
-        Nb__State__Narrowings message = NB__STATE__NARROWINGS__INIT;
+static int pack_narrowings(const struct connection *connection, uint8_t **ret, size_t *ret_length) {
+        struct restriction_state state;
+        const Nb__State__Narrowings *message =
+                session_token_describe(connection->token, connection->narrowings, &state);
 
         *ret = NULL;
         *ret_length = 0;
-        message.n_blocks = narrowings_count(narrowings);
-        message.blocks = blocks;
-        if (message.n_blocks == 0)
+        if (!message)
                 return 0;
-        for (size_t i = 0; i < message.n_blocks; ++i)
-                blocks[i].data = (uint8_t *)narrowings_bytes(narrowings, i, &blocks[i].len);
-        *ret = malloc(nb__state__narrowings__get_packed_size(&message));
+        *ret = malloc(nb__state__narrowings__get_packed_size(message));
         if (!*ret)
                 return -ENOMEM;
-        *ret_length = nb__state__narrowings__pack(&message, *ret);
+        *ret_length = nb__state__narrowings__pack(message, *ret);
         return 0;
 }
 
@@ -112,7 +112,7 @@ static int charge(struct connection *connection) {
 static int write_record(struct connection *connection) {
         NB_CLEANUP_FREE uint8_t *narrowings = NULL;
         struct ledger_entry entry = entry_of(connection);
-        int r = pack_narrowings(connection->narrowings, &narrowings, &entry.narrowings_length);
+        int r = pack_narrowings(connection, &narrowings, &entry.narrowings_length);
 
         if (r < 0)
                 return r;
@@ -201,6 +201,7 @@ static void make_ledger(struct broker *broker) {
 
 struct restoring {
         struct broker *broker;
+        const struct connection *last; /* that came back; NULL: none */
         uint32_t n;
         uint32_t n_over; /* while there was no broker */
         uint32_t n_dropped;
@@ -250,8 +251,43 @@ static void take_numbers(struct connection *connection, const struct ledger_numb
         connection->is_sealed = numbers->is_sealed;
 }
 
+static void cleanup_state(Nb__State__Narrowings **state) {
+        nb__state__narrowings__free_unpacked(*state, NULL);
+}
+
+/* The one before, by its number, is often of the same session: then both share what narrows them, and their quotas. */
+static bool share_narrowings(const struct connection *last, struct connection *connection,
+                             const Nb__State__Narrowings *state) {
+        if (!last || last->session_id != connection->session_id || last->tenant != connection->tenant ||
+            !restriction_is_same(last->narrowings, state) || !last->token != (state->token_issuer.len == 0))
+                return false;
+        connection->narrowings = narrowings_ref(last->narrowings);
+        connection->token = session_token_ref(last->token);
+        return true;
+}
+
+static int restore_narrowings(const struct connection *last, struct connection *connection,
+                              const struct ledger_entry *entry) {
+        NB_CLEANUP(cleanup_state) Nb__State__Narrowings *state = NULL;
+        struct tenant *tenant = connection->tenant;
+        int r = 0;
+
+        if (entry->narrowings_length == 0)
+                return 0;
+        state = nb__state__narrowings__unpack(NULL, entry->narrowings_length, entry->narrowings);
+        if (!state)
+                return -EBADMSG;
+        if (!share_narrowings(last, connection, state))
+                r = restriction_restore(tenant, state, NULL, &connection->narrowings);
+        if (r == 0 && !connection->token)
+                r = session_token_restored(tenant, state, connection->narrowings, &connection->token);
+        session_token_restore(connection->token, ACCOUNT_CONNECTIONS);
+        token_watch_note(tenant->broker->token_watch, connection->token);
+        return r;
+}
+
 /* @return one that is charged, and in nothing yet; NULL without memory, or where it makes no sense */
-static struct connection *make(struct broker *broker, const struct ledger_entry *entry) {
+static struct connection *make(struct broker *broker, const struct connection *last, const struct ledger_entry *entry) {
         struct tenant *tenant = tenant_get_named(broker, entry->tenant);
         struct grant *grant =
                 tenant ? tenant_get_grant_named(tenant, entry->protocol, entry->numbers.preopen != 0) : NULL;
@@ -271,8 +307,8 @@ static struct connection *make(struct broker *broker, const struct ledger_entry 
         connection->peer = entry->peer;
         connection->via = entry->via;
         connection->bind = entry->bind;
-        if (copy_texts(connection, entry) < 0 || restore_facts(connection, entry) < 0 ||
-            restore_quic(connection, entry) < 0)
+        if (restore_narrowings(last, connection, entry) < 0 || copy_texts(connection, entry) < 0 ||
+            restore_facts(connection, entry) < 0 || restore_quic(connection, entry) < 0)
                 return connection_free(connection);
         return connection;
 }
@@ -332,11 +368,12 @@ static void publish(struct connection *connection, uint32_t slot, const struct l
 
 static void restore_one(void *data, uint32_t slot, const struct ledger_entry *entry) {
         struct restoring *restoring = data;
-        struct connection *connection = make(restoring->broker, entry);
+        struct connection *connection = make(restoring->broker, restoring->last, entry);
 
         if (connection && put_back(connection, entry) == 0) {
                 if (find_at_relay(connection, &entry->numbers)) {
                         publish(connection, slot, entry);
+                        restoring->last = connection;
                         restoring->n++;
                         return;
                 }

@@ -72,7 +72,7 @@ Nb__State__Narrowings *restriction_describe(const struct narrowings *narrowings,
         return &state->message;
 }
 
-static bool is_same(const struct narrowings *narrowings, const Nb__State__Narrowings *state) {
+bool restriction_is_same(const struct narrowings *narrowings, const Nb__State__Narrowings *state) {
         if (narrowings_count(narrowings) != state->n_blocks)
                 return false;
         for (size_t i = 0; i < state->n_blocks; ++i) {
@@ -126,7 +126,7 @@ int restriction_restore(struct tenant *tenant, const Nb__State__Narrowings *stat
                         struct narrowings **ret) {
         NB_CLEANUP(cleanup_narrowings) struct narrowings *narrowings = NULL;
 
-        if (state && is_same(shared, state)) {
+        if (state && restriction_is_same(shared, state)) {
                 *ret = narrowings_ref(shared);
                 return 0;
         }

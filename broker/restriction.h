@@ -43,6 +43,9 @@ struct restriction_state {
  */
 Nb__State__Narrowings *restriction_describe(const struct narrowings *narrowings, struct restriction_state *state);
 
+/** Whether what was kept is that list. @param state  not NULL */
+bool restriction_is_same(const struct narrowings *narrowings, const Nb__State__Narrowings *state);
+
 /**
  * Makes narrowings of what was kept; the tenant is charged as by restriction_add(), whatever its limits say now.
  * @param state   NULL: none

@@ -35,10 +35,7 @@ void session_state_describe(const struct kept *kept, struct kept_sink *sink) {
         body.unit = text(identity->unit);
         body.socket_tenant = text(identity->tenant);
         body.socket_path = text(identity->socket);
-        body.narrowings = restriction_describe(session->narrowings, &narrowings);
-        if (session->token)
-                body.token_issuer =
-                        (ProtobufCBinaryData){ sizeof(session->token->issuer.bytes), session->token->issuer.bytes };
+        body.narrowings = session_token_describe(session->token, session->narrowings, &narrowings);
         item.body_case = NB__STATE__ITEM__BODY_SESSION;
         item.session = &body;
         kept_sink_give(sink, &item, &endpoint->fd, endpoint->fd >= 0 ? 1 : 0);

@@ -59,14 +59,29 @@ int session_token_new(struct tenant *tenant, const struct narrowings *narrowings
         return 0;
 }
 
-int session_token_new_again(struct tenant *tenant, const struct narrowings *narrowings, const struct token_key *issuer,
-                            struct session_token **ret) {
-        struct session_token *token = new_free(tenant, narrowings, issuer);
+Nb__State__Narrowings *session_token_describe(const struct session_token *token, const struct narrowings *narrowings,
+                                              struct restriction_state *state) {
+        Nb__State__Narrowings *message = restriction_describe(narrowings, state);
 
-        if (!token)
-                return -ENOMEM;
-        *ret = token;
-        return 0;
+        if (message && token)
+                message->token_issuer =
+                        (ProtobufCBinaryData){ sizeof(token->issuer.bytes), (uint8_t *)token->issuer.bytes };
+        return message;
+}
+
+int session_token_restored(struct tenant *tenant, const Nb__State__Narrowings *state,
+                           const struct narrowings *narrowings, struct session_token **ret) {
+        struct token_key issuer;
+
+        if (!state || state->token_issuer.len == 0) {
+                *ret = NULL;
+                return 0;
+        }
+        if (state->token_issuer.len != sizeof(issuer.bytes))
+                return -EBADMSG;
+        memcpy(issuer.bytes, state->token_issuer.data, sizeof(issuer.bytes));
+        *ret = new_free(tenant, narrowings, &issuer);
+        return *ret ? 0 : -ENOMEM;
 }
 
 struct session_token *session_token_ref(struct session_token *token) {

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "broker/account.h"
+#include "broker/restriction.h"
 #include "policy/narrowing.h"
 #include "token/key.h"
 
@@ -37,10 +38,6 @@ struct session_token {
  */
 int session_token_new(struct tenant *tenant, const struct narrowings *narrowings, const struct token_key *issuer,
                       struct session_token **ret);
-
-/** The same for one that was there before a restart, whose narrowings have charged the tenant already. @return 0 or -ENOMEM */
-int session_token_new_again(struct tenant *tenant, const struct narrowings *narrowings, const struct token_key *issuer,
-                            struct session_token **ret);
 
 /** Takes NULL. @return another reference */
 struct session_token *session_token_ref(struct session_token *token);
@@ -72,6 +69,19 @@ const char *session_token_label(const struct session_token *token);
  * @param ret_reason  why not, for records
  */
 bool session_token_holds(const struct session_token *token, const struct tenant *tenant, const char **ret_reason);
+
+/** As restriction_describe(), with the token's issuer. @param token  borrowed likewise; NULL: none */
+Nb__State__Narrowings *session_token_describe(const struct session_token *token, const struct narrowings *narrowings,
+                                              struct restriction_state *state);
+
+/**
+ * Makes a token of what was kept, whose narrowings are there already and have charged the tenant.
+ * @param narrowings  borrowed
+ * @param ret         a reference, owned by the caller; NULL where no token was kept
+ * @return 0, -EBADMSG or -ENOMEM
+ */
+int session_token_restored(struct tenant *tenant, const Nb__State__Narrowings *state,
+                           const struct narrowings *narrowings, struct session_token **ret);
 
 /** Whether its time is over. @param now_ms  since 1970 */
 bool session_token_has_expired(const struct session_token *token, uint64_t now_ms);

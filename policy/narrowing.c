@@ -316,6 +316,18 @@ const void *narrowings_bytes(const struct narrowings *narrowings, size_t i, size
         return narrowings->blocks[i]->bytes;
 }
 
+bool narrowings_are_same(const struct narrowings *a, const struct narrowings *b) {
+        if (narrowings_count(a) != narrowings_count(b))
+                return false;
+        for (size_t i = 0; i < narrowings_count(a); ++i) {
+                const struct narrowing *one = a->blocks[i], *other = b->blocks[i];
+
+                if (one->n_bytes != other->n_bytes || memcmp(one->bytes, other->bytes, one->n_bytes) != 0)
+                        return false;
+        }
+        return true;
+}
+
 const uint8_t *narrowings_id(const struct narrowings *narrowings, size_t i) {
         return narrowings->blocks[i]->has_id ? narrowings->blocks[i]->id : NULL;
 }

@@ -111,6 +111,9 @@ size_t narrowings_count(const struct narrowings *narrowings);
 /** What one block was read from. @param ret_length  its bytes @return borrowed */
 const void *narrowings_bytes(const struct narrowings *narrowings, size_t i, size_t *ret_length);
 
+/** Whether two lists are of the same blocks. */
+bool narrowings_are_same(const struct narrowings *a, const struct narrowings *b);
+
 /** @return the identifier of a block, borrowed; NULL: it has none */
 const uint8_t *narrowings_id(const struct narrowings *narrowings, size_t i);
 

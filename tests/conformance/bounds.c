@@ -88,6 +88,7 @@ static const struct function functions[] = {
         FUNCTION(accept, WAITING, D, OUT(4)),
         FUNCTION(stream_create, CONNECTION, D, RIGHTS_STREAM, V(0), V(0), OUT(4)),
         FUNCTION(stream_accept, CONNECTION, D, OUT(4)),
+        FUNCTION(protocol_restrict, PROTOCOL, D, TEXT("Connect=127.0.0.1:*"), RIGHTS_CONTROL, RIGHTS_STREAM, OUT(4)),
         FUNCTION(local_address, STREAM, D, BUFFER(64), OUT(4)),
         FUNCTION(remote_address, STREAM, D, BUFFER(64), OUT(4)),
         FUNCTION(last_denial, NONE, BUFFER(64), OUT(4)),

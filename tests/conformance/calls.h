@@ -108,6 +108,16 @@ CALL(stream_accept) {
 
 /* ---- networking_ext ---- */
 
+CALL(protocol_restrict) {
+        static const char rules[] = "Connect=127.0.0.1:*";
+        __wasi_fd_t expected = lowest_free();
+
+        return say_new(world,
+                       __wasi_networking_protocol_restrict(subject->fd, rules, sizeof(rules) - 1, UINT64_MAX,
+                                                           UINT64_MAX, RESULT(__wasi_fd_t)),
+                       expected, effect);
+}
+
 /* An address without what differs from run to run: the folder, the number of a path, and ports that the kernel chose. */
 static inline void say_address(const char *address, char effect[EFFECT_MAX]) {
         const char *folder = setting(FOLDER);

@@ -45,6 +45,7 @@ static const struct {
         { "behaviour_connect", NULL },
         { "behaviour_datagrams", NULL },
         { "behaviour_denial", NULL },
+        { "behaviour_restrict", NULL },
         { "behaviour_full_table", "--nofile=256" },
         { "behaviour_half_close", NULL },
         { "behaviour_many_streams", NULL },

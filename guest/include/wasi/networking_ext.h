@@ -2,7 +2,7 @@
 /*
  * <wasi/networking_ext.h>: what the networking proposal of 2020 leaves out and programs need.
  *
- * Module `networking_ext` is netbroker's own. It tells the addresses of a descriptor, what TLS the host does for it, why the policy last
+ * Module `networking_ext` is netbroker's own. It makes a protocol narrower, tells the addresses of a descriptor, what TLS the host does for it, why the policy last
  * said no, and gets and sets the options of a stream's socket that programs have a use for. Errors are those of <wasi/networking.h>. A text that does not fit its
  * buffer is not written, but its length is: `nametoolong` says how much room to come again with.
  *
@@ -56,8 +56,31 @@ typedef uint32_t __wasi_networking_option_t;
 /** The same of the send buffer. POSIX SO_SNDBUF. */
 #define __WASI_NETWORKING_OPTION_SNDBUF ((__wasi_networking_option_t)9)
 
+/** The longest text of rules. */
+#define WASI_NETWORKING_RULES_MAX 4096
+
 #define WASI_NETWORKING_EXT_IMPORT_(name)                                                                              \
         __attribute__((__import_module__("networking_ext"), __import_name__(name), __warn_unused_result__))
+
+/**
+ * Makes a narrower protocol of one, to be given to code that is trusted less: whoever has it can do what the first can, as far as the rules grant it. It can be
+ * narrowed again and never widened, and what is opened on it stays as narrow. Closing the first leaves it.
+ *
+ * Rules are lines as in the host's policy, of which all that is said counts, and what is not said is not granted:
+ *
+ *     Connect=api.example.com:443 10.20.0.0/16:5432
+ *     Deny=10.20.99.0/24:*
+ *     Listen=[::1]:8080
+ *
+ * @param rules       text, at most WASI_NETWORKING_RULES_MAX bytes; the empty text grants nothing; NULL with a length of 0: the rules stay as they are
+ * @param rights_base, rights_inheriting  what is left of the first one's rights; others are ignored. Without sock_bind nothing can be opened.
+ * @param ret_fd      the narrower protocol
+ * @return inval: these are no rules, and __wasi_networking_last_denial() says which line and why, or it has been narrowed too often
+ */
+__wasi_errno_t __wasi_networking_protocol_restrict(__wasi_fd_t protocol_fd, const char *rules, __wasi_size_t rules_len,
+                                                   __wasi_rights_t rights_base, __wasi_rights_t rights_inheriting,
+                                                   __wasi_fd_t *ret_fd)
+        WASI_NETWORKING_EXT_IMPORT_("protocol_restrict");
 
 /**
  * The local address of a control, a connection or a stream as text, without a NUL.

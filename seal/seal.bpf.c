@@ -14,13 +14,11 @@
 #include <linux/bpf.h>
 #include <stdbool.h>
 
-#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "base/seal_layout.h"
 
 /* From the kernel's and the C library's headers, which are not for this target. */
-#define AF_UNSPEC 0
 #define SOL_SOCKET 1
 #define SO_SNDBUF 7
 #define SO_RCVBUF 8
@@ -273,13 +271,14 @@ SEC("cgroup/setsockopt")
 int nb_setsockopt(struct bpf_sockopt *ctx) {
         struct nb_seal_stamp *stamp = ctx->sk ? bpf_sk_storage_get(&stamps, ctx->sk, NULL, 0) : NULL;
 
+        /* Before it is asked who the owner is: by what anybody may do, nobody becomes it. */
+        if (stamp && is_harmless(ctx))
+                return ALLOW;
         if (!stamp || is_owner(stamp)) {
                 /* As it was given: the kernel's copy ends after a page. */
                 ctx->optlen = 0;
                 return ALLOW;
         }
-        if (is_harmless(ctx))
-                return ALLOW;
         COUNT(options);
         return REFUSE;
 }

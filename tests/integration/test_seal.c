@@ -480,6 +480,40 @@ START_TEST(who_has_the_map_makes_a_socket_its_own) {
 }
 END_TEST
 
+/* A socket that goes to a relay of another control group: whoever uses it first. What anybody may do is no use. */
+START_TEST(a_socket_may_have_its_first_user_for_owner) {
+        struct nb_seal_stamp stamp = { .owner = NB_SEAL_OWNER_FIRST }, read = { 0 };
+        const struct linger off = { 0 };
+        int one, other, map, on = 1;
+        SEAL_SCENE scene;
+
+        scene_init(&scene);
+        seal_scene_seal(&scene);
+        seal_scene_enter(&scene, SEAL_BROKER);
+        one = make_bound(SOCK_DGRAM);
+        other = make_bound(SOCK_DGRAM);
+        map = open_map(&scene, NB_SEAL_STAMPS);
+        stamp.receiver = cookie_of(one);
+        ck_assert_int_eq(bpf_map_update_elem(map, &one, &stamp, BPF_ANY), 0);
+        /* The broker closes its own duplicate as it closes all that others have. */
+        ck_assert_int_eq(setsockopt(one, SOL_SOCKET, SO_LINGER, &off, sizeof(off)), 0);
+        ck_assert_int_eq(setsockopt(one, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)), 0);
+        ck_assert_int_eq(bpf_map_lookup_elem(map, &one, &read), 0);
+        ck_assert_uint_eq(read.owner, NB_SEAL_OWNER_FIRST);
+        seal_scene_enter(&scene, SEAL_RELAY);
+        expect_arrival(one, other);
+        ck_assert_int_eq(bpf_map_lookup_elem(map, &one, &read), 0);
+        ck_assert_uint_eq(read.owner, seal_scene_cgroup_id(&scene, SEAL_RELAY));
+        ck_assert_int_eq(setsockopt(one, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+        seal_scene_enter(&scene, SEAL_BROKER);
+        ck_assert_int_eq(send_to(one, port_of(other)), -EPERM);
+        expect_arrival(other, one);
+        (void)nb_fd_close(one);
+        (void)nb_fd_close(other);
+        (void)nb_fd_close(map);
+}
+END_TEST
+
 static int be_nobody(const struct seal_scene *scene) {
         drop_to_group("users");
         return open_map(scene, NB_SEAL_STAMPS) == -EACCES && open_map(scene, NB_SEAL_RELEASED) == -EACCES
@@ -607,6 +641,7 @@ static TCase *make_owner(void) {
         tcase_add_test(tcase, the_owner_hears_answers_without_a_bind);
         tcase_add_test(tcase, sockets_without_a_stamp_are_left_alone);
         tcase_add_test(tcase, who_has_the_map_makes_a_socket_its_own);
+        tcase_add_test(tcase, a_socket_may_have_its_first_user_for_owner);
         tcase_add_test(tcase, the_map_is_the_groups_only);
         return tcase;
 }

@@ -77,6 +77,18 @@ static json_t *keeper_status(const struct broker *broker) {
                          number(facts.n_kept), "unsent", number(facts.n_unsent), "refused", number(facts.n_refused));
 }
 
+static json_t *restored_status(const struct broker *broker) {
+        const struct restore_facts *facts = &broker->restored;
+
+        if (!broker->keep)
+                return json_null();
+        return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "sessions", number(facts->n_sessions), "protocols",
+                         number(facts->n_protocols), "controls", number(facts->n_controls), "listeners",
+                         number(facts->n_listeners), "relays", number(facts->n_relays), "connections",
+                         number(facts->n_connections), "over", number(facts->n_over), "dropped",
+                         number(facts->n_dropped));
+}
+
 static json_t *audit_status(const struct audit *audit) {
         return json_pack("{s:o, s:o, s:o}", "written", number(audit->n_written), "suppressed",
                          number(audit->n_suppressed), "lost", number(audit->n_lost));
@@ -148,6 +160,7 @@ int admin_status(struct admin_call *call, const json_t *request) {
         (void)json_object_set_new(status, "log_level", json_string(admin_level_name(broker->log.level)));
         (void)json_object_set_new(status, "helper", helper_status(broker));
         (void)json_object_set_new(status, "keeper", keeper_status(broker));
+        (void)json_object_set_new(status, "restored", restored_status(broker));
         (void)json_object_set_new(status, "drain", admin_drain_status(broker, NULL));
         (void)json_object_set_new(status, "seal", seal_status(broker));
         (void)json_object_set_new(status, "audit", audit_status(&broker->audit));

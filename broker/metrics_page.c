@@ -95,6 +95,25 @@ static void write_keeper_refused(const struct broker *broker, struct exposition 
                 exposition_number(exposition, NULL, facts.n_refused);
 }
 
+static void write_restored(const struct broker *broker, struct exposition *exposition) {
+        const struct restore_facts *facts = &broker->restored;
+        const struct {
+                const char *what;
+                uint64_t n;
+        } rows[] = {
+                { "sessions", facts->n_sessions }, { "protocols", facts->n_protocols },
+                { "controls", facts->n_controls }, { "listeners", facts->n_listeners },
+                { "relays", facts->n_relays },     { "connections", facts->n_connections },
+                { "over", facts->n_over },         { "dropped", facts->n_dropped },
+        };
+
+        for (size_t i = 0; broker->keep && i < sizeof(rows) / sizeof(rows[0]); ++i) {
+                const struct exposition_label labels[] = { { "what", rows[i].what }, { NULL, NULL } };
+
+                exposition_number(exposition, labels, rows[i].n);
+        }
+}
+
 static void write_half_open(const struct broker *broker, struct exposition *exposition) {
         exposition_number(exposition, NULL, broker->n_half_open);
 }
@@ -205,6 +224,9 @@ static const struct broker_family broker_families[] = {
           write_keeper_unsent },
         { "netbroker_keeper_refused_total", "counter", "Entries that were over a bound of netbroker-keeper.",
           write_keeper_refused },
+        { "netbroker_restored", "gauge",
+          "What was taken back from netbroker-keeper at the start; over: closed meanwhile, dropped: ended.",
+          write_restored },
         { "netbroker_loop_turn_seconds", "histogram",
           "How long the loop works before it looks again what is ready, which is the longest that anything waited.",
           write_loop },

@@ -192,6 +192,18 @@ static void print_keeper(const json_t *keeper) {
         print_line("keeper:", json_is_object(keeper) ? text : "-");
 }
 
+static void print_restored(const json_t *restored) {
+        char text[256];
+
+        if (!json_is_object(restored))
+                return;
+        (void)snprintf(text, sizeof(text),
+                       "sessions: %lld, controls: %lld, relays: %lld, connections: %lld, dropped: %lld",
+                       number_of(restored, "sessions"), number_of(restored, "controls"), number_of(restored, "relays"),
+                       number_of(restored, "connections"), number_of(restored, "dropped"));
+        print_line("taken back:", text);
+}
+
 static void print_audit(const json_t *audit) {
         printf("%-12s records: %lld, left out: %lld, lost: %lld\n", "audit:", number_of(audit, "written"),
                number_of(audit, "suppressed"), number_of(audit, "lost"));
@@ -245,6 +257,7 @@ int ctl_status_run(const struct ctl *ctl) {
                 print_line("helper:", text_of(status, "helper"));
                 print_seal(json_object_get(status, "seal"));
                 print_keeper(json_object_get(status, "keeper"));
+                print_restored(json_object_get(status, "restored"));
                 print_audit(json_object_get(status, "audit"));
                 printf("%-12s %lld\n", "resolvers:", number_of(status, "resolvers"));
                 print_relays(json_object_get(status, "relays"));

@@ -129,7 +129,21 @@ static void leave_with_keeper(struct relay *relay) {
                 keep_put(broker_of(relay)->keep, &relay->kept, &kept_ops);
 }
 
+/* It goes on without us, and with all that it has. */
+static bool is_left(const struct relay *relay) {
+        return relay->kept.keep && keep_is_detached(relay->kept.keep);
+}
+
 /* ---- ending one ---- */
+
+/* The keeper has a duplicate until it has heard, so closing ours ends nothing by itself, and takes nothing out of the set of watches. */
+static void close_channel(struct relay *relay) {
+        watch_end(&relay->watch);
+        if (relay->fd >= 0 && !is_left(relay))
+                (void)shutdown(relay->fd, SHUT_RDWR);
+        relay->fd = nb_fd_close(relay->fd);
+        keep_forget(&relay->kept);
+}
 
 static void give_back_streams(struct relay *relay) {
         account_release(account_of(relay), ACCOUNT_STREAMS, relay->streams_in_flight);
@@ -138,11 +152,9 @@ static void give_back_streams(struct relay *relay) {
 
 static struct relay *relay_free(struct relay *relay, bool kill_now) {
         assert(nb_list_is_empty(&relay->objects));
-        keep_forget(&relay->kept);
         if (relay->pool)
                 give_back_streams(relay);
-        watch_end_before_close(&relay->watch);
-        relay->fd = nb_fd_close(relay->fd);
+        close_channel(relay);
         relay->process = relay_process_release(relay->process, kill_now);
         relay->deadline = deadline_free(relay->deadline);
         relay->flush = deadline_free(relay->flush);
@@ -187,13 +199,11 @@ static void lose(struct relay *relay, const char *why, bool kill_now) {
                relay->table.n);
         audit_crash(relay, why);
         note_crash(pool);
-        keep_forget(&relay->kept);
+        close_channel(relay);
         give_back_streams(relay);
         nb_list_remove(&relay->in_pool);
         pool->n--;
         relay->pool = NULL;
-        watch_end_before_close(&relay->watch);
-        relay->fd = nb_fd_close(relay->fd);
         relay->deadline = deadline_free(relay->deadline);
         relay->flush = deadline_free(relay->flush);
         while (!nb_list_is_empty(&relay->objects)) {
@@ -441,11 +451,6 @@ static void lend(const struct relay *relay, int fd) {
                 nb_log(&broker_of(relay)->log, NB_LOG_WARNING,
                        "tenant %s: its relay cannot have a sealed socket as its own: %s", relay->pool->tenant->name,
                        strerror(-r));
-}
-
-/* It goes on without us, and with all that it has. */
-static bool is_left(const struct relay *relay) {
-        return relay->kept.keep && keep_is_detached(relay->kept.keep);
 }
 
 static int send_order(struct relay *relay, const Nb__Relay__Order *order, const int *fds, size_t n_fds) {

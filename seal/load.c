@@ -105,9 +105,8 @@ static bool has_maps(const char *folder) {
 static int complain_load(const struct nb_log *log, const char *folder, int error) {
         if (error == EPERM)
                 nb_log(log, NB_LOG_ERROR,
-                       "the kernel does not let us load BPF programs: run netbroker-seal as root, or with CAP_BPF, "
-                       "CAP_NET_ADMIN "
-                       "and CAP_SYS_ADMIN; in a container these must be granted to the container");
+                       "the kernel does not let us load BPF programs: run netbroker-seal as root, or with CAP_BPF and "
+                       "CAP_NET_ADMIN; a container must be given these");
         else if (error == EINVAL && has_maps(folder))
                 nb_log(log, NB_LOG_ERROR,
                        "the programs do not fit the maps in %s, which another version has made: stop netbrokerd, run "

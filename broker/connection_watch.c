@@ -14,6 +14,7 @@
 #include "broker/connection.h"
 #include "broker/connection_files.h"
 #include "broker/connection_release.h"
+#include "broker/seal.h"
 #include "loop/deadline.h"
 #include "broker/tenant.h"
 
@@ -277,12 +278,19 @@ static struct connection_shelf *take_shelf(struct tenant_holding *holding) {
         return shelf;
 }
 
+static bool has_room(const struct tenant *tenant) {
+        return tenant->account.used[ACCOUNT_CONNECTIONS] < tenant->account.limit[ACCOUNT_CONNECTIONS];
+}
+
 void connection_watch_make_room(struct connection_watch *watch, struct tenant *tenant) {
         struct tenant_holding *holding = &tenant->holding;
         struct connection_shelf *shelf;
         uint64_t start = uv_hrtime(), end;
         uint32_t n, n_closed;
 
+        seal_hear(watch->broker->seal);
+        if (has_room(tenant))
+                return;
         if (start < holding->no_sweep_before || nb_list_is_empty(&tenant->connections))
                 return;
         shelf = take_shelf(holding);

@@ -179,12 +179,16 @@ static void look_for_lost(struct seal *seal) {
         connection_watch_lost_some(seal->broker->connection_watch);
 }
 
-static void events_ready(struct watch *watch, uint32_t events) {
-        struct seal *seal = nb_container_of(watch, struct seal, released);
-
-        (void)events;
+void seal_hear(struct seal *seal) {
+        if (!seal_is_proven(seal))
+                return;
         if (bpf_ring_read(&seal->ring, EVENTS_MOST, on_event, seal) < EVENTS_MOST)
                 look_for_lost(seal);
+}
+
+static void events_ready(struct watch *watch, uint32_t events) {
+        (void)events;
+        seal_hear(nb_container_of(watch, struct seal, released));
 }
 
 static int watch_released(struct seal *seal) {

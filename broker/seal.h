@@ -76,6 +76,9 @@ int seal_lend(const struct broker *broker, int fd);
 /** Makes a socket the broker's again that was lent to a relay, and now goes to one that is in the broker's own group. Otherwise as seal_lend(). */
 int seal_take_back(const struct broker *broker, int fd);
 
+/** Hears now what else would be heard in the loop's next turn: a tenant needs the place of what it has just closed. @param seal  may be NULL */
+void seal_hear(struct seal *seal);
+
 /** How often the seal has refused something since it was loaded, and events that were lost. @return 0; -ENOENT: nothing is pinned */
 int seal_count(const struct seal *seal, struct nb_seal_counters *ret);
 

@@ -11,6 +11,7 @@
 #include "broker/admin_call.h"
 #include "broker/broker.h"
 #include "broker/helper_client.h"
+#include "broker/identity.h"
 #include "broker/keep.h"
 #include "broker/relay.h"
 #include "broker/relay_context.h"
@@ -101,6 +102,16 @@ static void warn_of_seal(json_t *warnings, const struct broker *broker) {
         if (!seal_is_proven(broker->seal) && seal_is_wanted(broker->policy))
                 warn(warnings, "the seal is not proven (%s): connections with DataPath=auto go through relays",
                      seal_why_not(broker->seal));
+}
+
+static void warn_of_units(json_t *warnings, const struct policy *policy) {
+        const struct policy_tenant *tenant = identity_find_blind(policy);
+
+        if (tenant)
+                warn(warnings,
+                     "the tenant %s: Unit= fits nobody, for /proc hides other users' processes: ProtectProc=default "
+                     "in a drop-in of netbrokerd.service shows them",
+                     tenant->name);
 }
 
 /* ---- relays ---- */
@@ -195,6 +206,7 @@ json_t *admin_warnings(const struct broker *broker) {
         warn_of_keeper(warnings, broker);
         warn_of_drain(warnings, &broker->drain);
         warn_of_seal(warnings, broker);
+        warn_of_units(warnings, broker->policy);
         warn_of_report_mode(warnings, broker->policy);
         warn_of_relays(warnings, broker);
         warn_of_certificates(warnings, broker);

@@ -119,6 +119,26 @@ static int find_unit(int fd, struct identity *identity) {
         return identity->unit ? 0 : -ENOMEM;
 }
 
+static bool has_unit(const struct policy_tenant *tenant) {
+        for (size_t i = 0; i < tenant->n_principals; ++i) {
+                if (tenant->principals[i].kind == POLICY_PRINCIPAL_UNIT)
+                        return true;
+        }
+        return false;
+}
+
+const struct policy_tenant *identity_find_blind(const struct policy *policy) {
+        char text[CGROUP_TEXT_MAX];
+
+        if (read_cgroup(1, text))
+                return NULL;
+        for (size_t i = 0; i < policy->n_tenants; ++i) {
+                if (has_unit(&policy->tenants[i]))
+                        return &policy->tenants[i];
+        }
+        return NULL;
+}
+
 /* ---- user and groups ---- */
 
 static int find_credentials(int fd, struct identity *identity) {

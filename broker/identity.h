@@ -55,6 +55,12 @@ void identity_deinit(struct identity *identity);
 bool identity_fits(const struct identity *identity, const struct policy_tenant *tenant);
 
 /**
+ * Finds a tenant whose Unit= fits nobody, because /proc shows us our own user's processes only (systemd's ProtectProc=invisible).
+ * @return the first of them; NULL where there is none
+ */
+const struct policy_tenant *identity_find_blind(const struct policy *policy);
+
+/**
  * The unit in the text of /proc/PID/cgroup: in its path in the unified hierarchy, the first component that is no slice. What a service
  * makes below its own group is still the service, and a user's units are all of `user@UID.service`.
  * @param text  ends with NUL

@@ -16,6 +16,7 @@
 #include "broker/broker.h"
 #include "broker/exporter.h"
 #include "broker/helper_client.h"
+#include "broker/identity.h"
 #include "broker/keep.h"
 #include "broker/listener.h"
 #include "broker/notify.h"
@@ -269,6 +270,17 @@ static void log_no_privileges(const struct broker *broker, int r) {
                r == -ENOENT ? "there is no such user" : strerror(-r));
 }
 
+static void warn_of_units(const struct broker *broker) {
+        const struct policy_tenant *tenant = identity_find_blind(broker->policy);
+
+        if (tenant)
+                nb_log(&broker->log, NB_LOG_WARNING,
+                       "Unit= of tenant %s fits nobody, for /proc hides other users' processes; set "
+                       "ProtectProc=default in a "
+                       "drop-in of the unit",
+                       tenant->name);
+}
+
 static int serve(struct broker *broker, const struct options *options) {
         NB_CLEANUP(cleanup_restore) struct restore *restore = NULL;
         int r = privilege_find_user(options->user, &broker->uid, &broker->gid);
@@ -296,6 +308,7 @@ static int serve(struct broker *broker, const struct options *options) {
         if (geteuid() == 0 && options->session_fd < 0)
                 nb_log(&broker->log, NB_LOG_WARNING,
                        "running as root: without capabilities, but as the owner of root's files; give --user NAME");
+        warn_of_units(broker);
         end_other_sockets(broker, options);
         if (restore)
                 restore_finish(restore);

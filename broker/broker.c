@@ -137,6 +137,8 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         broker->notify = notify_new(broker);
         broker->admin = admin_new(broker);
         r = broker->admin ? start_handles(broker) : -ENOMEM;
+        if (r == 0)
+                r = token_init();
         if (r == 0) {
                 broker->connection_watch = connection_watch_new(broker);
                 broker->token_watch = token_watch_new(broker);

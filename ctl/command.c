@@ -178,6 +178,23 @@ const struct command command_table[] = {
                 .run = ctl_suggest,
         },
         {
+                .name = "token",
+                .operands = "keygen|new|attenuate|close|show|verify|revoke [FILE]",
+                .min_operands = 1,
+                .max_operands = 2,
+                .options = OPTION_TOKEN | OPTION_TENANT | OPTION_PROTOCOL | OPTION_VERB,
+                .summary = "make, narrow, show and revoke capability tokens",
+                .help = "keygen --output FILE makes an issuer's key, and prints the line TokenKey= for policies. new "
+                        "--key FILE "
+                        "makes a token, attenuate narrows one, close makes it one that nobody can narrow further. They "
+                        "take --tenant, --protocol, --verb, --connect, --listen, --deny, --quota, --expires, "
+                        "--not-before and --label, write to standard output or --output, and read a token from FILE or "
+                        "standard input.\n\n"
+                        "show prints the blocks in words, verify --issuer KEY says whether it holds, revoke prints the "
+                        "identifier of its last block, for the file of RevokedTokens=.",
+                .run = ctl_token,
+        },
+        {
                 .name = "log-level",
                 .operands = "[LEVEL]",
                 .max_operands = 1,

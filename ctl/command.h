@@ -82,6 +82,9 @@ int ctl_revoke(const struct ctl *ctl);
 int ctl_drain(const struct ctl *ctl);
 int ctl_undrain(const struct ctl *ctl);
 
+/* ctl/token.c: */
+int ctl_token(const struct ctl *ctl);
+
 /* ctl/watch.c: */
 int ctl_watch(const struct ctl *ctl);
 

@@ -21,6 +21,7 @@ static const struct {
         { OPTION_VERB, "[--verb VERB]" },
         { OPTION_VERDICT, "[--verdict VERDICT]" },
         { OPTION_AUDIT, "[--audit FILE]" },
+        { OPTION_TOKEN, "[OPTION...]" },
 };
 
 /* Words, wrapped; a newline in the text is kept. */

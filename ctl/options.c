@@ -1,9 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ctl/options.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 #include "config.h"
+
+/* @return -E2BIG where there are too many */
+static int add_to_list(const struct nb_option *option, void *data, const char *value) {
+        struct ctl_list *list = (struct ctl_list *)(void *)((char *)data + option->offset);
+
+        if (list->n == CTL_LIST_MAX)
+                return -E2BIG;
+        list->items[list->n++] = value;
+        return 0;
+}
 
 static const struct nb_option table[] = {
         {
@@ -21,12 +32,37 @@ static const struct nb_option table[] = {
                 .offset = offsetof(struct options, audit),
         },
         {
+                .name = "connect",
+                .argument = "PATTERN",
+                .help = "token: leave connecting to PATTERN, written as in a policy; may be repeated. none: leave "
+                        "nothing.",
+                .set = add_to_list,
+                .offset = offsetof(struct options, token.connect),
+                .repeatable = true,
+        },
+        {
                 .name = "defaults",
                 .argument = "FILE",
                 .help = "check, and with --policy: take what tenants do not say from the [Defaults] in FILE, as "
                         "netbrokerd does.",
                 .set = nb_option_set_text,
                 .offset = offsetof(struct options, defaults),
+        },
+        {
+                .name = "deny",
+                .argument = "PATTERN",
+                .help = "token: refuse PATTERN; may be repeated.",
+                .set = add_to_list,
+                .offset = offsetof(struct options, token.deny),
+                .repeatable = true,
+        },
+        {
+                .name = "expires",
+                .argument = "WHEN",
+                .help = "token: end at WHEN, a time from now, such as 2h or 30d, or a moment, such as "
+                        "2027-01-31T12:00:00Z.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, token.expires),
         },
         {
                 .name = "expiry-warning",
@@ -37,10 +73,54 @@ static const struct nb_option table[] = {
                 .offset = offsetof(struct options, expiry_warning),
         },
         {
+                .name = "issuer",
+                .argument = "KEY",
+                .help = "token verify: the public key ed25519/BASE64 that must have signed it.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, token.issuer),
+        },
+        {
                 .name = "json",
                 .help = "Write JSON instead of a table: one object or array, for watch one object a line.",
                 .set = nb_option_set_flag,
                 .offset = offsetof(struct options, json),
+        },
+        {
+                .name = "key",
+                .argument = "FILE",
+                .help = "token new: sign with the secret key in FILE.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, token.key),
+        },
+        {
+                .name = "label",
+                .argument = "TEXT",
+                .help = "token: call the block TEXT, for operators.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, token.label),
+        },
+        {
+                .name = "listen",
+                .argument = "PATTERN",
+                .help = "token: leave listening on PATTERN; may be repeated. none: leave nothing.",
+                .set = add_to_list,
+                .offset = offsetof(struct options, token.listen),
+                .repeatable = true,
+        },
+        {
+                .name = "not-before",
+                .argument = "WHEN",
+                .help = "token: begin at WHEN, written as for --expires.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, token.not_before),
+        },
+        {
+                .name = "output",
+                .argument = "FILE",
+                .help = "token: write the key or the token into FILE, which must not be there yet and is its owner's "
+                        "alone.",
+                .set = nb_option_set_text,
+                .offset = offsetof(struct options, token.output),
         },
         {
                 .name = "policy",
@@ -52,9 +132,18 @@ static const struct nb_option table[] = {
         {
                 .name = "protocol",
                 .argument = "NAME",
-                .help = "watch: only records about the protocol NAME.",
+                .help = "watch: only records about the protocol NAME. token: leave the protocols NAME,NAME...",
                 .set = nb_option_set_text,
                 .offset = offsetof(struct options, protocol),
+        },
+        {
+                .name = "quota",
+                .argument = "KEY=N",
+                .help = "token: hold each session to N controls, listeners, connections or connecting; may be "
+                        "repeated.",
+                .set = add_to_list,
+                .offset = offsetof(struct options, token.quotas),
+                .repeatable = true,
         },
         {
                 .name = "resolve",
@@ -73,14 +162,15 @@ static const struct nb_option table[] = {
                 .name = "tenant",
                 .argument = "NAME",
                 .help = "connections, sessions, watch: only those of the tenant NAME. drain, undrain: the tenant NAME "
-                        "only.",
+                        "only. token: leave the tenants NAME,NAME...",
                 .set = nb_option_set_text,
                 .offset = offsetof(struct options, tenant),
         },
         {
                 .name = "verb",
                 .argument = "VERB",
-                .help = "watch: only records of VERB: connect, listen, accept, open, hello and others.",
+                .help = "watch: only records of VERB: connect, listen, accept, open, hello and others. token: leave "
+                        "connect, listen, or both with a comma.",
                 .set = nb_option_set_text,
                 .offset = offsetof(struct options, verb),
         },
@@ -131,6 +221,16 @@ const char *options_find_other(const struct options *options, unsigned allowed) 
                 { options->audit, OPTION_AUDIT, "audit" },
                 { options->expiry_warning, OPTION_EXPIRY_WARNING, "expiry-warning" },
                 { options->wait, OPTION_WAIT, "wait" },
+                { options->token.key, OPTION_TOKEN, "key" },
+                { options->token.issuer, OPTION_TOKEN, "issuer" },
+                { options->token.output, OPTION_TOKEN, "output" },
+                { options->token.label, OPTION_TOKEN, "label" },
+                { options->token.expires, OPTION_TOKEN, "expires" },
+                { options->token.not_before, OPTION_TOKEN, "not-before" },
+                { options->token.connect.n > 0, OPTION_TOKEN, "connect" },
+                { options->token.listen.n > 0, OPTION_TOKEN, "listen" },
+                { options->token.deny.n > 0, OPTION_TOKEN, "deny" },
+                { options->token.quotas.n > 0, OPTION_TOKEN, "quota" },
         };
 
         for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); ++i) {

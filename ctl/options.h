@@ -12,6 +12,25 @@
 /** Where the operator's socket is when nothing else is said. */
 #define CTL_SOCKET_DEFAULT "/run/netbroker/admin.sock"
 
+/** The most patterns or quotas that one token is given on the command line. */
+#define CTL_LIST_MAX 64
+
+/** What an option that may be repeated was given. */
+struct ctl_list {
+        const char *items[CTL_LIST_MAX];
+        size_t n;
+};
+
+/** Those of `token`. */
+struct token_options {
+        const char *key;    /* a file */
+        const char *issuer; /* a public key */
+        const char *output;
+        const char *label;
+        const char *expires, *not_before;
+        struct ctl_list connect, listen, deny, quotas;
+};
+
 /** All borrowed from the command line; NULL and false for what was not given. */
 struct options {
         const char *admin_socket; /* with its default */
@@ -27,6 +46,7 @@ struct options {
         const char *audit;
         const char *expiry_warning; /* days */
         bool wait;
+        struct token_options token;
 };
 
 /** The defaults, before parsing. */
@@ -47,6 +67,7 @@ enum option_bit {
         OPTION_AUDIT = 0x80,
         OPTION_EXPIRY_WARNING = 0x200,
         OPTION_WAIT = 0x400,
+        OPTION_TOKEN = 0x800,    /* all of struct token_options */
         OPTION_DEFAULTS = 0x100, /* without OPTION_POLICY; with it, it is implied */
 };
 

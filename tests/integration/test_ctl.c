@@ -818,7 +818,7 @@ START_TEST(commands_are_documented) {
                 EXPECT(NULL, 0, word, "help", name);
                 n++;
         }
-        ck_assert_int_eq(n, 21);
+        ck_assert_int_eq(n, 22);
 }
 END_TEST
 

@@ -64,21 +64,26 @@ static int stay_as_given(void) {
         return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0L, 0L, 0L) < 0 ? -errno : 0;
 }
 
-/* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same. */
-static int stay(void) {
-        if (capng_apply(CAPNG_SELECT_BOTH) < 0 && capng_apply(CAPNG_SELECT_CAPS) < 0)
-                return stay_as_given();
-        return 0;
+/* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same, and libcap-ng would complain to the log. */
+static capng_select_t what_to_apply(void) {
+        return capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
+}
+
+/* @param what  of what_to_apply(), before anything was selected */
+static int stay(capng_select_t what) {
+        return capng_apply(what) < 0 ? stay_as_given() : 0;
 }
 
 int privilege_drop(const char *user) {
+        capng_select_t what;
         int r;
 
         if (capng_get_caps_process() < 0)
                 return -EPERM;
+        what = what_to_apply();
         r = select_capability();
         if (r == 0)
-                r = user ? become(user) : stay();
+                r = user ? become(user) : stay(what);
         if (r < 0)
                 return r;
         return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 ? -errno : 0;

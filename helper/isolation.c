@@ -38,14 +38,21 @@ static const int calls[] = {
         SCMP_SYS(futex),
 };
 
+/* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same, and libcap-ng would complain to the log. */
+static capng_select_t what_to_apply(void) {
+        return capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
+}
+
 static int keep_net_admin(void) {
+        capng_select_t what;
+
         if (capng_get_caps_process() < 0 || !capng_have_capability(CAPNG_PERMITTED, CAP_NET_ADMIN))
                 return -EPERM;
+        what = what_to_apply();
         capng_clear(CAPNG_SELECT_BOTH);
         if (capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_ADMIN) < 0)
                 return -EPERM;
-        /* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same. */
-        if (capng_apply(CAPNG_SELECT_BOTH) < 0 && capng_apply(CAPNG_SELECT_CAPS) < 0)
+        if (capng_apply(what) < 0)
                 return -EPERM;
         return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 ? -errno : 0;
 }

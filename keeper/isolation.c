@@ -74,10 +74,16 @@ static int become(const struct isolation_user *user) {
                                                                                                                : 0;
 }
 
-/* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same. */
+/* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same, and libcap-ng would complain to the log. */
+static capng_select_t what_to_apply(void) {
+        return capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
+}
+
 static int stay(void) {
+        capng_select_t what = what_to_apply();
+
         capng_clear(CAPNG_SELECT_BOTH);
-        if (capng_apply(CAPNG_SELECT_BOTH) < 0 && capng_apply(CAPNG_SELECT_CAPS) < 0)
+        if (capng_apply(what) < 0)
                 return -EPERM;
         return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <seccomp.h>
 
 #include "base/channel.h"
 #include "base/cleanup.h"
@@ -24,6 +25,7 @@
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "broker/unix_path.h"
+#include "broker/calls.h"
 
 /* How many are accepted before other descriptors have their turn. */
 #define BATCH 16
@@ -434,3 +436,8 @@ void acceptor_policy_changed(struct acceptor *acceptor) {
 int acceptor_set_backlog(struct acceptor *acceptor, int backlog) {
         return listen(acceptor->fd, backlog) < 0 ? -errno : 0;
 }
+
+static const struct confine_call calls[] = {
+        CONFINE_CALL(accept4, "peers, sessions, operators"),
+};
+const struct confine_list acceptor_calls = CONFINE_LIST(calls);

@@ -89,6 +89,12 @@ static json_t *restored_status(const struct broker *broker) {
                          number(facts->n_dropped));
 }
 
+static json_t *walls_status(const struct broker_walls *walls) {
+        return json_pack("{s:b, s:b, s:b, s:b, s:o}", "system_calls", (int)walls->calls, "files", (int)walls->files,
+                         "hidden", (int)walls->hidden, "starts_programs", (int)walls->starts_programs, "missing",
+                         admin_text(walls->missing));
+}
+
 static json_t *audit_status(const struct audit *audit) {
         return json_pack("{s:o, s:o, s:o}", "written", number(audit->n_written), "suppressed",
                          number(audit->n_suppressed), "lost", number(audit->n_lost));
@@ -159,6 +165,7 @@ int admin_status(struct admin_call *call, const json_t *request) {
                 return -ENOMEM;
         (void)json_object_set_new(status, "log_level", json_string(admin_level_name(broker->log.level)));
         (void)json_object_set_new(status, "helper", helper_status(broker));
+        (void)json_object_set_new(status, "walls", walls_status(&broker->walls));
         (void)json_object_set_new(status, "keeper", keeper_status(broker));
         (void)json_object_set_new(status, "restored", restored_status(broker));
         (void)json_object_set_new(status, "drain", admin_drain_status(broker, NULL));

@@ -82,6 +82,15 @@ static void warn_of_keeper(json_t *warnings, const struct broker *broker) {
                      facts.n_refused);
 }
 
+static void warn_of_walls(json_t *warnings, const struct broker_walls *walls) {
+        if (walls->missing)
+                warn(warnings, "netbrokerd runs without %s, which this kernel lacks", walls->missing);
+        else if (!walls->files)
+                warn(warnings, "netbrokerd could not confine itself to its files (Landlock); the log says why");
+        if (!walls->calls)
+                warn(warnings, "netbrokerd could not confine itself to its system calls (seccomp); the log says why");
+}
+
 static void warn_of_drain(json_t *warnings, const struct drain *drain) {
         if (drain->all)
                 warn(warnings, "new sessions are refused, for an operator drains this broker; netbrokerctl undrain "
@@ -204,6 +213,7 @@ json_t *admin_warnings(const struct broker *broker) {
                 warn(warnings, "audit records were lost: what they are written to does not take them");
         warn_of_helper(warnings, broker);
         warn_of_keeper(warnings, broker);
+        warn_of_walls(warnings, &broker->walls);
         warn_of_drain(warnings, &broker->drain);
         warn_of_seal(warnings, broker);
         warn_of_units(warnings, broker->policy);

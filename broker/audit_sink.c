@@ -13,10 +13,12 @@
 #include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <seccomp.h>
 
 #include "base/cleanup.h"
 #include "base/escape.h"
 #include "broker/message_id.h"
+#include "broker/calls.h"
 
 /* More of a record than the journal is sent; records are far shorter. */
 #define DATAGRAM_MAX 16384
@@ -316,3 +318,12 @@ int audit_sink_reopen(struct audit_sink *sink) {
 const char *audit_sink_name(const struct audit_sink *sink) {
         return sink->name;
 }
+
+static const struct confine_call calls[] = {
+        CONFINE_CALL(openat, "the file again, when it was rotated"),
+        CONFINE_CALL(write, "records"),
+        CONFINE_CALL(writev, "records"),
+        CONFINE_CALL(sendmsg, "records for the journal"),
+        CONFINE_CALL(memfd_create, "records that are too long for a message"),
+};
+const struct confine_list audit_sink_calls = CONFINE_LIST(calls);

@@ -8,8 +8,10 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <seccomp.h>
 
 #include "base/cleanup.h"
+#include "broker/calls.h"
 
 /* The kernel wants what it does not know of to be zero, the padding included. */
 static int call(enum bpf_cmd command, union bpf_attr *attributes) {
@@ -72,3 +74,9 @@ int bpf_map_update(int map_fd, const void *key, const void *value) {
         attributes.flags = BPF_ANY;
         return call(BPF_MAP_UPDATE_ELEM, &attributes);
 }
+
+static const struct confine_call calls[] = {
+        CONFINE_CALL_WHERE(bpf, 0, BPF_MAP_LOOKUP_ELEM, "whose a socket is"),
+        CONFINE_CALL_WHERE(bpf, 0, BPF_MAP_UPDATE_ELEM, "whose it is to be"),
+};
+const struct confine_list bpf_map_calls = CONFINE_LIST(calls);

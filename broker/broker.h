@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "broker/account.h"
 #include "broker/audit.h"
+#include "broker/confine.h"
 #include "broker/connection_table.h"
 #include "broker/drain.h"
 #include "broker/keep.h"
@@ -114,9 +115,10 @@ struct broker {
         uint32_t last_relay_context;
         uint64_t last_session_id;
         uint64_t last_connection_id;
-        struct notify *notify;   /* the service manager; NULL: there is none */
-        struct drain drain;      /* whose sessions are refused */
-        struct deadline *linger; /* owned; NULL: it does not wait for what was left behind */
+        struct notify *notify;     /* the service manager; NULL: there is none */
+        struct broker_walls walls; /* around this process */
+        struct drain drain;        /* whose sessions are refused */
+        struct deadline *linger;   /* owned; NULL: it does not wait for what was left behind */
         bool stopping;
         /* One request is handled at a time, so all share the memory it is received and decoded in. */
         struct nb_frame_arena arena;

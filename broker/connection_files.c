@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <seccomp.h>
 
 #include "base/cleanup.h"
 #include "broker/broker.h"
 #include "broker/tenant.h"
+#include "broker/calls.h"
 
 /* A line of fdinfo is some 80 bytes long; what is longer is none that we know. */
 #define LINE_MAX_LENGTH 256
@@ -232,3 +234,11 @@ int connection_shelf_list(const struct connection_shelf *shelf, connection_file_
         }
         return ferror(file) ? -EIO : 0;
 }
+
+static const struct confine_call calls[] = {
+        CONFINE_CALL(epoll_create1, "a shelf"),
+        CONFINE_CALL(epoll_ctl, "what is put into it"),
+        CONFINE_CALL(openat, "what the kernel says of it, in /proc"),
+        CONFINE_CALL(read, "the same"),
+};
+const struct confine_list connection_file_calls = CONFINE_LIST(calls);

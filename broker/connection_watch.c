@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <seccomp.h>
 
 #include "base/cleanup.h"
 #include "base/sock_diag.h"
@@ -17,6 +18,7 @@
 #include "broker/seal.h"
 #include "loop/deadline.h"
 #include "broker/tenant.h"
+#include "broker/calls.h"
 
 /* How many times 64 events, or parts of a dump, are taken before other descriptors have their turn. */
 #define EVENTS_ROUNDS 8
@@ -566,3 +568,10 @@ struct connection_watch *connection_watch_free(struct connection_watch *watch) {
         free(watch);
         return NULL;
 }
+
+static const struct confine_call calls[] = {
+        CONFINE_CALL(recvmmsg, "sockets that the kernel has destroyed, many at once"),
+        CONFINE_CALL(recvfrom, "the kernel's list of sockets"),
+        CONFINE_CALL(sendto, "asking for it"),
+};
+const struct confine_list connection_watch_calls = CONFINE_LIST(calls);

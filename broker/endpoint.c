@@ -8,12 +8,14 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <seccomp.h>
 
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/broker.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
+#include "broker/calls.h"
 
 /*
  * SIOCOUTQ on an AF_UNIX socket counts the memory of what the peer has not read, with the kernel's own bookkeeping for each
@@ -370,3 +372,13 @@ void endpoint_violation(struct endpoint *endpoint, const char *what) {
         else
                 session_drop(endpoint->session, endpoint->ops->kind, what);
 }
+
+static const struct confine_call calls[] = {
+        CONFINE_CALL(recvmsg, "requests, and what comes with descriptors"),
+        CONFINE_CALL(recvfrom, "answers of the helper, of the keeper, of operators"),
+        CONFINE_CALL(sendmsg, "answers with descriptors"),
+        CONFINE_CALL(sendto, "answers"),
+        CONFINE_CALL(shutdown, "the end of a channel, whoever has duplicates of it"),
+        CONFINE_CALL_WHERE(ioctl, 1, SIOCOUTQ, "what was read of them"),
+};
+const struct confine_list endpoint_calls = CONFINE_LIST(calls);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <seccomp.h>
 
 #include "base/cleanup.h"
 #include "broker/broker.h"
@@ -14,6 +15,7 @@
 #include "broker/metrics_page.h"
 #include "broker/own.h"
 #include "broker/unix_path.h"
+#include "broker/calls.h"
 
 /* One Prometheus, a second one, and somebody who looks. */
 #define CLIENTS_MAX 16
@@ -330,3 +332,13 @@ struct exporter *exporter_free(struct exporter *exporter) {
         free(exporter);
         return NULL;
 }
+
+/* Of libmicrohttpd, too. */
+static const struct confine_call calls[] = {
+        CONFINE_CALL(accept4, "who asks for metrics"),
+        CONFINE_CALL(recvfrom, "the question"),
+        CONFINE_CALL(sendto, "the page"),
+        CONFINE_CALL(sendmsg, "the page"),
+        CONFINE_CALL(shutdown, "the end of a connection"),
+};
+const struct confine_list exporter_calls = CONFINE_LIST(calls);

@@ -10,8 +10,10 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <seccomp.h>
 
 #include "base/cleanup.h"
+#include "broker/calls.h"
 
 /* "nbledger" */
 #define MAGIC UINT64_C(0x6e626c6564676572)
@@ -645,3 +647,10 @@ void ledger_room(const struct ledger *ledger, uint32_t *ret_used, uint32_t *ret_
         *ret_all = ledger->n - 1;
         *ret_used = *ret_all - ledger->n_free;
 }
+
+static const struct confine_call calls[] = {
+        CONFINE_CALL(memfd_create, "the memory"), CONFINE_CALL(fallocate, "its size"),
+        CONFINE_CALL(ftruncate, "its size"),      CONFINE_CALL(fcntl, "its seals"),
+        CONFINE_CALL(mmap, "the records"),
+};
+const struct confine_list ledger_calls = CONFINE_LIST(calls);

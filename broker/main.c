@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "broker/admin.h"
 #include "broker/broker.h"
+#include "broker/confine.h"
 #include "broker/exporter.h"
 #include "broker/helper_client.h"
 #include "broker/identity.h"
@@ -281,6 +282,17 @@ static void warn_of_units(const struct broker *broker) {
                        tenant->name);
 }
 
+/* From here on nothing is opened but what a reload names, and nothing is read from guests before. */
+static void raise_walls(struct broker *broker, const struct options *options) {
+        const char *audit = options->audit;
+        const struct broker_needs needs = {
+                .audit = audit && strcmp(audit, "journal") != 0 && strcmp(audit, "stdout") != 0 ? audit : NULL,
+                .relay_program = options->relay_socket ? NULL : options->relay_program,
+        };
+
+        confine_broker(&broker->log, &needs, &broker->walls);
+}
+
 static int serve(struct broker *broker, const struct options *options) {
         NB_CLEANUP(cleanup_restore) struct restore *restore = NULL;
         int r = privilege_find_user(options->user, &broker->uid, &broker->gid);
@@ -303,6 +315,7 @@ static int serve(struct broker *broker, const struct options *options) {
                 seal_prove(broker->seal, options->probe);
         if (!seal_suffices(broker, broker->policy))
                 return EX_UNAVAILABLE;
+        raise_walls(broker, options);
         if (broker_open_contexts(broker) < 0)
                 return EX_CONFIG;
         if (geteuid() == 0 && options->session_fd < 0)

@@ -8,12 +8,16 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <seccomp.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/broker.h"
 #include "broker/own.h"
 #include "loop/deadline.h"
+#include "broker/calls.h"
 
 /* How long a relay may take to end when its channel is closed. */
 #define END_MS 5000
@@ -297,3 +301,42 @@ struct relay_launcher *relay_launcher_free(struct relay_launcher *launcher) {
         free(launcher);
         return NULL;
 }
+
+/*
+ * Only where relays are forked. The filter is theirs too: so here is what a program and its libraries begin with, what a relay raises its own walls
+ * with, and what it makes beside the broker's calls.
+ */
+static const struct confine_call calls[] = {
+        CONFINE_CALL(clone, "a child"),
+        CONFINE_CALL(clone3, "a child"),
+        CONFINE_CALL(vfork, "a child"),
+        CONFINE_CALL(execve, "its program; which one may be executed the rules of files say"),
+        CONFINE_CALL(dup2, "its descriptors"),
+        CONFINE_CALL(dup3, "its descriptors"),
+        CONFINE_CALL(chdir, "its folder"),
+        CONFINE_CALL(kill, "its end"),
+        CONFINE_CALL(tgkill, "its own end, where an assertion fails"),
+        CONFINE_CALL(wait4, "how it has ended"),
+        CONFINE_CALL(waitid, "how it has ended"),
+        CONFINE_CALL_WHERE(ioctl, 1, FIOCLEX, "libuv closes on exec"),
+        CONFINE_CALL(arch_prctl, "a program begins"),
+        CONFINE_CALL(set_tid_address, "a program begins"),
+        CONFINE_CALL(set_robust_list, "a program begins"),
+        CONFINE_CALL(rseq, "a program begins"),
+        CONFINE_CALL(setrlimit, "the relay's limits"),
+        CONFINE_CALL(prctl, "the relay's walls"),
+        CONFINE_CALL(capget, "the relay's walls"),
+        CONFINE_CALL(capset, "the relay's walls"),
+        CONFINE_CALL(seccomp, "the relay's walls"),
+        CONFINE_CALL(landlock_create_ruleset, "the relay's walls"),
+        CONFINE_CALL(landlock_add_rule, "the relay's walls"),
+        CONFINE_CALL(landlock_restrict_self, "the relay's walls"),
+        CONFINE_CALL(mlockall, "the relay's keys"),
+        CONFINE_CALL(splice, "the relay carries bytes"),
+        CONFINE_CALL(tee, "the relay carries bytes"),
+        CONFINE_CALL(recvmmsg, "the relay carries datagrams"),
+        CONFINE_CALL(sendmmsg, "the relay carries datagrams"),
+        CONFINE_CALL_WHERE(ioctl, 1, SIOCINQ, "how much there is to carry"),
+        CONFINE_CALL(timer_create, "a program that waits"),
+};
+const struct confine_list spawn_calls = CONFINE_LIST(calls);

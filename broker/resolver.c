@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <seccomp.h>
 
 #include "base/cleanup.h"
 #include "base/list.h"
@@ -15,6 +16,7 @@
 #include "broker/question.h"
 #include "broker/resolver_cache.h"
 #include "broker/tenant.h"
+#include "broker/calls.h"
 
 /* RFC 8305 section 3: how long the addresses of one family wait for those of the other. */
 #define RESOLUTION_DELAY_MS 50
@@ -571,3 +573,14 @@ int resolver_lookup(struct resolver *resolver, const char *name, enum policy_fam
                 metrics_of(resolver)->dns[r > 0 ? METRICS_DNS_HIT : METRICS_DNS_REFUSED]++;
         return r;
 }
+
+/* Of c-ares, which has its servers from the policy, or from the system's files. */
+static const struct confine_call calls[] = {
+        CONFINE_CALL(sendto, "questions"),
+        CONFINE_CALL(sendmsg, "questions, by newer versions"),
+        CONFINE_CALL(recvfrom, "answers"),
+        CONFINE_CALL(recvmsg, "the kernel's list of interfaces"),
+        CONFINE_CALL(openat, "resolv.conf(5) and hosts(5)"),
+        CONFINE_CALL(read, "the same"),
+};
+const struct confine_list resolver_calls = CONFINE_LIST(calls);

@@ -3,11 +3,15 @@
 
 #include <errno.h>
 #include <sys/socket.h>
+#include <seccomp.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/datagram.h"
 #include "broker/unix_path.h"
+#include "broker/calls.h"
 
 static int set_flag(int fd, int level, int option, int value) {
         return setsockopt(fd, level, option, &value, sizeof(value)) < 0 ? -errno : 0;
@@ -77,3 +81,21 @@ int socket_connect(int fd, const struct nb_socket_address *address, const struct
         length = nb_socket_address_to_sockaddr(address, &sa);
         return connect(fd, (struct sockaddr *)&sa, length) < 0 ? -errno : 0;
 }
+
+static const struct confine_call calls[] = {
+        CONFINE_CALL_WHERE(socket, 0, AF_INET, "what tenants and questions of DNS are for"),
+        CONFINE_CALL_WHERE(socket, 0, AF_INET6, "the same"),
+        CONFINE_CALL_WHERE(socket, 0, AF_UNIX, "the same, and the helper, the keeper, relays, the manager"),
+        CONFINE_CALL_WHERE(socket, 0, AF_NETLINK, "the kernel's list of sockets, and of interfaces"),
+        CONFINE_CALL_WHERE(socketpair, 0, AF_UNIX, "channels, and the guest's end of what is relayed"),
+        CONFINE_CALL(bind, "addresses that the policy grants"),
+        CONFINE_CALL(listen, "the same"),
+        CONFINE_CALL(connect, "the same"),
+        CONFINE_CALL(getsockname, "which address it has become"),
+        CONFINE_CALL(getpeername, "whom it is connected to"),
+        CONFINE_CALL(setsockopt, "how it is to be"),
+        CONFINE_CALL(getsockopt, "how it is: errors, cookies, who is at the other end"),
+        CONFINE_CALL_WHERE(ioctl, 1, FIONBIO, "sockets of libuv's that do not wait"),
+        CONFINE_CALL_WHERE(ioctl, 1, SIOCGIFINDEX, "an address with an interface"),
+};
+const struct confine_list socket_calls = CONFINE_LIST(calls);

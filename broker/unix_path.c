@@ -12,10 +12,12 @@
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
+#include <seccomp.h>
 
 #include "base/cleanup.h"
 #include "base/unix_listener.h"
 #include "broker/own.h"
+#include "broker/calls.h"
 
 /* openat2(2) gives up with EAGAIN when something was renamed or mounted meanwhile; who does that all the time gets the error. */
 #define TRIES 16
@@ -243,3 +245,16 @@ struct unix_file *unix_file_free(struct unix_file *file) {
         free(file);
         return NULL;
 }
+
+static const struct confine_call calls[] = {
+        CONFINE_CALL(openat2, "paths that are resolved without following links"),
+        CONFINE_CALL(openat, "their last part"),
+        CONFINE_CALL(umask, "permissions from the first moment on"),
+        CONFINE_CALL(renameat, "a socket that gets its name when it is ready"),
+        CONFINE_CALL(renameat2, "the same, by another C library"),
+        CONFINE_CALL(fchownat, "its owner"),
+        CONFINE_CALL(fchmodat, "its permissions"),
+        CONFINE_CALL(unlinkat, "what is removed with its socket"),
+        CONFINE_CALL(unlink, "the same, and the broker's own sockets"),
+};
+const struct confine_list unix_path_calls = CONFINE_LIST(calls);

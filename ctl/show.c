@@ -182,6 +182,17 @@ static void print_policy(const json_t *policy) {
         printf("%s\n", text_of(error, "message"));
 }
 
+static void print_walls(const json_t *walls) {
+        char text[128];
+
+        (void)snprintf(text, sizeof(text), "system calls: %s, files: %s, tracing: %s%s",
+                       json_is_true(json_object_get(walls, "system_calls")) ? "yes" : "no",
+                       json_is_true(json_object_get(walls, "files")) ? "yes" : "no",
+                       json_is_true(json_object_get(walls, "hidden")) ? "yes" : "no",
+                       json_is_true(json_object_get(walls, "starts_programs")) ? "; it starts relays itself" : "");
+        print_line("walls:", text);
+}
+
 static void print_keeper(const json_t *keeper) {
         char text[128];
 
@@ -256,6 +267,7 @@ int ctl_status_run(const struct ctl *ctl) {
                 print_line("log level:", text_of(status, "log_level"));
                 print_line("helper:", text_of(status, "helper"));
                 print_seal(json_object_get(status, "seal"));
+                print_walls(json_object_get(status, "walls"));
                 print_keeper(json_object_get(status, "keeper"));
                 print_restored(json_object_get(status, "restored"));
                 print_audit(json_object_get(status, "audit"));

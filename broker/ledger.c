@@ -643,6 +643,10 @@ uint64_t ledger_last(const struct ledger *ledger, enum ledger_counter counter) {
         return header_of(ledger)->counters[counter];
 }
 
+int ledger_fd(const struct ledger *ledger) {
+        return ledger->fd;
+}
+
 void ledger_room(const struct ledger *ledger, uint32_t *ret_used, uint32_t *ret_all) {
         *ret_all = ledger->n - 1;
         *ret_used = *ret_all - ledger->n_free;

@@ -149,6 +149,9 @@ uint64_t ledger_count(struct ledger *ledger, enum ledger_counter counter, uint64
 /** @return the number that was given out last, by whatever broker */
 uint64_t ledger_last(const struct ledger *ledger, enum ledger_counter counter);
 
+/** @return the memory's descriptor, borrowed: what the keeper has a duplicate of */
+int ledger_fd(const struct ledger *ledger);
+
 /** How many slots are in use, and how many the memory has. */
 void ledger_room(const struct ledger *ledger, uint32_t *ret_used, uint32_t *ret_all);
 

@@ -5,15 +5,9 @@
 
 #include "broker/relay.h"
 
-/* Who came after the restart is not what the relay can have had before it. */
-static struct relay_object *find_awaited(const struct relay_object_table *table, uint64_t number) {
-        struct relay_object *object = relay_object_table_find(table, number);
-
-        return object && object->is_awaited ? object : NULL;
-}
-
+/* What came after the restart the relay cannot have had before it, and nothing is told twice. */
 static bool fits(const struct relay_object *object, const Nb__Relay__Held *held) {
-        return (object->ops->server_facts != NULL) == held->is_server;
+        return object->is_awaited && (object->ops->server_facts != NULL) == held->is_server;
 }
 
 int relay_stock_take(struct relay_stock *stock, const struct relay_object_table *table, const Nb__Relay__Stock *report,
@@ -24,7 +18,7 @@ int relay_stock_take(struct relay_stock *stock, const struct relay_object_table 
         stock->is_taken = report->is_last;
         for (size_t i = 0; i < report->n_held; ++i) {
                 const Nb__Relay__Held *held = report->held[i];
-                struct relay_object *object = find_awaited(table, held->number);
+                struct relay_object *object = relay_object_table_find(table, held->number);
 
                 if (held->number == 0 || held->number > last || (object && !fits(object, held)))
                         return -EPROTO;

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "proto/wasi.h"
 #include "tests/support/certificates.h"
+#include "tests/support/fake_relay.h"
 #include "tests/support/keeper.h"
 #include "tests/support/operator.h"
 #include "tests/support/peer.h"
@@ -421,6 +422,179 @@ START_TEST(a_server_of_datagrams_goes_on) {
 }
 END_TEST
 
+/* ---- a relay that lies ---- */
+
+/* A scene in which the relay is the test, and has one connection. */
+struct lie {
+        struct restart_scene restart;
+        struct fake_relays relays;
+        struct fake_relay *relay;
+        struct wire control;
+        struct peer peer;
+        uint64_t link;
+        int fd;
+};
+
+static void lie_start(struct lie *lie) {
+        struct scene *scene = &lie->restart.scene;
+
+        lie->peer = peer_listen("127.0.0.1", 8);
+        restart_prepare(&lie->restart);
+        fake_relays_listen(&lie->relays, &scene->daemon);
+        restart_argument(&lie->restart, "--relay-socket");
+        restart_argument(&lie->restart, lie->relays.path);
+        daemon_write_policy(&scene->daemon,
+                            "[Tenant]\nName=acme\nUser=%u\n[Protocol web]\nFamily=ip\nDataPath=relay\n" SCENE_LOOPBACK,
+                            (unsigned)getuid());
+        restart_again(&lie->restart);
+        wire_session_open(scene->daemon.socket_path, "acme", &scene->session);
+        scene->web = &scene->session.protocols[0];
+        lie->control = wire_open_control(scene->web, "0.0.0.0:0");
+        wire_send_connect(&lie->control, lie->peer.text);
+        lie->relay = fake_relay_start(&lie->relays);
+        fake_relay_expect(lie->relay, NB__RELAY__ORDER__BODY_BEGIN);
+        lie->link = lie->relay->order->begin->link;
+        ck_assert_int_eq(fake_relay_ready(lie->relay, lie->link), 0);
+        ck_assert_uint_eq(wire_receive_connected(&lie->control, &lie->fd), 0);
+        restart_one(&lie->restart, true);
+        restart_expect_session_resumed(&lie->restart);
+        fake_relay_expect(lie->relay, NB__RELAY__ORDER__BODY_INVENTORY);
+}
+
+/* The session goes on in any case. */
+static void lie_end(struct lie *lie) {
+        struct wire control = wire_open_control(lie->restart.scene.web, "0.0.0.0:0");
+
+        (void)wire_close(&control);
+        (void)wire_close(&lie->control);
+        lie->fd = nb_fd_close(lie->fd);
+        lie->relay = fake_relay_free(lie->relay);
+        wire_session_close(&lie->restart.scene.session);
+        daemon_stop(&lie->restart.scene.daemon);
+        keeper_kill(&lie->restart.keeper);
+        fake_relays_close(&lie->relays);
+        peer_close(&lie->peer);
+        daemon_deinit(&lie->restart.scene.daemon);
+}
+
+#define HELD_MAX (NB_RELAY_STOCK_MAX + 1)
+
+static void send_stock(const struct lie *lie, const Nb__Relay__Held *held, size_t n, bool is_last) {
+        NB_CLEANUP_FREE Nb__Relay__Held **pointers = calloc(n + 1, sizeof(*pointers));
+        Nb__Relay__Stock stock = NB__RELAY__STOCK__INIT;
+        Nb__Relay__Report report = NB__RELAY__REPORT__INIT;
+
+        for (size_t i = 0; i < n; ++i)
+                pointers[i] = (Nb__Relay__Held *)&held[i];
+        stock.n_held = n;
+        stock.held = pointers;
+        stock.is_last = is_last;
+        report.body_case = NB__RELAY__REPORT__BODY_STOCK;
+        report.stock = &stock;
+        (void)fake_relay_report(lie->relay, &report);
+}
+
+static Nb__Relay__Held held_of(uint64_t number, bool is_server, bool is_ready) {
+        Nb__Relay__Held held = NB__RELAY__HELD__INIT;
+
+        held.number = number;
+        held.is_server = is_server;
+        held.is_ready = is_ready;
+        return held;
+}
+
+static void tell_of_nobody(const struct lie *lie) {
+        const Nb__Relay__Held held = held_of(UINT64_C(1) << 60, false, true);
+
+        send_stock(lie, &held, 1, true);
+}
+
+static void tell_of_zero(const struct lie *lie) {
+        const Nb__Relay__Held held = held_of(0, false, true);
+
+        send_stock(lie, &held, 1, true);
+}
+
+static void tell_twice(const struct lie *lie) {
+        const Nb__Relay__Held held[] = { held_of(lie->link, false, true), held_of(lie->link, false, true) };
+
+        send_stock(lie, held, 2, true);
+}
+
+static void tell_of_a_server(const struct lie *lie) {
+        const Nb__Relay__Held held = held_of(lie->link, true, false);
+
+        send_stock(lie, &held, 1, true);
+}
+
+static void tell_of_too_many(const struct lie *lie) {
+        NB_CLEANUP_FREE Nb__Relay__Held *held = calloc(HELD_MAX, sizeof(*held));
+
+        for (size_t i = 0; i < HELD_MAX; ++i)
+                held[i] = held_of(1, false, false);
+        send_stock(lie, held, HELD_MAX, false);
+}
+
+static void tell_something_in_between(const struct lie *lie) {
+        send_stock(lie, NULL, 0, false);
+        (void)fake_relay_ended(lie->relay, lie->link, NB__RELAY__CAUSE__CAUSE_CLOSED, "");
+}
+
+static void tell_again(const struct lie *lie) {
+        const Nb__Relay__Held held = held_of(lie->link, false, true);
+
+        send_stock(lie, &held, 1, true);
+        send_stock(lie, NULL, 0, true);
+}
+
+static void tell_nothing(const struct lie *lie) {
+        (void)lie;
+}
+
+static void (*const lies[])(const struct lie *lie) = {
+        tell_of_nobody, tell_of_zero, tell_twice, tell_of_a_server, tell_of_too_many, tell_something_in_between,
+        tell_again,     tell_nothing,
+};
+
+START_TEST(a_relay_that_lies_about_what_it_has_is_ended) {
+        struct lie lie;
+
+        lie_start(&lie);
+        lies[_i](&lie);
+        fake_relay_expect_end(lie.relay);
+        lie_end(&lie);
+}
+END_TEST
+
+/* Its guest repeats the request. */
+START_TEST(what_was_not_ready_is_ended) {
+        struct lie lie;
+        Nb__Relay__Held held;
+
+        lie_start(&lie);
+        held = held_of(lie.link, false, false);
+        send_stock(&lie, &held, 1, true);
+        fake_relay_expect(lie.relay, NB__RELAY__ORDER__BODY_END);
+        ck_assert_uint_eq(lie.relay->order->end->link, lie.link);
+        daemon_expect_log(&lie.restart.scene.daemon, "with 0 connections and servers; 1 that were not ready are ended");
+        lie_end(&lie);
+}
+END_TEST
+
+START_TEST(what_was_reported_before_is_passed_over) {
+        struct lie lie;
+        Nb__Relay__Held held;
+
+        lie_start(&lie);
+        ck_assert_int_eq(fake_relay_ended(lie.relay, lie.link, NB__RELAY__CAUSE__CAUSE_CLOSED, ""), 0);
+        ck_assert_int_eq(fake_relay_ready(lie.relay, UINT64_C(1) << 60), 0);
+        held = held_of(lie.link, false, true);
+        send_stock(&lie, &held, 1, true);
+        daemon_expect_log(&lie.restart.scene.daemon, "with 1 connections and servers; 0 that were not ready are ended");
+        lie_end(&lie);
+}
+END_TEST
+
 static Suite *make_suite(void) {
         Suite *suite = suite_create("restart_relays");
         TCase *tcase = tcase_create("relays");
@@ -432,6 +606,13 @@ static Suite *make_suite(void) {
         tcase_add_loop_test(tcase, a_relay_that_is_killed_meanwhile_ends_its_own, 0, 2);
         tcase_add_loop_test(tcase, what_came_back_can_be_revoked, 0, 2);
         tcase_add_loop_test(tcase, a_server_of_datagrams_goes_on, 0, 2);
+        suite_add_tcase(suite, tcase);
+
+        tcase = tcase_create("lies");
+        tcase_add_loop_test(tcase, a_relay_that_lies_about_what_it_has_is_ended, 0,
+                            (int)(sizeof(lies) / sizeof(lies[0])));
+        tcase_add_test(tcase, what_was_not_ready_is_ended);
+        tcase_add_test(tcase, what_was_reported_before_is_passed_over);
         suite_add_tcase(suite, tcase);
         return suite;
 }

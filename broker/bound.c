@@ -71,7 +71,9 @@ static int new_one(const struct asker *asker, enum policy_socket_type type, stru
         return fd;
 }
 
-/* The keeper may be about to close the socket that had the address. */
+/* How often an address that is in use is asked for again, if the keeper may be about to close the socket that has it. */
+#define TRIES 5
+
 int bound_new(const struct asker *asker, enum policy_socket_type type, struct nb_socket_address *address,
               struct unix_file **ret_file) {
         int fd;
@@ -79,7 +81,10 @@ int bound_new(const struct asker *asker, enum policy_socket_type type, struct nb
         if (!asker->grant->policy)
                 return -EACCES;
         fd = new_one(asker, type, address, ret_file);
-        if (fd != -EADDRINUSE || !keep_settle(asker->grant->tenant->broker->keep))
-                return fd;
-        return new_one(asker, type, address, ret_file);
+        for (int i = 0; i < TRIES && fd == -EADDRINUSE; ++i) {
+                if (!keep_settle(asker->grant->tenant->broker->keep))
+                        break;
+                fd = new_one(asker, type, address, ret_file);
+        }
+        return fd;
 }

@@ -33,7 +33,7 @@ static_assert(KEPT_FDS_MAX == NB_KEEP_FDS_MAX, "what an object may have is what 
 
 /* How long it is waited for the keeper to read, and how long after something was sent there is something to wait for. */
 #define SETTLE_MS 20
-#define SETTLE_LATELY_MS 200
+#define SETTLE_LATELY_MS 1000
 #define CONNECT_MS 10000
 
 /* As much as the system lets have: a burst is to be with the keeper before anybody is answered. */

@@ -169,7 +169,7 @@ static void on_event(void *data, const void *event, size_t size) {
                 connection_watch_released(seal->broker->connection_watch, released->cookie);
 }
 
-/* What was lost while nobody read, under a broker before, is found by what looks at all connections then. */
+/* The first time this is also what was lost while nobody read, between a broker before and this one. */
 static void look_for_lost(struct seal *seal) {
         struct nb_seal_counters counters;
 
@@ -192,13 +192,10 @@ static void events_ready(struct watch *watch, uint32_t events) {
 }
 
 static int watch_released(struct seal *seal) {
-        struct nb_seal_counters counters = { 0 };
         int r = watch_start(&seal->released, &seal->broker->watches, seal->ring.fd, EPOLLIN, events_ready);
 
         if (r < 0)
                 return fail(seal, r, "cannot be told what is closed: %s", strerror(-r));
-        (void)seal_count(seal, &counters);
-        seal->lost = counters.lost;
         connection_watch_be_told(seal->broker->connection_watch);
         return 0;
 }

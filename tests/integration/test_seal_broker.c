@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "tests/support/keeper.h"
 #include "tests/support/process.h"
+#include "tests/support/quic_host.h"
 #include "tests/support/runner.h"
 #include "tests/support/sealed_world.h"
 
@@ -430,9 +431,122 @@ START_TEST(the_next_relay_goes_on_with_the_server) {
 }
 END_TEST
 
+/* The broker, as nobody, reads keys that nobody else may. */
+static void give_certificates(const struct quic_world *quic) {
+        PROCESS process;
+
+        PROCESS_START(&process, "chown", "-R", "nobody", quic->certificates.folder);
+        ck_assert_int_eq(process_finish(&process, HARNESS_DEADLINE_MS), 0);
+}
+
+/* Client and server have a relay each: one with a socket that is connected, one with a socket that names its peers. */
+START_TEST(quic_is_spoken_by_relays_of_another_group) {
+        struct daemon_options options = { 0 };
+        struct nb_connection *connection;
+        struct quic_world quic;
+        struct quic_echo echo;
+        struct quic_host host;
+        SEALED_WORLD world;
+
+        sealed_world_init(&world);
+        sealed_world_seal(&world);
+        sealed_world_start_relays(&world);
+        quic_world_prepare(&quic, "", "");
+        give_certificates(&quic);
+        seal_scene_enter(&world.seal, SEAL_BROKER);
+        options.arguments = world.arguments;
+        daemon_start(&quic.daemon, &options);
+        seal_scene_enter(&world.seal, SEAL_STRANGER);
+        daemon_expect_log(&quic.daemon, "the seal is proven");
+        quic_echo_start(&echo, &quic, "other");
+        quic_host_open(&host, &quic, "acme");
+        connection = quic_host_connect(&host, echo.address);
+        quic_host_echo(connection, 4, 100000, 1);
+        nb_connection_free(connection);
+        quic_host_close(&host);
+        quic_echo_stop(&echo);
+        quic_world_end(&quic);
+}
+END_TEST
+
+/* ---- the broker that comes after, in another group ---- */
+
+static void start_with_keeper(struct sealed_world *world, struct keeper *keeper) {
+        sealed_world_init(world);
+        world->n_arguments = 0; /* the keeper lets in its own user only */
+        keeper_start(keeper, world->daemon.folder);
+        sealed_world_argument(world, "--keeper");
+        sealed_world_argument(world, keeper->path);
+        sealed_world_seal(world);
+        seal_scene_attach(&world->seal, SEAL_RELAY);
+        sealed_world_write_policy(world, "");
+        sealed_world_start_broker(world, SEAL_BROKER);
+        sealed_world_open(world);
+}
+
+static void expect_refused(int fd, const char *elsewhere) {
+        struct sockaddr nobody = { .sa_family = AF_UNSPEC };
+        struct nb_address address;
+        struct sockaddr_storage sa;
+        socklen_t length;
+
+        ck_assert_int_eq(nb_address_parse(elsewhere, strlen(elsewhere), &address), 0);
+        length = nb_address_to_sockaddr(&address, &sa);
+        ck_assert_int_eq(connect(fd, &nobody, sizeof(nobody)), 0);
+        ck_assert(connect(fd, (struct sockaddr *)&sa, length) < 0 && errno == EPERM);
+}
+
+/* What it took over is its own; what was handed out by the one before stays sealed, for both. */
+START_TEST(the_next_broker_owns_what_it_takes_over) {
+        struct nb_control *bound, *listening;
+        struct nb_connection *connection = NULL;
+        struct call before;
+        struct keeper keeper;
+        SEALED_WORLD world;
+        char address[NB_ADDRESS_TEXT_MAX];
+        int listen_fd, peer_fd, fd;
+
+        start_with_keeper(&world, &keeper);
+        bound = sealed_world_control(&world, "127.0.0.1:0", NB_SOCKET_STREAM);
+        listening = sealed_world_control(&world, "127.0.0.1:0", NB_SOCKET_STREAM);
+        ck_assert_int_eq(nb_listen(listening, 8), 0);
+        call_open(&world, AF_INET, SOCK_STREAM, &before);
+        daemon_kill(&world.daemon);
+        sealed_world_start_broker(&world, SEAL_RELAY);
+        daemon_expect_log(&world.daemon, "the seal is proven");
+
+        listen_fd = sealed_world_peer(AF_INET, SOCK_STREAM, address);
+        fd = sealed_world_connect(bound, address);
+        peer_fd = sealed_world_accept(listen_fd);
+        sealed_world_expect_bytes(fd, peer_fd);
+        expect_refused(fd, address);
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(peer_fd);
+
+        peer_fd = sealed_world_call(SOCK_STREAM, nb_control_address(listening));
+        ck_assert_int_eq(nb_accept(listening, &connection), 0);
+        fd = sealed_world_stream(connection);
+        sealed_world_expect_bytes(fd, peer_fd);
+        expect_refused(fd, address);
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(peer_fd);
+
+        sealed_world_expect_bytes(before.fd, before.peer_fd);
+        expect_refused(before.fd, address);
+        call_close(&before);
+        (void)nb_fd_close(listen_fd);
+        (void)nb_control_free(bound);
+        (void)nb_control_free(listening);
+        world.session = nb_session_free(world.session);
+        daemon_stop(&world.daemon);
+        keeper_kill(&keeper);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("the seal and the broker");
         TCase *proof = tcase_create("proof"), *closes = tcase_create("closes"), *relays = tcase_create("relays");
+        TCase *restart = tcase_create("restart");
 
         tcase_add_test(proof, auto_hands_out_sockets_with_the_proof);
         tcase_add_test(proof, auto_relays_without_a_seal_and_warns);
@@ -447,8 +561,11 @@ int main(void) {
         tcase_add_loop_test(closes, what_is_held_is_charged_whatever_is_done_to_it, 1, 3);
         tcase_add_loop_test(relays, a_server_of_datagrams_answers_its_peers, 0, 2);
         tcase_add_test(relays, the_next_relay_goes_on_with_the_server);
+        tcase_add_test(relays, quic_is_spoken_by_relays_of_another_group);
+        tcase_add_test(restart, the_next_broker_owns_what_it_takes_over);
         suite_add_tcase(suite, proof);
         suite_add_tcase(suite, closes);
         suite_add_tcase(suite, relays);
+        suite_add_tcase(suite, restart);
         return run_suite(suite);
 }

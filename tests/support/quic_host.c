@@ -48,7 +48,7 @@ static void wait_for_trial(const struct quic_world *world) {
                 harness_wait_a_moment(start_ms, "the relay of the trial to be gone");
 }
 
-void quic_world_start(struct quic_world *world, const char *limits, const char *keys) {
+void quic_world_prepare(struct quic_world *world, const char *limits, const char *keys) {
         const struct certificate server = {
                 .name = "server",
                 .issuer = "root",
@@ -61,6 +61,10 @@ void quic_world_start(struct quic_world *world, const char *limits, const char *
         daemon_init(&world->daemon);
         quic_world_write(world, "acme", limits, keys);
         quic_world_write(world, "other", "", keys);
+}
+
+void quic_world_start(struct quic_world *world, const char *limits, const char *keys) {
+        quic_world_prepare(world, limits, keys);
         daemon_start(&world->daemon, NULL);
         wait_for_trial(world);
 }

@@ -31,6 +31,9 @@ struct quic_world {
         struct daemon daemon;
 };
 
+/** As quic_world_start(), but the daemon is left to be started. */
+void quic_world_prepare(struct quic_world *world, const char *limits, const char *keys);
+
 /**
  * Makes certificates and a policy, and starts the daemon.
  * @param limits  lines of [Tenant] of "acme"

@@ -193,14 +193,20 @@ static int echo_on(const struct load *load, int fd) {
         return epoll_ctl(load->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-static void echo(int fd) {
+/* An epoll instance goes on to tell of a file as long as anybody has it open, and the number may be another's by then. */
+static void stop_echo(const struct load *load, int fd) {
+        (void)epoll_ctl(load->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        (void)nb_fd_close(fd);
+}
+
+static void echo(const struct load *load, int fd) {
         char buffer[4096];
         ssize_t n = recv(fd, buffer, sizeof(buffer), MSG_DONTWAIT);
 
         if (n < 0 && (errno == EAGAIN || errno == EINTR))
                 return;
         if (n <= 0 || send(fd, buffer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT) != n)
-                (void)nb_fd_close(fd);
+                stop_echo(load, fd);
 }
 
 static void accept_plain(const struct load *load, int listen_fd) {
@@ -230,7 +236,7 @@ static void *run_echoer(void *data) {
                         if (events[i].data.fd == listen_fd)
                                 accept_plain(load, listen_fd);
                         else
-                                echo(events[i].data.fd);
+                                echo(load, events[i].data.fd);
                 }
         }
 }

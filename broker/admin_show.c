@@ -21,6 +21,7 @@
 #include "broker/metrics_page.h"
 #include "broker/quic_entry.h"
 #include "broker/quota.h"
+#include "broker/restriction.h"
 #include "broker/relayed_facts.h"
 #include "broker/seal.h"
 #include "broker/security.h"
@@ -258,6 +259,18 @@ static uint64_t count_endpoints(const struct session *session, const char *kind)
         return n;
 }
 
+/* Protocols that hosts have made narrower, or have handed over. */
+static uint64_t count_restricted(const struct session *session) {
+        uint64_t n = 0;
+
+        nb_list_foreach_safe(link, &session->endpoints) {
+                const struct endpoint *endpoint = nb_container_of(link, struct endpoint, link);
+
+                n += endpoint->delegation > 0 && strcmp(endpoint->ops->kind, "protocol") == 0;
+        }
+        return n;
+}
+
 static json_t *session_to_json(const struct session *session) {
         const struct identity *identity = &session->identity;
         json_t *object = json_pack("{s:o, s:o, s:o, s:b, s:o, s:o}", "session", number(session->id), "tenant",
@@ -271,6 +284,8 @@ static json_t *session_to_json(const struct session *session) {
         (void)json_object_set_new(object, "socket", admin_text(identity->socket));
         set_number(object, "protocols", count_endpoints(session, "protocol"));
         set_number(object, "controls", count_endpoints(session, "control"));
+        if (count_restricted(session) > 0)
+                set_number(object, "restricted", count_restricted(session));
         return object;
 }
 
@@ -386,6 +401,8 @@ static json_t *connection_to_json(const struct connection *connection) {
                                                      ? nb_socket_address_format(&connection->peer, peer)
                                                      : NULL));
         (void)json_object_set_new(object, "since", admin_time(connection->since_ms));
+        if (restriction_count(connection->narrowings) > 0)
+                set_number(object, "restricted", restriction_count(connection->narrowings));
         set_path(object, connection);
         return object;
 }

@@ -103,6 +103,8 @@ json_t *audit_record_to_json(const struct audit_record *record, uint64_t suppres
         set_text(object, "protocol", record->protocol);
         set_text(object, "type", record->type);
         set_text(object, "transport", record->transport);
+        if (record->n_restrictions > 0)
+                (void)json_object_set_new(object, "restricted", json_integer((json_int_t)record->n_restrictions));
         set_text(object, "verb", record->verb);
         if (record->asked)
                 set_text(object, "asked", nb_escape(record->asked, record->asked_length, asked, sizeof(asked)));

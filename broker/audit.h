@@ -63,6 +63,7 @@ struct audit {
 struct audit_record {
         const struct session *session; /* NULL: before there is one */
         const char *tenant;            /* whom it is about, where there is no session */
+        size_t n_restrictions;         /* blocks of protocol_restrict beside the policy */
         const char *verb;              /* "hello", "open", "listen", "accept", "connect", "protocol-error", "relay" */
         const char *verdict;           /* "allowed", "denied", "reported", "dropped", "crashed" */
         const char *protocol;

@@ -6,6 +6,7 @@
 
 #include "base/wall_clock.h"
 #include "broker/broker.h"
+#include "broker/restriction.h"
 #include "broker/seen.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
@@ -156,6 +157,7 @@ static struct audit_record record_of(const struct asker *asker, const char *verb
                 .protocol = asker->grant->name,
                 .type = policy_word(policy_words_socket_type, (int)asker->type),
                 .transport = asker->grant->policy && policy_is_quic(asker->grant->policy) ? "quic" : NULL,
+                .n_restrictions = restriction_count(asker->narrowings),
                 .verb = verb,
                 .asked = asked,
                 .asked_length = asked ? strlen(asked) : 0,

@@ -56,6 +56,14 @@ int restriction_add(struct tenant *tenant, const struct narrowings *base, const 
         return r;
 }
 
+size_t restriction_count(const struct narrowings *narrowings) {
+        size_t n = 0;
+
+        for (size_t i = 0; i < narrowings_count(narrowings); ++i)
+                n += narrowings_id(narrowings, i) == NULL;
+        return n;
+}
+
 /* ---- over a restart ---- */
 
 Nb__State__Narrowings *restriction_describe(const struct narrowings *narrowings, struct restriction_state *state) {

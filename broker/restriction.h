@@ -30,6 +30,9 @@ struct tenant;
 int restriction_add(struct tenant *tenant, const struct narrowings *base, const char *rules, struct narrowings **ret,
                     struct narrowing_error *error);
 
+/** @return how many of the blocks are protocol_restrict's, and not a token's */
+size_t restriction_count(const struct narrowings *narrowings);
+
 /** What is kept of narrowings. */
 struct restriction_state {
         Nb__State__Narrowings message;

@@ -31,6 +31,7 @@ static const struct table_column session_columns[] = {
         { .title = "PID", .key = "pid", .right = true },
         { .title = "PROTOCOLS", .key = "protocols", .right = true },
         { .title = "CONTROLS", .key = "controls", .right = true },
+        { .title = "RESTRICTED", .key = "restricted", .right = true, .may_be_missing = true },
         { .title = "LABEL", .key = "label", .may_be_cut = true },
 };
 
@@ -44,6 +45,7 @@ static const struct table_column connection_columns[] = {
         { .title = "PEER", .key = "peer", .may_be_cut = true },
         { .title = "NAME", .key = "name", .may_be_cut = true },
         { .title = "PATH", .key = "path" },
+        { .title = "RESTRICTED", .key = "restricted", .right = true, .may_be_missing = true },
         { .title = "TLS", .key = "tls.version" },
         { .title = "RTT(US)", .key = "quic.rtt_us", .right = true, .may_be_missing = true },
         { .title = "LOST", .key = "quic.packets_lost", .right = true, .may_be_missing = true },

@@ -148,6 +148,7 @@ START_TEST(abuse_34_a_narrower_protocol_is_never_widened) {
         struct nb_protocol *narrower = narrow_to_granted(web), *again;
 
         expect_narrow(narrower);
+        daemon_expect_audit(&world.scene.daemon, "\"restricted\":1", "\"verdict\":\"denied\"", denied.text);
         again = narrow(narrower, "Connect=127.0.0.1:* [::1]:*\nListen=127.0.0.1:*");
         expect_narrow(again);
         nb_protocol_unref(narrower);

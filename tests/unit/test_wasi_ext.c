@@ -31,6 +31,62 @@ static void expect_text(const struct world *world, const char *text) {
         ck_assert_uint_eq(world->memory[TEXT + strlen(text)], 0x55); /* no NUL */
 }
 
+/* ---- narrower protocols ---- */
+
+static int restrict_to(struct world *world, const char *rules, uint64_t base, uint64_t inheriting) {
+        return world_call(world, "protocol_restrict", WORLD_PROTOCOL, TEXT, world_put_text(world, TEXT, rules), base,
+                          inheriting, WORLD_RET);
+}
+
+START_TEST(a_protocol_is_narrowed) {
+        struct world world;
+        uint32_t narrower;
+
+        world_init(&world, 0);
+        ck_assert_int_eq(restrict_to(&world, "Connect=any", UINT64_MAX, NB_RIGHTS_STREAM), OK);
+        narrower = world_get_u32(&world, WORLD_RET);
+        ck_assert_uint_eq(narrower, WORLD_FIRST_FREE);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_get", narrower, WORLD_BUFFER), OK);
+        ck_assert_uint_eq(world_get_u64(&world, WORLD_BUFFER + 8), NB_RIGHTS_PROTOCOL);
+        ck_assert_uint_eq(world_get_u64(&world, WORLD_BUFFER + 16), NB_RIGHTS_STREAM);
+        ck_assert_int_eq(world_call(&world, "fd_close", narrower), OK);
+        world_deinit(&world);
+}
+END_TEST
+
+/* What the guest has given up itself does not come back. */
+START_TEST(given_up_rights_are_not_in_it) {
+        struct world world;
+
+        world_init(&world, 0);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_set_rights", WORLD_PROTOCOL, 0, NB_RIGHT_FD_READ), OK);
+        ck_assert_int_eq(restrict_to(&world, "", UINT64_MAX, UINT64_MAX), OK);
+        ck_assert_int_eq(world_call(&world, "fd_fdstat_get", WORLD_FIRST_FREE, WORLD_BUFFER), OK);
+        ck_assert_uint_eq(world_get_u64(&world, WORLD_BUFFER + 8), 0);
+        ck_assert_uint_eq(world_get_u64(&world, WORLD_BUFFER + 16), NB_RIGHT_FD_READ);
+        world_deinit(&world);
+}
+END_TEST
+
+START_TEST(bad_rules_are_explained) {
+        struct world world;
+
+        world_init(&world, 0);
+        world.broker.reason = "line 1";
+        ck_assert_int_eq(restrict_to(&world, "bad", UINT64_MAX, UINT64_MAX), NB_WASI_EINVAL);
+        memset(world.memory + TEXT, 0x55, TEXT_SIZE);
+        ck_assert_int_eq(world_call(&world, "last_denial", TEXT, TEXT_SIZE, WORLD_RET), OK);
+        expect_text(&world, "line 1");
+        ck_assert_int_eq(world_call(&world, "protocol_restrict", WORLD_PROTOCOL, TEXT, 4097, 0, 0, WORLD_RET),
+                         NB_WASI_EINVAL);
+        ck_assert_int_eq(world_call(&world, "protocol_restrict", WORLD_PROTOCOL, WORLD_MEMORY_SIZE, 1, 0, 0, WORLD_RET),
+                         NB_WASI_EFAULT);
+        ck_assert_int_eq(world_call(&world, "protocol_restrict", WORLD_PROTOCOL, 0, 0, 0, 0, WORLD_MEMORY_SIZE - 3),
+                         NB_WASI_EFAULT);
+        world_deinit(&world);
+}
+END_TEST
+
 /* ---- addresses ---- */
 
 /* What the peer sees of the guest's end. */
@@ -575,6 +631,12 @@ static TCase *address_tests(void) {
         TCase *tests = tcase_create("address");
 
         tcase_add_test(tests, a_control_has_a_local_address);
+
+        tcase_add_test(tests, a_protocol_is_narrowed);
+
+        tcase_add_test(tests, given_up_rights_are_not_in_it);
+
+        tcase_add_test(tests, bad_rules_are_explained);
         tcase_add_loop_test(tests, a_connection_and_its_stream_have_both_addresses, 0, 2);
         tcase_add_test(tests, a_stream_outlives_its_connection_fd);
         tcase_add_test(tests, an_ipv4_address_of_both_families_is_written_as_one);

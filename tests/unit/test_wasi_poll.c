@@ -207,6 +207,37 @@ START_TEST(a_control_tells_of_one_connection) {
 }
 END_TEST
 
+/* Neither for a listener nor for a connect that lasts, whose control is another one then. */
+START_TEST(a_broker_that_is_started_again_is_no_event) {
+        struct world world;
+        uint32_t listener, client;
+
+        world_init(&world, 0);
+        listener = world_listener(&world, NB_NONBLOCK);
+        client = world_call_ret(&world, "open", WORLD_PROTOCOL, WORLD_TEXT,
+                                world_put_text(&world, WORLD_TEXT, "0.0.0.0:0"), NB_SOCKET_STREAM, NB_RIGHTS_CONTROL,
+                                NB_RIGHTS_STREAM, NB_NONBLOCK, WORLD_RET);
+        ck_assert_int_eq(world_connect(&world, client, "held:1"), NB_WASI_EINPROGRESS);
+        ck_assert_uint_eq(world_poll_one(&world, FD_WRITE, client), 0);
+        for (int i = 0; i < 5; ++i) {
+                scripted_broker_restart(&world.broker);
+                for (int j = 0; j < 3; ++j) {
+                        ck_assert_uint_eq(world_poll_one(&world, FD_READ, listener), 0);
+                        ck_assert_uint_eq(world_poll_one(&world, FD_WRITE, client), 0);
+                }
+        }
+        ck_assert_uint_eq(world.broker.n_connects, 6);
+        scripted_broker_release(&world.broker);
+        ck_assert_uint_eq(world_poll_one(&world, FD_WRITE, client), 1);
+        ck_assert_uint_eq(world_event(&world, 0).flags, 0);
+        ck_assert_int_eq(world_connect(&world, client, "held:1"), OK);
+        scripted_broker_push(&world.broker);
+        ck_assert_uint_eq(world_poll_one(&world, FD_READ, listener), 1);
+        ck_assert_uint_eq(world_event(&world, 0).nbytes, 1);
+        world_deinit(&world);
+}
+END_TEST
+
 /* What was pushed before the broker went is still to be had. */
 START_TEST(a_control_whose_broker_is_gone_hangs_up) {
         struct world world;
@@ -413,6 +444,7 @@ static TCase *poll_tests(void) {
         tcase_add_test(tests, many_descriptors);
         tcase_add_test(tests, a_control_tells_of_one_connection);
         tcase_add_test(tests, a_control_whose_broker_is_gone_hangs_up);
+        tcase_add_test(tests, a_broker_that_is_started_again_is_no_event);
         tcase_add_loop_test(tests, a_file_tells_what_is_left, 0, (int)(sizeof(files) / sizeof(files[0])));
         tcase_add_test(tests, asking_for_a_file_stays_inside_the_events);
         tcase_add_test(tests, few_files_are_asked_for);

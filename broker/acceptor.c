@@ -21,7 +21,6 @@
 #include "broker/quota.h"
 #include "broker/relay.h"
 #include "broker/relayed.h"
-#include "broker/seal.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
 #include "broker/unix_path.h"
@@ -247,7 +246,7 @@ static const struct policy_protocol *policy_of(const struct acceptor *acceptor) 
 }
 
 static bool is_sealed(const struct acceptor *acceptor) {
-        return seal_is_proven(acceptor->control->grant->tenant->broker->seal);
+        return control_is_sealed(acceptor->control);
 }
 
 /* A place for a handshake is claimed before anyone is accepted, where there may be one. */

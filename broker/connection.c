@@ -256,7 +256,7 @@ static void init(struct connection *connection, const struct connection_facts *f
         connection->since_ms = nb_wall_clock_ms();
         connection->verb = facts->verb;
         connection->type = facts->type;
-        connection->is_sealed = seal_is_proven(connection->tenant->broker->seal);
+        connection->is_sealed = fd >= 0 && seal_covers(connection->tenant->broker, fd);
         connection->was_relayed = facts->relayed != NULL;
         connection->has_tls = facts->security != NULL;
         connection->has_proxy = facts->proxy != NULL;

@@ -91,6 +91,10 @@ static void stop_connecting(struct control *control) {
         metrics_observe(&control->grant->tenant->metrics.connect, (uv_hrtime() - control->connecting_since_ns) / 1000);
 }
 
+bool control_is_sealed(const struct control *control) {
+        return seal_is_proven(session_of(control)->broker->seal) && !control->is_unsealed;
+}
+
 /*
  * A reload with Existing=keep may have taken the protocol away meanwhile: what was dialled for a relay, to be TLS for one, does not get to a guest
  * without it. A Unix socket of datagrams never gets into a guest's hands, for it could send to other names (sendto(2)).
@@ -100,8 +104,7 @@ static bool needs_relay(const struct control *control) {
 
         if (control->is_quic || (control->type == POLICY_SOCKET_DGRAM && control->bind.family == AF_UNIX))
                 return true;
-        return policy ? policy_needs_relay(policy, POLICY_CONNECT, seal_is_proven(session_of(control)->broker->seal))
-                      : control->was_for_relay;
+        return policy ? policy_needs_relay(policy, POLICY_CONNECT, control_is_sealed(control)) : control->was_for_relay;
 }
 
 /* What the kernel's sockets of it are. */
@@ -1057,6 +1060,7 @@ static int restore_socket(struct control *control, const Nb__State__Control *sta
                         return r;
         }
         r = seal_own(session_of(control)->broker, control->socket_fd);
+        control->is_unsealed = !seal_covers(session_of(control)->broker, control->socket_fd);
         if (r < 0 || !state->listening || socket_type(control) == POLICY_SOCKET_DGRAM)
                 return r;
         pending_fd = state->has_pending ? nb_steal_fd(&item->fds[2]) : -1;

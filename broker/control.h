@@ -77,10 +77,11 @@ struct control {
         struct name_connect *naming;          /* while connecting to a name */
         struct proxy_dial *proxying;          /* while connecting to a proxy */
         uint64_t policy_generation;           /* by which the connect was begun */
-        bool was_for_relay;                   /* by that policy */
-        struct relayed *relaying;             /* while a relay shakes hands on what is connected */
-        bool awaits_listen; /* it listened when the broker before has ended, and Listen has not come again */
-        uint32_t n_resumed; /* sent since the last Listen */
+        bool is_unsealed;         /* a broker before has made its socket, without the seal (broker/seal.h) */
+        bool was_for_relay;       /* by that policy */
+        struct relayed *relaying; /* while a relay shakes hands on what is connected */
+        bool awaits_listen;       /* it listened when the broker before has ended, and Listen has not come again */
+        uint32_t n_resumed;       /* sent since the last Listen */
 };
 
 /** What a control is to be. */
@@ -101,6 +102,9 @@ struct control_options {
  * @return 0; -EMFILE when the tenant has as many as it may have; another -errno
  */
 int control_new(struct session *session, const struct control_options *options, struct control **ret, int *ret_fd);
+
+/** Whether the seal is proven, and holds for the control's socket and for what is accepted of it. */
+bool control_is_sealed(const struct control *control);
 
 /** Who asks where the control asks, for decisions and records. Borrowed from the control. */
 struct asker control_asker(const struct control *control);

@@ -16,7 +16,6 @@
 #include "broker/quota.h"
 #include "broker/relay_server.h"
 #include "broker/relayed.h"
-#include "broker/seal.h"
 #include "broker/security.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
@@ -239,7 +238,7 @@ static bool ready_is_granted(const struct handshake *handshake) {
         const struct policy_made made = {
                 .verb = POLICY_ACCEPT,
                 .is_relayed = handshake->is_relayed,
-                .is_sealed = seal_is_proven(grant->tenant->broker->seal),
+                .is_sealed = control_is_sealed(handshake->owner->control),
                 .has_tls = handshake->security != NULL,
                 .is_quic = handshake->is_quic,
         };

@@ -43,6 +43,7 @@ struct relayed {
         bool has_way;
         bool expects_header;
         bool may_step_out;
+        bool is_sealed; /* its socket is */
         bool has_tls;
         bool is_quic;
         uint64_t since_ns;
@@ -71,10 +72,6 @@ static void cleanup_relayed(struct relayed **relayed) {
 
 static struct broker *broker_of(const struct relayed *relayed) {
         return relayed->asker.grant->tenant->broker;
-}
-
-static bool is_sealed(const struct relayed *relayed) {
-        return seal_is_proven(broker_of(relayed)->seal);
 }
 
 /* ---- whether ---- */
@@ -181,7 +178,7 @@ static bool goes_as_wanted(const struct relayed *relayed, bool stepped_out) {
         const struct policy_made made = {
                 .verb = relayed->verb,
                 .is_relayed = !stepped_out,
-                .is_sealed = is_sealed(relayed),
+                .is_sealed = relayed->is_sealed,
                 .has_tls = relayed->has_tls,
                 .has_proxy = relayed->has_way,
                 .is_quic = relayed->is_quic,
@@ -484,7 +481,8 @@ static int fill_in(struct relayed *relayed, const struct relayed_options *option
         relayed->data = options->data;
         relayed->is_quic = policy_is_quic(policy);
         relayed->has_tls = relayed->is_quic || policy_has_tls(policy, options->verb);
-        relayed->may_step_out = !policy_keeps_socket(policy, is_sealed(relayed)) &&
+        relayed->is_sealed = relayed->socket_fd >= 0 && seal_covers(broker_of(relayed), relayed->socket_fd);
+        relayed->may_step_out = !policy_keeps_socket(policy, relayed->is_sealed) &&
                                 options->asker.type == POLICY_SOCKET_STREAM && !relayed->has_tls &&
                                 (options->verb == POLICY_ACCEPT || !has_tls_to_proxy(&policy->proxy));
         relayed->expects_header = options->verb == POLICY_ACCEPT && expects_header(policy, options->peer);

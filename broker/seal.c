@@ -318,7 +318,7 @@ static bool is_connected(int fd) {
         return getpeername(fd, (struct sockaddr *)&peer, &length) == 0;
 }
 
-/* What is not connected was bound by an owner: it goes on receiving. */
+/* What a relay gets, and is not connected, receives. */
 static int find_receiver(int fd, uint64_t *ret) {
         socklen_t length = sizeof(*ret);
 
@@ -328,39 +328,55 @@ static int find_receiver(int fd, uint64_t *ret) {
         return getsockopt(fd, SOL_SOCKET, SO_COOKIE, ret, &length) < 0 ? -errno : 0;
 }
 
-static int stamp(const struct seal *seal, int fd, uint64_t owner, uint32_t slot) {
-        struct nb_seal_stamp stamp = { .owner = owner, .slot = slot };
-        int r = find_receiver(fd, &stamp.receiver);
-
-        return r < 0 ? r : bpf_map_update(seal->stamps_fd, &fd, &stamp);
-}
-
 static bool has_stamps(const struct broker *broker) {
         return broker->seal && broker->seal->owner != 0;
 }
 
-static bool is_lent(const struct seal *seal, int fd) {
-        struct nb_seal_stamp stamp;
-
-        return bpf_map_look_up(seal->stamps_fd, &fd, &stamp) == 0 && stamp.slot == SLOT_LENT;
+/* Only the kernel gives a socket its stamp, when it is made: on one that it has not stamped no program looks at it, and it would lie of it for ever. */
+static bool find_stamp(const struct broker *broker, int fd, struct nb_seal_stamp *ret) {
+        return has_stamps(broker) && bpf_map_look_up(broker->seal->stamps_fd, &fd, ret) == 0;
 }
 
+bool seal_covers(const struct broker *broker, int fd) {
+        struct nb_seal_stamp stamp;
+
+        return seal_is_proven(broker->seal) && (find_stamp(broker, fd, &stamp) || !is_inet(fd));
+}
+
+/* As the one before has left it: whether it receives was noted when its owner bound it. Who has it may have disconnected it since. */
 int seal_own(const struct broker *broker, int fd) {
-        if (!has_stamps(broker) || !is_inet(fd) || is_lent(broker->seal, fd))
+        struct nb_seal_stamp stamp;
+
+        if (!is_inet(fd) || !find_stamp(broker, fd, &stamp) || stamp.slot == SLOT_LENT)
                 return 0;
-        return stamp(broker->seal, fd, broker->seal->owner, 0);
+        stamp.owner = broker->seal->owner;
+        return bpf_map_update(broker->seal->stamps_fd, &fd, &stamp);
+}
+
+static int pass_on(const struct broker *broker, int fd, struct nb_seal_stamp *stamp, uint64_t owner, uint32_t slot) {
+        int r = find_receiver(fd, &stamp->receiver);
+
+        if (r < 0)
+                return r;
+        stamp->owner = owner;
+        stamp->slot = slot;
+        return bpf_map_update(broker->seal->stamps_fd, &fd, stamp);
 }
 
 int seal_lend(const struct broker *broker, int fd) {
-        if (!has_stamps(broker) || !is_udp(fd))
+        struct nb_seal_stamp stamp;
+
+        if (!is_udp(fd) || !find_stamp(broker, fd, &stamp))
                 return 0;
-        return stamp(broker->seal, fd, NB_SEAL_OWNER_FIRST, SLOT_LENT);
+        return pass_on(broker, fd, &stamp, NB_SEAL_OWNER_FIRST, SLOT_LENT);
 }
 
 int seal_take_back(const struct broker *broker, int fd) {
-        if (!has_stamps(broker) || !is_udp(fd) || !is_lent(broker->seal, fd))
+        struct nb_seal_stamp stamp;
+
+        if (!is_udp(fd) || !find_stamp(broker, fd, &stamp) || stamp.slot != SLOT_LENT)
                 return 0;
-        return stamp(broker->seal, fd, broker->seal->owner, 0);
+        return pass_on(broker, fd, &stamp, broker->seal->owner, 0);
 }
 
 int seal_count(const struct seal *seal, struct nb_seal_counters *ret) {

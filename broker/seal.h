@@ -45,6 +45,13 @@ void seal_prove(struct seal *seal, const char *probe);
 /** Whether sockets of the broker's are sealed, and that is proven. @param seal  may be NULL */
 bool seal_is_proven(const struct seal *seal);
 
+/**
+ * Whether this socket is behind a seal that is proven: the kernel has stamped it, or one that it was accepted of, when it was made. What a broker before has made
+ * without a seal, or behind another one, is not, whatever is proven now. Unix sockets need no seal.
+ * @param fd  borrowed; of any family
+ */
+bool seal_covers(const struct broker *broker, int fd);
+
 /** Why it is not, a clause; "" where it is. @param seal  may be NULL */
 const char *seal_why_not(const struct seal *seal);
 
@@ -58,8 +65,8 @@ bool seal_suffices(struct broker *broker, const struct policy *policy);
 bool seal_is_wanted(const struct policy *policy);
 
 /**
- * Makes a socket the broker's own that another broker, or systemd, has made, and that came into its hands: one that is bound or listens goes on receiving. One that is
- * lent to a relay stays with that. Harmless without the seal.
+ * Makes a socket the broker's own that another broker has made, and that came into its hands: one that is bound or listens goes on receiving. One that is
+ * lent to a relay stays with that, and one that was made without the seal is left as it is. Harmless without the seal.
  * @param fd  borrowed; of any family
  * @return 0 or -errno
  */

@@ -543,9 +543,96 @@ START_TEST(the_next_broker_owns_what_it_takes_over) {
 }
 END_TEST
 
+/* ---- a seal that comes later ---- */
+
+static bool is_given_socket(struct nb_control *listener) {
+        NB_CLEANUP_FD int peer_fd = sealed_world_call(SOCK_STREAM, nb_control_address(listener));
+        struct nb_connection *connection = NULL;
+        NB_CLEANUP_FD int fd = -1;
+
+        ck_assert_int_eq(nb_accept(listener, &connection), 0);
+        fd = sealed_world_stream(connection);
+        sealed_world_expect_bytes(fd, peer_fd);
+        return sealed_world_is_socket(fd);
+}
+
+static bool is_connected_by_socket(struct nb_control *control) {
+        char address[NB_ADDRESS_TEXT_MAX];
+        NB_CLEANUP_FD int peer = sealed_world_peer(AF_INET, SOCK_STREAM, address);
+        NB_CLEANUP_FD int fd = sealed_world_connect(control, address);
+        NB_CLEANUP_FD int peer_fd = sealed_world_accept(peer);
+
+        sealed_world_expect_bytes(fd, peer_fd);
+        return sealed_world_is_socket(fd);
+}
+
+/* What an unsealed broker has left with the keeper is no more sealed for the proof of the next one, nor after one more. */
+START_TEST(what_was_made_before_the_seal_is_relayed) {
+        struct nb_control *listener, *bound, *fresh;
+        struct keeper keeper;
+        SEALED_WORLD world;
+
+        sealed_world_init(&world);
+        sealed_world_start_relays(&world);
+        keeper_start(&keeper, world.daemon.folder);
+        sealed_world_argument(&world, "--keeper");
+        sealed_world_argument(&world, keeper.path);
+        sealed_world_write_policy(&world, "");
+        sealed_world_start_broker(&world, SEAL_RELAY);
+        sealed_world_open(&world);
+        listener = sealed_world_control(&world, "127.0.0.1:0", NB_SOCKET_STREAM);
+        ck_assert_int_eq(nb_listen(listener, 8), 0);
+        ck_assert(!is_given_socket(listener));
+        bound = sealed_world_control(&world, "127.0.0.1:0", NB_SOCKET_STREAM);
+        daemon_kill(&world.daemon);
+        sealed_world_seal(&world);
+        for (int i = 0; i < 2; ++i) {
+                sealed_world_start_broker(&world, SEAL_BROKER);
+                ck_assert(!is_given_socket(listener));
+                fresh = sealed_world_control(&world, "127.0.0.1:0", NB_SOCKET_STREAM);
+                ck_assert(is_connected_by_socket(fresh));
+                (void)nb_control_free(fresh);
+                if (i == 0)
+                        daemon_kill(&world.daemon);
+        }
+        ck_assert(!is_connected_by_socket(bound));
+        (void)nb_control_free(bound);
+        (void)nb_control_free(listener);
+        keeper_kill(&keeper);
+}
+END_TEST
+
+/* A listener of a sealed broker is sealed for the next one, too. */
+START_TEST(what_was_made_behind_the_seal_stays_sealed) {
+        struct nb_control *listener;
+        struct keeper keeper;
+        SEALED_WORLD world;
+
+        sealed_world_init(&world);
+        sealed_world_start_relays(&world);
+        sealed_world_seal(&world);
+        keeper_start(&keeper, world.daemon.folder);
+        sealed_world_argument(&world, "--keeper");
+        sealed_world_argument(&world, keeper.path);
+        sealed_world_write_policy(&world, "");
+        sealed_world_start_broker(&world, SEAL_BROKER);
+        sealed_world_open(&world);
+        listener = sealed_world_control(&world, "127.0.0.1:0", NB_SOCKET_STREAM);
+        ck_assert_int_eq(nb_listen(listener, 8), 0);
+        ck_assert(is_given_socket(listener));
+        daemon_kill(&world.daemon);
+        seal_scene_attach(&world.seal, SEAL_RELAY);
+        sealed_world_start_broker(&world, SEAL_RELAY);
+        ck_assert(is_given_socket(listener));
+        (void)nb_control_free(listener);
+        keeper_kill(&keeper);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("the seal and the broker");
-        TCase *proof = tcase_create("proof"), *closes = tcase_create("closes"), *relays = tcase_create("relays");
+        TCase *proof = tcase_create("proof"), *closes = tcase_create("closes"), *relays = tcase_create("relays"),
+              *later = tcase_create("later");
         TCase *restart = tcase_create("restart");
 
         tcase_add_test(proof, auto_hands_out_sockets_with_the_proof);
@@ -566,6 +653,9 @@ int main(void) {
         suite_add_tcase(suite, proof);
         suite_add_tcase(suite, closes);
         suite_add_tcase(suite, relays);
+        tcase_add_test(later, what_was_made_before_the_seal_is_relayed);
+        tcase_add_test(later, what_was_made_behind_the_seal_stays_sealed);
+        suite_add_tcase(suite, later);
         suite_add_tcase(suite, restart);
         return run_suite(suite);
 }

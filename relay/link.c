@@ -68,9 +68,20 @@ static void end_as_noted(struct link *link) {
         link_end(link, link->cause, link->reason);
 }
 
+/* A peer would take the end of our process for the guest's. */
+static void cut(const struct link *link) {
+        if (link->pump && !link->pump->to_peer.is_told)
+                transport_reset(link->peer);
+}
+
 void link_free_all(struct relay *relay) {
-        while (!nb_list_is_empty(&relay->links))
-                link_free(nb_container_of(relay->links.next, struct link, in_relay));
+        while (!nb_list_is_empty(&relay->links)) {
+                struct link *link = nb_container_of(relay->links.next, struct link, in_relay);
+
+                if (relay->is_terminated)
+                        cut(link);
+                link_free(link);
+        }
 }
 
 int link_fail(struct link *link, Nb__Relay__Cause cause, const char *format, ...) {

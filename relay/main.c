@@ -15,6 +15,7 @@
 #include "relay/confine.h"
 #include "relay/options.h"
 #include "relay/relay.h"
+#include "relay/termination.h"
 
 /* Of netbrokerd, and of a unit of systemd with Accept=yes (SD_LISTEN_FDS_START). */
 #define CHANNEL_FD 3
@@ -35,6 +36,7 @@ static void serve(struct relay *relay) {
 
 /* @return the exit status */
 static int run(struct relay *relay) {
+        struct termination termination = { .fd = -1 };
         int r;
 
         (void)mallopt(M_TRIM_THRESHOLD, HEAP_KEEPS);
@@ -53,8 +55,14 @@ static int run(struct relay *relay) {
                 nb_log(&relay->log, NB_LOG_ERROR, "cannot start its loop: %s", strerror(-r));
                 return EX_OSERR;
         }
+        r = termination_start(&termination, relay);
+        if (r < 0) {
+                nb_log(&relay->log, NB_LOG_ERROR, "cannot wait for signals: %s", strerror(-r));
+                return EX_OSERR;
+        }
         relay->is_confined = true;
         serve(relay);
+        termination_stop(&termination);
         relay_deinit(relay);
         return EX_OK;
 }

@@ -40,7 +40,8 @@ struct relay {
         struct nb_log log;
         bool is_set_up;
         bool is_confined;    /* Setup closes the walls around this process; false in tests */
-        bool has_ended;      /* the broker has closed the channel */
+        bool has_ended;      /* the broker has closed the channel, */
+        bool is_terminated;  /* or an operator has said so (relay/termination.h) */
         uint64_t memory_max; /* of the process, in bytes; 0: none */
         uint32_t links_max;
         uint32_t n_links;

@@ -43,6 +43,9 @@
 
 #define WORD 8
 
+/* Of each way; NETBROKER_RESTARTS says another number. */
+#define RESTARTS 50
+
 /* ---- what all share ---- */
 
 struct count {
@@ -367,7 +370,7 @@ static void stop_all(struct parties *parties) {
 static unsigned count_restarts(void) {
         const char *text = getenv("NETBROKER_RESTARTS");
 
-        return text ? (unsigned)strtoul(text, NULL, 10) : 10;
+        return text ? (unsigned)strtoul(text, NULL, 10) : RESTARTS;
 }
 
 static void tell(const struct shared *shared, const char *how, unsigned n, uint64_t ms) {

@@ -114,7 +114,8 @@ static bool may_push(const struct acceptor *acceptor) {
 
 /* Those that are ready, and not pushed yet, have credit in mind already. */
 static bool may_accept(const struct acceptor *acceptor) {
-        return acceptor->credit.sent + acceptor->handshakes.n_ready < acceptor->credit.total;
+        return !acceptor->control->grant->tenant->broker->ending &&
+               acceptor->credit.sent + acceptor->handshakes.n_ready < acceptor->credit.total;
 }
 
 /* Watches for peers only while one may be pushed. */
@@ -323,6 +324,9 @@ static enum outcome accept_one(struct acceptor *acceptor) {
 
         if (may_push(acceptor) && acceptor->handshakes.n_ready > 0)
                 return push_ready(acceptor);
+        /* Who comes now waits for the next broker. */
+        if (tenant->broker->ending)
+                return OUTCOME_EMPTY;
 
         /* Who comes when the tenant has as many connections as it may have waits in the kernel's backlog. */
         if (connection_check_room(tenant) < 0)
@@ -370,8 +374,13 @@ static void handshake_over(void *data) {
 }
 
 static void ready(struct watch *watch, uint32_t events) {
+        struct acceptor *acceptor = nb_container_of(watch, struct acceptor, watch);
+
         (void)events;
-        accept_some(nb_container_of(watch, struct acceptor, watch));
+        if (acceptor->control->grant->tenant->broker->ending)
+                (void)update_watch(acceptor);
+        else
+                accept_some(acceptor);
 }
 
 int acceptor_set_credit(struct acceptor *acceptor, uint64_t total) {

@@ -37,11 +37,32 @@
 #define HALF_OPEN_LEAST 16
 #define HALF_OPEN_MOST 8192
 
+/* How long an end waits for peers that were accepted and are not the guest's yet, and how often it looks. */
+#define FINISH_MS 500
+#define FINISH_TURN_MS 2
+
+/* Peers that a relay shakes hands with cannot come back: no other broker has accepted them. It takes them no time, unless they say nothing. */
+static void finish(void *data) {
+        struct broker *broker = data;
+
+        broker->finish = deadline_free(broker->finish);
+        if (broker->account.used[ACCOUNT_HANDSHAKES] > 0 && uv_now(&broker->loop) < broker->finish_by_ms)
+                broker->finish = deadline_new(&broker->loop, FINISH_TURN_MS, finish, broker);
+        if (!broker->finish)
+                broker_stop(broker);
+}
+
 static void on_terminate(uv_signal_t *handle, int number) {
         struct broker *broker = handle->data;
 
         nb_log(&broker->log, NB_LOG_INFO, "ending at signal %d", number);
-        broker_stop(broker);
+        if (!broker->keep || broker->ending) {
+                broker_stop(broker);
+                return;
+        }
+        broker->ending = true;
+        broker->finish_by_ms = uv_now(&broker->loop) + FINISH_MS;
+        finish(broker);
 }
 
 static void on_hangup(uv_signal_t *handle, int number) {
@@ -187,6 +208,7 @@ struct broker *broker_free(struct broker *broker) {
         end_sessions(&broker->half_open);
         end_sessions(&broker->sessions);
         broker->linger = deadline_free(broker->linger);
+        broker->finish = deadline_free(broker->finish);
         free_tenants(broker);
         broker->relay_launcher = relay_launcher_free(broker->relay_launcher);
         broker->relay_contexts = relay_contexts_free(broker->relay_contexts);

@@ -119,6 +119,9 @@ struct broker {
         struct broker_walls walls; /* around this process */
         struct drain drain;        /* whose sessions are refused */
         struct deadline *linger;   /* owned; NULL: it does not wait for what was left behind */
+        struct deadline *finish;   /* owned; while it ends, and finishes what it has accepted */
+        uint64_t finish_by_ms;     /* of the loop's clock: it waits no longer */
+        bool ending;               /* nobody is accepted any more */
         bool stopping;
         /* One request is handled at a time, so all share the memory it is received and decoded in. */
         struct nb_frame_arena arena;

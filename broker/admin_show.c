@@ -26,6 +26,7 @@
 #include "broker/seal.h"
 #include "broker/security.h"
 #include "broker/session.h"
+#include "broker/session_token.h"
 #include "broker/tenant.h"
 #include "config.h"
 #include "policy/explain.h"
@@ -273,6 +274,7 @@ static uint64_t count_restricted(const struct session *session) {
 
 static json_t *session_to_json(const struct session *session) {
         const struct identity *identity = &session->identity;
+        char token[SESSION_TOKEN_TEXT_MAX];
         json_t *object = json_pack("{s:o, s:o, s:o, s:b, s:o, s:o}", "session", number(session->id), "tenant",
                                    admin_text(session->tenant->name), "label", admin_text(session->label), "inherited",
                                    (int)identity->inherited, "uid", number(identity->uid), "pid",
@@ -282,6 +284,10 @@ static json_t *session_to_json(const struct session *session) {
                 return NULL;
         (void)json_object_set_new(object, "unit", admin_text(identity->unit));
         (void)json_object_set_new(object, "socket", admin_text(identity->socket));
+        (void)json_object_set_new(object, "token",
+                                  admin_text(session->token ? session_token_text(session->token, token) : NULL));
+        (void)json_object_set_new(object, "token_label",
+                                  admin_text(session->token ? session_token_label(session->token) : NULL));
         set_number(object, "protocols", count_endpoints(session, "protocol"));
         set_number(object, "controls", count_endpoints(session, "control"));
         if (count_restricted(session) > 0)

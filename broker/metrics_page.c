@@ -288,6 +288,21 @@ static void write_decisions(const struct tenant *tenant, struct exposition *expo
         }
 }
 
+/* Of tenants that take tokens. */
+static void write_tokens(const struct tenant *tenant, struct exposition *exposition) {
+        if (!tenant->policy || tenant->policy->tokens.n_keys == 0)
+                return;
+        for (int problem = 0; problem < TOKEN_N_PROBLEMS; ++problem)
+                write_part(tenant, exposition, "result",
+                           problem == TOKEN_FINE ? "verified" : token_problem_name((enum token_problem)problem),
+                           tenant->metrics.tokens[problem]);
+}
+
+static void write_tokens_ended(const struct tenant *tenant, struct exposition *exposition) {
+        if (tenant->policy && tenant->policy->tokens.n_keys > 0)
+                write_whole(tenant, exposition, tenant->metrics.tokens_ended);
+}
+
 static void write_connects(const struct tenant *tenant, struct exposition *exposition) {
         write_part(tenant, exposition, "result", "done", tenant->metrics.connects_done);
         write_part(tenant, exposition, "result", "failed", tenant->metrics.connects_failed);
@@ -531,6 +546,10 @@ static void write_violations(const struct tenant *tenant, struct exposition *exp
 }
 
 static const struct tenant_family tenant_families[] = {
+        { "netbroker_tokens_total", "counter", "Tokens that were shown, by result: verified, or why they were refused.",
+          write_tokens },
+        { "netbroker_token_expiries_total", "counter", "Sessions that ended as the time of their tokens was over.",
+          write_tokens_ended },
         { "netbroker_decisions_total", "counter", "Decisions by the policy, by verb and verdict.", write_decisions },
         { "netbroker_connects_total", "counter", "Connects that were granted, by what came of them.", write_connects },
         { "netbroker_connect_duration_seconds", "histogram",

@@ -33,6 +33,7 @@ static const struct table_column session_columns[] = {
         { .title = "CONTROLS", .key = "controls", .right = true },
         { .title = "RESTRICTED", .key = "restricted", .right = true, .may_be_missing = true },
         { .title = "LABEL", .key = "label", .may_be_cut = true },
+        { .title = "TOKEN", .key = "token", .may_be_missing = true },
 };
 
 static const struct table_column connection_columns[] = {

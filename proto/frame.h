@@ -23,6 +23,10 @@
 #define NB_NAME_LENGTH_MAX 64
 #define NB_LABEL_LENGTH_MAX 256
 #define NB_REASON_LENGTH_MAX 1024
+
+/** The longest capability token, in bytes, and what its text begins with (docs/token-format.md). */
+#define NB_TOKEN_LENGTH_MAX 8192
+#define NB_TOKEN_PREFIX "nbtoken1_"
 #define NB_RULES_LENGTH_MAX 4096
 
 /** What is told of TLS: names of the peer's certificate, and the longest of the texts. */

@@ -177,6 +177,12 @@ static const struct nb_option table[] = {
                   "(allowed decisions too) or debug.",
           .expects = "error, warning, notice, info or debug",
           .set = set_log_level },
+        { .name = "token",
+          .argument = "FILE",
+          .help = "Show the broker the capability token in FILE: the session gets what that leaves.",
+          .expects = "a file name",
+          .set = nb_option_set_text,
+          .offset = offsetof(struct run_options, token) },
         { .name = "weak-lockdown",
           .help = "Run the guest also where the kernel lacks Landlock or seccomp, with what there is of them. Without "
                   "this "
@@ -227,10 +233,10 @@ int run_options_parse(int argc, char **argv, struct run_options *ret) {
                 return nb_options_complain(
                         &run_option_table, stderr,
                         "--policy starts a broker and --socket uses a running one: choose one of them");
-        if (ret->n_protocols > 0 && (ret->policy || ret->socket_path || ret->tenant || ret->label))
+        if (ret->n_protocols > 0 && (ret->policy || ret->socket_path || ret->tenant || ret->label || ret->token))
                 return nb_options_complain(&run_option_table, stderr,
                                            "--protocol-fd is for a guest without a session: leave out --policy, "
-                                           "--socket, --tenant and --label");
+                                           "--socket, --tenant, --label and --token");
         reserved = reserved_variable(ret);
         if (reserved)
                 return nb_options_complain(&run_option_table, stderr, "--env: %s is what the broker gives", reserved);

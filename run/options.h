@@ -36,6 +36,7 @@ struct run_options {
         const char *socket_path; /* a running broker's; NULL: the default. Never together with `policy`. */
         const char *tenant;      /* NULL: the only one */
         const char *label;       /* NULL: none */
+        const char *token;       /* a file with a capability token; NULL: none */
         const char *log_level;   /* of the private broker; never NULL */
         bool weak_lockdown;      /* do without walls that the kernel lacks */
 

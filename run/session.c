@@ -2,8 +2,15 @@
 #include "run/session.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sysexits.h>
+
+#include "base/cleanup.h"
+#include "base/file.h"
+
+/* A token is a line; the library knows how long it may be. */
+#define TOKEN_FILE_MAX (16 * 1024)
 
 /* Says why a session could not be opened. @return the exit code. */
 static int explain(const struct run_options *options, const struct nb_log *log, int error) {
@@ -20,7 +27,9 @@ static int explain(const struct run_options *options, const struct nb_log *log, 
                 return EX_UNAVAILABLE;
         case -EACCES:
                 nb_log(log, NB_LOG_ERROR, "the broker refused the session: %s",
-                       options->tenant
+                       options->token ? "no tenant of its policy is this user's, or the token is refused; the "
+                                        "broker's audit record says why"
+                       : options->tenant
                                ? "the tenant is unknown, or its policy does not name this user"
                                : "no tenant of its policy is this user's, or several are (--tenant NAME chooses)");
                 return EX_NOPERM;
@@ -28,7 +37,9 @@ static int explain(const struct run_options *options, const struct nb_log *log, 
                 nb_log(log, NB_LOG_ERROR, "the broker speaks another version of the protocol");
                 return EX_PROTOCOL;
         case -EINVAL:
-                nb_log(log, NB_LOG_ERROR, "--socket, --tenant or --label is too long or holds what it must not");
+                nb_log(log, NB_LOG_ERROR,
+                       "--socket, --tenant or --label is too long or holds what it must not, or what --token "
+                       "names is no token");
                 return EX_USAGE;
         default:
                 nb_log(log, NB_LOG_ERROR, "cannot open a session%s%s: %s", options->policy ? "" : " on ",
@@ -87,8 +98,28 @@ static int import_protocols(const struct run_options *options, const struct nb_l
         return EX_OK;
 }
 
+/* @param ret  the text of the token, owned by the caller; NULL where there is none @return the exit code */
+static int read_token(const struct run_options *options, const struct nb_log *log, char **ret) {
+        NB_CLEANUP_FREE uint8_t *bytes = NULL;
+        size_t length;
+        int r;
+
+        *ret = NULL;
+        if (!options->token)
+                return EX_OK;
+        r = nb_file_read(options->token, TOKEN_FILE_MAX, &bytes, &length);
+        if (r < 0) {
+                nb_log(log, NB_LOG_ERROR, "cannot read the token %s: %s", options->token,
+                       r == -EFBIG ? "it is longer than any token" : strerror(-r));
+                return EX_NOINPUT;
+        }
+        *ret = strndup((const char *)bytes, length);
+        return *ret ? EX_OK : EX_OSERR;
+}
+
 int run_session_open(const struct run_options *options, const struct nb_log *log, struct run_session *ret) {
         struct nb_session_options session_options = NB_SESSION_OPTIONS_INIT;
+        NB_CLEANUP_FREE char *token = NULL;
         int r;
 
         if (options->n_protocols > 0)
@@ -96,6 +127,10 @@ int run_session_open(const struct run_options *options, const struct nb_log *log
         session_options.socket_path = options->socket_path;
         session_options.tenant = options->tenant;
         session_options.label = options->label;
+        r = read_token(options, log, &token);
+        if (r != EX_OK)
+                return r;
+        session_options.token = token;
         if (options->policy) {
                 r = private_broker_start(options->policy, options->log_level, &ret->broker,
                                          &session_options.session_fd);

@@ -26,11 +26,11 @@
 #define TOKEN_VERSION 1
 
 /** The longest token, in bytes, and the most blocks of one. */
-#define TOKEN_MAX 8192
+#define TOKEN_MAX NB_TOKEN_LENGTH_MAX
 #define TOKEN_BLOCKS_MAX 16
 
 /** In front of the base64url of a token. */
-#define TOKEN_PREFIX "nbtoken1_"
+#define TOKEN_PREFIX NB_TOKEN_PREFIX
 
 /** The longest text of a token, with its NUL. */
 #define TOKEN_TEXT_MAX (sizeof(TOKEN_PREFIX) + (TOKEN_MAX + 2) / 3 * 4)

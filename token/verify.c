@@ -298,6 +298,8 @@ int token_verify(const void *bytes, size_t length, const struct token_trust *tru
         int r;
 
         *ret = (struct token_verdict){ .problem = TOKEN_FINE };
+        if (arena)
+                arena->used = 0; /* what is too long is refused before it is looked at */
         r = arena ? verify(bytes, length, arena, trust, ret)
                   : refuse(ret, TOKEN_SYSTEM, "there is no memory for the token");
         if (arena)

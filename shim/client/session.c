@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include "base/base64url.h"
 #include "base/cleanup.h"
 #include "shim/client/call.h"
 #include "shim/client/preopen.h"
@@ -162,7 +163,24 @@ static int take_welcome(struct nb_session *session, struct nb_answer *answer) {
         return r;
 }
 
+static bool is_blank(char c) {
+        return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+/* The bytes of a token's text, which may be a line of a file. @return 0 or -EINVAL */
+static int read_token(const char *text, uint8_t token[static NB_TOKEN_LENGTH_MAX], size_t *ret_length) {
+        size_t length = strlen(text), prefix = strlen(NB_TOKEN_PREFIX);
+
+        while (length > 0 && is_blank(text[length - 1]))
+                --length;
+        if (length <= prefix || memcmp(text, NB_TOKEN_PREFIX, prefix) != 0 ||
+            (length - prefix) / 4 * 3 + 2 > NB_TOKEN_LENGTH_MAX)
+                return -EINVAL;
+        return nb_base64url_decode(text + prefix, length - prefix, token, ret_length);
+}
+
 static int greet(struct nb_session *session, const struct nb_session_options *options) {
+        uint8_t token[NB_TOKEN_LENGTH_MAX];
         Nb__Hello hello = NB__HELLO__INIT;
         Nb__Request request = NB__REQUEST__INIT;
         struct nb_answer answer;
@@ -175,6 +193,12 @@ static int greet(struct nb_session *session, const struct nb_session_options *op
                 hello.tenant = (char *)options->tenant;
         if (options->label)
                 hello.label = (char *)options->label;
+        if (options->token) {
+                r = read_token(options->token, token, &hello.token.len);
+                if (r < 0)
+                        return r;
+                hello.token.data = token;
+        }
         request.body_case = NB__REQUEST__BODY_HELLO;
         request.hello = &hello;
 

@@ -106,6 +106,7 @@ struct nb_session_options {
          * for both. Less than 0: none at all.
          */
         int outage_ms;
+        const char *token; /* a capability token, as netbrokerctl(1) prints it; NULL: none */
 };
 
 /** Defaults for all fields. */
@@ -121,7 +122,7 @@ struct nb_session_options {
  *         for a path that does not fit a socket's address; -ETIMEDOUT when its backlog stayed full for ten
  *         seconds; -EPROTONOSUPPORT when no version fits; -EACCES when no tenant fits; -EMFILE at the
  *         tenant's limit; -EINVAL for options that are too long or no UTF-8, of a newer library that says
- *         what this one does not know, or a session_fd of another kind; -EINTR, with session_fd closed.
+ *         what this one does not know, a token that is none, or a session_fd of another kind; -EINTR, with session_fd closed.
  */
 NB_EXPORT int nb_session_open(const struct nb_session_options *options, struct nb_session **ret);
 

@@ -110,8 +110,9 @@ static void accept_one(void) {
 
 /* What a poll would say of the control now. */
 static short poll_control(void) {
-        struct pollfd pollfd = { .fd = nb_control_poll_fd(control, &pollfd.events) };
+        struct pollfd pollfd = { .fd = -1 };
 
+        pollfd.fd = nb_control_poll_fd(control, &pollfd.events);
         ck_assert_int_ge(poll(&pollfd, 1, 0), 0);
         return pollfd.revents ? nb_control_ready(control) : 0;
 }

@@ -249,7 +249,8 @@ static __always_inline bool is_harmless_for_tcp(int name) {
 
 /*
  * A socket that lingers makes the last who closes it wait, so nobody but its owner may have it wait; off it may be switched by who receives it back, and
- * who wants a reset instead, without any waiting, could have one by a disconnect. The kernel takes the value that was looked at here, for it has copied it.
+ * who wants a reset instead, without any waiting, could have one by a disconnect. The kernel takes the value that was looked at here, for it has copied it; of one
+ * that is longer than a page it copies a part for us, and takes the caller's, which may have changed.
  */
 static __always_inline bool is_no_waiting(const struct bpf_sockopt *ctx) {
         const struct {
@@ -257,7 +258,8 @@ static __always_inline bool is_no_waiting(const struct bpf_sockopt *ctx) {
                 int seconds;
         } *linger = ctx->optval;
 
-        return ctx->optname == SO_LINGER && (const void *)(linger + 1) <= ctx->optval_end &&
+        return ctx->optname == SO_LINGER && ctx->optlen == sizeof(*linger) &&
+               (const void *)(linger + 1) <= ctx->optval_end &&
                (!linger->on || !linger->seconds);
 }
 

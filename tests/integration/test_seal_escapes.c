@@ -436,6 +436,7 @@ END_TEST
 /* Who lingers makes the last to close the socket wait; the broker takes that back from what it gets back, also where a relay owns it. */
 START_TEST(sealed_sockets_linger_for_their_owner_only) {
         const struct linger on = { .l_onoff = 1, .l_linger = 100 }, reset = { .l_onoff = 1 }, off = { .l_linger = 100 };
+        const char long_value[65536 + 1] = { 0 };
         STAGE stage;
         int fd;
 
@@ -447,6 +448,9 @@ START_TEST(sealed_sockets_linger_for_their_owner_only) {
         ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)), 0);
         ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset) - 1), -1);
         ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, 0), -1);
+        /* What was looked at would not be what is taken. */
+        ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, long_value, sizeof(long_value)), -1);
+        ck_assert_int_eq(errno, EPERM);
         seal_scene_enter(&stage.scene, SEAL_BROKER);
         ck_assert_int_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &on, sizeof(on)), 0);
 }

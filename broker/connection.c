@@ -322,10 +322,25 @@ static int give_number(struct connection *connection, struct relay_object *relay
         return r;
 }
 
+/*
+ * The proof was of the control group in which the broker was then. Should it be in another one now, or the programs be taken away, nothing guards what it
+ * makes: that goes to nobody.
+ */
+static int check_seal(const struct connection *connection) {
+        const struct policy_protocol *policy = connection->grant->policy;
+
+        if (connection->was_relayed || !policy || !policy_keeps_socket(policy, connection->is_sealed))
+                return 0;
+        seal_miss(connection->tenant->broker->seal);
+        return -EPERM;
+}
+
 int connection_register(const struct connection_facts *facts, int fd, struct connection **ret) {
         NB_CLEANUP(cleanup_connection) struct connection *connection = NULL;
         int r = new_charged(facts, fd, &connection);
 
+        if (r == 0)
+                r = check_seal(connection);
         if (r == 0)
                 r = fill_in(connection, facts, fd);
         if (r == 0)

@@ -35,6 +35,7 @@ struct seal {
         uint64_t owner; /* the broker's control group; 0: its sockets get no stamps */
         uint64_t lost;  /* events, as counted last */
         bool is_proven;
+        bool is_missed; /* which was logged */
         char why_not[NB_PROBE_WHY_MAX + 64];
 };
 
@@ -341,6 +342,16 @@ bool seal_covers(const struct broker *broker, int fd) {
         struct nb_seal_stamp stamp;
 
         return seal_is_proven(broker->seal) && (find_stamp(broker, fd, &stamp) || !is_inet(fd));
+}
+
+void seal_miss(struct seal *seal) {
+        if (!seal_is_proven(seal) || seal->is_missed)
+                return;
+        seal->is_missed = true;
+        nb_log(&seal->broker->log, NB_LOG_ERROR,
+               "connections are refused: their sockets are not sealed any more, though the seal was proven; netbrokerd "
+               "was "
+               "moved to another control group, or the seal's programs were detached from its own: restart netbrokerd");
 }
 
 /* As the one before has left it: whether it receives was noted when its owner bound it. Who has it may have disconnected it since. */

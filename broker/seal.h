@@ -52,6 +52,9 @@ bool seal_is_proven(const struct seal *seal);
  */
 bool seal_covers(const struct broker *broker, int fd);
 
+/** Logs, once, that sockets are not sealed that were made since it was proven, and are not handed out. To be called for a socket that seal_covers() says no to. */
+void seal_miss(struct seal *seal);
+
 /** Why it is not, a clause; "" where it is. @param seal  may be NULL */
 const char *seal_why_not(const struct seal *seal);
 

@@ -543,6 +543,26 @@ START_TEST(the_next_broker_owns_what_it_takes_over) {
 }
 END_TEST
 
+/* Where nothing guards what the broker makes now, nobody gets it. */
+START_TEST(a_broker_that_was_moved_hands_out_nothing) {
+        char path[SEAL_SCENE_PATH_MAX + 32], address[NB_ADDRESS_TEXT_MAX];
+        NB_CLEANUP_FD int peer = -1;
+        SEALED_WORLD world;
+        FILE *file;
+
+        sealed_world_start(&world, true, "");
+        expect_path(&world, true);
+        (void)snprintf(path, sizeof(path), "%s/cgroup.procs", world.seal.cgroups[SEAL_RELAY]);
+        file = fopen(path, "we");
+        ck_assert_ptr_nonnull(file);
+        (void)fprintf(file, "%d\n", (int)world.daemon.pid);
+        ck_assert_int_eq(fclose(file), 0);
+        peer = sealed_world_peer(AF_INET, SOCK_STREAM, address);
+        ck_assert_int_eq(try_connect(&world, address, SOCK_STREAM), -EPERM);
+        daemon_expect_log(&world.daemon, "their sockets are not sealed any more");
+}
+END_TEST
+
 /* ---- a seal that comes later ---- */
 
 static bool is_given_socket(struct nb_control *listener) {
@@ -653,6 +673,7 @@ int main(void) {
         suite_add_tcase(suite, proof);
         suite_add_tcase(suite, closes);
         suite_add_tcase(suite, relays);
+        tcase_add_test(later, a_broker_that_was_moved_hands_out_nothing);
         tcase_add_test(later, what_was_made_before_the_seal_is_relayed);
         tcase_add_test(later, what_was_made_behind_the_seal_stays_sealed);
         suite_add_tcase(suite, later);

@@ -141,17 +141,22 @@ static uint32_t receive_answer(const struct wire *wire, struct wire_reply *ret, 
         return 0;
 }
 
-void wire_send_hello(struct wire *wire, const char *tenant) {
+static void send_hello(struct wire *wire, const char *tenant, const void *token, size_t length) {
         Nb__Request request = NB__REQUEST__INIT;
         Nb__Hello hello = NB__HELLO__INIT;
 
         hello.oldest_version = hello.newest_version = NB_PROTOCOL_VERSION;
+        hello.token = (ProtobufCBinaryData){ length, (uint8_t *)token };
         hello.tenant = (char *)tenant;
         hello.label = (char *)"a test";
         request.body_case = NB__REQUEST__BODY_HELLO;
         request.hello = &hello;
         request.serial = ++wire->serial;
         wire_send(wire, &request);
+}
+
+void wire_send_hello(struct wire *wire, const char *tenant) {
+        send_hello(wire, tenant, NULL, 0);
 }
 
 static void copy_address(char *to, const char *from) {
@@ -188,10 +193,11 @@ static void take_welcome(const struct wire_reply *reply, struct wire_session *re
                 take_preopen(welcome->preopens[i], reply->fds.fds[ret->n_protocols + i], &ret->preopens[i]);
 }
 
-uint32_t wire_hello(struct wire *wire, const char *tenant, struct wire_session *ret) {
+uint32_t wire_hello_with(struct wire *wire, const char *tenant, const void *token, size_t length,
+                         struct wire_session *ret) {
         NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
 
-        wire_send_hello(wire, tenant);
+        send_hello(wire, tenant, token, length);
         ck_assert_msg(wire_receive(wire, reply), "the broker has closed the session");
         if (reply->reply->body_case == NB__REPLY__BODY_REFUSED)
                 return reply->reply->refused->error;
@@ -199,6 +205,10 @@ uint32_t wire_hello(struct wire *wire, const char *tenant, struct wire_session *
         take_welcome(reply, ret);
         ret->channel = *wire;
         return 0;
+}
+
+uint32_t wire_hello(struct wire *wire, const char *tenant, struct wire_session *ret) {
+        return wire_hello_with(wire, tenant, NULL, 0, ret);
 }
 
 void wire_session_open(const char *path, const char *tenant, struct wire_session *ret) {

@@ -91,6 +91,10 @@ void wire_send_hello(struct wire *wire, const char *tenant);
 /** Says Hello and takes the Welcome. @return 0, or the WASI errno of the refusal */
 uint32_t wire_hello(struct wire *wire, const char *tenant, struct wire_session *ret);
 
+/** The same with a capability token. */
+uint32_t wire_hello_with(struct wire *wire, const char *tenant, const void *token, size_t length,
+                         struct wire_session *ret);
+
 /** Connects and says Hello; must be welcome. */
 void wire_session_open(const char *path, const char *tenant, struct wire_session *ret);
 

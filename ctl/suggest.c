@@ -267,7 +267,7 @@ static void print_without_frame(FILE *out, const char *tenant, const json_t *ent
 
                 if (!is_first_of(entries, i))
                         continue;
-                fprintf(out, "\n[Protocol %s]\nFamily=%s\nDataPath=direct\n", protocol, family_of(entries, protocol));
+                fprintf(out, "\n[Protocol %s]\nFamily=%s\n", protocol, family_of(entries, protocol));
                 if (has_type(entries, protocol, "dgram"))
                         fprintf(out, "SocketTypes=%sdgram\n", has_type(entries, protocol, "stream") ? "stream " : "");
                 print_rules(out, entries, protocol, false);

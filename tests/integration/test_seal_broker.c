@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/seal_layout.h"
 #include "tests/support/keeper.h"
 #include "tests/support/process.h"
 #include "tests/support/quic_host.h"
@@ -369,6 +370,40 @@ START_TEST(what_is_held_is_charged_whatever_is_done_to_it) {
 }
 END_TEST
 
+/* More closes than the ring has room for, while the broker hears nothing. */
+static void overrun(const struct sealed_world *world) {
+        enum { MORE_THAN_FIT = 2 * NB_SEAL_RING_SIZE / sizeof(struct nb_seal_event) };
+
+        seal_scene_enter(&world->seal, SEAL_BROKER);
+        for (size_t i = 0; i < MORE_THAN_FIT; ++i) {
+                int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+                ck_assert_int_ge(fd, 0);
+                (void)close(fd);
+        }
+        seal_scene_enter(&world->seal, SEAL_STRANGER);
+}
+
+START_TEST(what_the_ring_had_no_room_for_is_found) {
+        char admin[HARNESS_PATH_MAX];
+        struct call call;
+        SEALED_WORLD world;
+
+        sealed_world_init(&world);
+        add_admin_socket(&world, admin);
+        sealed_world_seal(&world);
+        sealed_world_write_policy(&world, "");
+        sealed_world_start_broker(&world, SEAL_BROKER);
+        sealed_world_open(&world);
+        call_open(&world, AF_INET, SOCK_STREAM, &call);
+        ck_assert_int_eq(kill(world.daemon.pid, SIGSTOP), 0);
+        overrun(&world);
+        end_and_close(&call);
+        ck_assert_int_eq(kill(world.daemon.pid, SIGCONT), 0);
+        wait_for_none(&world);
+}
+END_TEST
+
 /* ---- relays in a group of their own ---- */
 
 static void kill_relays(const struct sealed_world *world) {
@@ -666,6 +701,7 @@ int main(void) {
         tcase_add_test(closes, a_close_is_told_at_once);
         tcase_add_loop_test(closes, a_place_is_free_at_once, 1, 3);
         tcase_add_loop_test(closes, what_is_held_is_charged_whatever_is_done_to_it, 1, 3);
+        tcase_add_test(closes, what_the_ring_had_no_room_for_is_found);
         tcase_add_loop_test(relays, a_server_of_datagrams_answers_its_peers, 0, 2);
         tcase_add_test(relays, the_next_relay_goes_on_with_the_server);
         tcase_add_test(relays, quic_is_spoken_by_relays_of_another_group);

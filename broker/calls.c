@@ -112,6 +112,7 @@ static const struct confine_call of_sanitizers[] = {
         CONFINE_CALL(prctl, "letting it look"),
         CONFINE_CALL(wait4, "its end"),
         CONFINE_CALL(getpgrp, "messages"),
+        CONFINE_CALL(getdents, "threads of this process"),
         CONFINE_CALL(kill, "its end"),
         CONFINE_CALL(tgkill, "stopping"),
         CONFINE_CALL(set_robust_list, "the process that looks"),

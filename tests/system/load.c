@@ -56,6 +56,7 @@ struct load {
         unsigned rate;
         unsigned n_streams;
         int epoll_fd; /* the echoer's */
+        int plain_fd; /* of the plain server */
         atomic_bool ready;
         atomic_bool failed;
         struct tally connects;
@@ -209,36 +210,40 @@ static void echo(const struct load *load, int fd) {
                 stop_echo(load, fd);
 }
 
-static void accept_plain(const struct load *load, int listen_fd) {
-        int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+static void accept_plain(const struct load *load) {
+        int fd = accept4(load->plain_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
         if (fd >= 0 && echo_on(load, fd) < 0)
                 (void)nb_fd_close(fd);
 }
 
+/* Before any thread begins, so that none finds nobody there. @return 0 or -errno */
+static int listen_plain(struct load *load) {
+        const struct sockaddr_in address = loopback(load->port);
+
+        load->plain_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (load->plain_fd < 0 || setsockopt(load->plain_fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) < 0 ||
+            bind(load->plain_fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
+            listen(load->plain_fd, 4096) < 0)
+                return -errno;
+        return echo_on(load, load->plain_fd);
+}
+
 static void *run_echoer(void *data) {
         struct load *load = data;
-        const struct sockaddr_in address = loopback(load->port);
-        int listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-        if (listen_fd < 0 || setsockopt(listen_fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)) < 0 ||
-            bind(listen_fd, (const struct sockaddr *)&address, sizeof(address)) < 0 || listen(listen_fd, 4096) < 0 ||
-            echo_on(load, listen_fd) < 0) {
-                complain("no plain server", errno);
-                atomic_store(&load->failed, true);
-                return NULL;
-        }
-        for (;;) {
+        while (!atomic_load(&load->failed)) {
                 struct epoll_event events[64];
                 int n = epoll_wait(load->epoll_fd, events, 64, -1);
 
                 for (int i = 0; i < n; ++i) {
-                        if (events[i].data.fd == listen_fd)
-                                accept_plain(load, listen_fd);
+                        if (events[i].data.fd == load->plain_fd)
+                                accept_plain(load);
                         else
                                 echo(load, events[i].data.fd);
                 }
         }
+        return NULL;
 }
 
 /* ---- the server ---- */
@@ -434,7 +439,7 @@ static unsigned number(const char *text, unsigned max) {
 static int run(struct load *load) {
         void *(*const threads[])(void *) = { run_echoer, run_server, run_streams, run_caller, run_knocker };
         sigset_t signals;
-        int signal_fd;
+        int signal_fd, r;
 
         (void)sigemptyset(&signals);
         (void)sigaddset(&signals, SIGTERM);
@@ -443,6 +448,11 @@ static int run(struct load *load) {
         load->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
         if (signal_fd < 0 || load->epoll_fd < 0)
                 return 1;
+        r = listen_plain(load);
+        if (r < 0) {
+                complain("no plain server", -r);
+                return 1;
+        }
         for (size_t i = 0; i < sizeof(threads) / sizeof(threads[0]); ++i) {
                 pthread_t thread;
 
@@ -458,7 +468,7 @@ static int run(struct load *load) {
 }
 
 int main(int argc, char **argv) {
-        struct load load = { .epoll_fd = -1 };
+        struct load load = { .epoll_fd = -1, .plain_fd = -1 };
 
         if (argc == 6) {
                 load.protocol = argv[1];

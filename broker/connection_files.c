@@ -165,7 +165,10 @@ void connection_files_withdraw(struct connection_shelf *shelf, int fd) {
 
 /* ---- after a restart ---- */
 
-/* A tenant has a shelf from its beginning; that of the broker before takes its place. */
+/*
+ * A tenant has a shelf from its beginning; that of the broker before takes its place. The keeper has both until it has heard, in the order in which they
+ * were made: so whoever is killed here leaves the true one first.
+ */
 static void replace_first(struct connection_shelf *shelf) {
         nb_list_foreach_safe(link, shelves_of(shelf)) {
                 struct connection_shelf *other = nb_container_of(link, struct connection_shelf, link);
@@ -188,9 +191,13 @@ int shelf_restore(struct tenant *tenant, struct kept_item *item) {
 
         if (item->n_fds != 1 || number == 0 || !is_epoll(item->fds[0]))
                 return -EPROTO;
+        shelf = find(tenant, number);
+        if (shelf && shelf->was_restored)
+                return 0;
         shelf = add_shelf(tenant, item->fds[0], number);
         if (!shelf)
                 return -ENOMEM;
+        shelf->was_restored = true;
         (void)nb_steal_fd(&item->fds[0]);
         keep_adopt(tenant->broker->keep, &shelf->kept, &kept_ops, item->id);
         replace_first(shelf);

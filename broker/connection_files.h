@@ -17,6 +17,7 @@
 #ifndef NB_BROKER_CONNECTION_FILES_H
 #define NB_BROKER_CONNECTION_FILES_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/list.h"
@@ -35,7 +36,8 @@ struct connection_shelf {
         uint64_t number;            /* in its tenant, as the ledger has it; never 0 */
         struct nb_list connections; /* on it */
         uint32_t n;
-        uint64_t sweep; /* the last one that has looked at it (broker/connection_watch.h) */
+        bool was_restored; /* an earlier broker has left it */
+        uint64_t sweep;    /* the last one that has looked at it (broker/connection_watch.h) */
         int epoll_fd;
 };
 
@@ -49,7 +51,8 @@ int connection_files_init(struct tenant *tenant);
 void connection_files_deinit(struct tenant *tenant);
 
 /**
- * Takes a shelf back that an earlier broker has left; what is on it is found by connection_files_put_back().
+ * Takes a shelf back that an earlier broker has left; what is on it is found by connection_files_put_back(). Of two with one number the first is it: the other
+ * is the empty one of a broker that was killed while it took back, and is left to be forgotten.
  * @param item  whose descriptor is taken
  * @return 0; -EPROTO for one that is none; another -errno
  */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -471,6 +472,58 @@ START_TEST(a_broker_that_does_not_start) {
 }
 END_TEST
 
+/* As a broker leaves it that is killed between making a tenant and having its shelf back: an empty one beside that on which something is. */
+static void leave_empty_shelf(const struct keeper *keeper, uint64_t id) {
+        const struct nb_keep_header fetch = { .version = NB_KEEP_VERSION, .verb = NB_KEEP_FETCH };
+        NB_CLEANUP_FD int fd = connect_to_keeper(keeper), epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+        const struct nb_channel_fds fds = { .n = 1, .fds = { epoll_fd } };
+        Nb__State__Shelf shelf = NB__STATE__SHELF__INIT;
+        Nb__State__Item item = NB__STATE__ITEM__INIT;
+
+        ck_assert_int_ge(epoll_fd, 0);
+        shelf.tenant = (char *)"acme";
+        shelf.number = 1;
+        item.body_case = NB__STATE__ITEM__BODY_SHELF;
+        item.shelf = &shelf;
+        ck_assert_int_eq(nb_channel_send(fd, &fetch, sizeof(fetch), NULL, 0), 0);
+        put(fd, id, &item, &fds);
+}
+
+#define LATER_ID 4711
+#define UNIX_RULES(name) SCENE_LOOPBACK "[Protocol local]\nFamily=unix\nDataPath=direct\nConnect=" name "\n"
+
+/* What is held counts on: of Unix sockets only the shelf knows. */
+START_TEST(a_broker_that_was_killed_while_it_took_back) {
+        char address[64], rules[RULES_MAX];
+        struct restart_scene world;
+        struct wire control;
+        int listen_fd, stream, other = -1;
+
+        (void)snprintf(address, sizeof(address), "@nb-test-shelf-%d", (int)getpid());
+        (void)snprintf(rules, sizeof(rules), UNIX_RULES("%s"), address);
+        listen_fd = peer_unix_listen(address, 16);
+        restart_start(&world, rules);
+        control = wire_open_control(&world.scene.session.protocols[1], "");
+        ck_assert_uint_eq(wire_connect_to(&control, address, &stream), 0);
+        (void)wire_close(&control);
+        restart_kill(&world);
+        leave_empty_shelf(&world.keeper, LATER_ID);
+        daemon_write_policy(&world.scene.daemon,
+                            "[Tenant]\nName=acme\nUser=%u\nMaxConnections=1\n[Protocol web]\nFamily=ip\n"
+                            "DataPath=direct\n%s",
+                            (unsigned)getuid(), rules);
+        restart_again(&world);
+        restart_expect_session_resumed(&world);
+        control = wire_open_control(&world.scene.session.protocols[1], "");
+        for (int i = 0; i < 10; ++i)
+                ck_assert_uint_eq(wire_connect_to(&control, address, &other), NB_WASI_EMFILE);
+        (void)wire_close(&control);
+        (void)nb_fd_close(stream);
+        (void)nb_fd_close(listen_fd);
+        restart_end(&world);
+}
+END_TEST
+
 static Suite *restart_change_suite(void) {
         Suite *suite = suite_create("restart_change");
         TCase *policy = tcase_create("policy"), *sockets = tcase_create("sockets");
@@ -493,6 +546,7 @@ static Suite *restart_change_suite(void) {
         tcase_add_loop_test(keeper, the_keeper_goes_in_the_outage, 0, 2);
         tcase_add_test(keeper, another_keeper_comes);
         tcase_add_test(keeper, a_broker_that_does_not_start);
+        tcase_add_test(keeper, a_broker_that_was_killed_while_it_took_back);
         suite_add_tcase(suite, keeper);
         return suite;
 }

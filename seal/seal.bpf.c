@@ -259,8 +259,7 @@ static __always_inline bool is_no_waiting(const struct bpf_sockopt *ctx) {
         } *linger = ctx->optval;
 
         return ctx->optname == SO_LINGER && ctx->optlen == sizeof(*linger) &&
-               (const void *)(linger + 1) <= ctx->optval_end &&
-               (!linger->on || !linger->seconds);
+               (const void *)(linger + 1) <= ctx->optval_end && (!linger->on || !linger->seconds);
 }
 
 static __always_inline bool is_harmless(const struct bpf_sockopt *ctx) {

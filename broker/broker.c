@@ -143,7 +143,7 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
         max_fds = privilege_raise_fd_limit();
         account_init_broker(&broker->account, max_fds);
         broker->started_ms = nb_wall_clock_ms();
-        token_clock_init(&broker->token_clock, 0);
+        token_clock_init(&broker->token_clock);
         broker->policy_state.loaded_ms = broker->started_ms;
         broker->half_open_max = half_open_max(max_fds);
 
@@ -309,6 +309,7 @@ static void describe(const struct kept *kept, struct kept_sink *sink) {
         body.last_relay_context = broker->last_relay_context;
         drain_describe(&broker->drain, &body);
         body.token_time_ms = broker->token_clock.latest_ms;
+        body.token_boot_ms = broker->token_clock.latest_boot_ms;
         item.body_case = NB__STATE__ITEM__BODY_BROKER;
         item.broker = &body;
         kept_sink_give(sink, &item, NULL, 0);
@@ -330,7 +331,7 @@ int broker_restore(struct broker *broker, struct kept_item *item) {
         broker->last_relay_number = body->last_relay_number;
         broker->last_relay_context = body->last_relay_context;
         drain_restore(&broker->drain, body);
-        token_clock_init(&broker->token_clock, body->token_time_ms);
+        token_clock_restore(&broker->token_clock, body->token_time_ms, body->token_boot_ms);
         keep_adopt(broker->keep, &broker->kept, &kept_ops, item->id);
         return 0;
 }

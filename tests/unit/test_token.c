@@ -417,6 +417,24 @@ START_TEST(abuse_35_the_clock_is_set_back) {
 }
 END_TEST
 
+/* Set back while no broker runs: what has passed meanwhile has passed. */
+START_TEST(abuse_35_the_clock_is_set_back_and_the_broker_killed) {
+        struct token_clock clock = { .wall_ms = get_wall_ms, .boot_ms = get_boot_ms };
+
+        (void)wall_ms(UINT64_C(1000) * NOW - 3600000);
+        (void)boot_ms(9000);
+        token_clock_restore(&clock, UINT64_C(1000) * NOW, 4000);
+        ck_assert_uint_eq(token_clock_ms(&clock), UINT64_C(1000) * NOW + 5000);
+        token_clock_restore(&clock, UINT64_C(1000) * NOW, 0);
+        ck_assert_uint_eq(token_clock_ms(&clock), UINT64_C(1000) * NOW);
+        token_clock_restore(&clock, UINT64_C(1000) * NOW, 9001);
+        ck_assert_uint_eq(token_clock_ms(&clock), UINT64_C(1000) * NOW);
+        (void)wall_ms(UINT64_C(1000) * NOW + 60000);
+        token_clock_restore(&clock, UINT64_C(1000) * NOW, 4000);
+        ck_assert_uint_eq(token_clock_ms(&clock), UINT64_C(1000) * NOW + 60000);
+}
+END_TEST
+
 /* ---- the vectors ---- */
 
 static uint8_t *hex(const json_t *object, const char *key, size_t *ret_length) {
@@ -490,6 +508,7 @@ static Suite *token_suite(void) {
         tcase_add_test(test, text_has_one_canonical_form);
         tcase_add_test(test, a_list_of_the_revoked);
         tcase_add_test(test, abuse_35_the_clock_is_set_back);
+        tcase_add_test(test, abuse_35_the_clock_is_set_back_and_the_broker_killed);
         tcase_add_test(test, the_vectors);
         suite_add_tcase(suite, test);
         return suite;

@@ -266,6 +266,19 @@ static bool share_narrowings(const struct connection *last, struct connection *c
         return true;
 }
 
+void connection_share_token(struct connection *connection, struct session_token *token) {
+        if (!connection->token || connection->token == token)
+                return;
+        session_token_restore(token, ACCOUNT_CONNECTIONS);
+        session_token_release(connection->token, ACCOUNT_CONNECTIONS);
+        (void)session_token_unref(connection->token);
+        connection->token = session_token_ref(token);
+        if (!narrowings_are_same(connection->narrowings, token->narrowings))
+                return;
+        (void)narrowings_unref(connection->narrowings);
+        connection->narrowings = narrowings_ref(token->narrowings);
+}
+
 static int restore_narrowings(const struct connection *last, struct connection *connection,
                               const struct ledger_entry *entry) {
         NB_CLEANUP(cleanup_state) Nb__State__Narrowings *state = NULL;

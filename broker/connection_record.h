@@ -20,6 +20,7 @@
 struct broker;
 struct connection;
 struct kept_item;
+struct session_token;
 
 /** Writes a connection's record, where there is a ledger, and charges what it takes beyond the usual. @return 0, -ENOBUFS or -ENOMEM */
 int connection_record_add(struct connection *connection);
@@ -45,5 +46,8 @@ int ledger_restore(struct broker *broker, struct kept_item *item);
  * @return how many there are
  */
 uint32_t connection_restore_all(struct broker *broker);
+
+/** Has a connection that came back count in the quotas of its session, which has come back with `token`. Nothing for one without a token. */
+void connection_share_token(struct connection *connection, struct session_token *token);
 
 #endif

@@ -1013,12 +1013,17 @@ static int restore_file(struct control *control, const Nb__State__Control *state
         return unix_file_take_over(state->file, state->file_device, state->file_inode, &control->file);
 }
 
-static int restore_acceptor(struct control *control, int pending_fd) {
-        int r;
-
+/* Whoever leaves the state gives both back: the tenant's, and the one of the session's quota. */
+static void restore_listening(struct control *control) {
         account_restore(account_of(control), ACCOUNT_LISTENERS, 1);
         session_token_restore(control->token, ACCOUNT_LISTENERS);
         control->state = CONTROL_LISTENING;
+}
+
+static int restore_acceptor(struct control *control, int pending_fd) {
+        int r;
+
+        restore_listening(control);
         control->acceptor = acceptor_new(control, control->socket_fd, 0);
         if (!control->acceptor) {
                 (void)nb_channel_fd_close(pending_fd);
@@ -1042,8 +1047,7 @@ static int restore_server(struct control *control, const Nb__State__Control *sta
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
         (void)nb_steal_fd(&control->socket_fd);
-        account_restore(account_of(control), ACCOUNT_LISTENERS, 1);
-        control->state = CONTROL_LISTENING;
+        restore_listening(control);
         return 0;
 }
 

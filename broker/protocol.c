@@ -11,6 +11,7 @@
 #include "broker/refusal.h"
 #include "broker/restriction.h"
 #include "broker/session.h"
+#include "broker/session_token.h"
 #include "broker/tenant.h"
 #include "policy/narrowing.h"
 
@@ -18,6 +19,8 @@ struct protocol {
         struct endpoint endpoint;
         struct grant *grant;           /* borrowed from the tenant */
         struct narrowings *narrowings; /* a reference; NULL: none */
+        struct session_token
+                *token; /* of its session, a reference, for the quotas of one that is restricted; NULL: none */
         uint64_t rights_base;
         uint64_t rights_inheriting;
         bool is_restricted; /* made by a host (broker/restriction.h), and not by the policy; counts as a control, too */
@@ -28,8 +31,11 @@ static int protocol_request(struct endpoint *endpoint, const Nb__Request *reques
 static struct protocol *protocol_free(struct protocol *protocol) {
         if (!protocol)
                 return NULL;
-        if (protocol->is_restricted)
+        if (protocol->is_restricted) {
                 account_release(&protocol->grant->tenant->account, ACCOUNT_CONTROLS, 1);
+                session_token_release(protocol->token, ACCOUNT_CONTROLS);
+        }
+        protocol->token = session_token_unref(protocol->token);
         account_release(&protocol->grant->tenant->account, ACCOUNT_PROTOCOLS, 1);
         protocol->narrowings = narrowings_unref(protocol->narrowings);
         free(protocol);
@@ -141,7 +147,11 @@ int protocol_restore(struct session *session, struct kept_item *item) {
         if (!protocol)
                 return -ENOMEM;
         account_restore(&grant->tenant->account, ACCOUNT_PROTOCOLS, 1);
-        account_restore(&grant->tenant->account, ACCOUNT_CONTROLS, state->restricted ? 1 : 0);
+        if (state->restricted) {
+                account_restore(&grant->tenant->account, ACCOUNT_CONTROLS, 1);
+                protocol->token = session_token_ref(session->token);
+                session_token_restore(protocol->token, ACCOUNT_CONTROLS);
+        }
         protocol->grant = grant;
         protocol->is_restricted = state->restricted;
         protocol->rights_base = state->rights_base;
@@ -172,18 +182,34 @@ const struct narrowings *protocol_narrowings(const struct session *session, uint
 
 /* ---- Restrict ---- */
 
-/* A protocol without a channel yet, as narrow as its parent. @return 0; -EMFILE: the tenant has as many controls as it may have; another -errno */
-static int new_restricted(const struct protocol *parent, struct protocol **ret) {
-        struct tenant *tenant = parent->grant->tenant;
-        int r = quota_claim(tenant, ACCOUNT_CONTROLS);
+/* Charged as a control. */
+static int new_charged(struct grant *grant, struct protocol **ret) {
+        int r = quota_claim(grant->tenant, ACCOUNT_CONTROLS);
 
         if (r < 0)
                 return r;
-        r = new_unpublished(parent->grant, ret);
+        r = new_unpublished(grant, ret);
+        if (r < 0)
+                account_release(&grant->tenant->account, ACCOUNT_CONTROLS, 1);
+        return r;
+}
+
+/*
+ * A protocol without a channel yet, as narrow as its parent.
+ * @return 0; -EMFILE: the tenant has as many controls as it may have, or the session by its token; another -errno
+ */
+static int new_restricted(const struct protocol *parent, struct protocol **ret) {
+        struct session_token *token = parent->endpoint.session->token;
+        int r = session_token_claim(token, ACCOUNT_CONTROLS);
+
+        if (r < 0)
+                return r;
+        r = new_charged(parent->grant, ret);
         if (r < 0) {
-                account_release(&tenant->account, ACCOUNT_CONTROLS, 1);
+                session_token_release(token, ACCOUNT_CONTROLS);
                 return r;
         }
+        (*ret)->token = session_token_ref(token);
         (*ret)->is_restricted = true;
         return 0;
 }

@@ -11,6 +11,7 @@
 
 #include "broker/admin.h"
 #include "broker/broker.h"
+#include "broker/connection.h"
 #include "broker/connection_files.h"
 #include "broker/connection_record.h"
 #include "broker/control.h"
@@ -89,6 +90,23 @@ static struct session *find_session(const struct restore *restore, uint64_t id) 
         return found ? *found : NULL;
 }
 
+/* They came before their sessions, and count in the quotas of these. */
+static void share_tokens(struct restore *restore, struct tenant *tenant) {
+        nb_list_foreach_safe(link, &tenant->connections) {
+                struct connection *connection = nb_container_of(link, struct connection, link);
+                const struct session *session = find_session(restore, connection->session_id);
+
+                if (session && session->tenant == tenant && session->token)
+                        connection_share_token(connection, session->token);
+        }
+}
+
+static void sessions_are_there(struct restore *restore) {
+        sort_sessions(restore);
+        nb_list_foreach_safe(link, &restore->broker->tenants)
+                share_tokens(restore, nb_container_of(link, struct tenant, link));
+}
+
 static int restore_protocol(struct restore *restore, struct kept_item *item) {
         struct session *session = find_session(restore, item->item->protocol->session);
         int r = session ? protocol_restore(session, item) : -ENOENT;
@@ -159,7 +177,7 @@ static const struct kind kinds[] = {
         { .body = NB__STATE__ITEM__BODY_LEDGER, .restore = restore_ledger },
         { .body = NB__STATE__ITEM__BODY_SHELF, .restore = restore_shelf },
         { .body = NB__STATE__ITEM__BODY_RELAY, .restore = restore_relay, .done = restore_connections },
-        { .body = NB__STATE__ITEM__BODY_SESSION, .restore = restore_session, .done = sort_sessions },
+        { .body = NB__STATE__ITEM__BODY_SESSION, .restore = restore_session, .done = sessions_are_there },
         { .body = NB__STATE__ITEM__BODY_PROTOCOL, .restore = restore_protocol },
         { .body = NB__STATE__ITEM__BODY_CONTROL, .restore = restore_control },
 };

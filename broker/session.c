@@ -518,18 +518,6 @@ static int restore_channel(struct session *session, struct kept_item *item) {
         return 0;
 }
 
-/* One that a connection of it has brought back shares its quotas. @return a reference; NULL: there is none */
-static struct session_token *find_token(const struct session *session, const struct narrowings *narrowings) {
-        nb_list_foreach_safe(link, &session->tenant->connections) {
-                const struct connection *connection = nb_container_of(link, struct connection, link);
-
-                if (connection->session_id == session->id && connection->token &&
-                    narrowings_are_same(connection->token->narrowings, narrowings))
-                        return session_token_ref(connection->token);
-        }
-        return NULL;
-}
-
 /* What narrowed it narrows it still; a session whose token cannot be read does not come back. */
 static int restore_token(struct session *session, const Nb__State__Session *state) {
         NB_CLEANUP(cleanup_narrowings) struct narrowings *narrowings = NULL;
@@ -538,9 +526,7 @@ static int restore_token(struct session *session, const Nb__State__Session *stat
 
         if (r < 0 || !narrowings)
                 return r;
-        token = find_token(session, narrowings);
-        if (!token)
-                r = session_token_restored(session->tenant, state->narrowings, narrowings, &token);
+        r = session_token_restored(session->tenant, state->narrowings, narrowings, &token);
         if (r == 0 && !token)
                 r = -EBADMSG; /* nothing but a token narrows a session */
         if (r == 0)

@@ -13,6 +13,7 @@
 #include "policy/pin.h"
 #include "tests/support/keeper.h"
 #include "tests/support/peer.h"
+#include "tests/support/relay_units.h"
 #include "tests/support/runner.h"
 #include "token/revocation.h"
 #include "token/token.h"
@@ -415,6 +416,47 @@ START_TEST(quotas_are_a_sessions) {
 }
 END_TEST
 
+/* Restrict. @return 0 or the WASI errno of the refusal */
+static uint32_t wire_restrict(struct wire *protocol, const char *rules, struct wire *ret) {
+        NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
+        Nb__Request request = NB__REQUEST__INIT;
+        Nb__Restrict wish = NB__RESTRICT__INIT;
+
+        wish.has_rules = true;
+        wish.rules = (char *)rules;
+        wish.rights_base = wish.rights_inheriting = UINT64_MAX;
+        request.body_case = NB__REQUEST__BODY_RESTRICT_PROTOCOL;
+        request.restrict_protocol = &wish;
+        request.serial = ++protocol->serial;
+        wire_send(protocol, &request);
+        ck_assert(wire_receive(protocol, reply));
+        if (reply->reply->body_case == NB__REPLY__BODY_REFUSED)
+                return reply->reply->refused->error;
+        ck_assert_int_eq(reply->reply->body_case, NB__REPLY__BODY_RESTRICTED);
+        *ret = (struct wire){ .fd = nb_steal_fd(&reply->fds.fds[0]) };
+        return 0;
+}
+
+/* A protocol that is narrowed is one of the session's controls, by its token too. */
+START_TEST(a_narrower_protocol_is_a_control) {
+        struct wire narrower = { .fd = -1 }, more = { .fd = -1 };
+        struct wire_session session;
+        struct world world;
+
+        world_start(&world, "");
+        open_with(&world, &(struct block){ .quota = "MaxControls", .n = 1 }, &session);
+        ck_assert_uint_eq(wire_restrict(&session.protocols[0], "", &narrower), 0);
+        ck_assert_uint_eq(wire_restrict(&session.protocols[0], "", &more), NB_WASI_EMFILE);
+        ck_assert_uint_eq(wire_open(&session.protocols[0], "0.0.0.0:0", &more, NULL), NB_WASI_EMFILE);
+        (void)wire_close(&narrower);
+        wire_settle(&session.protocols[0]);
+        more = wire_open_control(&session.protocols[0], "0.0.0.0:0");
+        (void)wire_close(&more);
+        wire_session_close(&session);
+        world_end(&world);
+}
+END_TEST
+
 /* A tenant's flood of tokens is told to come again, and the other tenant's are taken. */
 START_TEST(a_flood_costs_its_own_tenant) {
         struct wire_session session;
@@ -462,29 +504,66 @@ END_TEST
 
 /* ---- after a restart ---- */
 
+/* A broker beside a keeper, whose tenant trusts the issuer. */
+struct restarts {
+        struct restart_scene restart;
+        struct relay_units units;
+        struct world world;
+        char defaults[64];
+};
+
+static void restarts_begin(struct restarts *restarts, const char *rules) {
+        char text[256];
+
+        make_issuer(&restarts->world);
+        restart_prepare(&restarts->restart);
+        (void)snprintf(restarts->defaults, sizeof(restarts->defaults), "%s/defaults",
+                       restarts->restart.scene.daemon.folder);
+        (void)snprintf(text, sizeof(text), "[Defaults]\nTokenKey=%s\n", restarts->world.key);
+        write_list(restarts->defaults, text);
+        relay_units_start(&restarts->units, restarts->restart.scene.daemon.folder);
+        restart_argument(&restarts->restart, "--relay-socket");
+        restart_argument(&restarts->restart, restarts->units.path);
+        restart_argument(&restarts->restart, "--defaults");
+        restart_argument(&restarts->restart, restarts->defaults);
+        restart_begin(&restarts->restart, rules);
+}
+
+static void restarts_open(struct restarts *restarts, const struct block *block, struct wire_session *ret) {
+        struct token_bytes token = make(&restarts->world, block);
+
+        ck_assert_uint_eq(open_at(&restarts->restart.scene.daemon, "acme", &token, ret), 0);
+        free(token.bytes);
+}
+
+/* @param killed  or ended, by the number of a loop test */
+static void restarts_again(struct restarts *restarts, int killed) {
+        restart_one(&restarts->restart, killed == 1);
+        restart_expect_session_resumed(&restarts->restart);
+}
+
+static void expect_resumed(const struct wire_session *session) {
+        restart_expect_resumed(&session->channel);
+        restart_expect_resumed(&session->protocols[0]);
+}
+
+static void restarts_end(struct restarts *restarts) {
+        relay_units_stop(&restarts->units);
+        restart_end(&restarts->restart);
+}
+
 START_TEST(a_restart_gives_nothing_back) {
         struct peer peer = peer_listen("127.0.0.1", 4), forbidden = peer_listen("127.0.0.1", 4);
-        char defaults[64], text[256];
-        struct restart_scene restart;
+        struct restarts restarts;
         struct wire_session session;
-        struct token_bytes token;
-        struct world world;
         int fd, other;
 
-        make_issuer(&world);
-        restart_prepare(&restart);
-        (void)snprintf(defaults, sizeof(defaults), "%s/defaults", restart.scene.daemon.folder);
-        (void)snprintf(text, sizeof(text), "[Defaults]\nTokenKey=%s\n", world.key);
-        write_list(defaults, text);
-        restart_argument(&restart, "--defaults");
-        restart_argument(&restart, defaults);
-        restart_begin(&restart, SCENE_LOOPBACK);
-        token = make(&world, &(struct block){ .connect = { peer.text }, .not_after = nb_wall_clock_ms() / 1000 + 6 });
-        ck_assert_uint_eq(open_at(&restart.scene.daemon, "acme", &token, &session), 0);
-        restart_one(&restart, _i == 1);
-        restart_expect_session_resumed(&restart);
-        restart_expect_resumed(&session.channel);
-        restart_expect_resumed(&session.protocols[0]);
+        restarts_begin(&restarts, SCENE_LOOPBACK);
+        restarts_open(&restarts,
+                      &(struct block){ .connect = { peer.text }, .not_after = nb_wall_clock_ms() / 1000 + 6 },
+                      &session);
+        restarts_again(&restarts, _i);
+        expect_resumed(&session);
         other = connect_to(&session.protocols[0], &peer, &fd);
         expect_refused(&session.protocols[0], forbidden.text, "narrowed by");
         wire_expect_end(&session.channel); /* when its time is over */
@@ -493,8 +572,72 @@ START_TEST(a_restart_gives_nothing_back) {
         wire_session_close(&session);
         peer_close(&peer);
         peer_close(&forbidden);
-        free(token.bytes);
-        restart_end(&restart);
+        restarts_end(&restarts);
+}
+END_TEST
+
+/* Sessions that connect by turns, and by protocols of their own, have their quotas after a restart. */
+START_TEST(a_restart_lends_no_connections) {
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        const struct block two = { .quota = "MaxConnections", .n = 2 };
+        struct wire narrower = { .fd = -1 };
+        struct wire_session sessions[2];
+        struct restarts restarts;
+        int fds[4], others[4], none;
+
+        restarts_begin(&restarts, SCENE_LOOPBACK);
+        for (int i = 0; i < 2; ++i)
+                restarts_open(&restarts, &two, &sessions[i]);
+        ck_assert_uint_eq(wire_restrict(&sessions[0].protocols[0], "Connect=127.0.0.0/8:*", &narrower), 0);
+        others[0] = connect_to(&narrower, &peer, &fds[0]);
+        for (int i = 1; i < 4; ++i)
+                others[i] = connect_to(&sessions[i % 2].protocols[0], &peer, &fds[i]);
+        restarts_again(&restarts, _i);
+        for (int i = 0; i < 2; ++i)
+                expect_resumed(&sessions[i]);
+        restart_expect_resumed(&narrower);
+        for (int i = 0; i < 2; ++i)
+                ck_assert_uint_eq(try_connect(&sessions[i].protocols[0], peer.text, &none), NB_WASI_EMFILE);
+        for (int i = 0; i < 4; ++i) {
+                (void)nb_fd_close(fds[i]);
+                (void)nb_fd_close(others[i]);
+        }
+        (void)wire_close(&narrower);
+        for (int i = 0; i < 2; ++i)
+                wire_session_close(&sessions[i]);
+        peer_close(&peer);
+        restarts_end(&restarts);
+}
+END_TEST
+
+/* A server that a relay goes on with is one of the session's listeners, as before. */
+START_TEST(a_restart_and_a_server_of_datagrams) {
+        struct wire server = { .fd = -1 }, more = { .fd = -1 };
+        struct peer peer = peer_udp("127.0.0.1");
+        char address[NB_ADDRESS_LENGTH_MAX + 1];
+        struct restarts restarts;
+        struct wire_session session;
+        int stream;
+
+        restarts_begin(&restarts, "SocketTypes=stream dgram\n" SCENE_LOOPBACK);
+        restarts_open(&restarts, &(struct block){ .quota = "MaxListeners", .n = 1 }, &session);
+        ck_assert_uint_eq(wire_open_dgram(&session.protocols[0], "127.0.0.1:0", &server, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&server, 4, address), 0);
+        peer_udp_send(&peer, address, "the relay serves");
+        stream = wire_receive_accepted(&server, 1);
+        restarts_again(&restarts, _i);
+        expect_resumed(&session);
+        restart_expect_resumed(&server);
+        ck_assert_uint_eq(wire_open_dgram(&session.protocols[0], "127.0.0.1:0", &more, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&more, 4, address), NB_WASI_EMFILE);
+        (void)wire_close(&server);
+        wire_settle(&session.protocols[0]);
+        ck_assert_uint_eq(wire_listen(&more, 4, address), 0);
+        (void)wire_close(&more);
+        (void)nb_fd_close(stream);
+        peer_close(&peer);
+        wire_session_close(&session);
+        restarts_end(&restarts);
 }
 END_TEST
 
@@ -513,9 +656,12 @@ static Suite *tokens_suite(void) {
         tcase_add_test(test, a_revoked_token);
         tcase_add_test(test, an_issuer_that_is_trusted_no_more);
         tcase_add_test(test, quotas_are_a_sessions);
+        tcase_add_test(test, a_narrower_protocol_is_a_control);
         tcase_add_test(test, a_flood_costs_its_own_tenant);
         tcase_add_test(test, a_fleet);
         tcase_add_loop_test(test, a_restart_gives_nothing_back, 0, 2);
+        tcase_add_loop_test(test, a_restart_lends_no_connections, 0, 2);
+        tcase_add_loop_test(test, a_restart_and_a_server_of_datagrams, 0, 2);
         suite_add_tcase(suite, test);
         return suite;
 }

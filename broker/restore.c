@@ -21,6 +21,7 @@
 #include "broker/relay.h"
 #include "broker/session.h"
 #include "broker/tenant.h"
+#include "broker/token_watch.h"
 
 struct restore {
         struct broker *broker;
@@ -261,6 +262,8 @@ void restore_finish(struct restore *restore) {
         /* Told before anything of it is ended by the policy, which is told by itself. */
         tell(restore);
         broker_judge_all(restore->broker);
+        /* Of what was over when it came back nobody tells later. */
+        token_watch_look(restore->broker->token_watch);
         resume_sessions(restore->broker);
         broker_keep(restore->broker);
         restore->finished = true;

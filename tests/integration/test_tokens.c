@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -377,6 +378,36 @@ START_TEST(a_revoked_token) {
 }
 END_TEST
 
+/* Existing=keep leaves what it has. */
+START_TEST(a_revoked_token_gets_nothing_new) {
+        struct peer peer = peer_listen("127.0.0.1", 4);
+        char path[64], extra[128], text[TOKEN_ID_TEXT_MAX + 1];
+        uint8_t id[NARROWING_ID_SIZE] = { 1 };
+        struct wire_session session;
+        struct world world;
+        int fd, other;
+
+        daemon_init(&world.daemon);
+        make_issuer(&world);
+        (void)snprintf(path, sizeof(path), "%s/revoked", world.daemon.folder);
+        (void)snprintf(extra, sizeof(extra), "Existing=keep\nMode=report\nRevokedTokens=%s\n", path);
+        write_list(path, "");
+        write_policy(&world, extra);
+        daemon_start(&world.daemon, NULL);
+        open_with(&world, &(struct block){ .not_before = 0 }, &session);
+        other = connect_to(&session.protocols[0], &peer, &fd);
+        write_list(path, token_id_format(id, text));
+        daemon_reload(&world.daemon);
+        expect_refused(&session.protocols[0], peer.text, "its token is revoked");
+        ck_assert_int_eq(send(fd, "kept", 4, MSG_NOSIGNAL), 4);
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(other);
+        wire_session_close(&session);
+        peer_close(&peer);
+        world_end(&world);
+}
+END_TEST
+
 START_TEST(an_issuer_that_is_trusted_no_more) {
         struct wire_session session;
         struct world world;
@@ -641,6 +672,38 @@ START_TEST(a_restart_and_a_server_of_datagrams) {
 }
 END_TEST
 
+/* What ends while no broker is there, ends with the next. */
+START_TEST(abuse_35_a_token_ends_in_an_outage) {
+        uint64_t end = nb_wall_clock_ms() / 1000 + SOON_S, start = harness_now_ms();
+        struct peer peer = peer_listen("127.0.0.1", 4);
+        struct restarts restarts;
+        struct wire_session session;
+        int fd, other;
+
+        restarts_begin(&restarts, SCENE_LOOPBACK);
+        restarts_open(&restarts, &(struct block){ .not_after = end }, &session);
+        other = connect_to(&session.protocols[0], &peer, &fd);
+        if (_i == 1)
+                restart_kill(&restarts.restart);
+        else
+                restart_stop(&restarts.restart);
+        while (nb_wall_clock_ms() / 1000 < end)
+                harness_wait_a_moment(start, "the token's end");
+        restart_again(&restarts.restart);
+        restart_expect_session_resumed(&restarts.restart);
+        wire_expect_end(&session.channel);
+        wire_expect_end(&session.protocols[0]);
+        daemon_expect_log(&restarts.restart.scene.daemon, "ends: the time of its token is over");
+        daemon_expect_log(&restarts.restart.scene.daemon,
+                          "1 connections live on though the time of their tokens is over");
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(other);
+        wire_session_close(&session);
+        peer_close(&peer);
+        restarts_end(&restarts);
+}
+END_TEST
+
 static Suite *tokens_suite(void) {
         Suite *suite = suite_create("tokens");
         TCase *test = tcase_create("tokens");
@@ -654,6 +717,7 @@ static Suite *tokens_suite(void) {
         tcase_add_test(test, abuse_35_a_socket_outlives_its_token_and_is_closed);
         tcase_add_test(test, abuse_35_a_socket_outlives_its_token_and_is_kept);
         tcase_add_test(test, a_revoked_token);
+        tcase_add_test(test, a_revoked_token_gets_nothing_new);
         tcase_add_test(test, an_issuer_that_is_trusted_no_more);
         tcase_add_test(test, quotas_are_a_sessions);
         tcase_add_test(test, a_narrower_protocol_is_a_control);
@@ -662,6 +726,7 @@ static Suite *tokens_suite(void) {
         tcase_add_loop_test(test, a_restart_gives_nothing_back, 0, 2);
         tcase_add_loop_test(test, a_restart_lends_no_connections, 0, 2);
         tcase_add_loop_test(test, a_restart_and_a_server_of_datagrams, 0, 2);
+        tcase_add_loop_test(test, abuse_35_a_token_ends_in_an_outage, 0, 2);
         suite_add_tcase(suite, test);
         return suite;
 }

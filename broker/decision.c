@@ -9,6 +9,7 @@
 #include "broker/restriction.h"
 #include "broker/seen.h"
 #include "broker/session.h"
+#include "broker/session_token.h"
 #include "broker/tenant.h"
 #include "policy/explain.h"
 #include "policy/narrowing.h"
@@ -64,6 +65,23 @@ static bool time_allows(const struct asker *asker, struct policy_verdict *verdic
         return time.not_after == 0 || now_s < time.not_after || refuse_time(verdict, "has expired at", time.not_after);
 }
 
+/* Existing=keep leaves a session alone whose token was revoked, or whose issuer is trusted no more; what it asks for is judged all the same. */
+static bool token_allows(const struct asker *asker, struct policy_verdict *verdict) {
+        const struct session_token *token = asker->session ? asker->session->token : NULL;
+        const char *reason;
+
+        if (!token || session_token_holds(token, asker->grant->tenant, &reason))
+                return true;
+        *verdict = (struct policy_verdict){ .allowed = false, .impossible = true };
+        (void)snprintf(verdict->reason, sizeof(verdict->reason), "nothing new for this session: %s", reason);
+        return false;
+}
+
+/* Before the blocks are asked. */
+static bool still_holds(const struct asker *asker, struct policy_verdict *verdict) {
+        return token_allows(asker, verdict) && time_allows(asker, verdict);
+}
+
 /* ---- all of them ---- */
 
 static enum metrics_verdict judge(const struct asker *asker, enum policy_verb verb,
@@ -75,7 +93,7 @@ static enum metrics_verdict judge(const struct asker *asker, enum policy_verb ve
         else
                 refuse_without_policy(grant, ret);
         own_refuse(&grant->tenant->broker->own, verb, address, ret);
-        if (asker->narrowings && time_allows(asker, ret))
+        if (asker->narrowings && still_holds(asker, ret))
                 (void)narrowings_allow(asker->narrowings, grant->name, verb, address, ret);
         return apply_mode(grant, ret);
 }
@@ -88,7 +106,7 @@ static enum metrics_verdict judge_name(const struct asker *asker, const struct p
                 policy_decide_name(grant->policy, name, ret);
         else
                 refuse_without_policy(grant, ret);
-        if (asker->narrowings && time_allows(asker, ret))
+        if (asker->narrowings && still_holds(asker, ret))
                 (void)narrowings_allow_name(asker->narrowings, grant->name, name, ret);
         return apply_mode(grant, ret);
 }
@@ -103,7 +121,7 @@ static enum metrics_verdict judge_resolved(const struct asker *asker, const stru
         else
                 refuse_without_policy(grant, ret);
         own_refuse(&grant->tenant->broker->own, POLICY_CONNECT, &socket_address, ret);
-        if (asker->narrowings && time_allows(asker, ret))
+        if (asker->narrowings && still_holds(asker, ret))
                 (void)narrowings_allow_resolved(asker->narrowings, grant->name, name, address, ret);
         return apply_mode(grant, ret);
 }

@@ -185,6 +185,14 @@ static const struct kind kinds[] = {
 
 #define N_KINDS(table) (sizeof(table) / sizeof((table)[0]))
 
+/* What a newer broker says must not be read in another sense. It is dropped in its turn, and by no broker that does not start. */
+static int restore_item(struct restore *restore, const struct kind *kind, struct kept_item *item) {
+        if (item->item->needs <= KEPT_STATE_VERSION)
+                return kind->restore(restore, item);
+        restore->n_newer++;
+        return -EPROTONOSUPPORT;
+}
+
 static void restore_kind(struct restore *restore, const struct kind *kind) {
         for (size_t i = 0; i < restore->n; ++i) {
                 struct kept_item *item = &restore->items[i];
@@ -193,7 +201,7 @@ static void restore_kind(struct restore *restore, const struct kind *kind) {
                 if (restore->taken[i] || item->item->body_case != kind->body)
                         continue;
                 restore->taken[i] = true;
-                r = kind->restore(restore, item);
+                r = restore_item(restore, kind, item);
                 if (r < 0)
                         drop(restore, item, r);
         }
@@ -202,17 +210,6 @@ static void restore_kind(struct restore *restore, const struct kind *kind) {
 }
 
 /* ---- the whole ---- */
-
-/* What a newer broker says must not be read in another sense. */
-static void drop_newer(struct restore *restore) {
-        for (size_t i = 0; i < restore->n; ++i) {
-                if (restore->items[i].item->needs <= KEPT_STATE_VERSION)
-                        continue;
-                restore->taken[i] = true;
-                restore->n_newer++;
-                drop(restore, &restore->items[i], -EPROTONOSUPPORT);
-        }
-}
 
 static void drop_rest(struct restore *restore) {
         for (size_t i = 0; i < restore->n; ++i) {
@@ -250,7 +247,6 @@ static void resume_sessions(struct broker *broker) {
 }
 
 void restore_begin(struct restore *restore) {
-        drop_newer(restore);
         for (size_t i = 0; i < N_KINDS(first_kinds); ++i)
                 restore_kind(restore, &first_kinds[i]);
 }
@@ -277,6 +273,8 @@ struct restore *restore_new(struct broker *broker, struct kept_item *items, size
                 restore->sessions = calloc(n, sizeof(restore->sessions[0]));
         }
         if (!restore || (n > 0 && (!restore->taken || !restore->sessions))) {
+                /* It does not start, and the next one finds all. */
+                keep_detach(broker->keep);
                 keep_items_free(broker->keep, items, n);
                 if (restore) {
                         free(restore->taken);

@@ -57,6 +57,8 @@ struct message {
 };
 
 static void add(struct message *message, const void *part, size_t length) {
+        if (length == 0) /* then it may be NULL */
+                return;
         memcpy(message->bytes + message->length, part, length);
         message->length += length;
 }

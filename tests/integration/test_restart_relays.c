@@ -491,6 +491,8 @@ struct lie {
         struct peer peer;
         uint64_t link;
         int fd;
+        int relay_fds
+                [2]; /* the peer's socket, and the other end of `fd`: without them the connection would have ended */
 };
 
 static void lie_start(struct lie *lie) {
@@ -512,6 +514,9 @@ static void lie_start(struct lie *lie) {
         lie->relay = fake_relay_start(&lie->relays);
         fake_relay_expect(lie->relay, NB__RELAY__ORDER__BODY_BEGIN);
         lie->link = lie->relay->order->begin->link;
+        ck_assert_uint_eq(lie->relay->fds.n, 2);
+        for (size_t i = 0; i < 2; ++i)
+                lie->relay_fds[i] = nb_steal_fd(&lie->relay->fds.fds[i]);
         ck_assert_int_eq(fake_relay_ready(lie->relay, lie->link), 0);
         ck_assert_uint_eq(wire_receive_connected(&lie->control, &lie->fd), 0);
         restart_one(&lie->restart, true);
@@ -526,6 +531,8 @@ static void lie_end(struct lie *lie) {
         (void)wire_close(&control);
         (void)wire_close(&lie->control);
         lie->fd = nb_fd_close(lie->fd);
+        for (size_t i = 0; i < 2; ++i)
+                lie->relay_fds[i] = nb_fd_close(lie->relay_fds[i]);
         lie->relay = fake_relay_free(lie->relay);
         wire_session_close(&lie->restart.scene.session);
         daemon_stop(&lie->restart.scene.daemon);

@@ -179,6 +179,8 @@ int admin_restore(struct admin *admin, struct kept_item *item) {
                 return -ENOMEM;
         if (item->n_fds != 1 || !*path || !is_listening_stream(item->fds[0]))
                 return -EBADMSG;
+        if (kept_socket_is_over(item->fds[0]))
+                return -ESHUTDOWN;
         return serve(admin, nb_steal_fd(&item->fds[0]), nb_steal_ptr(path), item->id);
 }
 

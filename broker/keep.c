@@ -351,6 +351,12 @@ void keep_adopt(struct keep *keep, struct kept *kept, const struct kept_ops *ops
         enter(keep, kept, ops, id);
 }
 
+bool kept_socket_is_over(int fd) {
+        struct pollfd pollfd = { .fd = fd };
+
+        return poll(&pollfd, 1, 0) > 0;
+}
+
 /* Who has so much to forget that the keeper does not take begins anew with what is left. */
 static void forget(struct keep *keep, uint64_t id) {
         if (keep->fd < 0 || keep->detached)

@@ -79,6 +79,9 @@ struct kept_item {
 /** Makes an object the owner of an item that came back: it is kept from now on under the same id, and is described again when it is put. */
 void keep_adopt(struct keep *keep, struct kept *kept, const struct kept_ops *ops, uint64_t id);
 
+/** @return whether a socket that came back was shut down: its other end is gone, or the broker before was ending it */
+bool kept_socket_is_over(int fd);
+
 /**
  * Reaches the keeper, and takes all that it has; waits for it, for some seconds at most. To be called before the loop runs. A keeper that is not there is
  * logged, and looked for again.

@@ -431,6 +431,9 @@ int listener_restore(struct broker *broker, struct kept_item *item) {
 
         if (item->n_fds != 1 || !*state->path || nb_channel_check(item->fds[0]) < 0 || !is_listening(item->fds[0]))
                 return -EBADMSG;
+        /* Nobody reaches it; it is made anew where it is wanted. */
+        if (kept_socket_is_over(item->fds[0]))
+                return -ESHUTDOWN;
         r = new_listener(broker, nb_steal_fd(&item->fds[0]), state->path, state->path, &listener);
         if (r == 0)
                 r = restore_owner(listener, state);

@@ -308,8 +308,10 @@ static void put(int fd, uint64_t id, const Nb__State__Item *item, const struct n
         ck_assert_int_eq(nb_channel_send(fd, message, sizeof(header) + length, fds->fds, fds->n), 0);
 }
 
+typedef void (*change_function)(Nb__State__Item *item, const struct nb_channel_fds *fds);
+
 /* One entry of the keeper's, as it arrives. @return whether it was the last */
-static bool change_one(int fd, int writer, Nb__State__Item__BodyCase body, void (*change)(Nb__State__Item *item)) {
+static bool change_one(int fd, int writer, Nb__State__Item__BodyCase body, change_function change) {
         NB_CLEANUP_FREE uint8_t *message = malloc(NB_CHANNEL_MESSAGE_MAX);
         struct nb_channel_fds fds = { .n = 0 };
         struct nb_keep_header header;
@@ -325,7 +327,7 @@ static bool change_one(int fd, int writer, Nb__State__Item__BodyCase body, void 
         item = nb__state__item__unpack(NULL, header.length, message + sizeof(header));
         ck_assert_ptr_nonnull(item);
         if (item->body_case == body) {
-                change(item);
+                change(item, &fds);
                 put(writer, header.id, item, &fds);
         }
         nb_channel_fds_close(&fds);
@@ -333,8 +335,7 @@ static bool change_one(int fd, int writer, Nb__State__Item__BodyCase body, void 
         return false;
 }
 
-static void change_items(const struct keeper *keeper, Nb__State__Item__BodyCase body,
-                         void (*change)(Nb__State__Item *item)) {
+static void change_items(const struct keeper *keeper, Nb__State__Item__BodyCase body, change_function change) {
         const struct nb_keep_header fetch = { .version = NB_KEEP_VERSION, .verb = NB_KEEP_FETCH };
         NB_CLEANUP_FD int fd = connect_to_keeper(keeper);
 
@@ -343,7 +344,8 @@ static void change_items(const struct keeper *keeper, Nb__State__Item__BodyCase 
                 ;
 }
 
-static void need_more(Nb__State__Item *item) {
+static void need_more(Nb__State__Item *item, const struct nb_channel_fds *fds) {
+        (void)fds;
         item->needs = 4711;
 }
 
@@ -365,7 +367,8 @@ START_TEST(an_entry_of_a_newer_version) {
 }
 END_TEST
 
-static void need_less(Nb__State__Item *item) {
+static void need_less(Nb__State__Item *item, const struct nb_channel_fds *fds) {
+        (void)fds;
         item->needs = 0;
 }
 
@@ -386,7 +389,8 @@ START_TEST(an_entry_of_an_older_version) {
 END_TEST
 
 /* The text before is protobuf-c's own for an empty one. A session whose item makes no sense takes all that came of it along. */
-static void unname_socket(Nb__State__Item *item) {
+static void unname_socket(Nb__State__Item *item, const struct nb_channel_fds *fds) {
+        (void)fds;
         item->session->socket_tenant = strdup("acme");
 }
 
@@ -404,6 +408,27 @@ START_TEST(an_entry_without_sense) {
         wire_expect_end(&world.scene.session.channel);
         daemon_expect_log(&world.scene.daemon, "3 entries of netbroker-keeper could not be taken back");
         (void)wire_close(&control);
+        restart_end(&world);
+}
+END_TEST
+
+static void shut_down(Nb__State__Item *item, const struct nb_channel_fds *fds) {
+        ck_assert(!item->listener->admin);
+        ck_assert_int_eq(shutdown(fds->fds[0], SHUT_RDWR), 0);
+}
+
+/* As a broker leaves it that is killed while it ends the socket: nobody could reach it. */
+START_TEST(a_socket_that_was_shut_down) {
+        struct restart_scene world;
+        struct wire_session session;
+
+        restart_start(&world, SCENE_LOOPBACK);
+        restart_kill(&world);
+        change_items(&world.keeper, NB__STATE__ITEM__BODY_LISTENER, shut_down);
+        restart_again(&world);
+        restart_expect_session_resumed(&world);
+        wire_session_open(world.scene.daemon.socket_path, "acme", &session);
+        wire_session_close(&session);
         restart_end(&world);
 }
 END_TEST
@@ -482,7 +507,8 @@ START_TEST(a_broker_that_does_not_start) {
 }
 END_TEST
 
-static void need_this(Nb__State__Item *item) {
+static void need_this(Nb__State__Item *item, const struct nb_channel_fds *fds) {
+        (void)fds;
         item->needs = 1;
 }
 
@@ -575,6 +601,7 @@ static Suite *restart_change_suite(void) {
         tcase_add_test(versions, an_entry_of_a_newer_version);
         tcase_add_test(versions, an_entry_of_an_older_version);
         tcase_add_test(versions, an_entry_without_sense);
+        tcase_add_test(versions, a_socket_that_was_shut_down);
         suite_add_tcase(suite, versions);
         tcase_add_loop_test(keeper, the_keeper_goes_in_the_outage, 0, 2);
         tcase_add_test(keeper, another_keeper_comes);

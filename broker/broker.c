@@ -41,12 +41,27 @@
 #define FINISH_MS 500
 #define FINISH_TURN_MS 2
 
-/* Peers that a relay shakes hands with cannot come back: no other broker has accepted them. It takes them no time, unless they say nothing. */
+static bool orders_wait(const struct broker *broker) {
+        nb_list_foreach_safe(link, &broker->tenants) {
+                if (relay_pool_waits_to_send(nb_container_of(link, struct tenant, link)->relays))
+                        return true;
+        }
+        return false;
+}
+
+/*
+ * Peers that a relay shakes hands with cannot come back: no other broker has accepted them. It takes them no time, unless they say nothing. What
+ * was ordered of a relay, and not sent yet, no other broker knows of.
+ */
+static bool has_to_finish(const struct broker *broker) {
+        return broker->account.used[ACCOUNT_HANDSHAKES] > 0 || orders_wait(broker);
+}
+
 static void finish(void *data) {
         struct broker *broker = data;
 
         broker->finish = deadline_free(broker->finish);
-        if (broker->account.used[ACCOUNT_HANDSHAKES] > 0 && uv_now(&broker->loop) < broker->finish_by_ms)
+        if (has_to_finish(broker) && uv_now(&broker->loop) < broker->finish_by_ms)
                 broker->finish = deadline_new(&broker->loop, FINISH_TURN_MS, finish, broker);
         if (!broker->finish)
                 broker_stop(broker);

@@ -34,6 +34,10 @@ static_assert(KEPT_FDS_MAX == NB_KEEP_FDS_MAX, "what an object may have is what 
 /* How long it is waited for the keeper to read, and how long after something was sent there is something to wait for. */
 #define SETTLE_MS 20
 #define SETTLE_LATELY_MS 1000
+
+/* The whole broker waits with who settles, so all together do so for a tenth of the time at most, whoever asks for addresses that are in use. */
+#define SETTLE_PERIOD_MS 200
+#define SETTLE_SHARE_MS 20
 #define CONNECT_MS 10000
 
 /* As much as the system lets have: a burst is to be with the keeper before anybody is answered. */
@@ -60,7 +64,9 @@ struct keep {
         bool is_ill;
         bool has_refused; /* said once, until it is another keeper */
         bool detached;
-        uint64_t last_sent_ns; /* of uv_hrtime() */
+        uint64_t settling_since_ns; /* of this period; by uv_hrtime() */
+        uint64_t settled_ns;        /* in it */
+        uint64_t last_sent_ns;      /* of uv_hrtime() */
         uint8_t message[sizeof(struct nb_keep_header) + NB_KEEP_BYTES_MAX];
 };
 
@@ -433,18 +439,29 @@ void keep_detach(struct keep *keep) {
                        keep->address.sun_path, strerror(-r), keep->n_unsent, keep->n_kept);
 }
 
-bool keep_settle(struct keep *keep) {
-        int unread = 1;
-
-        if (!keep || keep->fd < 0 || uv_hrtime() - keep->last_sent_ns > (uint64_t)SETTLE_LATELY_MS * 1000000)
+static bool may_settle(struct keep *keep, uint64_t now_ns) {
+        if (keep->fd < 0 || now_ns - keep->last_sent_ns > (uint64_t)SETTLE_LATELY_MS * 1000000)
                 return false;
-        for (int i = 0; i < SETTLE_MS && unread > 0; ++i) {
+        if (now_ns - keep->settling_since_ns > (uint64_t)SETTLE_PERIOD_MS * 1000000) {
+                keep->settling_since_ns = now_ns;
+                keep->settled_ns = 0;
+        }
+        return keep->settled_ns < (uint64_t)SETTLE_SHARE_MS * 1000000;
+}
+
+bool keep_settle(struct keep *keep) {
+        uint64_t begin_ns = uv_hrtime();
+        int r = 0, unread = 1;
+
+        if (!keep || !may_settle(keep, begin_ns))
+                return false;
+        for (int i = 0; i < SETTLE_MS && r == 0 && unread > 0; ++i) {
                 /* What it has read it may be about to close. */
                 (void)poll(NULL, 0, 1);
-                if (ioctl(keep->fd, SIOCOUTQ, &unread) < 0)
-                        return false;
+                r = ioctl(keep->fd, SIOCOUTQ, &unread);
         }
-        return true;
+        keep->settled_ns += uv_hrtime() - begin_ns;
+        return r == 0;
 }
 
 bool keep_is_detached(const struct keep *keep) {

@@ -105,7 +105,7 @@ bool keep_is_detached(const struct keep *keep);
 
 /**
  * Waits, for some milliseconds at most, until the keeper has closed what it was told lately not to keep any more. For who is refused an address that a socket may
- * still have there: of TCP that does not hinder anybody, of UDP and of abstract names it does.
+ * still have there: of TCP that does not hinder anybody, of UDP and of abstract names it does. Stops the loop, for a tenth of the time at most.
  * @return whether it makes sense to ask for the address again
  */
 bool keep_settle(struct keep *keep);

@@ -942,6 +942,16 @@ size_t relay_pool_objects(const struct relay_pool *pool) {
         return n;
 }
 
+bool relay_pool_waits_to_send(const struct relay_pool *pool) {
+        if (!pool)
+                return false;
+        nb_list_foreach_safe(link, &pool->relays) {
+                if (!relay_outbox_is_empty(&nb_container_of(link, struct relay, in_pool)->outbox))
+                        return true;
+        }
+        return false;
+}
+
 uint64_t relay_pool_crashes(const struct relay_pool *pool) {
         return pool ? pool->crashes : 0;
 }

@@ -146,6 +146,9 @@ void relay_pool_each(const struct relay_pool *pool, void (*function)(void *data,
 /** How many objects the tenant's relays have, together. @param pool  NULL: none */
 size_t relay_pool_objects(const struct relay_pool *pool);
 
+/** Whether orders wait until the tenant's relays read: they are lost with the broker. @param pool  NULL: none */
+bool relay_pool_waits_to_send(const struct relay_pool *pool);
+
 /** How many relays of the tenant have ended by themselves. @param pool  may be NULL */
 uint64_t relay_pool_crashes(const struct relay_pool *pool);
 

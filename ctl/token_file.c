@@ -69,7 +69,7 @@ int ctl_token_read_key(const struct ctl *ctl, struct token_secret *ret) {
 
         if (!path)
                 return ctl_misused(ctl,
-                                   "say which key signs it: --key FILE, as `netbrokerctl token keygen FILE` makes one");
+                                   "say which key signs it: --key FILE, as `netbrokerctl token keygen --output FILE` makes one");
         r = nb_file_read(path, KEY_FILE_MAX, &text.bytes, &text.length);
         if (r < 0) {
                 ctl_complain("cannot read the key %s: %s", path, strerror(-r));

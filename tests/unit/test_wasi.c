@@ -117,6 +117,7 @@ static const struct {
           { NOTSOCK, NOTSOCK, NOTSUP, NB_WASI_ENOTCONN, NB_WASI_ENAMETOOLONG, NB_WASI_ENAMETOOLONG } },
         { "get_option", { NOTSOCK, NOTSOCK, NOTSUP, NOTSUP, NOTSUP, INVAL } },
         { "set_option", { NOTSOCK, NOTSOCK, NOTSUP, NOTSUP, NOTSUP, INVAL } },
+        { "protocol_restrict", { NOTSOCK, NOTSOCK, OK, NOTSUP, NOTSUP, NOTSUP } },
         { "tls_version", { NOTSOCK, NOTSOCK, NOTSUP, NB_WASI_ENOTCONN, NO_TLS, NO_TLS } },
         { "tls_cipher", { NOTSOCK, NOTSOCK, NOTSUP, NB_WASI_ENOTCONN, NO_TLS, NO_TLS } },
         { "tls_alpn", { NOTSOCK, NOTSOCK, NOTSUP, NB_WASI_ENOTCONN, NO_TLS, NO_TLS } },

@@ -68,8 +68,9 @@ int ctl_token_read_key(const struct ctl *ctl, struct token_secret *ret) {
         int r;
 
         if (!path)
-                return ctl_misused(ctl,
-                                   "say which key signs it: --key FILE, as `netbrokerctl token keygen --output FILE` makes one");
+                return ctl_misused(
+                        ctl,
+                        "say which key signs it: --key FILE, as `netbrokerctl token keygen --output FILE` makes one");
         r = nb_file_read(path, KEY_FILE_MAX, &text.bytes, &text.length);
         if (r < 0) {
                 ctl_complain("cannot read the key %s: %s", path, strerror(-r));

@@ -44,7 +44,8 @@ struct guest_channel {
         int fd;                   /* owned */
         struct watch watch;
         bool may_read;
-        bool is_full; /* the host has not read what it was sent: nothing more fits */
+        bool is_full;        /* the host has not read what it was sent: nothing more fits */
+        bool awaits_reading; /* Streams is to be sent, once the host has received all descriptors */
         struct deadline *retry;
         uint64_t serial;    /* of the last request */
         bool wants_stream;  /* StreamCreate was not answered yet */
@@ -64,6 +65,13 @@ static struct relay *relay_of(const struct guest_channel *channel) {
         return channel->quic->relay;
 }
 
+/* The kernel tells of room whenever the host has read something. */
+static void watch_as_needed(struct guest_channel *channel) {
+        bool waits = channel->is_full || channel->awaits_reading;
+
+        (void)watch_change(&channel->watch, CHANNEL_EVENTS | (waits ? (uint32_t)EPOLLOUT : 0));
+}
+
 static void channel_changed(struct watch *watch, uint32_t events) {
         struct guest_channel *channel = nb_container_of(watch, struct guest_channel, watch);
 
@@ -71,7 +79,7 @@ static void channel_changed(struct watch *watch, uint32_t events) {
                 channel->may_read = true;
         if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
                 channel->is_full = false;
-                (void)watch_change(watch, CHANNEL_EVENTS);
+                watch_as_needed(channel);
         }
         quic_connection_run_later(channel->connection);
 }
@@ -171,7 +179,7 @@ static int send_reply(struct guest_channel *channel, const Nb__Reply *reply, int
         }
         if (r == -EAGAIN) {
                 channel->is_full = true;
-                (void)watch_change(&channel->watch, CHANNEL_EVENTS | EPOLLOUT);
+                watch_as_needed(channel);
         }
         /* All descriptors of this user that are under way, not only ours, are too many; or the kernel has no memory. */
         if (r == -ETOOMANYREFS || r == -ENOBUFS || r == -ENOMEM) {
@@ -351,6 +359,17 @@ static int read_requests(struct guest_channel *channel) {
 
 /* ---- what is pushed ---- */
 
+/*
+ * Of a message without a descriptor that lies unread behind one with it nobody could tell which of them it is: whoever reads its channels only when it wants another
+ * stream would have one descriptor under way for each of them, and soon no stream on any. So what is pushed without one waits until all were received.
+ */
+static bool has_received_all(struct guest_channel *channel) {
+        look_what_arrived(channel);
+        channel->awaits_reading = channel->n_in_flight > 0;
+        watch_as_needed(channel);
+        return !channel->awaits_reading;
+}
+
 /* @return 0, or -errno of send_reply() */
 static int tell_totals(struct guest_channel *channel) {
         ngtcp2_conn *conn = channel->connection->conn;
@@ -363,6 +382,8 @@ static int tell_totals(struct guest_channel *channel) {
         streams.unidirectional = datagrams ? 0 : n_created(channel, true) + ngtcp2_conn_get_streams_uni_left(conn);
         if (channel->is_full || (channel->has_told && streams.bidirectional == channel->told[0] &&
                                  streams.unidirectional == channel->told[1]))
+                return 0;
+        if (!has_received_all(channel))
                 return 0;
         reply.body_case = NB__REPLY__BODY_STREAMS;
         reply.streams = &streams;
@@ -418,7 +439,7 @@ static int push_incoming(struct guest_channel *channel) {
         int r = 0;
 
         for (int i = 0; r == 0 && i < PUSHES_MAX && !nb_list_is_empty(incoming); ++i) {
-                if (channel->n_pushed >= channel->credit || !may_send_descriptor(channel))
+                if (channel->n_pushed >= channel->credit || channel->awaits_reading || !may_send_descriptor(channel))
                         return 0;
                 r = push(channel, nb_container_of(incoming->next, struct quic_stream, in_incoming));
         }

@@ -909,6 +909,33 @@ START_TEST(as_many_descriptors_are_under_way_as_the_broker_allows) {
 }
 END_TEST
 
+/* The host reads its channel only when it wants another stream: the total that lies unread is not taken for a descriptor. */
+START_TEST(totals_come_behind_descriptors_that_were_received) {
+        Nb__StreamCreate create = NB__STREAM_CREATE__INIT;
+        Nb__Request request = NB__REQUEST__INIT;
+        struct both both = make_stream(false, 1);
+        uint64_t allowed = ends.client.allowed[0];
+        struct nb_channel_fds fds;
+
+        request.body_case = NB__REQUEST__BODY_STREAM_CREATE;
+        request.stream_create = &create;
+        quic_host_ask(&ends.client, &request);
+        while (quic_of(world.client)->n_in_flight == 0)
+                quic_world_turn(&world);
+        close_both(&both);
+        for (int i = 0; i < 20; ++i)
+                quic_world_turn(&world);
+        ck_assert_uint_eq(quic_of(world.client)->n_in_flight, 1);
+        (void)quic_host_expect(&world, &ends.client, NB__REPLY__BODY_STREAM_CREATED, &fds);
+        ck_assert_uint_eq(fds.n, 1);
+        ck_assert_uint_eq(ends.client.allowed[0], allowed);
+        while (quic_of(world.client)->n_in_flight > 0)
+                quic_world_turn(&world);
+        quic_host_wait_for_room(&world, &ends.client, false, allowed);
+        ck_assert_int_eq(close(fds.fds[0]), 0);
+}
+END_TEST
+
 /* ---- datagrams ---- */
 
 static void start_datagrams(void) {
@@ -1048,6 +1075,7 @@ int main(void) {
         tcase_add_test(streams, streams_for_a_guest_without_a_channel_are_refused);
         tcase_add_test(streams, descriptors_that_nobody_receives_stay_counted);
         tcase_add_test(streams, as_many_descriptors_are_under_way_as_the_broker_allows);
+        tcase_add_test(streams, totals_come_behind_descriptors_that_were_received);
         tcase_add_test(datagrams, datagrams_pass_both_ways_with_their_borders);
         tcase_add_test(datagrams, datagrams_that_do_not_fit_or_are_not_read_are_dropped);
         tcase_add_test(datagrams, datagrams_that_fit_the_path_no_more_are_dropped);

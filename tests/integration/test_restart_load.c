@@ -9,17 +9,15 @@
  */
 #include <check.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +27,7 @@
 #include "tests/support/keeper.h"
 #include "tests/support/peer.h"
 #include "tests/support/runner.h"
+#include "tests/support/traffic.h"
 
 #define STREAMS 200
 #define PEERS 3
@@ -40,8 +39,6 @@
 
 /* The slowest that a call may be in an outage, in ms (the issue's); a sanitizer's broker starts more slowly. */
 #define SLOWEST_MS 2000
-
-#define WORD 8
 
 /* Of each way; NETBROKER_RESTARTS says another number. */
 #define RESTARTS 50
@@ -123,75 +120,19 @@ static struct nb_session *open_session(const struct parties *parties) {
         return session;
 }
 
-/* @return 0; 1: it has ended; -errno */
-static int move_word(int fd, void *word, bool is_write) {
-        size_t n = 0;
-
-        while (n < WORD) {
-                ssize_t r = is_write ? send(fd, (char *)word + n, WORD - n, MSG_NOSIGNAL)
-                                     : recv(fd, (char *)word + n, WORD - n, 0);
-                struct pollfd event = { .fd = fd, .events = is_write ? POLLOUT : POLLIN };
-
-                if (r == 0)
-                        return -ENODATA;
-                if (r < 0 && errno != EAGAIN && errno != EINTR)
-                        return -errno;
-                if (r < 0 && poll(&event, 1, HARNESS_DEADLINE_MS) == 0)
-                        return -ETIMEDOUT;
-                n += r > 0 ? (size_t)r : 0;
-        }
-        return 0;
-}
-
-/* A word there and back. */
-static int exchange(int fd, uint64_t word) {
-        uint64_t answer = 0;
-        int r = move_word(fd, &word, true);
-
-        if (r == 0)
-                r = move_word(fd, &answer, false);
-        return r < 0 ? r : answer == word ? 0 : -EBADMSG;
-}
-
-/* Without TIME_WAIT, of which there would be more than there are ports. */
-static void close_now(int fd) {
-        const struct linger now = { .l_onoff = 1 };
-
-        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
-        (void)close(fd);
-}
-
 /* ---- parties ---- */
 
-static void echo_one(int epoll_fd, int fd) {
-        char bytes[512];
-        ssize_t n = recv(fd, bytes, sizeof(bytes), 0);
-
-        if (n > 0 && send(fd, bytes, (size_t)n, MSG_NOSIGNAL) == n)
-                return;
-        if (n < 0 && errno == EAGAIN)
-                return;
-        (void)epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL);
-        close_now(fd);
+static void serve_echo(const struct parties *parties) {
+        traffic_serve_echo(parties->echo_fd);
 }
 
-static void serve_echo(const struct parties *parties) {
-        struct epoll_event event = { .events = EPOLLIN, .data.fd = parties->echo_fd }, events[64];
-        int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+/* One word, which comes in one piece. */
+static void echo_word(int fd) {
+        uint64_t word;
 
-        (void)epoll_ctl(epoll_fd, EPOLL_CTL_ADD, parties->echo_fd, &event);
-        for (;;) {
-                int n = epoll_wait(epoll_fd, events, 64, -1);
-
-                for (int i = 0; i < n; ++i) {
-                        if (events[i].data.fd != parties->echo_fd) {
-                                echo_one(epoll_fd, events[i].data.fd);
-                                continue;
-                        }
-                        event.data.fd = accept4(parties->echo_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-                        (void)epoll_ctl(epoll_fd, EPOLL_CTL_ADD, event.data.fd, &event);
-                }
-        }
+        if (harness_poll(fd, POLLIN, HARNESS_DEADLINE_MS) != 0 &&
+            recv(fd, &word, sizeof(word), 0) == (ssize_t)sizeof(word))
+                (void)send(fd, &word, sizeof(word), MSG_NOSIGNAL);
 }
 
 static void listen_as_host(const struct parties *parties) {
@@ -209,7 +150,6 @@ static void listen_as_host(const struct parties *parties) {
         for (;;) {
                 struct nb_connection *connection;
                 struct nb_stream stream;
-                uint64_t word;
 
                 r = nb_accept(control, &connection);
                 if (atomic_load(&parties->shared->stopping))
@@ -220,8 +160,7 @@ static void listen_as_host(const struct parties *parties) {
                         fprintf(stderr, "nb_accept: %s\n", strerror(-r));
                         _exit(4);
                 }
-                if (move_word(stream.fd, &word, false) == 0)
-                        (void)move_word(stream.fd, &word, true);
+                echo_word(stream.fd);
                 (void)close(stream.fd);
                 (void)nb_connection_free(connection);
         }
@@ -235,35 +174,20 @@ static void connect_as_peer(const struct parties *parties) {
         for (uint64_t word = 1; !atomic_load(&shared->stopping); ++word) {
                 uint64_t start = now_ms();
                 int fd = peer_connect(shared->address);
-                int r = fd < 0 ? -errno : exchange(fd, word);
+                int r = fd < 0 ? -errno : traffic_exchange(fd, word, HARNESS_DEADLINE_MS);
 
                 if (r < 0)
                         note_loss(shared, count, fd < 0 ? "a peer is refused" : "a peer is not served", -r);
                 note_time(count, now_ms() - start);
                 atomic_fetch_add(&count->done, 1);
                 if (fd >= 0)
-                        close_now(fd);
+                        (void)traffic_close_now(fd);
         }
         _exit(0);
 }
 
 static int connect_once(struct nb_session *session, const char *address, int *ret_fd) {
-        struct nb_control *control;
-        struct nb_connection *connection = NULL;
-        struct nb_stream stream;
-        int r = nb_open(nb_session_protocol(session, 0), "0.0.0.0:0", 9, NB_SOCKET_STREAM, NB_RIGHTS_CONTROL,
-                        NB_RIGHTS_CONNECTION | NB_RIGHTS_STREAM, 0, &control);
-
-        if (r < 0)
-                return r;
-        r = nb_connect(control, address, strlen(address), &connection);
-        if (r == 0)
-                r = nb_stream_create(connection, 0, &stream);
-        if (r == 0)
-                *ret_fd = stream.fd;
-        (void)nb_connection_free(connection);
-        (void)nb_control_free(control);
-        return r;
+        return traffic_call(nb_session_protocol(session, 0), address, NB_SOCKET_STREAM, NULL, ret_fd);
 }
 
 static void connect_as_host(const struct parties *parties) {
@@ -279,11 +203,11 @@ static void connect_as_host(const struct parties *parties) {
                 note_time(count, now_ms() - start);
                 if (r < 0)
                         note_loss(shared, count, "a call of a host fails", -r);
-                else if (exchange(fd, word) < 0)
+                else if (traffic_exchange(fd, word, HARNESS_DEADLINE_MS) < 0)
                         note_loss(shared, count, "a new stream is lost", EIO);
                 atomic_fetch_add(&count->done, 1);
                 if (fd >= 0)
-                        close_now(fd);
+                        (void)traffic_close_now(fd);
         }
         _exit(0);
 }
@@ -300,7 +224,7 @@ static void stream_as_host(const struct parties *parties) {
         atomic_store(&shared->streaming, true);
         for (uint64_t round = 1; !atomic_load(&shared->stopping); ++round) {
                 for (int i = 0; i < STREAMS; ++i) {
-                        int r = exchange(fds[i], round * STREAMS + (uint64_t)i);
+                        int r = traffic_exchange(fds[i], round * STREAMS + (uint64_t)i, HARNESS_DEADLINE_MS);
 
                         if (r < 0)
                                 note_loss(shared, &shared->streamed, "a live stream is lost", -r);

@@ -36,6 +36,7 @@
 
 #include "base/cleanup.h"
 #include "netbroker/client.h"
+#include "tests/support/traffic.h"
 
 #define STREAMS_MAX 1000
 #define RATE_MAX 10000
@@ -94,8 +95,6 @@ static struct sockaddr_in loopback(uint16_t port) {
                                      .sin_port = htons(port) };
 }
 
-/* ---- a word there and back ---- */
-
 /* @return 0 or -ETIMEDOUT */
 static int wait_for(int fd, short events) {
         struct pollfd waited = { .fd = fd, .events = events };
@@ -103,24 +102,8 @@ static int wait_for(int fd, short events) {
         return poll(&waited, 1, PATIENCE_S * 1000) == 1 ? 0 : -ETIMEDOUT;
 }
 
-/* @param fd  non-blocking, with room for a word @return 0 or -errno */
 static int exchange(int fd, uint64_t word) {
-        uint64_t answer = 0;
-        size_t length = 0;
-
-        if (send(fd, &word, sizeof(word), MSG_NOSIGNAL) != (ssize_t)sizeof(word))
-                return -errno;
-        while (length < sizeof(answer)) {
-                int r = wait_for(fd, POLLIN);
-                ssize_t n = r < 0 ? 0 : recv(fd, (char *)&answer + length, sizeof(answer) - length, 0);
-
-                if (r < 0)
-                        return r;
-                if (n <= 0)
-                        return n < 0 ? -errno : -ENODATA;
-                length += (size_t)n;
-        }
-        return answer == word ? 0 : -EBADMSG;
+        return traffic_exchange(fd, word, PATIENCE_S * 1000);
 }
 
 /* ---- sessions ---- */
@@ -152,20 +135,12 @@ static int take_stream(struct nb_connection *connection) {
 
 /* @return the stream, owned by the caller, or -errno */
 static int call(struct nb_protocol *protocol, uint16_t port) {
-        struct nb_connection *connection = NULL;
-        struct nb_control *control = NULL;
-        uint64_t base, inheriting;
         char address[32];
-        int r;
+        int r, fd;
 
         (void)snprintf(address, sizeof(address), "127.0.0.1:%u", port);
-        nb_protocol_rights(protocol, &base, &inheriting);
-        r = nb_open(protocol, "0.0.0.0:0", strlen("0.0.0.0:0"), NB_SOCKET_STREAM, inheriting, inheriting, 0, &control);
-        if (r == 0)
-                r = nb_connect(control, address, strlen(address), &connection);
-        if (control)
-                (void)nb_control_free(control);
-        return r < 0 ? r : take_stream(connection);
+        r = traffic_call(protocol, address, NB_SOCKET_STREAM, NULL, &fd);
+        return r < 0 ? r : fd;
 }
 
 /* As any peer. @return a descriptor, owned by the caller, or -errno */

@@ -24,6 +24,8 @@
  *
  * After a restart of the broker (broker/restore.h) a control that listened is there again with its socket, and its peers wait in the kernel's backlog, until
  * the session has said Listen again: only that tells how many connections it has. Credit that comes before is ignored, for Listen says it too.
+ *
+ * Its files, and what they share, are told in broker/control_parts.h.
  */
 #ifndef NB_BROKER_CONTROL_H
 #define NB_BROKER_CONTROL_H

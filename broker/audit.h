@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The audit: one JSON line a decision, for the operator. netbrokerd(8) has the table of its members.
+ * The audit: one JSON line a decision, for the operator. netbroker-audit(5) has the table of its members, verbs and verdicts.
  *
  * Names and addresses in it come from strangers: they are escaped, and so is all that is not printable ASCII. What is not allowed is
  * rate-limited for each tenant, so that a flood of one's fills no disk and hides no other's. What was left out is counted in

@@ -19,9 +19,7 @@ static const struct message_id ids[] = {
         { "admin", "done", "8828ff44c6d74f4eba034db4ee0d584e" },
         { "admin", "refused", "2530ca37296b42eab7defa178e42ae79" },
         { "relay", "crashed", "cf8203433fda4c04a486877c87b9b3b2" },
-        { "certificate", "expires", "0b4e528ef1c247e2a505751d8ca564f8" },
         { "seal", "missing", "2464448f30af46f5b2d2f45627574704" },
-        { "restore", "done", "8b1e1a2fd920441db26e6af4dfc408b6" },
 };
 
 const char *message_id_find(const char *verb, const char *verdict) {

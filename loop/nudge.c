@@ -75,10 +75,22 @@ void nudge_on(const uv_loop_t *loop) {
         if (!nudge)
                 return;
         nudge->was_busy = true;
+        if (nudge->awake_since_ns == 0)
+                nudge->awake_since_ns = uv_hrtime();
         if (nudge->armed)
                 return;
         nudge->armed = true;
         set_period(nudge, PERIOD_NS);
         /* Fails for a handle that is being closed only: then the loop ends, and the timer with it. */
         (void)uv_timer_start(&nudge->rest, rest, REST_MS, REST_MS);
+}
+
+uint64_t nudge_take_awake(const uv_loop_t *loop) {
+        struct nudge *nudge = loop->data;
+        uint64_t since = nudge ? nudge->awake_since_ns : 0;
+
+        if (since == 0)
+                return 0;
+        nudge->awake_since_ns = 0;
+        return uv_hrtime() - since;
 }

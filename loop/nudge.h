@@ -10,11 +10,14 @@
  * Such a wait ends with any signal. So from when the broker serves a batch of events, a timer or a reload, a timer of the kernel's sends it
  * one again and again. The signal does nothing else, and calls that it interrupts are restarted. To set that timer costs a system call, so it
  * is not stopped before the broker had nothing to do for a while: a busy one pays two a while, and an idle one none.
+ *
+ * Whoever says that there is something to do also says since when the loop is awake, which is what broker/loop_lag.h measures.
  */
 #ifndef NB_LOOP_NUDGE_H
 #define NB_LOOP_NUDGE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
 #include <uv.h>
 
@@ -25,6 +28,7 @@ struct nudge {
         uv_loop_t *loop; /* borrowed; NULL: not started */
         bool armed;
         bool was_busy;
+        uint64_t awake_since_ns; /* of uv_hrtime(); 0: there was nothing to do since nudge_take_awake() */
 };
 
 /** Takes SIGALRM for it, and ends the waits of the loop's thread behind nudge_on(). @return 0 or -errno */
@@ -35,5 +39,8 @@ void nudge_stop(struct nudge *nudge);
 
 /** There is something to do, and nothing is waited for longer than a moment in it; does nothing for a loop without a nudge. */
 void nudge_on(const uv_loop_t *loop);
+
+/** @return for how long there has been something to do, in ns, and from now on there is nothing; 0 when there was nothing, or no nudge. */
+uint64_t nudge_take_awake(const uv_loop_t *loop);
 
 #endif

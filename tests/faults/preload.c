@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The library that is preloaded into a program under test (ld.so(8)), and has the call fail that the test chose: tests/faults/faults.h.
+ *
+ * What it stands in front of is looked up at each call, so that there is one piece of state: the mapped file. It is the one mutable global, for a
+ * function that replaces one of the C library has no other place to find it.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <execinfo.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include "tests/faults/faults.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+static struct faults *faults; /* NULL: nothing fails */
+
+/* glibc's own names of its allocator, for those who replace it. */
+void *__libc_malloc(size_t size);
+void *__libc_calloc(size_t n, size_t size);
+void *__libc_realloc(void *memory, size_t size);
+void *__libc_memalign(size_t alignment, size_t size);
+void __libc_free(void *memory);
+
+__attribute__((constructor)) static void start(void) {
+        const char *path = getenv(FAULTS_VARIABLE);
+        void *warm[1], *memory;
+        int fd;
+
+        /* The first backtrace loads a library; later there might be no descriptor for it. */
+        (void)backtrace(warm, 1);
+        fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+        if (fd < 0)
+                return;
+        memory = mmap(NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        (void)close(fd);
+        if (memory == MAP_FAILED)
+                return;
+        faults = memory;
+}
+
+static void tell_place(void) {
+        void *addresses[FAULTS_DEPTH];
+        int n = backtrace(addresses, FAULTS_DEPTH);
+
+        for (int i = 0; i < n; ++i) {
+                struct faults_place *place = &faults->places[i];
+                const char *name;
+                Dl_info info;
+
+                if (dladdr(addresses[i], &info) == 0)
+                        continue;
+                name = strrchr(info.dli_fname, '/');
+                (void)snprintf(place->file, sizeof(place->file), "%s", name ? name + 1 : info.dli_fname);
+                place->offset = (unsigned long)((char *)addresses[i] - (char *)info.dli_fbase);
+        }
+        faults->depth = (unsigned)n;
+}
+
+/* Whether this call is the one, which sets errno. */
+static bool fails(enum faults_call call) {
+        if (!faults)
+                return false;
+        ++faults->seen[call];
+        if (faults->countdown == 0 || faults->call != call || --faults->countdown > 0)
+                return false;
+        ++faults->n_failed;
+        tell_place();
+        errno = faults->error;
+        return true;
+}
+
+/* ---- memory ---- */
+
+static void *count(void *memory) {
+        if (memory && faults)
+                ++faults->live;
+        return memory;
+}
+
+EXPORT void *malloc(size_t size) {
+        return fails(FAULTS_memory) ? NULL : count(__libc_malloc(size));
+}
+
+EXPORT void *calloc(size_t n, size_t size) {
+        return fails(FAULTS_memory) ? NULL : count(__libc_calloc(n, size));
+}
+
+EXPORT void *realloc(void *memory, size_t size) {
+        void *r;
+
+        if (memory && size == 0) {
+                free(memory);
+                return NULL;
+        }
+        if (fails(FAULTS_memory))
+                return NULL;
+        r = __libc_realloc(memory, size);
+        return memory ? r : count(r);
+}
+
+EXPORT void *memalign(size_t alignment, size_t size) {
+        return fails(FAULTS_memory) ? NULL : count(__libc_memalign(alignment, size));
+}
+
+EXPORT void *aligned_alloc(size_t alignment, size_t size) {
+        return fails(FAULTS_memory) ? NULL : count(__libc_memalign(alignment, size));
+}
+
+EXPORT int posix_memalign(void **ret, size_t alignment, size_t size) {
+        void *memory = fails(FAULTS_memory) ? NULL : count(__libc_memalign(alignment, size));
+
+        if (!memory)
+                return ENOMEM;
+        *ret = memory;
+        return 0;
+}
+
+EXPORT void free(void *memory) {
+        if (memory && faults)
+                --faults->live;
+        __libc_free(memory);
+}
+
+/* ---- programs that are started ---- */
+
+/* A program that cleans its children's environment would keep the library out of them. */
+EXPORT int execvp(const char *file, char *const *arguments) {
+        int (*next)(const char *, char *const *) = (int (*)(const char *, char *const *))dlsym(RTLD_NEXT, "execvp");
+
+        if (faults && faults->child_preload[0] != '\0') {
+                (void)putenv(faults->child_preload);
+                (void)putenv(faults->child_file);
+        }
+        return next(file, arguments);
+}
+
+/* ---- system calls ---- */
+
+#define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+
+#define REPLACE(type, name, parameters, arguments)                                                                     \
+        EXPORT type name parameters {                                                                                  \
+                return fails(FAULTS_##name) ? -1 : NEXT(name) arguments;                                               \
+        }
+
+/* clang-format off: one line each */
+REPLACE(int, accept4, (int fd, struct sockaddr *restrict sa, socklen_t *restrict length, int flags),
+        (fd, sa, length, flags))
+REPLACE(int, bind, (int fd, const struct sockaddr *sa, socklen_t length), (fd, sa, length))
+REPLACE(int, connect, (int fd, const struct sockaddr *sa, socklen_t length), (fd, sa, length))
+REPLACE(int, dup, (int fd), (fd))
+REPLACE(int, epoll_create1, (int flags), (flags))
+REPLACE(int, epoll_ctl, (int epoll, int operation, int fd, struct epoll_event *event), (epoll, operation, fd, event))
+REPLACE(int, epoll_wait, (int epoll, struct epoll_event *events, int n, int ms), (epoll, events, n, ms))
+REPLACE(int, eventfd, (unsigned value, int flags), (value, flags))
+REPLACE(pid_t, fork, (void), ())
+REPLACE(int, getpeername, (int fd, struct sockaddr *restrict sa, socklen_t *restrict length), (fd, sa, length))
+REPLACE(int, getsockname, (int fd, struct sockaddr *restrict sa, socklen_t *restrict length), (fd, sa, length))
+REPLACE(int, getsockopt, (int fd, int level, int option, void *restrict value, socklen_t *restrict length),
+        (fd, level, option, value, length))
+REPLACE(int, listen, (int fd, int backlog), (fd, backlog))
+REPLACE(int, memfd_create, (const char *name, unsigned flags), (name, flags))
+REPLACE(int, pipe2, (int fds[2], int flags), (fds, flags))
+REPLACE(ssize_t, read, (int fd, void *buffer, size_t size), (fd, buffer, size))
+REPLACE(ssize_t, recv, (int fd, void *buffer, size_t size, int flags), (fd, buffer, size, flags))
+REPLACE(ssize_t, recvfrom,
+        (int fd, void *restrict buffer, size_t size, int flags, struct sockaddr *restrict sa,
+         socklen_t *restrict length),
+        (fd, buffer, size, flags, sa, length))
+REPLACE(int, recvmmsg, (int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout),
+        (fd, messages, n, flags, timeout))
+REPLACE(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))
+REPLACE(ssize_t, send, (int fd, const void *buffer, size_t size, int flags), (fd, buffer, size, flags))
+REPLACE(int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned n, int flags), (fd, messages, n, flags))
+REPLACE(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
+REPLACE(ssize_t, sendto,
+        (int fd, const void *buffer, size_t size, int flags, const struct sockaddr *sa, socklen_t length),
+        (fd, buffer, size, flags, sa, length))
+REPLACE(int, setsockopt, (int fd, int level, int option, const void *value, socklen_t length),
+        (fd, level, option, value, length))
+REPLACE(int, shutdown, (int fd, int how), (fd, how))
+REPLACE(int, socket, (int family, int type, int protocol), (family, type, protocol))
+REPLACE(int, socketpair, (int family, int type, int protocol, int fds[2]), (family, type, protocol, fds))
+REPLACE(ssize_t, splice, (int in, off64_t *in_place, int out, off64_t *out_place, size_t size, unsigned flags),
+        (in, in_place, out, out_place, size, flags))
+REPLACE(int, timerfd_create, (int clock, int flags), (clock, flags))
+REPLACE(ssize_t, write, (int fd, const void *buffer, size_t size), (fd, buffer, size))
+REPLACE(ssize_t, writev, (int fd, const struct iovec *parts, int n), (fd, parts, n))
+/* clang-format on */
+
+EXPORT void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset) {
+        return fails(FAULTS_mmap) ? MAP_FAILED : NEXT(mmap)(address, size, protection, flags, fd, offset);
+}
+
+/* The third argument of those that may have one; a pointer is as wide as any. */
+#define LAST_ARGUMENT(before)                                                                                          \
+        ({                                                                                                             \
+                va_list list;                                                                                          \
+                void *last;                                                                                            \
+                va_start(list, before);                                                                                \
+                last = va_arg(list, void *);                                                                           \
+                va_end(list);                                                                                          \
+                last;                                                                                                  \
+        })
+
+EXPORT int fcntl(int fd, int command, ...) {
+        void *argument = LAST_ARGUMENT(command);
+
+        return fails(FAULTS_fcntl) ? -1 : NEXT(fcntl)(fd, command, argument);
+}
+
+EXPORT int ioctl(int fd, unsigned long command, ...) {
+        void *argument = LAST_ARGUMENT(command);
+
+        return fails(FAULTS_ioctl) ? -1 : NEXT(ioctl)(fd, command, argument);
+}
+
+EXPORT int open(const char *path, int flags, ...) {
+        void *mode = LAST_ARGUMENT(flags);
+
+        return fails(FAULTS_open) ? -1 : NEXT(open)(path, flags, mode);
+}
+
+EXPORT int openat(int folder, const char *path, int flags, ...) {
+        void *mode = LAST_ARGUMENT(flags);
+
+        return fails(FAULTS_open) ? -1 : NEXT(openat)(folder, path, flags, mode);
+}

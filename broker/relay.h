@@ -24,6 +24,8 @@
  * When a relay ends, for whatever reason, its objects are told (`lost`), the cause is logged, and the next object starts another: at once the
  * first time, and then after a pause that doubles from 100 ms to 10 s while relays keep ending within a minute. So a peer that can crash
  * one costs its own tenant only.
+ *
+ * Its files, and what they share, are told in broker/relay_parts.h.
  */
 #ifndef NB_BROKER_RELAY_H
 #define NB_BROKER_RELAY_H

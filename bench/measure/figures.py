@@ -9,6 +9,8 @@ the median leaves those out. Shown is the median with the quartiles.
 import dataclasses
 import statistics
 
+MORE, LESS = "more is better", "less is better"
+
 
 def quartiles(values):
     """(first quartile, median, third quartile)"""
@@ -31,6 +33,26 @@ def take_turns(variants, rounds):
 
 def ratios(of, to):
     return [a / b for a, b in zip(of, to)]
+
+
+def rounded(values):
+    """Values as results keep them: with four digits, which is more than any of them is worth."""
+    return [float(f"{value:.4g}") for value in values]
+
+
+def number(value):
+    """A figure as people read it."""
+    if abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def spread(values):
+    """The median, and the quartiles where there is more than one value."""
+    q1, median, q3 = quartiles(values)
+    if len(values) < 2:
+        return number(median)
+    return f"{number(median)} [{number(q1)}, {number(q3)}]"
 
 
 @dataclasses.dataclass
@@ -60,11 +82,14 @@ class Goal:
         median = quartiles(self.values)[1]
         return median >= self.bound if self.at_least else median <= self.bound
 
+    def bound_text(self):
+        return f"{'>=' if self.at_least else '<='} {self.bound:g}{self.unit}"
+
     def verdict(self):
         if self.met():
             return "met"
         if self.floor and quartiles(self.floor)[1] > self.bound:
-            return f"NOT MET (the bare program: {_number(quartiles(self.floor)[1])})"
+            return f"NOT MET (the bare program: {number(quartiles(self.floor)[1])})"
         return "NOT MET"
 
 
@@ -76,6 +101,7 @@ class Table:
         self.title = title
         self.unit = unit
         self.base = base
+        self.better = LESS
         self.rows = []
         self.goals = []
         self.remarks = []
@@ -88,7 +114,7 @@ class Table:
                 base = results[self.base]
                 ratio = ratios(values, base)
             self.rows.append(Row(name, values, ratio))
-        self.better = "more is better" if better_is_more else "less is better"
+        self.better = MORE if better_is_more else LESS
 
     def goal(self, *arguments, **options):
         self.goals.append(Goal(*arguments, **options))
@@ -104,51 +130,55 @@ class Table:
             to = f"ratio to {self.base}" if self.base else ""
             lines.append(f"    {'':44} {head:>30}   {to}".rstrip())
         for row in self.rows:
-            line = f"    {row.name:44} {_spread(row.values):>30}"
+            line = f"    {row.name:44} {spread(row.values):>30}"
             if row.ratio:
-                line += f"   {_spread(row.ratio)}"
+                line += f"   {spread(row.ratio)}"
             lines.append(line)
         for goal in self.goals:
-            bound = f"{'>=' if goal.at_least else '<='} {goal.bound:g}{goal.unit}"
             lines.append(
-                f"    goal: {goal.name:63} {bound:>10}   {_spread(goal.values):>22}   "
+                f"    goal: {goal.name:63} {goal.bound_text():>10}   {spread(goal.values):>22}   "
                 f"{goal.verdict()}"
             )
         lines += [f"    {text}" for text in self.remarks]
         return "\n".join(lines) + "\n"
 
     def as_json(self):
+        """What Table.read() makes the same table of, but for digits that nobody needs; medians and quartiles are for other readers."""
         return {
-            "part": self.key,
             "title": self.title,
             "unit": self.unit,
-            "rows": [
-                {"name": row.name, "values": row.values, "median": quartiles(row.values)[1], "ratio": row.ratio}
-                for row in self.rows
-            ],
-            "goals": [
-                {
-                    "name": goal.name,
-                    "bound": goal.bound,
-                    "at_least": goal.at_least,
-                    "median": quartiles(goal.values)[1],
-                    "values": goal.values,
-                    "met": goal.met(),
-                }
-                for goal in self.goals
-            ],
+            "base": self.base,
+            "better": self.better,
+            "rows": [{"name": row.name, **_summary(row.values)} for row in self.rows],
+            "goals": [_goal_as_json(goal) for goal in self.goals],
             "remarks": self.remarks,
         }
 
+    @classmethod
+    def read(cls, key, data):
+        """The table that as_json() wrote."""
+        table = cls(key, data["title"], data["unit"], data["base"])
+        results = {row["name"]: row["values"] for row in data["rows"]}
+        table.add(results, better_is_more=data["better"] == MORE)
+        for goal in data["goals"]:
+            table.goal(goal["name"], goal["values"], goal["bound"], goal["at_least"], goal["unit"], goal["floor"])
+        table.remarks = list(data["remarks"])
+        return table
 
-def _number(value):
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
 
-
-def _spread(values):
+def _summary(values):
+    values = rounded(values)
     q1, median, q3 = quartiles(values)
-    if len(values) < 2:
-        return _number(median)
-    return f"{_number(median)} [{_number(q1)}, {_number(q3)}]"
+    return {"median": median, "quartiles": [q1, q3], "values": values}
+
+
+def _goal_as_json(goal):
+    return {
+        "name": goal.name,
+        "bound": goal.bound,
+        "at_least": goal.at_least,
+        "unit": goal.unit,
+        "met": goal.met(),
+        "floor": goal.floor and rounded(goal.floor),
+        **_summary(goal.values),
+    }

@@ -192,7 +192,7 @@ def _in_megabytes(figure):
 
 def _throughput(sides, streams, text):
     table = Table("q", f"bytes from client to server on {streams} stream{'s' * (streams > 1)}; {text}", "MB/s")
-    costs = Table("q", f"the same: processor time of both ends, for a gigabyte; {streams}, {text}", "s")
+    costs = Table("q", f"the same on {streams}: processor time of both ends, for a gigabyte; {text}", "s")
     variants, spent = {}, {}
 
     def add(name, figure, processes, amount, warm=0):

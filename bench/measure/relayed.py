@@ -207,7 +207,7 @@ def _tls_stream(processes, role, cipher, text, rest, between):
             guest = processes.program(rest, "client", "discard", broker.path)
             programs[RELAY] = (processes.program(rest, "tls", "stream", cipher, guest.word, CHUNK), broker)
 
-    title = (f"the same: processor time of what is measured alone, for a gigabyte; {role}, {cipher}, {text}", "s")
+    title = (f"the same as TLS {role}, {cipher}: processor time of what is measured alone, for a gigabyte; {text}", "s")
     gigabytes = (TLS_BYTES + WARM_BYTES) / 1e9
     results, costs = _measure(table, title, programs, _upload(TLS_BYTES), gigabytes, rounds_of(bench))
     for remark in peers.missing(role):
@@ -246,7 +246,7 @@ def _handshakes(processes, role, resumes, text, rest, between):
             guest = processes.program(rest, "client", "echo", broker.path)
             programs[RELAY] = (processes.program(rest, "tls", mode, cipher, guest.word), broker)
 
-    title = (f"the same: processor time of what is measured alone, for one; {kind}, {role}, {text}", "us")
+    title = (f"the same {kind} handshakes as TLS {role}: processor time of what is measured alone, for one; {text}", "us")
     ask = lambda program: HANDSHAKES / program.ask(f"0 {HANDSHAKES}") * 1e9  # noqa: E731
     results, costs = _measure(table, title, programs, ask, HANDSHAKES / 1e6, rounds_of(bench))
     for remark in peers.missing(role):

@@ -8,6 +8,8 @@
  * kernel tells the broker of the end of each socket in it.
  */
 #include <check.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -246,6 +248,365 @@ START_TEST(a_close_by_the_holder_costs_the_broker) {
 }
 END_TEST
 
+/* ---- a relay ---- */
+
+#define RELAYED                                                                                                        \
+        "[Tenant]\n"                                                                                                   \
+        "Name=acme\n"                                                                                                  \
+        "User=%u\n"                                                                                                    \
+        "[Protocol web]\n"                                                                                             \
+        "Family=ip\n"                                                                                                  \
+        "DataPath=relay\n" SCENE_LOOPBACK
+
+struct relayed {
+        struct daemon daemon;
+        struct wire_session session;
+        struct wire control;
+        struct peer peer;
+        int fd, other_fd;
+        pid_t relay;
+};
+
+static pid_t only_child_of(pid_t pid) {
+        NB_CLEANUP_FREE char *text = NULL;
+        char path[64], *rest;
+        long child;
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+        text = daemon_read(path);
+        child = strtol(text, &rest, 10);
+        ck_assert_str_eq(rest, " ");
+        return (pid_t)child;
+}
+
+static void relayed_start(struct relayed *relayed) {
+        const struct daemon_options options = { .no_info = true };
+
+        network_enter();
+        daemon_init(&relayed->daemon);
+        daemon_write_policy(&relayed->daemon, RELAYED, (unsigned)getuid());
+        daemon_start(&relayed->daemon, &options);
+        wire_session_open(relayed->daemon.socket_path, "acme", &relayed->session);
+        relayed->control = wire_open_control(&relayed->session.protocols[0], "0.0.0.0:0");
+        relayed->peer = peer_listen("127.0.0.1", 1);
+        ck_assert_uint_eq(wire_connect_to(&relayed->control, relayed->peer.text, &relayed->fd), 0);
+        relayed->other_fd = peer_accept(&relayed->peer);
+        peer_exchange(relayed->fd, relayed->other_fd);
+        relayed->relay = only_child_of(relayed->daemon.pid);
+}
+
+static void relayed_end(struct relayed *relayed) {
+        (void)nb_fd_close(relayed->fd);
+        (void)nb_fd_close(relayed->other_fd);
+        (void)wire_close(&relayed->control);
+        peer_close(&relayed->peer);
+        wire_session_close(&relayed->session);
+        daemon_stop(&relayed->daemon);
+        daemon_deinit(&relayed->daemon);
+}
+
+#define MESSAGE_SIZE 64
+
+static void pass(int from, int to) {
+        char bytes[MESSAGE_SIZE] = { 0 };
+
+        ck_assert_int_eq(send(from, bytes, sizeof(bytes), MSG_NOSIGNAL), MESSAGE_SIZE);
+        ck_assert_int_ne(harness_poll(to, POLLIN, HARNESS_DEADLINE_MS), 0);
+        ck_assert_int_eq(recv(to, bytes, sizeof(bytes), MSG_WAITALL), MESSAGE_SIZE);
+}
+
+static const struct syscalls_expected forth_calls[] = {
+        { "epoll_wait", 1, "until there is something" },
+        { "recvfrom", 2,
+          "a look, and the taking but for the last byte: what was not sent shall be a reset (relay/pair.c)" },
+        { "sendto", 1, "to the peer" },
+        { 0 },
+};
+
+static void send_forth(void *data) {
+        const struct relayed *relayed = data;
+
+        pass(relayed->fd, relayed->other_fd);
+}
+
+static const struct syscalls_expected back_calls[] = {
+        { "epoll_wait", 1, "until there is something" },
+        { "recvfrom", 1, "from the peer" },
+        { "sendto", 1, "to the guest" },
+        { 0 },
+};
+
+static void send_back(void *data) {
+        const struct relayed *relayed = data;
+
+        pass(relayed->other_fd, relayed->fd);
+}
+
+/* A round trip is one of each. */
+static const struct operation ways[] = {
+        { "sendto", NULL, send_forth, forth_calls },
+        { "sendto", NULL, send_back, back_calls },
+};
+
+START_TEST(a_message_each_way_costs_the_relay) {
+        struct relayed relayed;
+
+        relayed_start(&relayed);
+        expect_calls(&ways[_i], relayed.relay, relayed.daemon.folder, &relayed);
+        relayed_end(&relayed);
+}
+END_TEST
+
+/* ---- a host, and a program with sockets of its own ---- */
+
+#define BENCH                                                                                                          \
+        "[Tenant]\n"                                                                                                   \
+        "Name=bench\n"                                                                                                 \
+        "User=%u\n"                                                                                                    \
+        "RequestRate=infinity\n"                                                                                       \
+        "[Protocol ip]\n"                                                                                              \
+        "Family=ip\n"                                                                                                  \
+        "DataPath=direct\n" SCENE_LOOPBACK
+
+/* One of bench/, which does what it is told on its standard input (bench/common.h); so what is counted is what is measured. */
+struct program {
+        FILE *in, *out;
+        pid_t pid;
+        char word[64]; /* where it listens */
+};
+
+struct host {
+        struct daemon daemon;
+        struct peer peer;
+        struct program program;
+        unsigned n_accepted;
+        int fds[4 * SERIES * ROUNDS];
+        size_t n;
+};
+
+static void run_program(const char *const *arguments, int in, int out) {
+        const char *build = getenv("BUILDDIR");
+        char path[512];
+
+        (void)snprintf(path, sizeof(path), "%s/bench/%s", build ? build : ".", arguments[0]);
+        if (dup2(in, 0) < 0 || dup2(out, 1) < 0)
+                _exit(126);
+        (void)execv(path, (char *const *)arguments);
+        _exit(127);
+}
+
+static void program_start(struct program *program, const char *const *arguments) {
+        char line[64] = "";
+        int in[2], out[2];
+
+        ck_assert_int_eq(pipe2(in, O_CLOEXEC), 0);
+        ck_assert_int_eq(pipe2(out, O_CLOEXEC), 0);
+        program->pid = fork();
+        ck_assert_int_ge(program->pid, 0);
+        if (program->pid == 0)
+                run_program(arguments, in[0], out[1]);
+        (void)close(in[0]);
+        (void)close(out[1]);
+        program->in = fdopen(in[1], "w");
+        program->out = fdopen(out[0], "r");
+        ck_assert(program->in && program->out);
+        ck_assert_ptr_nonnull(fgets(line, sizeof(line), program->out));
+        ck_assert_int_eq(strncmp(line, "ready ", 6), 0);
+        (void)snprintf(program->word, sizeof(program->word), "%s", line + 6);
+        program->word[strcspn(program->word, "\n")] = '\0';
+}
+
+/* Has it do its thing, and waits for it. */
+static void program_ask(struct program *program, unsigned count) {
+        char line[64];
+
+        ck_assert_int_gt(fprintf(program->in, "0 %u\n", count), 0);
+        ck_assert_int_eq(fflush(program->in), 0);
+        ck_assert_ptr_nonnull(fgets(line, sizeof(line), program->out));
+}
+
+static void program_end(struct program *program) {
+        ck_assert_int_eq(fclose(program->in), 0);
+        ck_assert_int_eq(fclose(program->out), 0);
+        ck_assert_int_eq(harness_wait_exit(program->pid), 0);
+}
+
+static void host_start(struct host *host) {
+        network_enter();
+        host->n = host->n_accepted = 0;
+        daemon_init(&host->daemon);
+        daemon_write_policy_file(&host->daemon, "bench.conf", BENCH, (unsigned)getuid());
+        daemon_start(&host->daemon, NULL);
+        host->peer = peer_listen("127.0.0.1", SERIES * ROUNDS);
+}
+
+static void host_end(struct host *host) {
+        program_end(&host->program);
+        while (host->n > 0)
+                (void)close(host->fds[--host->n]);
+        peer_close(&host->peer);
+        daemon_stop(&host->daemon);
+        daemon_deinit(&host->daemon);
+}
+
+#define ASKED                                                                                                          \
+        { "read", 1, "the bench's" }, {                                                                                \
+                "write", 1, "the bench's"                                                                              \
+        }
+#define RESET(n)                                                                                                       \
+        { "setsockopt", (n), "the bench's: SO_LINGER" }, {                                                             \
+                "close", (n), "the stream"                                                                             \
+        }
+
+static const struct syscalls_expected bare_connect_calls[] = {
+        ASKED, { "socket", 1, "" }, { "connect", 1, "" }, RESET(1), { 0 },
+};
+
+static const struct syscalls_expected host_connect_calls[] = {
+        ASKED,
+        { "sendto", 1, "the request" },
+        { "ppoll", 1, "until it is answered" },
+        { "recvmsg", 1, "the answer with the stream" },
+        RESET(1),
+        { 0 },
+};
+
+static void ask_once(void *data) {
+        struct host *host = data;
+
+        program_ask(&host->program, 1);
+}
+
+START_TEST(a_connect_costs_a_program) {
+        const struct operation operation = { "write", NULL, ask_once, bare_connect_calls };
+        struct host host;
+
+        host_start(&host);
+        program_start(&host.program, (const char *const[]){ "direct", "connect", host.peer.text, NULL });
+        expect_calls(&operation, host.program.pid, host.daemon.folder, &host);
+        host_end(&host);
+}
+END_TEST
+
+START_TEST(a_connect_costs_a_host) {
+        const struct operation operation = { "write", NULL, ask_once, host_connect_calls };
+        struct host host;
+
+        host_start(&host);
+        program_start(&host.program,
+                      (const char *const[]){ "client", "connect", host.daemon.socket_path, host.peer.text, NULL });
+        expect_calls(&operation, host.program.pid, host.daemon.folder, &host);
+        host_end(&host);
+}
+END_TEST
+
+/* As many as are accepted for one message of credit. */
+#define ACCEPTS 4
+
+static const struct syscalls_expected bare_accept_calls[] = {
+        ASKED,
+        { "accept4", ACCEPTS, "" },
+        RESET(ACCEPTS),
+        { 0 },
+};
+
+static const struct syscalls_expected host_accept_calls[] = {
+        ASKED,
+        { "recvmsg", ACCEPTS, "the push with the stream" },
+        { "sendto", 1, "credit for as many" },
+        RESET(ACCEPTS),
+        { 0 },
+};
+
+static void connect_to_program(struct host *host) {
+        for (unsigned i = 0; i < ACCEPTS; ++i) {
+                int fd = peer_connect(host->program.word);
+
+                ck_assert_int_ge(fd, 0);
+                host->fds[host->n++] = fd;
+        }
+}
+
+static void bare_accept(void *data) {
+        struct host *host = data;
+
+        connect_to_program(host);
+        program_ask(&host->program, ACCEPTS);
+}
+
+/* They are asked for when they are there: the broker writes each into its audit before it is pushed, and sleeps when it has pushed it. */
+static void host_accept(void *data) {
+        struct host *host = data;
+        uint64_t start = harness_now_ms();
+
+        connect_to_program(host);
+        host->n_accepted += ACCEPTS;
+        while (daemon_count_audit(&host->daemon, (const char *const[]){ "\"accept\"", NULL }) < host->n_accepted)
+                harness_wait_a_moment(start, "accepts");
+        syscalls_wait_asleep(host->daemon.pid);
+        program_ask(&host->program, ACCEPTS);
+}
+
+START_TEST(accepts_cost_a_program) {
+        const struct operation operation = { "write", NULL, bare_accept, bare_accept_calls };
+        struct host host;
+
+        host_start(&host);
+        program_start(&host.program, (const char *const[]){ "direct", "accept", NULL });
+        expect_calls(&operation, host.program.pid, host.daemon.folder, &host);
+        host_end(&host);
+}
+END_TEST
+
+START_TEST(accepts_cost_a_host) {
+        const struct operation operation = { "write", NULL, host_accept, host_accept_calls };
+        struct host host;
+
+        host_start(&host);
+        program_start(&host.program, (const char *const[]){ "client", "accept", host.daemon.socket_path, NULL });
+        expect_calls(&operation, host.program.pid, host.daemon.folder, &host);
+        host_end(&host);
+}
+END_TEST
+
+static const struct syscalls_expected bare_poll_calls[] = {
+        ASKED,
+        { "poll", 1, "" },
+        { 0 },
+};
+
+static const struct syscalls_expected host_poll_calls[] = {
+        ASKED,
+        { "ppoll", 1, "" },
+        { "ioctl", 1, "FIONREAD: poll_oneoff says how many bytes there are, of the one that is ready" },
+        { 0 },
+};
+
+static const char *const many[] = { "1", "10", "1000" };
+
+START_TEST(a_poll_costs_a_program) {
+        const struct operation operation = { "write", NULL, ask_once, bare_poll_calls };
+        struct host host;
+
+        host_start(&host);
+        program_start(&host.program, (const char *const[]){ "poll", "direct", many[_i], "1", NULL });
+        expect_calls(&operation, host.program.pid, host.daemon.folder, &host);
+        host_end(&host);
+}
+END_TEST
+
+START_TEST(a_poll_costs_a_host) {
+        const struct operation operation = { "write", NULL, ask_once, host_poll_calls };
+        struct host host;
+
+        host_start(&host);
+        program_start(&host.program,
+                      (const char *const[]){ "poll", "guest", host.daemon.socket_path, many[_i], "1", NULL });
+        expect_calls(&operation, host.program.pid, host.daemon.folder, &host);
+        host_end(&host);
+}
+END_TEST
+
 static Suite *make_suite(void) {
         Suite *suite = suite_create("syscalls");
         TCase *tcase = tcase_create("broker");
@@ -255,6 +616,21 @@ static Suite *make_suite(void) {
         tcase_add_test(tcase, open_connect_and_close_cost_the_broker);
         tcase_add_test(tcase, an_accept_costs_the_broker);
         tcase_add_test(tcase, a_close_by_the_holder_costs_the_broker);
+        suite_add_tcase(suite, tcase);
+
+        tcase = tcase_create("relay");
+        tcase_set_timeout(tcase, 60);
+        tcase_add_loop_test(tcase, a_message_each_way_costs_the_relay, 0, 2);
+        suite_add_tcase(suite, tcase);
+
+        tcase = tcase_create("host");
+        tcase_set_timeout(tcase, 60);
+        tcase_add_test(tcase, a_connect_costs_a_program);
+        tcase_add_test(tcase, a_connect_costs_a_host);
+        tcase_add_test(tcase, accepts_cost_a_program);
+        tcase_add_test(tcase, accepts_cost_a_host);
+        tcase_add_loop_test(tcase, a_poll_costs_a_program, 0, 3);
+        tcase_add_loop_test(tcase, a_poll_costs_a_host, 0, 3);
         suite_add_tcase(suite, tcase);
         return suite;
 }

@@ -119,6 +119,13 @@ static bool sleeps(pid_t pid) {
         return state && strncmp(state, ") S", 3) == 0;
 }
 
+void syscalls_wait_asleep(pid_t pid) {
+        uint64_t start = harness_now_ms();
+
+        while (!sleeps(pid))
+                harness_wait_a_moment(start, "sleep");
+}
+
 /* strace writes a call's beginning when it begins; so a trace that ends within a line is up to date. */
 static bool is_settled(const struct syscalls *syscalls, const char *anchor, unsigned n) {
         NB_CLEANUP_FREE char *text = NULL;

@@ -39,6 +39,9 @@ void syscalls_watch(struct syscalls *syscalls, pid_t pid, const char *folder);
 /** Waits until a call was made at least `n` times since it is watched, and the process sleeps. @param anchor  the call's name */
 void syscalls_settle(const struct syscalls *syscalls, const char *anchor, unsigned n);
 
+/** Waits until a process that nobody watches sleeps. */
+void syscalls_wait_asleep(pid_t pid);
+
 /**
  * Ends the watch and compares.
  * @param anchor  the call that each operation makes once

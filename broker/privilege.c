@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "confine/capabilities.h"
+
 /* An unprivileged process may lack the capability already, and needs none for ports from 1024 up. */
 static int select_capability(void) {
         int kept = capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
@@ -44,6 +46,8 @@ static int become(const char *user) {
         gid_t gid;
         int r = privilege_find_user(user, &uid, &gid);
 
+        if (r == 0)
+                r = select_capability();
         if (r < 0)
                 return r;
         r = capng_change_id((int)uid, (int)gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
@@ -64,26 +68,18 @@ static int stay_as_given(void) {
         return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0L, 0L, 0L) < 0 ? -errno : 0;
 }
 
-/* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same, and libcap-ng would complain to the log. */
-static capng_select_t what_to_apply(void) {
-        return capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
-}
+static int stay(void) {
+        bool has = capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
 
-/* @param what  of what_to_apply(), before anything was selected */
-static int stay(capng_select_t what) {
-        return capng_apply(what) < 0 ? stay_as_given() : 0;
+        return confine_drop_capabilities(has ? CAP_NET_BIND_SERVICE : CONFINE_KEEP_NONE) < 0 ? stay_as_given() : 0;
 }
 
 int privilege_drop(const char *user) {
-        capng_select_t what;
         int r;
 
         if (capng_get_caps_process() < 0)
                 return -EPERM;
-        what = what_to_apply();
-        r = select_capability();
-        if (r == 0)
-                r = user ? become(user) : stay(what);
+        r = user ? become(user) : stay();
         if (r < 0)
                 return r;
         return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 ? -errno : 0;

@@ -5,55 +5,50 @@
 #include <errno.h>
 #include <pwd.h>
 #include <seccomp.h>
-#include <stddef.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/channel.h"
+#include "confine/capabilities.h"
+#include "confine/filter.h"
 
 /* The standard streams, two sockets, and those of a message that are too many. */
 #define FDS_RESERVED (8 + NB_CHANNEL_FDS_MAX)
 
 /* The system calls of keeper/server.c and keeper/store.c, each with who needs it. Any other ends the process. */
-static const int calls[] = {
-        /* the loop */
-        SCMP_SYS(poll),
-        SCMP_SYS(ppoll),
-        SCMP_SYS(restart_syscall),
-        SCMP_SYS(clock_gettime),
-        /* what interrupts a wait in close() */
-        SCMP_SYS(setitimer),
-        SCMP_SYS(rt_sigreturn),
-        /* the broker: accept4(), who it is, messages with descriptors */
-        SCMP_SYS(accept4),
-        SCMP_SYS(getsockopt),
-        SCMP_SYS(recvmsg),
-        SCMP_SYS(sendmsg),
-        SCMP_SYS(sendto),
-        /* descriptors that are forgotten: no lingering, and close */
-        SCMP_SYS(setsockopt),
-        SCMP_SYS(close),
-        /* messages for the operator */
-        SCMP_SYS(write),
-        SCMP_SYS(writev),
-        /* the end, also that of a failed assertion, and where sanitizers watch */
-        SCMP_SYS(exit),
-        SCMP_SYS(exit_group),
-        SCMP_SYS(rt_sigprocmask),
-        SCMP_SYS(gettid),
-        SCMP_SYS(getpid),
-        SCMP_SYS(tgkill),
-        SCMP_SYS(sigaltstack),
-        /* the C library's memory, and that of the sanitizers */
-        SCMP_SYS(brk),
-        SCMP_SYS(mmap),
-        SCMP_SYS(mremap),
-        SCMP_SYS(munmap),
-        SCMP_SYS(mprotect),
-        SCMP_SYS(madvise),
-        SCMP_SYS(futex),
+static const struct confine_call calls[] = {
+        CONFINE_CALL(poll, "the loop"),
+        CONFINE_CALL(ppoll, "the loop"),
+        CONFINE_CALL(restart_syscall, "the loop"),
+        CONFINE_CALL(clock_gettime, "the loop"),
+        CONFINE_CALL(setitimer, "what interrupts a wait in close()"),
+        CONFINE_CALL(rt_sigreturn, "what interrupts a wait in close()"),
+        CONFINE_CALL(accept4, "the broker: accept4(), who it is, messages with descriptors"),
+        CONFINE_CALL(getsockopt, "the broker: accept4(), who it is, messages with descriptors"),
+        CONFINE_CALL(recvmsg, "the broker: accept4(), who it is, messages with descriptors"),
+        CONFINE_CALL(sendmsg, "the broker: accept4(), who it is, messages with descriptors"),
+        CONFINE_CALL(sendto, "the broker: accept4(), who it is, messages with descriptors"),
+        CONFINE_CALL(setsockopt, "descriptors that are forgotten: no lingering, and close"),
+        CONFINE_CALL(close, "descriptors that are forgotten: no lingering, and close"),
+        CONFINE_CALL(write, "messages for the operator"),
+        CONFINE_CALL(writev, "messages for the operator"),
+        CONFINE_CALL(exit, "the end, also that of a failed assertion, and where sanitizers watch"),
+        CONFINE_CALL(exit_group, "the end, also that of a failed assertion, and where sanitizers watch"),
+        CONFINE_CALL(rt_sigprocmask, "the end, also that of a failed assertion, and where sanitizers watch"),
+        CONFINE_CALL(gettid, "the end, also that of a failed assertion, and where sanitizers watch"),
+        CONFINE_CALL(getpid, "the end, also that of a failed assertion, and where sanitizers watch"),
+        CONFINE_CALL(sigaltstack, "the end, also that of a failed assertion, and where sanitizers watch"),
+        CONFINE_CALL(brk, "the C library's memory, and that of the sanitizers"),
+        CONFINE_CALL(mmap, "the C library's memory, and that of the sanitizers"),
+        CONFINE_CALL(mremap, "the C library's memory, and that of the sanitizers"),
+        CONFINE_CALL(munmap, "the C library's memory, and that of the sanitizers"),
+        CONFINE_CALL(mprotect, "the C library's memory, and that of the sanitizers"),
+        CONFINE_CALL(madvise, "the C library's memory, and that of the sanitizers"),
+        CONFINE_CALL(futex, "the C library's memory, and that of the sanitizers"),
 };
+
+static const struct confine_list list = CONFINE_LIST(calls);
 
 int isolation_find_user(const char *name, struct isolation_user *ret) {
         struct passwd passwd, *found = NULL;
@@ -74,23 +69,9 @@ static int become(const struct isolation_user *user) {
                                                                                                                : 0;
 }
 
-/* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same, and libcap-ng would complain to the log. */
-static capng_select_t what_to_apply(void) {
-        return capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
-}
-
-static int stay(void) {
-        capng_select_t what = what_to_apply();
-
-        capng_clear(CAPNG_SELECT_BOTH);
-        if (capng_apply(what) < 0)
-                return -EPERM;
-        return 0;
-}
-
 int isolation_become(const struct isolation_user *user) {
         const struct rlimit none = { 0 };
-        int r = user ? become(user) : stay();
+        int r = user ? become(user) : confine_drop_capabilities(CONFINE_KEEP_NONE);
 
         if (r < 0)
                 return r;
@@ -111,25 +92,8 @@ uint64_t isolation_raise_fds(void) {
         return limit.rlim_cur > FDS_RESERVED ? limit.rlim_cur - FDS_RESERVED : 0;
 }
 
-static int add_rules(scmp_filter_ctx filter) {
-        for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); ++i) {
-                int r = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, calls[i], 0, NULL);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 int isolation_enter(void) {
-        scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-        int r;
+        const struct confine_list *const lists[] = { &list };
 
-        if (!filter)
-                return -ENOMEM;
-        r = add_rules(filter);
-        if (r == 0)
-                r = seccomp_load(filter);
-        seccomp_release(filter);
-        return r;
+        return confine_filter_load(lists, 1, CONFINE_KILLS);
 }

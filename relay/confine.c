@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "relay/confine.h"
 
-#include <cap-ng.h>
 #include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -10,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "confine/capabilities.h"
 #include "confine/filter.h"
 #include "confine/landlock.h"
 
@@ -65,20 +65,6 @@ static int limit_process(void) {
         return r;
 }
 
-/* The bounding set can be cleared with CAP_SETPCAP only; without it, no new privileges does the same, and libcap-ng would complain to the log. */
-static capng_select_t what_to_apply(void) {
-        return capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
-}
-
-static int drop_capabilities(void) {
-        capng_select_t what = what_to_apply();
-
-        capng_clear(CAPNG_SELECT_BOTH);
-        if (capng_apply(what) < 0)
-                return -EPERM;
-        return 0;
-}
-
 int confine_begin(int keep_fd) {
         int r;
 
@@ -87,7 +73,7 @@ int confine_begin(int keep_fd) {
         (void)signal(SIGPIPE, SIG_IGN);
         if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 || prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) < 0)
                 return -errno;
-        r = drop_capabilities();
+        r = confine_drop_capabilities(CONFINE_KEEP_NONE);
         if (r == 0)
                 r = limit_process();
         return r < 0 ? r : restrict_files();

@@ -144,7 +144,8 @@ class Processes:
         for process in reversed(self.started):
             process.stop()
 
-    def _add(self, process):
+    def add(self, process):
+        """Takes a process that is to end with the others. Returns it."""
         self.started.append(process)
         return process
 
@@ -156,7 +157,7 @@ class Processes:
         path = os.path.join(self.bench.build, "bench", name)
         if not os.path.exists(path):
             raise BenchError(f"there is no {path}: run `make bench-programs`")
-        return self._add(Program([path, *map(str, arguments)], cpus, self._log(name), self.cgroup))
+        return self.add(Program([path, *map(str, arguments)], cpus, self._log(name), self.cgroup))
 
     def bare(self, cpus, cpus_between, address):
         """Starts bench/bare; its helper is placed as what is between."""
@@ -169,7 +170,7 @@ class Processes:
         path = os.path.join(self.bench.folder, f"{len(self.started)}.sock")
         arguments = [self.bench.netbrokerd, "--socket", path, "--policy", policy or self.bench.policy, *options]
         # What it says about each connection goes to a file, as it would go to the journal.
-        process = self._add(Process(arguments, cpus, self._log("netbrokerd"), self.cgroup, stdin=subprocess.DEVNULL))
+        process = self.add(Process(arguments, cpus, self._log("netbrokerd"), self.cgroup, stdin=subprocess.DEVNULL))
         process.path = path
         return process.wait_until(lambda: _listens_unix(path), "listening")
 
@@ -187,12 +188,12 @@ class Processes:
                 failure = error
                 continue
             process.address = f"127.0.0.1:{port}"
-            return self._add(process)
+            return self.add(process)
         raise failure
 
     def other(self, cpus, arguments):
         """Starts a server that says "port N" when it listens (tests/quic). Returns it with its `port`."""
-        process = self._add(
+        process = self.add(
             Process(arguments, cpus, self._log(os.path.basename(arguments[0])), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         )
         if not select.select([process.popen.stdout], [], [], DEADLINE)[0]:

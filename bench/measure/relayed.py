@@ -37,7 +37,7 @@ Listen=127.0.0.1:*
 """
 
 
-def _policy(bench, name, keys, *, path="relay", tenant=""):
+def write_policy(bench, name, keys, *, path="relay", tenant=""):
     """Writes a policy of that name, and returns its path."""
     text = POLICY.format(user=os.geteuid(), path=path, keys=keys, tenant=tenant)
     if "TLS=" in keys:
@@ -50,7 +50,7 @@ def _policy(bench, name, keys, *, path="relay", tenant=""):
 
 def start_broker(processes, cpus, name, keys, **options):
     bench = processes.bench
-    return processes.broker(cpus, "--relay-program", bench.relay, policy=_policy(bench, name, keys, **options))
+    return processes.broker(cpus, "--relay-program", bench.relay, policy=write_policy(bench, name, keys, **options))
 
 
 def _can_relay(bench):

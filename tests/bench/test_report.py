@@ -206,9 +206,58 @@ class Pages(unittest.TestCase):
         self.assertIn("a \\| b", report.page([result(title="x; a | b")]))
 
 
+def measured(name, *tables):
+    """A result whose tables are (title, rows)."""
+    made = []
+    for title, rows in tables:
+        made.append(figures.Table("x", title, ""))
+        made[-1].add(rows)
+    return results.Result("x", name, name, "2026-11-23T13:25:01+00:00", 1, dict(CONTEXT), made)
+
+
 class Model(unittest.TestCase):
-    def test_without_figures_it_says_so(self):
-        self.assertIn("ot measured yet", model.text([]))
+    title = "descriptors for one more session with a protocol"
+
+    def test_without_figures_it_says_what_is_missing(self):
+        text = model.text([])
+        self.assertIn("Not measured yet, and so not here: ", text)
+        self.assertIn("restarts (netbrokerd, with a control that listens)", text)
+
+    def test_bound_is_the_limit_by_one_guest(self):
+        bound = model.Bound("things", 4, 1_000_000, "", "(x)")
+        self.assertEqual(bound.guests(), 250_000)
+
+    def test_descriptors_are_those_of_both_controls(self):
+        rows = {f"{process}, with a control that {does}": [count] for process, does, count in (
+            ("netbrokerd", "connects", 3), ("netbrokerd", "listens", 4), ("keeper", "connects", 2), ("keeper", "listens", 4),
+        )}
+        text = model.text([measured("restarts", (self.title, rows))])
+        self.assertIn("| descriptors of the broker | 5 | 500,000 | 458,752 | 92,000 guests | (x) |", text)
+        self.assertIn("| descriptors of the keeper | 4 | 400,000 | 1,048,576 | 260,000 guests | (x) |", text)
+
+    def test_one_loop_is_a_core_of_connects_and_accepts(self):
+        placed = "everything on one core"
+        text = model.text([
+            measured("connects", (f"connect to a loopback server and close; {placed}", {"broker: connect + close": [40, 50, 60]})),
+            measured("accepts", (f"accept and close, 64 connections under way; {placed}", {"broker": [20000]})),
+        ])
+        # A tenth of 50 us and a tenth of 50 us, each second.
+        self.assertIn("| one loop: connects and accepts | 0.001 % of a core | 100.0 % of a core | 100.0 % of a core | 100,000 guests |", text)
+
+    def test_restart_is_a_slope_from_the_last_points(self):
+        rows = {"10 sessions": [500], "100 sessions": [20], "1000 sessions": [110]}
+        text = model.text([measured("restarts", ("from kill -9 until", rows))])
+        self.assertIn(f"| a restart, of which hosts notice {model.SECONDS_AWAY} s | 0.0001 s | 10.0 s | 60.0 s | 600,000 guests | (x) |", text)
+
+    def test_slope_of_nothing_has_no_bound(self):
+        rows = {"10 sessions": [5], "100 sessions": [5], "1000 sessions": [5]}
+        self.assertNotIn("a restart, of which", model.text([measured("restarts", ("from kill -9 until", rows))]))
+
+    def test_first_is_who_has_the_fewest_guests(self):
+        text = model.text([])
+        self.assertIn("What breaks first: sessions, by an eighth of the descriptors, with 66,000 guests.", text)
+        lines = [line for line in text.splitlines() if line.endswith("|")][2:]
+        self.assertEqual(len(lines), 2)
 
 
 if __name__ == "__main__":

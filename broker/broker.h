@@ -68,64 +68,72 @@ struct policy_state {
         struct nb_log_copy error; /* as it was logged then */
 };
 
+/* What each part would become with several loops is in ARCHITECTURE.md, "Not built yet"; so the parts are kept apart here. */
 struct broker {
+        /* ---- one of a loop, whatever lives on it ---- */
         uv_loop_t loop;
-        uv_signal_t signal_term;
-        uv_signal_t signal_int;
-        uv_signal_t signal_hup;
-        uv_signal_t signal_usr1;
         struct nudge nudge;
         struct watch_set watches;
         struct loop_lag loop_lag;
-        struct nb_log log;
         struct audit audit;
-        struct admin *admin;       /* the operator's socket */
-        struct exporter *exporter; /* of metrics; NULL: none */
-        struct policy_source source;
-        struct policy *policy;
-        uint64_t policy_generation; /* counts reloads: what one has begun, another policy may not go on with */
-        struct policy_state policy_state;
-        uint64_t started_ms; /* of the wall clock, since 1970 */
-        struct token_clock token_clock;
-        struct token_cache *token_cache; /* of tokens that were verified */
-        struct token_watch *token_watch; /* ends what has expired */
-        struct revocations *revocations; /* of tokens, by the policy in force; NULL: there are none yet */
-        struct account account;
-        struct nb_list tenants;
-        struct nb_list sessions;
-        struct nb_list half_open; /* sessions that have not said Hello */
-        uint32_t n_half_open;
-        uint32_t half_open_max;
-        struct nb_list listeners;
-        uid_t uid; /* who the broker is when it serves, and whose sockets of its own are */
-        gid_t gid;
-        struct own own;                      /* sockets that no tenant reaches */
-        struct connection_table connections; /* in all tenants' hands */
-        struct connection_watch *connection_watch;
-        struct helper_client *helper;          /* NULL: there is none */
-        struct seal *seal;                     /* NULL: there is none */
-        struct relay_launcher *relay_launcher; /* NULL: no relay can be started */
-        struct relay_contexts *relay_contexts; /* of the policy in force; NULL: none are needed */
-        struct keep *keep;                     /* what lasts longer than the broker; NULL: there is no keeper */
-        struct ledger *ledger;                 /* of connections, where there is a keeper; NULL: there is none */
-        struct kept kept;                      /* what is to be known of the broker itself */
-        struct restore_facts restored;
-        uint64_t last_relay; /* process of one */
-        uint64_t last_relay_number;
-        uint32_t last_relay_context;
-        uint64_t last_session_id;
-        uint64_t last_connection_id;
-        struct notify *notify;     /* the service manager; NULL: there is none */
-        struct broker_walls walls; /* around this process */
-        struct drain drain;        /* whose sessions are refused */
-        struct deadline *linger;   /* owned; NULL: it does not wait for what was left behind */
-        struct deadline *finish;   /* owned; while it ends, and finishes what it has accepted */
-        uint64_t finish_by_ms;     /* of the loop's clock: it waits no longer */
-        bool ending;               /* nobody is accepted any more */
+        struct deadline *finish; /* owned; while it ends, and finishes what it has accepted */
+        uint64_t finish_by_ms;   /* of the loop's clock: it waits no longer */
+        bool ending;             /* nobody is accepted any more */
         bool stopping;
         /* One request is handled at a time, so all share the memory it is received and decoded in. */
         struct nb_frame_arena arena;
         uint8_t frame[NB_CHANNEL_MESSAGE_MAX];
+
+        /* ---- tenants, and what is theirs ---- */
+        struct account account;
+        struct nb_list tenants;
+        struct nb_list sessions;
+        struct connection_table connections; /* in all tenants' hands */
+        struct connection_watch *connection_watch;
+        struct ledger *ledger; /* of connections, where there is a keeper; NULL: there is none */
+        struct keep *keep;     /* what lasts longer than the broker; NULL: there is no keeper */
+        uint64_t last_session_id;
+        uint64_t last_connection_id;
+        struct helper_client *helper;          /* NULL: there is none */
+        struct relay_launcher *relay_launcher; /* NULL: no relay can be started */
+        struct relay_contexts *relay_contexts; /* of the policy in force; NULL: none are needed */
+        uint64_t last_relay;                   /* process of one */
+        uint64_t last_relay_number;
+        uint32_t last_relay_context;
+        struct token_cache *token_cache; /* of tokens that were verified */
+        struct token_watch *token_watch; /* ends what has expired */
+
+        /* ---- who comes, who operates, and when to end ---- */
+        uv_signal_t signal_term;
+        uv_signal_t signal_int;
+        uv_signal_t signal_hup;
+        uv_signal_t signal_usr1;
+        struct nb_list listeners;
+        struct nb_list half_open; /* sessions that have not said Hello */
+        uint32_t n_half_open;
+        uint32_t half_open_max;
+        struct admin *admin;       /* the operator's socket */
+        struct exporter *exporter; /* of metrics; NULL: none */
+        struct policy_source source;
+        struct policy_state policy_state;
+        struct kept kept; /* what is to be known of the broker itself */
+        struct restore_facts restored;
+        struct notify *notify;   /* the service manager; NULL: there is none */
+        struct deadline *linger; /* owned; NULL: it does not wait for what was left behind */
+
+        /* ---- the same for all, until a reload or an order of the operator's ---- */
+        struct nb_log log;
+        uint64_t started_ms; /* of the wall clock, since 1970 */
+        uid_t uid;           /* who the broker is when it serves, and whose sockets of its own are */
+        gid_t gid;
+        struct broker_walls walls; /* around this process */
+        struct seal *seal;         /* NULL: there is none */
+        struct own own;            /* sockets that no tenant reaches */
+        struct policy *policy;
+        uint64_t policy_generation;      /* counts reloads: what one has begun, another policy may not go on with */
+        struct revocations *revocations; /* of tokens, by the policy in force; NULL: there are none yet */
+        struct token_clock token_clock;
+        struct drain drain; /* whose sessions are refused */
 };
 
 /**

@@ -48,8 +48,8 @@ struct drain_left {
         uint64_t connections;
 };
 
-/** @param tenant  NULL: all */
-void drain_count(const struct broker *broker, const char *tenant, struct drain_left *ret);
+/** @param name  of a tenant; NULL: all */
+void drain_count(const struct broker *broker, const char *name, struct drain_left *ret);
 
 /** Whether nothing is left. */
 bool drain_is_over(const struct drain_left *left);

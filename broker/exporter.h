@@ -30,7 +30,7 @@ int exporter_parse(const char *text, struct nb_socket_address *ret);
  * A Unix socket is made with mode 0660; one that nobody serves any more is replaced.
  * @return 0, and the exporter is the caller's; -EADDRINUSE when another process serves there; -EEXIST when another file is there; another -errno
  */
-int exporter_new(struct broker *broker, const struct nb_socket_address *address, struct exporter **ret);
+int exporter_new(struct broker *broker, const struct nb_socket_address *wanted, struct exporter **ret);
 
 /** Ends it with all its clients; removes the path. Takes NULL. @return NULL */
 struct exporter *exporter_free(struct exporter *exporter);

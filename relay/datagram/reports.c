@@ -45,10 +45,10 @@ static void report_ended(struct relay *relay, Nb__Relay__Ended *ended) {
         relay_report(relay, &report);
 }
 
-void report_failure(struct relay *relay, uint64_t link, Nb__Relay__Cause cause, const char *reason) {
+void report_failure(struct relay *relay, uint64_t number, Nb__Relay__Cause cause, const char *reason) {
         Nb__Relay__Ended ended = NB__RELAY__ENDED__INIT;
 
-        ended.link = link;
+        ended.link = number;
         ended.cause = cause;
         ended.reason = (char *)reason;
         report_ended(relay, &ended);

@@ -27,11 +27,13 @@ AC_DEFUN([NB_TRY_FLAG], [
 # Sets NB_WARN_CFLAGS, for our own code; NB_HARDEN_CFLAGS and NB_HARDEN_LDFLAGS, for all; NB_PIE_LDFLAGS, for programs.
 AC_DEFUN([NB_COMPILER_FLAGS], [
         NB_SANITIZER_FLAGS=
-        AS_IF([test "x$enable_sanitizers" = xyes], [
-                # Recovery is off: a test that trips a sanitizer must fail.
-                NB_SANITIZER_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
-        ])
-        AM_CONDITIONAL([SANITIZERS], [test "x$enable_sanitizers" = xyes])
+        # Recovery is off: a test that trips a sanitizer must fail.
+        AS_CASE([$enable_sanitizers],
+                [no], [],
+                [yes], [NB_SANITIZER_FLAGS="-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"],
+                [thread], [NB_SANITIZER_FLAGS="-fsanitize=thread -fno-omit-frame-pointer"],
+                [AC_MSG_ERROR([--enable-sanitizers is yes or thread])])
+        AM_CONDITIONAL([SANITIZERS], [test "x$enable_sanitizers" != xno])
         FUZZ_LDFLAGS=
         AS_IF([test "x$enable_fuzzing" = xyes], [
                 NB_SANITIZER_FLAGS="$NB_SANITIZER_FLAGS -fsanitize=fuzzer-no-link"
@@ -51,7 +53,7 @@ AC_DEFUN([NB_COMPILER_FLAGS], [
         NB_HARDEN_CFLAGS="$NB_SANITIZER_FLAGS"
         NB_TRY_FLAG([NB_HARDEN_CFLAGS], [-fvisibility=hidden])
         NB_TRY_FLAG([NB_HARDEN_CFLAGS], [-fstack-protector-strong])
-        AS_IF([test "x$enable_sanitizers" != xyes], [
+        AS_IF([test "x$enable_sanitizers" = xno], [
                 # Compilers that predefine another level would warn of the redefinition.
                 NB_TRY_FLAG([NB_HARDEN_CFLAGS], [-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2])
         ])

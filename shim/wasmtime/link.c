@@ -162,6 +162,7 @@ struct nb_wasmtime *nb_wasmtime_free(struct nb_wasmtime *wasmtime) {
 
 /* @param ret  borrowed from `wasmtime` */
 static wasmtime_error_t *find_forwarder(struct nb_wasmtime *wasmtime, bool shared, const wasmtime_module_t **ret) {
+        wasmtime_module_t *module = NULL;
         wasmtime_error_t *error = NULL;
 
         if (!shared) {
@@ -169,8 +170,11 @@ static wasmtime_error_t *find_forwarder(struct nb_wasmtime *wasmtime, bool share
                 return NULL;
         }
         (void)pthread_mutex_lock(&wasmtime->lock);
-        if (!wasmtime->shared)
-                error = compile(wasmtime->engine, true, &wasmtime->shared);
+        if (!wasmtime->shared) {
+                error = compile(wasmtime->engine, true, &module);
+                /* Written here, and not by Wasmtime, so that ThreadSanitizer sees it. */
+                wasmtime->shared = module;
+        }
         *ret = wasmtime->shared;
         (void)pthread_mutex_unlock(&wasmtime->lock);
         return error;

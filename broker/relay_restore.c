@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/channel.h"
 #include "base/cleanup.h"
@@ -161,7 +162,10 @@ static int order_inventory(struct relay *relay) {
         Nb__Relay__Inventory inventory = NB__RELAY__INVENTORY__INIT;
         Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
 
+        if (getrandom(&relay->stock.number, sizeof(relay->stock.number), 0) != sizeof(relay->stock.number))
+                return -EAGAIN;
         inventory.version = NB_RELAY_VERSION;
+        inventory.number = relay->stock.number;
         order.body_case = NB__RELAY__ORDER__BODY_INVENTORY;
         order.inventory = &inventory;
         return relay_send_order(relay, &order, NULL, 0);

@@ -14,6 +14,8 @@ int relay_stock_take(struct relay_stock *stock, const struct relay_object_table 
                      uint64_t last, relay_stock_end_function function, void *data) {
         if (stock->is_taken || report->n_held > NB_RELAY_STOCK_MAX)
                 return -EPROTO;
+        if (report->number != stock->number)
+                return stock->has_begun ? -EPROTO : 0;
         stock->has_begun = true;
         stock->is_taken = report->is_last;
         for (size_t i = 0; i < report->n_held; ++i) {

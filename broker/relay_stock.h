@@ -4,7 +4,7 @@
  *
  * Objects that came back stand in the relay's table, awaited. The relay tells what it has, in one report or in several: what is awaited and told is there;
  * what is told and unknown, or was not ready, is ended at the relay; and who is awaited and was not told has lost it. Reports that were on their way to the broker
- * before say nothing that Stock does not say, so they are passed over.
+ * before say nothing that Stock does not say, so they are passed over, and so is a Stock that the broker before has asked for and did not live to read.
  */
 #ifndef NB_BROKER_RELAY_STOCK_H
 #define NB_BROKER_RELAY_STOCK_H
@@ -17,6 +17,7 @@
 
 /** How the comparison went, for the log. */
 struct relay_stock {
+        uint64_t number; /* of the Inventory that was sent; what answers another was for a broker before */
         bool is_taken; /* all was told */
         bool has_begun;
         uint32_t n_found;
@@ -28,7 +29,7 @@ struct relay_stock {
 typedef void (*relay_stock_end_function)(void *data, uint64_t number);
 
 /**
- * Takes one Stock.
+ * Takes one Stock, or passes it over if it is another broker's.
  * @param table     of the relay's objects
  * @param last      the highest number that was ever given out
  * @param function  called for what is to be ended at the relay

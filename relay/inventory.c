@@ -13,6 +13,7 @@
 /* One Stock, as it fills. */
 struct inventory {
         struct relay *relay;
+        uint64_t number; /* of the order */
         size_t n;
         Nb__Relay__Held held[NB_RELAY_STOCK_MAX];
         Nb__Relay__Held *pointers[NB_RELAY_STOCK_MAX];
@@ -22,6 +23,7 @@ static void send_stock(struct inventory *inventory, bool is_last) {
         Nb__Relay__Stock stock = NB__RELAY__STOCK__INIT;
         Nb__Relay__Report report = NB__RELAY__REPORT__INIT;
 
+        stock.number = inventory->number;
         stock.n_held = inventory->n;
         stock.held = inventory->pointers;
         stock.is_last = is_last;
@@ -59,7 +61,7 @@ static void drop_contexts(struct relay *relay) {
 }
 
 int inventory_carry_out(struct relay *relay, const Nb__Relay__Inventory *order) {
-        struct inventory inventory = { .relay = relay };
+        struct inventory inventory = { .relay = relay, .number = order->number };
 
         if (order->version != NB_RELAY_VERSION)
                 return -EPROTONOSUPPORT;

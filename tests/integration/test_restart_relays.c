@@ -493,7 +493,13 @@ struct lie {
         int fd;
         int relay_fds
                 [2]; /* the peer's socket, and the other end of `fd`: without them the connection would have ended */
+        uint64_t inventory; /* the number of the last order for it */
 };
+
+static void expect_inventory(struct lie *lie) {
+        fake_relay_expect(lie->relay, NB__RELAY__ORDER__BODY_INVENTORY);
+        lie->inventory = lie->relay->order->inventory->number;
+}
 
 static void lie_start(struct lie *lie) {
         struct scene *scene = &lie->restart.scene;
@@ -521,7 +527,7 @@ static void lie_start(struct lie *lie) {
         ck_assert_uint_eq(wire_receive_connected(&lie->control, &lie->fd), 0);
         restart_one(&lie->restart, true);
         restart_expect_session_resumed(&lie->restart);
-        fake_relay_expect(lie->relay, NB__RELAY__ORDER__BODY_INVENTORY);
+        expect_inventory(lie);
 }
 
 /* The session goes on in any case. */
@@ -554,6 +560,7 @@ static void send_stock(const struct lie *lie, const Nb__Relay__Held *held, size_
         stock.n_held = n;
         stock.held = pointers;
         stock.is_last = is_last;
+        stock.number = lie->inventory;
         report.body_case = NB__RELAY__REPORT__BODY_STOCK;
         report.stock = &stock;
         (void)fake_relay_report(lie->relay, &report);
@@ -612,13 +619,24 @@ static void tell_again(const struct lie *lie) {
         send_stock(lie, NULL, 0, true);
 }
 
+static void tell_another_in_between(const struct lie *lie) {
+        struct lie other = *lie;
+
+        other.inventory++;
+        send_stock(lie, NULL, 0, false);
+        send_stock(&other, NULL, 0, true);
+}
+
 static void tell_nothing(const struct lie *lie) {
         (void)lie;
 }
 
 static void (*const lies[])(const struct lie *lie) = {
-        tell_of_nobody, tell_of_zero, tell_twice, tell_of_a_server, tell_of_too_many, tell_something_in_between,
-        tell_again,     tell_nothing,
+        tell_of_nobody,   tell_of_zero,
+        tell_twice,       tell_of_a_server,
+        tell_of_too_many, tell_something_in_between,
+        tell_again,       tell_another_in_between,
+        tell_nothing,
 };
 
 START_TEST(a_relay_that_lies_about_what_it_has_is_ended) {
@@ -660,6 +678,25 @@ START_TEST(what_was_reported_before_is_passed_over) {
 }
 END_TEST
 
+/* A broker asks, and ends before it has read the answer, which is for the next one to pass over: its own comes behind it. */
+START_TEST(an_answer_to_the_broker_before_is_passed_over) {
+        struct lie lie;
+        Nb__Relay__Held held;
+
+        lie_start(&lie);
+        send_stock(&lie, NULL, 0, false);
+        restart_one(&lie.restart, _i == 1);
+        restart_expect_session_resumed(&lie.restart);
+        send_stock(&lie, NULL, 0, true);
+        expect_inventory(&lie);
+        held = held_of(lie.link, false, true);
+        send_stock(&lie, &held, 1, true);
+        daemon_expect_log(&lie.restart.scene.daemon,
+                          "with 1 connections and servers; 0 that were not ready are ended, and 0 have ended");
+        lie_end(&lie);
+}
+END_TEST
+
 static Suite *make_suite(void) {
         Suite *suite = suite_create("restart_relays");
         TCase *tcase = tcase_create("relays");
@@ -684,6 +721,7 @@ static Suite *make_suite(void) {
                             (int)(sizeof(lies) / sizeof(lies[0])));
         tcase_add_test(tcase, what_was_not_ready_is_ended);
         tcase_add_test(tcase, what_was_reported_before_is_passed_over);
+        tcase_add_loop_test(tcase, an_answer_to_the_broker_before_is_passed_over, 0, 2);
         suite_add_tcase(suite, tcase);
         return suite;
 }

@@ -3,7 +3,7 @@
  * What is counted of a tenant's relayed connections, for Prometheus (broker/metrics_page.c).
  *
  * A handshake is counted where its outcome is told (broker/relayed.c); what a link has carried, where the relay says that it has ended
- * (broker/relay.c), whether or not anybody waits for that any more.
+ * (broker/relay_report.c), whether or not anybody waits for that any more.
  */
 #ifndef NB_BROKER_RELAYED_METRICS_H
 #define NB_BROKER_RELAYED_METRICS_H

@@ -4,25 +4,13 @@
  * a relay that lies in test_quic_broker_lies.c.
  */
 #include <check.h>
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
-#include "tests/support/certificates.h"
 #include "tests/support/fake_dns.h"
-#include "tests/support/fake_relay.h"
-#include "tests/support/operator.h"
 #include "tests/support/peer.h"
-#include "tests/support/process.h"
 #include "tests/support/quic_scene.h"
 #include "tests/support/runner.h"
-#include "tests/support/wire.h"
 
 START_TEST(a_server) {
         const Nb__Relay__Serve *serve;

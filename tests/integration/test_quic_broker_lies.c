@@ -2,28 +2,11 @@
 /*
  * What a relay gets that lies about QUIC.
  */
-#include <check.h>
-#include <errno.h>
-#include <poll.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
-#include "tests/support/certificates.h"
-#include "tests/support/fake_dns.h"
-#include "tests/support/fake_relay.h"
-#include "tests/support/operator.h"
-#include "tests/support/peer.h"
-#include "tests/support/process.h"
 #include "tests/support/quic_scene.h"
-#include "tests/support/runner.h"
-#include "tests/support/wire.h"
+#include <check.h>
 
-/* ---- lies ---- */
+#include "tests/support/runner.h"
 
 /** What a relay may not say; there are a server, a client that is ready and one that is not. */
 struct lie_scene {

@@ -3,25 +3,16 @@
  * Connections of QUIC that move, as the broker sees them by a relay that is the test; and what it tells operators of them.
  */
 #include <check.h>
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "base/cleanup.h"
-#include "tests/support/certificates.h"
 #include "tests/support/fake_dns.h"
-#include "tests/support/fake_relay.h"
 #include "tests/support/operator.h"
 #include "tests/support/peer.h"
-#include "tests/support/process.h"
 #include "tests/support/quic_scene.h"
 #include "tests/support/runner.h"
-#include "tests/support/wire.h"
 
 /* ---- asking the daemon ---- */
 

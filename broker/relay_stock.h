@@ -18,7 +18,7 @@
 /** How the comparison went, for the log. */
 struct relay_stock {
         uint64_t number; /* of the Inventory that was sent; what answers another was for a broker before */
-        bool is_taken; /* all was told */
+        bool is_taken;   /* all was told */
         bool has_begun;
         uint32_t n_found;
         uint32_t n_ended;

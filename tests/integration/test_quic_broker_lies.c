@@ -2,10 +2,9 @@
 /*
  * What a relay gets that lies about QUIC.
  */
-
-#include "tests/support/quic_scene.h"
 #include <check.h>
 
+#include "tests/support/quic_scene.h"
 #include "tests/support/runner.h"
 
 /** What a relay may not say; there are a server, a client that is ready and one that is not. */

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <idn2.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/address.h"
@@ -237,10 +236,4 @@ int policy_host_name_parse(const char *text, size_t length, struct policy_host_n
                 return -EINVAL;
         *ret = name;
         return 0;
-}
-
-const char *policy_host_name_format(const struct policy_host_name *name,
-                                    char buffer[static POLICY_HOST_NAME_TEXT_MAX]) {
-        snprintf(buffer, POLICY_HOST_NAME_TEXT_MAX, "%s:%u", name->text, name->port);
-        return buffer;
 }

@@ -24,9 +24,6 @@ struct policy_complaint;
 /** The longest name, in bytes, without its NUL (RFC 1035 section 2.3.4, without the root's dot). */
 #define POLICY_HOST_NAME_MAX 253
 
-/** Enough for any name with its port, and a NUL. */
-#define POLICY_HOST_NAME_TEXT_MAX (POLICY_HOST_NAME_MAX + sizeof(":65535"))
-
 /** A name and a port in host order, never 0. */
 struct policy_host_name {
         uint16_t port;
@@ -35,9 +32,6 @@ struct policy_host_name {
 
 /** Parses `name:port`; the port is decimal, 1 to 65535. @return 0, or -EINVAL. */
 int policy_host_name_parse(const char *text, size_t length, struct policy_host_name *ret);
-
-/** Prints what policy_host_name_parse() reads. @return `buffer`. */
-const char *policy_host_name_format(const struct policy_host_name *name, char buffer[static POLICY_HOST_NAME_TEXT_MAX]);
 
 /**
  * Parses a name without a port.

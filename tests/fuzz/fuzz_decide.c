@@ -159,20 +159,20 @@ static void check_order(const struct lines *lines, const struct question *questi
 /** What a Deny rule says for just that. @return false where no rule can */
 static bool format_asked(const struct question *question, char *buffer, size_t size) {
         const struct policy_question *q = &question->question;
-        char text[NB_SOCKET_ADDRESS_TEXT_MAX], name[POLICY_HOST_NAME_TEXT_MAX];
+        char text[NB_SOCKET_ADDRESS_TEXT_MAX];
         struct nb_address address = { .ip = question->ip, .port = q->name.port };
 
         if (question->resolved)
                 snprintf(buffer, size, "%s", nb_address_format(&address, text));
         else if (q->named)
-                snprintf(buffer, size, "%s", policy_host_name_format(&q->name, name));
+                snprintf(buffer, size, "%s:%u", q->name.text, q->name.port);
         else
                 snprintf(buffer, size, "%s", nb_socket_address_format(&q->address, text));
         return !strpbrk(buffer, " \t"); /* which would be two rules */
 }
 
 static void check_deny_wins(const struct lines *lines, const struct question *question) {
-        char asked[POLICY_HOST_NAME_TEXT_MAX], line[LINE_LENGTH_MAX];
+        char asked[POLICY_HOST_NAME_MAX + sizeof(":65535")], line[LINE_LENGTH_MAX];
         struct lines with_deny = *lines;
 
         if (!format_asked(question, asked, sizeof(asked)))

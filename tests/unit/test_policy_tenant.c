@@ -163,6 +163,11 @@ static const struct bad_text bad_texts[] = {
         { TENANT "Resolvers=1.1.1.1 1.1.1.2 1.1.1.3 1.1.1.4 1.1.1.5\n", 3, 43, "at most 4 name servers", NULL },
         { TENANT "Resolvers=1.1.1.1\nResolvers=1.1.1.2\n", 4, 1, "set already, in line 3", NULL },
 
+        { TENANT "TokenKey=ed25519/AAEC\n", 3, 10, "44 characters of base64", NULL },
+        { TENANT "RevokedTokens=revoked\n", 3, 15, "a path from the root", NULL },
+        { TENANT "RevokedTokens=/run/revoked\n", 3, 15, "there is none to revoke", NULL },
+        { TENANT "RequireToken=yes\n", 3, 14, "nobody could come in", NULL },
+
         { TENANT "MaxSessions=0\n", 3, 13, "a whole number from 1 to 1000000000, or infinity", NULL },
         { TENANT "MaxSessions=-1\n", 3, 13, "a whole number", NULL },
         { TENANT "MaxSessions=+1\n", 3, 13, "a whole number", NULL },

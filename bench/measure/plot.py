@@ -5,8 +5,6 @@ What an SVG file says depends on the result only: no date of its own, no random 
 """
 
 import io
-import re
-from xml.etree import ElementTree
 
 import matplotlib
 
@@ -14,6 +12,7 @@ matplotlib.use("svg")
 
 from matplotlib import pyplot  # noqa: E402
 
+from . import svg  # noqa: E402
 from .figures import number, quartiles  # noqa: E402
 from .panels import panels, series  # noqa: E402
 from .results import path_of  # noqa: E402
@@ -26,7 +25,6 @@ FRAME = 1.25  # inches around the bars: title, axis, legend
 STEEP = 50  # times, from which on an axis is logarithmic
 LINES = 2.4  # inches, of a panel of lines
 NAME_WIDTH = 40  # characters, after which a name is broken
-SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 STYLE = {
     "svg.fonttype": "none",
     "svg.hashsalt": "netbroker",
@@ -49,7 +47,7 @@ def write(folder, result):
         return None
     path = path_of(folder, result.name, "svg")
     with matplotlib.rc_context(STYLE), open(path, "w", encoding="utf-8") as file:
-        file.write(_compact(_draw(shown), result))
+        file.write(svg.compact(_draw(shown), f"({result.part}) {result.question}", result.stamp()))
     return path
 
 
@@ -65,10 +63,10 @@ def _draw(shown):
             _panel(place, panel)
         for place in line[len(row) :]:
             place.set_axis_off()
-    svg = io.StringIO()
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
+    drawn = io.StringIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
     pyplot.close(figure)
-    return svg.getvalue()
+    return drawn.getvalue()
 
 
 def _height(panel):
@@ -146,35 +144,3 @@ def _broken(text, width):
         else:
             lines[-1] = f"{lines[-1]} {word}".strip()
     return "\n".join(lines)
-
-
-def _compact(svg, result):
-    """The SVG in a third of the bytes, with what it shows in words for those who do not see it."""
-    svg = re.sub(r"-?\d+\.\d{2,}", lambda match: f"{float(match.group()):.1f}".removesuffix(".0"), svg)
-    ElementTree.register_namespace("", SVG)
-    ElementTree.register_namespace("xlink", XLINK)
-    root = ElementTree.fromstring(svg)
-    for metadata in root.findall(f"{{{SVG}}}metadata"):
-        root.remove(metadata)
-    _flatten(root)
-    root.set("role", "img")
-    for name, text in (("desc", result.stamp()), ("title", f"({result.part}) {result.question}")):
-        element = ElementTree.Element(f"{{{SVG}}}{name}")
-        element.text = text
-        root.insert(0, element)
-    ElementTree.indent(root, "")
-    return "<!-- SPDX-License-Identifier: Apache-2.0 -->\n" + ElementTree.tostring(root, encoding="unicode") + "\n"
-
-
-def _flatten(element):
-    """Takes away what groups nothing, the names of groups, and white space in attributes."""
-    for name, value in element.attrib.items():
-        element.set(name, re.sub(r"\s+", " ", value).strip().replace(": ", ":").replace("; ", ";"))
-    children = []
-    for child in list(element):
-        _flatten(child)
-        if child.tag == f"{{{SVG}}}g":
-            child.attrib.pop("id", None)
-        children += list(child) if child.tag == f"{{{SVG}}}g" and not child.attrib else [child]
-        element.remove(child)
-    element.extend(children)

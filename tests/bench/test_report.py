@@ -12,7 +12,7 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "bench"))
 sys.dont_write_bytecode = True
 
-from measure import figures, model, pages, panels, report, results  # noqa: E402
+from measure import figures, model, pages, panels, report, results, svg  # noqa: E402
 
 CONTEXT = {"cpu": "a CPU", "cores": 2, "kernel": "Linux", "compiler": "cc", "rounds": 3, "load": "0.1 0.1 0.1", "load_after": "0.2 0.2 0.2"}
 
@@ -204,6 +204,35 @@ class Pages(unittest.TestCase):
 
     def test_bar_in_a_name_does_not_break_the_table(self):
         self.assertIn("a \\| b", report.page([result(title="x; a | b")]))
+
+
+class Drawing(unittest.TestCase):
+    drawn = (
+        '<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg"><metadata>who</metadata><defs><style>*{a: b}</style></defs>'
+        '<g id="axes"><g id="tick"><path d="M 1.23456 0\nL 2.00001 -3.14159" style="fill: #ffffff; stroke: none"/>'
+        '<text style="font: 8px sans" transform="rotate(-0 1 2)">0.05 &lt; 1.2345</text></g></g>'
+        '<g transform="translate(1 2)"><text style="font: 8px sans">kept</text></g></svg>'
+    )
+
+    def test_text_keeps_its_digits_and_coordinates_do_not(self):
+        small = svg.compact(self.drawn, "a & b", "x.json 0123")
+        self.assertIn(">0.05 &lt; 1.2345</text>", small)
+        self.assertIn('d="M 1.2 0 L 2 -3.1"', small)
+
+    def test_what_groups_nothing_goes_and_what_moves_stays(self):
+        small = svg.compact(self.drawn, "a & b", "x.json 0123")
+        self.assertEqual(small.count("<g"), 1)
+        self.assertIn('<g transform="translate(1 2)">', small)
+        self.assertNotIn("rotate", small)
+        self.assertNotIn("metadata", small)
+
+    def test_style_is_said_once(self):
+        small = svg.compact(self.drawn, "a & b", "x.json 0123")
+        self.assertEqual(small.count("font:8px sans"), 1)
+        self.assertEqual(small.count('class="s1"'), 2)
+
+    def test_title_and_stamp(self):
+        self.assertIn("<title>a &amp; b</title>\n<desc>x.json 0123</desc>", svg.compact(self.drawn, "a & b", "x.json 0123"))
 
 
 def measured(name, *tables):

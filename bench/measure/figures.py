@@ -40,6 +40,13 @@ def rounded(values):
     return [float(f"{value:.4g}") for value in values]
 
 
+def condensed(values):
+    """What is kept of many rounds: least, quartiles and most, whose quartiles are those of all. A few are kept as they are."""
+    if len(values) > 5:
+        values = [min(values), *quartiles(values), max(values)]
+    return rounded(values)
+
+
 def number(value):
     """A figure as people read it."""
     if abs(value) >= 1000:
@@ -142,15 +149,19 @@ class Table:
         lines += [f"    {text}" for text in self.remarks]
         return "\n".join(lines) + "\n"
 
-    def as_json(self):
-        """What Table.read() makes the same table of, but for digits that nobody needs; medians and quartiles are for other readers."""
+    def as_json(self, keep=condensed):
+        """What Table.read() makes the same table of. `keep` says what of a list of rounds is kept."""
         return {
             "title": self.title,
             "unit": self.unit,
             "base": self.base,
             "better": self.better,
-            "rows": [{"name": row.name, **_summary(row.values)} for row in self.rows],
-            "goals": [_goal_as_json(goal) for goal in self.goals],
+            "rows": [
+                {"name": row.name, "values": keep(row.values), "ratio": row.ratio and keep(row.ratio)} for row in self.rows
+            ],
+            "goals": [
+                {**vars(goal), "values": keep(goal.values), "floor": goal.floor and keep(goal.floor)} for goal in self.goals
+            ],
             "remarks": self.remarks,
         }
 
@@ -158,27 +169,8 @@ class Table:
     def read(cls, key, data):
         """The table that as_json() wrote."""
         table = cls(key, data["title"], data["unit"], data["base"])
-        results = {row["name"]: row["values"] for row in data["rows"]}
-        table.add(results, better_is_more=data["better"] == MORE)
-        for goal in data["goals"]:
-            table.goal(goal["name"], goal["values"], goal["bound"], goal["at_least"], goal["unit"], goal["floor"])
+        table.better = data["better"]
+        table.rows = [Row(**row) for row in data["rows"]]
+        table.goals = [Goal(**goal) for goal in data["goals"]]
         table.remarks = list(data["remarks"])
         return table
-
-
-def _summary(values):
-    values = rounded(values)
-    q1, median, q3 = quartiles(values)
-    return {"median": median, "quartiles": [q1, q3], "values": values}
-
-
-def _goal_as_json(goal):
-    return {
-        "name": goal.name,
-        "bound": goal.bound,
-        "at_least": goal.at_least,
-        "unit": goal.unit,
-        "met": goal.met(),
-        "floor": goal.floor and rounded(goal.floor),
-        **_summary(goal.values),
-    }

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The folder of results: a file for each question, so that one that is measured anew replaces its own and no other.
 
-A file says when, where, beside what load and with which versions its question was measured, and has every round.
+A file says when, where, beside what load and with which versions its question was measured. Of each figure it has least, quartiles and most; every
+round is in the build folder's bench/rounds.
 """
 
 import dataclasses
@@ -10,7 +11,7 @@ import hashlib
 import json
 import os
 
-from .figures import Table
+from .figures import Table, condensed, rounded
 
 FORMAT = 1
 FACTS = ("part", "name", "question", "date", "seconds", "context")
@@ -52,12 +53,12 @@ def path_of(folder, name, kind="json"):
     return os.path.join(folder, f"{name}.{kind}")
 
 
-def save(folder, result):
-    """Writes a result where one of the same name was before. Returns its path."""
+def save(folder, result, every_round=False):
+    """Writes a result where one of the same name was before, with every round or what is kept of them. Returns its path."""
     path = path_of(folder, result.name)
     os.makedirs(folder, exist_ok=True)
     with open(path + ".new", "w", encoding="utf-8") as file:
-        file.write(_document(result))
+        file.write(_document(result, rounded if every_round else condensed))
     os.replace(path + ".new", path)
     return path
 
@@ -83,12 +84,12 @@ def load_all(folder):
     return sorted(found, key=lambda result: (result.part, result.name))
 
 
-def _document(result):
+def _document(result, keep=condensed):
     """The file of a result."""
     data = {
         "format": FORMAT,
         **{key: getattr(result, key) for key in FACTS},
-        "tables": [table.as_json() for table in result.tables],
+        "tables": [table.as_json(keep) for table in result.tables],
     }
     return _text(data) + "\n"
 

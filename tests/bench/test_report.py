@@ -80,6 +80,17 @@ class Folder(unittest.TestCase):
         self.assertEqual(after.stamp(), before.stamp())
         self.assertEqual((after.date, after.seconds, after.context), (before.date, before.seconds, before.context))
 
+    def test_what_is_kept_of_many_rounds_has_their_quartiles(self):
+        values = [(37 * index) % 200 + 1 for index in range(200)]
+        self.assertEqual(figures.condensed(values), [1, 50.75, 100.5, 150.2, 200])
+        before = results.Result("a", "many", "q", "2026-11-23", 1, dict(CONTEXT), [figures.Table("a", "t", "us", "bare")])
+        before.tables[0].add({"bare": [1000 + value for value in values], "broker": [1000 + value for value in reversed(values)]})
+        after = results.load(results.save(self.folder, before))
+        whole = results.load(results.save(self.folder, before, every_round=True))
+        self.assertEqual(after.tables[0].show(), before.tables[0].show())
+        self.assertEqual(whole.tables[0].show(), before.tables[0].show())
+        self.assertEqual((len(after.tables[0].rows[1].values), len(whole.tables[0].rows[1].values)), (5, 200))
+
     def test_part_replaces_its_own_only(self):
         results.save(self.folder, result("connects", "a"))
         results.save(self.folder, result("accepts", "b"))

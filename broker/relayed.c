@@ -429,7 +429,7 @@ static int make_plain_pair(struct relayed *relayed, int *ret_fd) {
         /* So that an empty datagram can be told from the end (shim/wasi/stream.h); the relay sees to its own end. */
         if (type == SOCK_SEQPACKET && setsockopt(ends[0], SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)) < 0)
                 return -errno;
-        return send(ends[0], &byte, 1, MSG_NOSIGNAL) == 1 ? 0 : -EIO;
+        return send(ends[0], &byte, 1, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 static int make_pair(struct relayed *relayed, int *ret_fd) {

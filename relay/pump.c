@@ -105,8 +105,11 @@ static void wait_for_room(struct run *run) {
                 (void)watch_change(&link->guest_watch, link->guest_watch.events | EPOLLOUT);
 }
 
-/* @return 0 to go on with this direction, -EAGAIN */
+/* @return 0 to go on with this direction, -EAGAIN, -ENOMEM */
 static int sink_failed(struct run *run, int error) {
+        /* The sink is as it was, and would never say that bytes are missing. */
+        if (error == -ENOBUFS || error == -ENOMEM)
+                return -ENOMEM;
         if (error == -EAGAIN) {
                 wait_for_room(run);
                 return -EAGAIN;
@@ -144,7 +147,7 @@ static int empty_pipe(struct run *run) {
         return 0;
 }
 
-/* @return 0 to go on, -EAGAIN */
+/* @return 0 to go on, -EAGAIN, -ENOMEM */
 static int flush(struct run *run) {
         int r = flow_flush(run->flow, run->sink, run->count);
 
@@ -210,7 +213,7 @@ static int move_by_scratch(struct run *run) {
         return write_scratch(run, (size_t)n);
 }
 
-/* Tells the sink of a clean end. @return 0, -EAGAIN */
+/* Tells the sink of a clean end. @return 0, -EAGAIN, -ENOMEM */
 static int tell_end(struct run *run) {
         int r;
 
@@ -236,6 +239,8 @@ static int flow_run(struct run *run) {
                         return r;
                 if (flow->end == FLOW_CLEAN)
                         r = tell_end(run);
+                if (r == -ENOMEM)
+                        return r;
                 if (flow->end != FLOW_OPEN || !run->source_side->may_read)
                         return -EAGAIN;
                 r = flow->is_long && !flow->sink_is_gone ? move_by_pipe(run) : move_by_scratch(run);

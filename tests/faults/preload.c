@@ -143,9 +143,13 @@ EXPORT void free(void *memory) {
 EXPORT int execvp(const char *file, char *const *arguments) {
         int (*next)(const char *, char *const *) = (int (*)(const char *, char *const *))dlsym(RTLD_NEXT, "execvp");
 
-        if (faults && faults->child_preload[0] != '\0') {
-                (void)putenv(faults->child_preload);
-                (void)putenv(faults->child_file);
+        struct faults *mapped = faults;
+
+        /* This is the child, whose memory is none of the parent's. */
+        faults = NULL;
+        if (mapped && mapped->child_preload[0] != '\0') {
+                (void)putenv(mapped->child_preload);
+                (void)putenv(mapped->child_file);
         }
         return next(file, arguments);
 }
@@ -166,7 +170,6 @@ REPLACE(int, bind, (int fd, const struct sockaddr *sa, socklen_t length), (fd, s
 REPLACE(int, connect, (int fd, const struct sockaddr *sa, socklen_t length), (fd, sa, length))
 REPLACE(int, dup, (int fd), (fd))
 REPLACE(int, epoll_create1, (int flags), (flags))
-REPLACE(int, epoll_ctl, (int epoll, int operation, int fd, struct epoll_event *event), (epoll, operation, fd, event))
 REPLACE(int, epoll_wait, (int epoll, struct epoll_event *events, int n, int ms), (epoll, events, n, ms))
 REPLACE(int, eventfd, (unsigned value, int flags), (value, flags))
 REPLACE(pid_t, fork, (void), ())
@@ -204,6 +207,12 @@ REPLACE(ssize_t, write, (int fd, const void *buffer, size_t size), (fd, buffer, 
 REPLACE(ssize_t, writev, (int fd, const struct iovec *parts, int n), (fd, parts, n))
 /* clang-format on */
 
+/* Only to add takes memory; what is there can always be changed and removed. */
+EXPORT int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event) {
+        return operation == EPOLL_CTL_ADD && fails(FAULTS_epoll_ctl) ? -1
+                                                                     : NEXT(epoll_ctl)(epoll, operation, fd, event);
+}
+
 EXPORT void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset) {
         return fails(FAULTS_mmap) ? MAP_FAILED : NEXT(mmap)(address, size, protection, flags, fd, offset);
 }
@@ -222,7 +231,8 @@ EXPORT void *mmap(void *address, size_t size, int protection, int flags, int fd,
 EXPORT int fcntl(int fd, int command, ...) {
         void *argument = LAST_ARGUMENT(command);
 
-        return fails(FAULTS_fcntl) ? -1 : NEXT(fcntl)(fd, command, argument);
+        /* Flags of what is open can always be read and set. */
+        return command == F_DUPFD_CLOEXEC && fails(FAULTS_fcntl) ? -1 : NEXT(fcntl)(fd, command, argument);
 }
 
 EXPORT int ioctl(int fd, unsigned long command, ...) {

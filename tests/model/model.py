@@ -386,7 +386,9 @@ class Control(Descriptor):
         if self.state == self.ENDED and (self.arrived or self.n_uncertain):
             return {"success": accepted, "pipe": lambda value: self.cut_queue()}
         if self.state == self.ENDED:
-            return {"pipe": nothing} if self.has_listened else {"inval": nothing, "pipe": nothing}
+            # Behind a Resumed of another broker the end may take one more call to be seen.
+            again = {"again": nothing} if self.nonblock else {}
+            return {"pipe": nothing, **again} if self.has_listened else {"inval": nothing, "pipe": nothing}
         if self.state != self.LISTENING:
             return {"inval": nothing, **self.ended_too()}
         if self.arrived:

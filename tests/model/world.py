@@ -128,12 +128,12 @@ class Notifications:
 
 
 class Daemon:
-    """A program that says READY=1."""
+    """A program that says READY=1. It ends with this one, however that ends."""
 
     def __init__(self, argv, log):
         notifications = Notifications()
         with open(log, "ab") as output:
-            self.process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+            self.process = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *argv], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
                                             env={**os.environ, "NOTIFY_SOCKET": notifications.name})
         self.notifications = notifications
         notifications.expect("READY=1")
@@ -142,7 +142,7 @@ class Daemon:
         self.process.send_signal(signal.SIGKILL if kill else signal.SIGTERM)
         status = self.process.wait(DEADLINE)
         if not kill and status != 0:
-            raise Broken(f"{self.process.args[0]} ended with status {status}")
+            raise Broken(f"{self.process.args[3]} ended with status {status}")
 
     def reload(self):
         self.process.send_signal(signal.SIGHUP)

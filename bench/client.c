@@ -29,13 +29,9 @@
 
 #include "bench/common.h"
 #include "bench/echo.h"
-#include "netbroker/client.h"
+#include "bench/library.h"
 
-#define TENANT "bench"
-#define PROTOCOL "ip"
-#define CLIENT_ADDRESS "0.0.0.0:0"
 #define CLIENT_ADDRESS_6 "[::]:0"
-#define SERVER_ADDRESS "127.0.0.1:0"
 #define HOLD_MAX 100000
 
 struct client {
@@ -48,59 +44,11 @@ struct client {
         struct nb_control *control;
 };
 
-static void check(const char *what, int result) {
-        if (result < 0)
-                bench_die(what, -result);
-}
-
-static struct nb_session *open_session(const char *socket_path, struct nb_protocol **ret_protocol) {
-        struct nb_session_options options = NB_SESSION_OPTIONS_INIT;
-        struct nb_session *session;
-
-        options.socket_path = socket_path;
-        options.tenant = TENANT;
-        check("nb_session_open", nb_session_open(&options, &session));
-        *ret_protocol = nb_session_find_protocol(session, PROTOCOL);
-        if (!*ret_protocol)
-                bench_die("the tenant lacks protocol " PROTOCOL, 0);
-        return session;
-}
-
-static struct nb_control *open_control_of(struct nb_protocol *protocol, const char *address, enum nb_socket_type type) {
-        struct nb_control *control;
-        uint64_t base, inheriting;
-
-        /* What is derived from a protocol may carry all that it passes on. */
-        nb_protocol_rights(protocol, &base, &inheriting);
-        check("nb_open", nb_open(protocol, address, strlen(address), type, inheriting, inheriting, 0, &control));
-        return control;
-}
-
-static struct nb_control *open_control(struct nb_protocol *protocol, const char *address) {
-        return open_control_of(protocol, address, NB_SOCKET_STREAM);
-}
-
-/* Takes the stream out of `connection`, which is consumed. */
-static int take_stream(struct nb_connection *connection) {
-        struct nb_stream stream;
-
-        check("nb_stream_create", nb_stream_create(connection, 0, &stream));
-        nb_connection_free(connection);
-        return stream.fd;
-}
-
-static int connect_stream(struct nb_control *control, const char *address) {
-        struct nb_connection *connection;
-
-        check("nb_connect", nb_connect(control, address, strlen(address), &connection));
-        return take_stream(connection);
-}
-
 static void round_connect(void *data, uint64_t count) {
         struct client *client = data;
 
         while (count-- > 0)
-                bench_reset(connect_stream(client->control, client->address));
+                bench_reset(bench_connect_stream(client->control, client->address));
 }
 
 static int compare(const void *a, const void *b) {
@@ -118,7 +66,7 @@ static uint64_t median_connect(struct client *client, uint64_t count) {
         for (uint64_t i = 0; i < count; ++i) {
                 uint64_t start = bench_now();
 
-                bench_reset(connect_stream(client->control, client->address));
+                bench_reset(bench_connect_stream(client->control, client->address));
                 times[i] = bench_now() - start;
         }
         qsort(times, count, sizeof(*times), compare);
@@ -146,9 +94,9 @@ static void round_cycle(void *data, uint64_t count) {
         struct client *client = data;
 
         while (count-- > 0) {
-                struct nb_control *control = open_control(client->protocol, CLIENT_ADDRESS);
+                struct nb_control *control = bench_control(client->protocol, BENCH_CLIENT_ADDRESS, NB_SOCKET_STREAM);
 
-                bench_reset(connect_stream(control, client->address));
+                bench_reset(bench_connect_stream(control, client->address));
                 nb_control_free(control);
         }
 }
@@ -159,8 +107,8 @@ static void round_accept(void *data, uint64_t count) {
         while (count-- > 0) {
                 struct nb_connection *connection;
 
-                check("nb_accept", nb_accept(client->control, &connection));
-                bench_reset(take_stream(connection));
+                bench_check("nb_accept", nb_accept(client->control, &connection));
+                bench_reset(bench_stream(connection));
         }
 }
 
@@ -170,7 +118,7 @@ static void round_stream(void *data, uint64_t count) {
         bool first = client->stream_fd < 0;
 
         if (first)
-                client->stream_fd = connect_stream(client->control, client->address);
+                client->stream_fd = bench_connect_stream(client->control, client->address);
         bench_upload(client->stream_fd, count, client->chunk);
         if (first)
                 return;
@@ -182,7 +130,7 @@ static void round_ping(void *data, uint64_t count) {
         struct client *client = data;
 
         if (client->stream_fd < 0) {
-                client->stream_fd = connect_stream(client->control, client->address);
+                client->stream_fd = bench_connect_stream(client->control, client->address);
                 bench_block(client->stream_fd);
         }
         bench_ping(client->stream_fd, count, client->chunk);
@@ -192,7 +140,7 @@ static void round_touch(void *data, uint64_t count) {
         struct client *client = data;
 
         while (count-- > 0) {
-                int fd = connect_stream(client->control, client->address);
+                int fd = bench_connect_stream(client->control, client->address);
 
                 bench_block(fd);
                 bench_ping(fd, 1, 1);
@@ -208,8 +156,8 @@ static int accept_next(void *data) {
 
         if (r == -EAGAIN)
                 return -1;
-        check("nb_accept", r);
-        return take_stream(connection);
+        bench_check("nb_accept", r);
+        return bench_stream(connection);
 }
 
 _Noreturn static void serve_echo(struct client *client) {
@@ -224,8 +172,8 @@ _Noreturn static void serve_discard(struct client *client) {
                 struct nb_connection *connection;
                 int fd;
 
-                check("nb_accept", nb_accept(client->control, &connection));
-                fd = take_stream(connection);
+                bench_check("nb_accept", nb_accept(client->control, &connection));
+                fd = bench_stream(connection);
                 bench_block(fd);
                 bench_discard(fd);
         }
@@ -237,7 +185,7 @@ static void round_session(void *data, uint64_t count) {
         while (count-- > 0) {
                 struct nb_protocol *protocol;
 
-                nb_session_free(open_session(client->socket_path, &protocol));
+                nb_session_free(bench_session(client->socket_path, &protocol));
         }
 }
 
@@ -270,9 +218,10 @@ static void hold_session(struct holder *holder, size_t index, size_t n_controls,
 
         held->controls = grow(held->controls, n_controls + 1, sizeof(struct nb_control *));
         for (; held->n_controls < n_controls; ++held->n_controls)
-                held->controls[held->n_controls] = open_control(held->protocol, CLIENT_ADDRESS);
+                held->controls[held->n_controls] =
+                        bench_control(held->protocol, BENCH_CLIENT_ADDRESS, NB_SOCKET_STREAM);
         for (; held->n_connections < n_connections; ++held->n_connections)
-                (void)connect_stream(held->controls[0], holder->address);
+                (void)bench_connect_stream(held->controls[0], holder->address);
 }
 
 /*
@@ -296,7 +245,7 @@ static void hold(struct holder *holder) {
                         struct held_session *held = &holder->sessions[holder->n_sessions];
 
                         *held = (struct held_session){ 0 };
-                        held->session = open_session(holder->socket_path, &held->protocol);
+                        held->session = bench_session(holder->socket_path, &held->protocol);
                 }
                 for (size_t i = 0; i < holder->n_sessions; ++i)
                         hold_session(holder, i, n_controls, n_connections);
@@ -313,13 +262,13 @@ static void main_hold(const char *socket_path, const char *address) {
 }
 
 static void main_accept(struct client *client) {
-        check("nb_listen", nb_listen(client->control, SOMAXCONN));
+        bench_check("nb_listen", nb_listen(client->control, SOMAXCONN));
         bench_ready(nb_control_address(client->control));
         bench_rounds(round_accept, client);
 }
 
 _Noreturn static void main_serve(struct client *client, bool echoes) {
-        check("nb_listen", nb_listen(client->control, SOMAXCONN));
+        bench_check("nb_listen", nb_listen(client->control, SOMAXCONN));
         bench_ready(nb_control_address(client->control));
         if (echoes)
                 serve_echo(client);
@@ -333,7 +282,7 @@ static void run(struct client *client, bench_round_function round) {
 
 /* The library keeps one freed control for an open that asks for the same. Here that is one that nobody asks for. */
 static void run_fresh(struct client *client) {
-        nb_control_free(open_control(client->protocol, CLIENT_ADDRESS_6));
+        nb_control_free(bench_control(client->protocol, CLIENT_ADDRESS_6, NB_SOCKET_STREAM));
         run(client, round_cycle);
 }
 
@@ -346,8 +295,9 @@ static void open_all(struct client *client, const char *socket_path, const char 
         enum nb_socket_type type = strcmp(mode, "datagrams") == 0 ? NB_SOCKET_DGRAM : NB_SOCKET_STREAM;
 
         client->socket_path = socket_path;
-        client->session = open_session(socket_path, &client->protocol);
-        client->control = open_control_of(client->protocol, is_server(mode) ? SERVER_ADDRESS : CLIENT_ADDRESS, type);
+        client->session = bench_session(socket_path, &client->protocol);
+        client->control =
+                bench_control(client->protocol, is_server(mode) ? BENCH_SERVER_ADDRESS : BENCH_CLIENT_ADDRESS, type);
 }
 
 static void close_all(struct client *client) {

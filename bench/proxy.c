@@ -2,10 +2,13 @@
 /*
  * The same through the proxies that people confine programs with today.
  *
- *   proxy socks PROXY ADDRESS   a round connects by SOCKS5 (RFC 1928), without authentication, and closes
- *   proxy http PROXY ADDRESS    a round connects by HTTP CONNECT (RFC 9110, 9.3.6) and closes
+ *   proxy socks PROXY ADDRESS        a round connects by SOCKS5 (RFC 1928), without authentication, and closes
+ *   proxy http PROXY ADDRESS         a round connects by HTTP CONNECT (RFC 9110, 9.3.6) and closes
+ *   proxy socks|http PROXY ADDRESS touch
+ *                                    a round has a byte echoed in between
  */
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,6 +20,7 @@ struct proxy {
         struct sockaddr_in address;
         char request[128]; /* of HTTP */
         size_t length;
+        bool touches; /* whether a byte is echoed */
 };
 
 static void send_all(int fd, const void *bytes, size_t length) {
@@ -65,6 +69,13 @@ static void http_handshake(int fd, const char *request, size_t request_length) {
                 bench_die("the proxy refused", 0);
 }
 
+/* @param fd  consumed */
+static void finish(const struct proxy *proxy, int fd) {
+        if (proxy->touches)
+                bench_ping(fd, 1, 1);
+        bench_reset(fd);
+}
+
 static void round_socks(void *data, uint64_t count) {
         const struct proxy *proxy = data;
 
@@ -72,7 +83,7 @@ static void round_socks(void *data, uint64_t count) {
                 int fd = bench_connect(&proxy->proxy);
 
                 socks_handshake(fd, &proxy->address);
-                bench_reset(fd);
+                finish(proxy, fd);
         }
 }
 
@@ -83,7 +94,7 @@ static void round_http(void *data, uint64_t count) {
                 int fd = bench_connect(&proxy->proxy);
 
                 http_handshake(fd, proxy->request, proxy->length);
-                bench_reset(fd);
+                finish(proxy, fd);
         }
 }
 
@@ -91,12 +102,14 @@ int main(int argc, char **argv) {
         struct proxy proxy;
 
         bench_init();
-        if (argc != 4 || (strcmp(argv[1], "socks") != 0 && strcmp(argv[1], "http") != 0))
-                bench_die("usage: proxy socks|http PROXY ADDRESS", 0);
+        if (argc < 4 || argc > 5 || (strcmp(argv[1], "socks") != 0 && strcmp(argv[1], "http") != 0) ||
+            (argc == 5 && strcmp(argv[4], "touch") != 0))
+                bench_die("usage: proxy socks|http PROXY ADDRESS [touch]", 0);
         bench_address(argv[2], &proxy.proxy);
         bench_address(argv[3], &proxy.address);
         proxy.length = (size_t)snprintf(proxy.request, sizeof(proxy.request),
                                         "CONNECT %.22s HTTP/1.1\r\nHost: %.22s\r\n\r\n", argv[3], argv[3]);
+        proxy.touches = argc == 5;
         bench_ready(NULL);
         bench_rounds(strcmp(argv[1], "socks") == 0 ? round_socks : round_http, &proxy);
         return 0;

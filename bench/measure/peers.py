@@ -51,9 +51,9 @@ class Certificates:
 def missing(role):
     """What is not installed of the programs of a role, as remarks."""
     for name in programs(role):
-        if not _path(name):
+        if not path_of(name):
             yield f"{name} is not installed: left out"
-    if "nginx" in programs(role) and _path("nginx") and not os.path.exists(STREAM_MODULE):
+    if "nginx" in programs(role) and path_of("nginx") and not os.path.exists(STREAM_MODULE):
         yield "libnginx-mod-stream is not installed: nginx is left out"
 
 
@@ -66,7 +66,7 @@ def programs(role):
 
 def start(processes, cpus, name, role, backend, *, cipher="AES-128-GCM", resumes=False):
     """Starts one of programs(role) in front of `backend`. Returns it with its `address`, or None where it is not installed."""
-    path = _path(name)
+    path = path_of(name)
     if not path or (name == "nginx" and not os.path.exists(STREAM_MODULE)):
         return None
     writer = {"stunnel": _stunnel, "hitch": _hitch, "haproxy": _haproxy, "nginx": _nginx}[name]
@@ -81,7 +81,8 @@ def start(processes, cpus, name, role, backend, *, cipher="AES-128-GCM", resumes
     return processes.proxy(cpus, name, arguments)
 
 
-def _path(name):
+def path_of(name):
+    """Where the program is, or None; proxies and servers are in folders that not everybody's PATH has."""
     return shutil.which({"stunnel": "stunnel4"}.get(name, name), path=os.environ.get("PATH", "") + ":/usr/sbin")
 
 
@@ -126,7 +127,7 @@ def _haproxy(bench, role, address, backend, suite, resumes):
 
 
 def _nginx(bench, role, address, backend, suite, resumes):
-    files = bench.certificates
+    files = None if role == "tcp" else bench.certificates
     listen = side = ""
     tls = f"ssl_conf_command Ciphersuites {suite};" if role == "server" else f"proxy_ssl_conf_command Ciphersuites {suite};"
     if role == "server":
@@ -142,3 +143,20 @@ def _nginx(bench, role, address, backend, suite, resumes):
         f"stream {{ tcp_nodelay on; server {{ listen {address} {listen}; {side} proxy_timeout 1h; proxy_pass {backend}; }} }}\n",
         ["-p", bench.folder, "-e", "stderr", "-c"],
     )
+
+
+def danted(processes, cpus):
+    """Starts Dante's SOCKS server. Returns it with its `address`."""
+    folder = processes.bench.folder
+    users = "user.privileged: root\nuser.unprivileged: nobody\n" if os.geteuid() == 0 else ""
+
+    def arguments(port):
+        path = os.path.join(folder, "danted.conf")
+        with open(path, "w", encoding="ascii") as config:
+            config.write(f"logoutput: {folder}/danted.out\ninternal: 127.0.0.1 port = {port}\nexternal: lo\n")
+            config.write(f"clientmethod: none\nsocksmethod: none\n{users}")
+            config.write("client pass {\n from: 127.0.0.0/8 to: 0.0.0.0/0\n}\n")
+            config.write("socks pass {\n from: 127.0.0.0/8 to: 127.0.0.0/8\n command: connect\n}\n")
+        return [path_of("danted"), "-p", os.path.join(folder, "danted.pid"), "-f", path]
+
+    return processes.proxy(cpus, "danted", arguments)

@@ -7,7 +7,7 @@ import time
 from . import memory, relayed
 from .figures import Table, ratios, take_turns
 from .parts import microseconds, timed
-from .processes import Processes, cores
+from .processes import Processes, cores, sessions_at_most
 
 LEVELS = (1, 10, 100, 1000, 10000)
 QUICK_LEVELS = (1, 10, 100)
@@ -30,11 +30,15 @@ def _name(level):
 
 
 def _guests(bench, processes):
-    levels = QUICK_LEVELS if bench.memory_rounds == 1 else LEVELS
+    most = sessions_at_most(bench.descriptors)
+    wanted = QUICK_LEVELS if bench.memory_rounds == 1 else LEVELS
+    levels = [level for level in wanted if level <= most]
     core = cores()[0]  # one for all, so that it is the work that is compared and not the wake-ups
     sink = processes.program(core, "sink", "hold", 2 * sum(levels) + 64)
     crowd = Table("g", f"{levels[-1]} guests, each a process with a session, a control and a connection", "")
     brokers = {}
+    if len(levels) < len(wanted):
+        crowd.remark(f"with {bench.descriptors} descriptors a tenant has {most} sessions at most: more guests are left out")
     for level in levels:
         # Each level has a broker of its own, so that the levels can take turns.
         broker = relayed.start_broker(processes, core, f"guests-{level}", "", path="direct", tenant=NO_LIMITS)

@@ -6,7 +6,7 @@ The slope between two numbers of them, so that what is there once does not count
 
 from . import memory, relayed
 from .figures import Table
-from .processes import Processes, cores
+from .processes import Processes, cores, sessions_at_most
 
 KINDS = ("session", "control", "listener", "connection", "stream", "accepted")
 RELAYED_KINDS = ("connection", "stream", "accepted")
@@ -27,7 +27,7 @@ def objects(bench):
 
 
 def _table(bench, path, kinds):
-    to = QUICK_TO if bench.memory_rounds == 1 else TO
+    to = min(QUICK_TO if bench.memory_rounds == 1 else TO, sessions_at_most(bench.descriptors))
     table = Table("m", f"memory of one more, data path {path}, the slope from {FROM} to {to}", "KiB")
     rounds = min(bench.memory_rounds, ROUNDS)
     for kind in kinds:

@@ -15,6 +15,7 @@ import time
 DEADLINE = 20.0  # seconds for anything that should take a moment
 ROUND_DEADLINE = 300.0
 DESCRIPTORS = 524288  # what systemd gives units, and what README asks for
+SESSION_DESCRIPTORS = 18  # for each session of one tenant: it may have half of the eighth that sessions may be (broker/account.c), and some to spare
 
 
 class BenchError(Exception):
@@ -31,6 +32,11 @@ def raise_descriptor_limit():
         except (ValueError, OSError):
             continue
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def sessions_at_most(descriptors):
+    """How many sessions one tenant can have of a broker with that limit."""
+    return descriptors // SESSION_DESCRIPTORS
 
 
 def cores():

@@ -320,7 +320,7 @@ static void silence_start(struct silence *silence, const char *rules) {
         wire_session_open(scene->daemon.socket_path, "acme", &scene->session);
         scene->web = &scene->session.protocols[0];
         wire_settle(scene->web);
-        scene->baseline = daemon_count_fds(&scene->daemon);
+        scene->baseline = daemon_count_fds_at_rest(&scene->daemon);
         silence->control = wire_open_control(scene->web, "[::]:0");
 }
 

@@ -84,7 +84,7 @@ static void two_start_with(struct scene_of_two *two, rlim_t max_fds) {
         daemon_write_policy_file(&two->daemon, "good.conf", TENANT, "good", (unsigned)getuid());
         daemon_write_policy_file(&two->daemon, "bad.conf", TENANT, "bad", (unsigned)getuid());
         daemon_start(&two->daemon, &options);
-        two->baseline = daemon_count_fds(&two->daemon);
+        two->baseline = daemon_count_fds_at_rest(&two->daemon);
         wire_session_open(two->daemon.socket_path, "good", &two->good_session);
         wire_session_open(two->daemon.socket_path, "bad", &two->bad_session);
         two->good_control = wire_open_control(&two->good_session.protocols[0], "0.0.0.0:0");

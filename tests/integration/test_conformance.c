@@ -174,7 +174,7 @@ static void suite_init(struct suite *suite) {
         daemon_start(&suite->daemon, NULL);
         wire_session_open(suite->daemon.socket_path, "", &suite->session);
         warm_up(&suite->session.protocols[QUIC_INDEX]);
-        suite->baseline = daemon_count_fds(&suite->daemon);
+        suite->baseline = daemon_count_fds_at_rest(&suite->daemon);
 }
 
 /* Nothing is left of the guests: neither in the daemon nor in the file system. */

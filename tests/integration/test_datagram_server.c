@@ -57,7 +57,7 @@ static void begin(struct scene *scene, const char *limits, const char *rules) {
         wire_session_open(scene->daemon.socket_path, "acme", &scene->session);
         scene->web = &scene->session.protocols[0];
         wire_settle(scene->web);
-        scene->baseline = daemon_count_fds(&scene->daemon);
+        scene->baseline = daemon_count_fds_at_rest(&scene->daemon);
 }
 
 /* What is left is the channel of the tenant's relay, and the relay's process. */

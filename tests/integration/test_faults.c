@@ -461,7 +461,7 @@ struct before {
 };
 
 static struct before look(const struct world *world) {
-        return (struct before){ daemon_count_fds(&world->daemon), world->faults[BROKER]->live };
+        return (struct before){ daemon_count_fds_at_rest(&world->daemon), world->faults[BROKER]->live };
 }
 
 /* The same when nothing changes any more: what ended before has been forgotten. */

@@ -34,7 +34,7 @@ static void start(struct scene *scene, const struct daemon_options *options, con
         wire_session_open(scene->daemon.socket_path, "acme", &scene->session);
         scene->web = &scene->session.protocols[0];
         wire_settle(scene->web);
-        scene->baseline = daemon_count_fds(&scene->daemon);
+        scene->baseline = daemon_count_fds_at_rest(&scene->daemon);
 }
 
 static int connect_must(struct wire *control, const char *address) {

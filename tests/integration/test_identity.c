@@ -312,7 +312,7 @@ START_TEST(sockets_come_and_go_with_reloads) {
         daemon_start(&daemon, NULL);
         wire_session_open(daemon.socket_path, "", &session);
         wire_settle(&session.protocols[0]);
-        baseline = daemon_count_fds(&daemon);
+        baseline = daemon_count_fds_at_rest(&daemon);
         write_with_socket(&daemon, "acme", "");
         write_with_socket(&daemon, "zeta", "");
         daemon_reload(&daemon);

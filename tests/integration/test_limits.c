@@ -271,7 +271,7 @@ START_TEST(abuse_8_dropped_sessions_that_hoard) {
 
         two_start(&two, &options);
         wire_settle(&two.second.protocols[0]);
-        baseline = daemon_count_fds(&two.daemon);
+        baseline = daemon_count_fds_at_rest(&two.daemon);
         while (n < 256 && hoard_more(&two.daemon, &peer, (enum way)_i, &hoards[n])) {
                 ++n;
                 control = wire_open_control(&two.second.protocols[0], "0.0.0.0:0");
@@ -320,7 +320,7 @@ START_TEST(abuse_8_welcomes_that_are_never_read) {
         daemon_start(&daemon, &options);
         wire_session_open(daemon.socket_path, "second", &second);
         wire_settle(&second.protocols[0]);
-        baseline = daemon_count_fds(&daemon) + TENANT_FDS;
+        baseline = daemon_count_fds_at_rest(&daemon) + TENANT_FDS;
         for (size_t i = 0; i < 256; ++i) {
                 hoarders[i] = wire_connect(daemon.socket_path);
                 wire_send_hello(&hoarders[i], "first");

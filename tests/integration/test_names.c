@@ -55,7 +55,7 @@ static void start(struct names *names, const struct fake_dns_name *zone, size_t 
         wire_session_open(scene->daemon.socket_path, "acme", &scene->session);
         scene->web = &scene->session.protocols[0];
         wire_settle(scene->web);
-        scene->baseline = daemon_count_fds(&scene->daemon);
+        scene->baseline = daemon_count_fds_at_rest(&scene->daemon);
 }
 
 static void start_local(struct names *names, const struct fake_dns_name *zone, size_t n) {

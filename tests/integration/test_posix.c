@@ -84,7 +84,7 @@ static void world_init(struct world *world) {
         daemon_start(&world->daemon, NULL);
         wire_session_open(world->daemon.socket_path, "posix", &world->session);
         wire_settle(&world->session.protocols[0]);
-        world->baseline = daemon_count_fds(&world->daemon);
+        world->baseline = daemon_count_fds_at_rest(&world->daemon);
 }
 
 static void world_deinit(struct world *world) {

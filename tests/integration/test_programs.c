@@ -88,7 +88,7 @@ static void start_daemon(struct stage *stage) {
         wire_session_open(stage->daemon.socket_path, "", &stage->session);
         if (stage->session.n_protocols > 0)
                 wire_settle(&stage->session.protocols[0]);
-        stage->baseline = daemon_count_fds(&stage->daemon);
+        stage->baseline = daemon_count_fds_at_rest(&stage->daemon);
 }
 
 /* Nothing is left of a guest that has ended. */

@@ -546,9 +546,9 @@ START_TEST(nothing_is_left_of_connects_that_fail) {
                 if (answers[i].kind == KIND(_i))
                         connect_and_fail(&world, i);
         wire_settle(world.scene.web);
-        baseline = daemon_count_fds(&world.scene.daemon);
+        baseline = daemon_count_fds_at_rest(&world.scene.daemon);
         relay = (struct daemon){ .pid = relay_of(&world) };
-        relay_baseline = daemon_count_fds(&relay);
+        relay_baseline = daemon_count_fds_at_rest(&relay);
         for (size_t i = 0; i < 10 * COUNT(answers); ++i)
                 if (answers[i % COUNT(answers)].kind == KIND(_i))
                         connect_and_fail(&world, i % COUNT(answers));

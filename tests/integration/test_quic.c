@@ -497,7 +497,7 @@ START_TEST(nothing_is_left_of_connections) {
         start_server(&world, "4", NULL);
         run_client(&world, "echo", "10", "1000", "10 streams of 1000 bytes");
         process_expect(&world.server, "ended: notconn", PATIENCE_MS);
-        n_fds = daemon_count_fds(&world.daemon);
+        n_fds = daemon_count_fds_at_rest(&world.daemon);
         for (unsigned i = 0; i < 2; ++i) {
                 run_client(&world, "echo", "10", "1000", "10 streams of 1000 bytes");
                 process_expect(&world.server, "ended: notconn", PATIENCE_MS);

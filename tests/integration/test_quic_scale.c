@@ -95,7 +95,7 @@ static void scale_start(struct scale *scale, const char *limits, const char *key
         ck_assert_uint_eq(quic_world_relays(&scale->world, scale->relays, 2), 2);
         for (size_t i = 0; i < 2; ++i)
                 scale->memory[i] = resident_kib(scale->relays[i]);
-        scale->broker_fds = daemon_count_fds(&scale->world.daemon);
+        scale->broker_fds = daemon_count_fds_at_rest(&scale->world.daemon);
         for (size_t i = 0; i < 2; ++i)
                 scale->fds[i] = count_fds(scale->relays[i]);
 }

@@ -89,7 +89,7 @@ static void world_start(struct world *world, const char *more, const char *proto
         world_open(world, NULL);
         warm_up(world->web);
         wire_settle(world->web);
-        world->baseline = daemon_count_fds(&world->daemon);
+        world->baseline = daemon_count_fds_at_rest(&world->daemon);
 }
 
 static void world_end(struct world *world) {
@@ -461,7 +461,7 @@ START_TEST(a_crash_is_its_tenants_own) {
         relay = relay_of(&world.daemon);
         wire_session_open(world.daemon.socket_path, "other", &other);
         pair_open(&others, &other.protocols[0]);
-        world.baseline = daemon_count_fds(&world.daemon);
+        world.baseline = daemon_count_fds_at_rest(&world.daemon);
 
         ck_assert_int_eq(kill(relay, SIGKILL), 0);
         expect_reset(pair.fd);

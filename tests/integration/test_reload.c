@@ -199,7 +199,7 @@ static void start_with_two(struct scene *scene, struct wire_session *other) {
         scene->web = &scene->session.protocols[0];
         wire_session_open(scene->daemon.socket_path, "other", other);
         wire_settle(scene->web);
-        scene->baseline = daemon_count_fds(&scene->daemon);
+        scene->baseline = daemon_count_fds_at_rest(&scene->daemon);
 }
 
 START_TEST(a_tenant_is_removed) {

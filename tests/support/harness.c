@@ -378,6 +378,50 @@ unsigned daemon_count_fds(const struct daemon *daemon) {
         return n - 2;
 }
 
+/* Adds how often a process has given a processor up. @return whether it sleeps now, or is gone */
+static bool sleeps(pid_t pid, uint64_t *switches) {
+        NB_CLEANUP_FREE char *text = NULL;
+        const char *line;
+        char path[64];
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+        text = daemon_read(path);
+        line = strstr(text, "\nvoluntary_ctxt_switches:");
+        if (!line)
+                return true;
+        *switches += strtoull(strchr(line, ':') + 1, NULL, 10);
+        return strstr(text, "\nState:\tS") != NULL;
+}
+
+static bool all_sleep(const struct daemon *daemon, uint64_t *ret_switches) {
+        NB_CLEANUP_FREE char *text = NULL;
+        char path[64], *rest = NULL;
+        bool asleep;
+
+        *ret_switches = 0;
+        asleep = sleeps(daemon->pid, ret_switches);
+        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)daemon->pid, (int)daemon->pid);
+        text = daemon_read(path);
+        for (char *word = strtok_r(text, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest))
+                asleep &= sleeps((pid_t)strtol(word, NULL, 10), ret_switches);
+        return asleep;
+}
+
+/* Whoever is sent something is awake at once, so when all sleep twice and none was awake in between, nothing is on its way. */
+unsigned daemon_count_fds_at_rest(const struct daemon *daemon) {
+        uint64_t start = harness_now_ms(), before, after;
+        unsigned n;
+
+        for (;; harness_wait_a_moment(start, "netbrokerd to have nothing to do")) {
+                if (!all_sleep(daemon, &before))
+                        continue;
+                (void)poll(NULL, 0, 2);
+                n = daemon_count_fds(daemon);
+                if (all_sleep(daemon, &after) && before == after)
+                        return n;
+        }
+}
+
 unsigned daemon_lowest_free_fd(const struct daemon *daemon) {
         char path[64];
 

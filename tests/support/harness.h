@@ -83,6 +83,13 @@ int daemon_run_once(const struct daemon *daemon, const char *const *arguments, c
 /** @return how many descriptors the daemon has open at the moment. */
 unsigned daemon_count_fds(const struct daemon *daemon);
 
+/**
+ * Waits until the daemon and its children have nothing to do: what it only holds until it has handed it on is not counted, so this is
+ * what to compare with later.
+ * @return how many descriptors the daemon has open then
+ */
+unsigned daemon_count_fds_at_rest(const struct daemon *daemon);
+
 /** @return the lowest number that is no descriptor of the daemon's at the moment. */
 unsigned daemon_lowest_free_fd(const struct daemon *daemon);
 

@@ -132,7 +132,7 @@ void restart_begin(struct restart_scene *world, const char *rules) {
         wire_session_open(scene->daemon.socket_path, "acme", &scene->session);
         scene->web = &scene->session.protocols[0];
         wire_settle(scene->web);
-        scene->baseline = daemon_count_fds(&scene->daemon);
+        scene->baseline = daemon_count_fds_at_rest(&scene->daemon);
 }
 
 void restart_start(struct restart_scene *world, const char *rules) {

@@ -15,7 +15,7 @@ void scene_start(struct scene *scene, const struct daemon_options *options, cons
         wire_session_open(scene->daemon.socket_path, "acme", &scene->session);
         scene->web = &scene->session.protocols[0];
         wire_settle(scene->web);
-        scene->baseline = daemon_count_fds(&scene->daemon);
+        scene->baseline = daemon_count_fds_at_rest(&scene->daemon);
 }
 
 void scene_expect_baseline(struct scene *scene) {

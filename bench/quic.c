@@ -7,6 +7,7 @@
  *   quic up SOCKET ADDRESS STREAMS       a round sends that many bytes to such a server, on so many streams side by side
  *   quic down SOCKET ADDRESS STREAMS     the same, the other way
  *   quic streams SOCKET ADDRESS          a round opens that many streams, one after the other, and has a byte echoed on each
+ *   quic ping SOCKET ADDRESS SIZE        a round sends SIZE bytes and waits for as many, on one stream
  *   quic touch SOCKET ADDRESS            a round connects, and closes
  *   quic hold SOCKET ADDRESS             a round makes that many connections, which stay
  *
@@ -41,6 +42,8 @@ struct client {
         const char *address;
         size_t n_streams;
         bool up;
+        size_t size;   /* of a ping, in bytes */
+        int stream_fd; /* of pings; -1 before the first */
         struct nb_session *session;
         struct nb_control *control;
         struct nb_connection *connection;
@@ -184,6 +187,17 @@ static void round_streams(void *data, uint64_t count) {
         }
 }
 
+static void round_ping(void *data, uint64_t count) {
+        struct client *client = data;
+
+        if (client->stream_fd < 0) {
+                client->connection = connect_new(client);
+                client->stream_fd = create_stream(client->connection);
+                bench_block(client->stream_fd);
+        }
+        bench_ping(client->stream_fd, count, client->size);
+}
+
 static void round_touch(void *data, uint64_t count) {
         const struct client *client = data;
 
@@ -200,22 +214,26 @@ static void round_hold(void *data, uint64_t count) {
 
 /* ---- */
 
-static void run(struct client *client, const char *mode) {
-        if (strcmp(mode, "up") == 0 || strcmp(mode, "down") == 0) {
-                client->up = mode[0] == 'u';
-                bench_ready(NULL);
-                bench_rounds(round_transfer, client);
-                return;
-        }
-        bench_ready(NULL);
-        if (strcmp(mode, "streams") == 0)
-                bench_rounds(round_streams, client);
-        else if (strcmp(mode, "touch") == 0)
-                bench_rounds(round_touch, client);
-        else if (strcmp(mode, "hold") == 0)
-                bench_rounds(round_hold, client);
+/* The last argument counts streams, or bytes of a ping. */
+static void parse_number(struct client *client, const char *mode, const char *text) {
+        if (strcmp(mode, "ping") == 0)
+                client->size = (size_t)bench_number(text, BENCH_PING_MAX);
         else
-                bench_die(mode, EINVAL);
+                client->n_streams = (size_t)bench_number(text, STREAMS_MAX);
+}
+
+static bench_round_function round_of(const char *mode) {
+        if (strcmp(mode, "up") == 0 || strcmp(mode, "down") == 0)
+                return round_transfer;
+        if (strcmp(mode, "streams") == 0)
+                return round_streams;
+        if (strcmp(mode, "ping") == 0)
+                return round_ping;
+        if (strcmp(mode, "touch") == 0)
+                return round_touch;
+        if (strcmp(mode, "hold") == 0)
+                return round_hold;
+        bench_die(mode, EINVAL);
 }
 
 _Noreturn static void serve(struct client *client, const char *mode) {
@@ -225,18 +243,23 @@ _Noreturn static void serve(struct client *client, const char *mode) {
 }
 
 int main(int argc, char **argv) {
-        struct client client = { 0 };
+        struct client client = { .n_streams = 1, .size = 1, .stream_fd = -1 };
+        bench_round_function round;
 
         bench_init();
         if (argc < 3 || argc > 5)
                 bench_die("usage: quic echo|supply SOCKET | up|down SOCKET ADDRESS STREAMS | "
-                          "streams|touch|hold SOCKET ADDRESS",
+                          "ping SOCKET ADDRESS SIZE | streams|touch|hold SOCKET ADDRESS",
                           0);
         open_all(&client, argv[2], argc == 3 ? SERVER_ADDRESS : CLIENT_ADDRESS);
         if (argc == 3)
                 serve(&client, argv[1]);
         client.address = argv[3];
-        client.n_streams = argc == 5 ? (size_t)bench_number(argv[4], STREAMS_MAX) : 1;
-        run(&client, argv[1]);
+        client.up = strcmp(argv[1], "up") == 0;
+        round = round_of(argv[1]);
+        if (argc == 5)
+                parse_number(&client, argv[1], argv[4]);
+        bench_ready(NULL);
+        bench_rounds(round, &client);
         return 0;
 }

@@ -5,6 +5,7 @@
  *
  *   tls discard CIPHER CERTIFICATE KEY     a server: answers each upload (bench_upload()) with one byte, a connection after the other
  *   tls echo CIPHER CERTIFICATE KEY        a server: gives back the one byte that comes on each connection
+ *   tls pong CIPHER CERTIFICATE KEY        a server: gives back all that comes, a connection after the other
  *   tls stream CIPHER ADDRESS CHUNK        a client: a round sends that many bytes in writes of CHUNK
  *   tls full CIPHER ADDRESS                a client: a round makes a full handshake, has a byte echoed, and closes
  *   tls resume CIPHER ADDRESS              the same with the session of the round before, which must be resumed
@@ -174,6 +175,20 @@ _Noreturn static void echo(struct tls *tls, int listener) {
         }
 }
 
+_Noreturn static void pong(struct tls *tls, int listener) {
+        for (;;) {
+                gnutls_session_t session = accept_session(tls, listener);
+                uint8_t buffer[BENCH_PING_MAX];
+                ssize_t n;
+
+                if (!session)
+                        continue;
+                while ((n = receive(session, buffer, sizeof(buffer))) > 0)
+                        send_all(session, buffer, (size_t)n);
+                session_reset(session);
+        }
+}
+
 static void main_server(struct tls *tls, const char *mode, const char *certificate, const char *key) {
         struct sockaddr_in address;
         char text[32];
@@ -186,6 +201,8 @@ static void main_server(struct tls *tls, const char *mode, const char *certifica
         bench_ready(text);
         if (strcmp(mode, "discard") == 0)
                 discard(tls, listener);
+        if (strcmp(mode, "pong") == 0)
+                pong(tls, listener);
         echo(tls, listener);
 }
 
@@ -276,13 +293,17 @@ static void main_client(struct tls *tls, const char *address, bench_round_functi
         bench_rounds(round, tls);
 }
 
+static bool is_server(const char *mode) {
+        return strcmp(mode, "discard") == 0 || strcmp(mode, "echo") == 0 || strcmp(mode, "pong") == 0;
+}
+
 int main(int argc, char **argv) {
         struct tls tls = { 0 };
         char priority[256];
 
         bench_init();
         if (argc < 4)
-                bench_die("usage: tls discard|echo CIPHER CERTIFICATE KEY | stream CIPHER ADDRESS CHUNK | "
+                bench_die("usage: tls discard|echo|pong CIPHER CERTIFICATE KEY | stream CIPHER ADDRESS CHUNK | "
                           "full|resume|hold CIPHER ADDRESS",
                           0);
         snprintf(priority, sizeof(priority),
@@ -290,7 +311,7 @@ int main(int argc, char **argv) {
         check(argv[2], gnutls_priority_init(&tls.priority, priority, NULL));
         check("credentials", gnutls_certificate_allocate_credentials(&tls.credentials));
         tls.resumes = strcmp(argv[1], "resume") == 0;
-        if (argc == 5 && (strcmp(argv[1], "discard") == 0 || strcmp(argv[1], "echo") == 0))
+        if (argc == 5 && is_server(argv[1]))
                 main_server(&tls, argv[1], argv[3], argv[4]);
         else if (argc == 5 && strcmp(argv[1], "stream") == 0)
                 tls.chunk = bench_number(argv[4], BENCH_CHUNK_MAX);

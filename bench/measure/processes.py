@@ -197,6 +197,13 @@ class Processes:
             return self.add(process)
         raise failure
 
+    def inheritor(self, cpus, arguments, fd):
+        """Starts a program that is given a descriptor, by its number here. Returns it."""
+        log = self._log(os.path.basename(arguments[0]))
+        return self.add(
+            Process(arguments, cpus, log, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, pass_fds=(fd,))
+        )
+
     def other(self, cpus, arguments):
         """Starts a server that says "port N" when it listens (tests/quic). Returns it with its `port`."""
         process = self.add(

@@ -65,17 +65,40 @@ def quic(bench):
     yield from _idle(bench, others, near, far)
 
 
+def start_broker(processes, cpus):
+    """Starts a broker with QUIC, for bench/quic; `bench.certificates` are there."""
+    bench = processes.bench
+    path = os.path.join(bench.folder, "quic.conf")
+    with open(path, "w", encoding="ascii") as policy:
+        policy.write(POLICY.format(user=os.geteuid(), alpn=ALPN, files=bench.certificates))
+    return processes.broker(cpus, "--relay-program", bench.relay, policy=path)
+
+
+def start_server(processes, cpus, command, *options):
+    """Starts a server that nobody here wrote, by its command. Returns it with its `address`."""
+    files = processes.bench.certificates
+    arguments = ["serve", "--listen", "127.0.0.1:0", "--cert", files.chain, "--key", files.key, "--alpn", ALPN, *options]
+    process = processes.other(cpus, [*command, *arguments])
+    process.address = f"127.0.0.1:{process.port}"
+    return process
+
+
 def _others():
     """Name → command, of those that are built (tools/get-quic-peers)."""
-    tool = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "get-quic-peers")
     for name in OTHERS:
-        try:
-            done = subprocess.run([tool, name], capture_output=True, text=True, check=False)
-        except OSError as error:
-            raise BenchError(f"{name}: {error}") from error
-        if done.returncode != 0:
-            raise BenchError(f"{name}: {done.stderr.strip() or 'cannot be built'}")
-        yield name, done.stdout.split()
+        yield name, command_of(name)
+
+
+def command_of(name):
+    """The command of one of OTHERS, which is built where it was not yet. Raises BenchError where that fails."""
+    tool = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools", "get-quic-peers")
+    try:
+        done = subprocess.run([tool, name], capture_output=True, text=True, check=False)
+    except OSError as error:
+        raise BenchError(f"{name}: {error}") from error
+    if done.returncode != 0:
+        raise BenchError(f"{name}: {done.stderr.strip() or 'cannot be built'}")
+    return done.stdout.split()
 
 
 def _placements():
@@ -101,10 +124,7 @@ class _Sides:
     # ---- ours ----
 
     def broker(self, cpus):
-        path = os.path.join(self.bench.folder, "quic.conf")
-        with open(path, "w", encoding="ascii") as policy:
-            policy.write(POLICY.format(user=os.geteuid(), alpn=ALPN, files=self.bench.certificates))
-        return self.processes.broker(cpus, "--relay-program", self.bench.relay, policy=path)
+        return start_broker(self.processes, cpus)
 
     def our_server(self, service):
         """(address, processes) of a guest that serves."""
@@ -123,12 +143,8 @@ class _Sides:
 
     def other_server(self, name, *options):
         """(address, processes)"""
-        files = self.bench.certificates
-        process = self.processes.other(
-            self.far, [*self.others[name], "serve", "--listen", "127.0.0.1:0", "--cert", files.chain, "--key", files.key,
-                       "--alpn", ALPN, *options],
-        )
-        return f"127.0.0.1:{process.port}", [process]
+        process = start_server(self.processes, self.far, self.others[name], *options)
+        return process.address, [process]
 
     def other_client(self, name, address, *scenario):
         """A function that runs the scenario; it returns the result, and the processor time of the client."""

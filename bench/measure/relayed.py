@@ -54,7 +54,8 @@ def start_broker(processes, cpus, name, keys, **options):
     return processes.broker(cpus, "--relay-program", bench.relay, policy=write_policy(bench, name, keys, **options))
 
 
-def _can_relay(bench):
+def can_relay(bench):
+    """Whether broker and relay are built."""
     return bench.netbrokerd and bench.relay
 
 
@@ -174,7 +175,8 @@ def tls(bench):
     yield from _idle(bench)
 
 
-def _client_keys(bench):
+def client_keys(bench):
+    """The keys of a protocol whose relay speaks TLS to peers; `bench.certificates` are there."""
     return f"TLS=client\nTLSTrust={bench.certificates.trust}\nTLSVersions=1.3\n"
 
 
@@ -198,9 +200,9 @@ def _tls_stream(processes, role, cipher, text, rest, between):
             programs[name] = (processes.program(rest, "direct", "stream", peer.address, CHUNK), peer)
         else:
             programs[name] = (processes.program(rest, "tls", "stream", cipher, peer.address, CHUNK), peer)
-    if _can_relay(bench):
+    if can_relay(bench):
         if role == "client":
-            broker = start_broker(processes, between, "tls-client", _client_keys(bench))
+            broker = start_broker(processes, between, "tls-client", client_keys(bench))
             programs[RELAY] = (processes.program(rest, "client", "stream", broker.path, backend, CHUNK), broker)
         else:
             broker = start_broker(processes, between, "tls-server", _server_keys(bench))
@@ -236,10 +238,10 @@ def _handshakes(processes, role, resumes, text, rest, between):
             programs[name] = (processes.program(rest, "direct", "touch", peer.address), peer)
         else:
             programs[name] = (processes.program(rest, "tls", mode, cipher, peer.address), peer)
-    if _can_relay(bench):
+    if can_relay(bench):
         tickets = f"TLSTickets={'yes' if resumes else 'no'}\n"
         if role == "client":
-            broker = start_broker(processes, between, "tls-client", _client_keys(bench) + tickets)
+            broker = start_broker(processes, between, "tls-client", client_keys(bench) + tickets)
             programs[RELAY] = (processes.program(rest, "client", "touch", broker.path, backend), broker)
         else:
             broker = start_broker(processes, between, "tls-server", _server_keys(bench) + tickets)
@@ -258,7 +260,7 @@ def _handshakes(processes, role, resumes, text, rest, between):
 
 def _idle(bench):
     """The memory of idle connections: each takes two descriptors of a relay, one of the guest's and one of the far client's."""
-    if not _can_relay(bench):
+    if not can_relay(bench):
         return
     count = min(IDLE, bench.descriptors - 500)
     relays = 1 if 2 * count + 500 < bench.descriptors else 2
@@ -314,7 +316,7 @@ def _tcp_stream(processes, text, rest, between):
     peer = peers.start(processes, between, "haproxy", "tcp", sink)
     if peer:
         programs["haproxy"] = (processes.program(rest, "direct", "stream", peer.address, CHUNK), peer)
-    if _can_relay(bench):
+    if can_relay(bench):
         broker = start_broker(processes, between, "tcp", "")
         programs[RELAY] = (processes.program(rest, "client", "stream", broker.path, sink, CHUNK), broker)
     title = (f"the same: processor time of what is measured alone, for a gigabyte; {text}", "s")
@@ -335,7 +337,7 @@ def _round_trip(processes, text, rest, between):
     peer = peers.start(processes, between, "haproxy", "tcp", echo)
     if peer:
         programs["haproxy"] = processes.program(rest, "direct", "ping", peer.address, PING)
-    if _can_relay(bench):
+    if can_relay(bench):
         broker = start_broker(processes, between, "tcp", "")
         programs[RELAY] = processes.program(rest, "client", "ping", broker.path, echo, PING)
     results = take_turns(
@@ -368,7 +370,7 @@ def _datagrams(processes, text, rest, between):
         # A server of its own for each, so that they can take turns.
         server = processes.program(rest, "udp", "echo")
         programs[_plain_name(count)] = processes.program(rest, "udp", "peers", server.word, count)
-        if not _can_relay(bench):
+        if not can_relay(bench):
             continue
         broker = start_broker(processes, between, "udp", "")
         guest = processes.program(rest, "client", "datagrams", broker.path)

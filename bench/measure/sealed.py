@@ -43,7 +43,7 @@ def _own_cgroup():
 
 
 @contextlib.contextmanager
-def _seal(bench):
+def seal(bench):
     """Yields the folders of two control groups by name; to one of them a seal is attached."""
     program = _program(bench)
     bpf = os.path.join(bench.folder, "bpf")
@@ -62,7 +62,8 @@ def _seal(bench):
         yield cgroups
 
 
-def _why_not(bench):
+def why_not(bench):
+    """Why no seal can be attached here, or None."""
     if os.geteuid() != 0:
         return "to attach a seal takes root"
     return "netbroker-seal was not built" if not os.path.exists(_program(bench)) else None
@@ -70,12 +71,12 @@ def _why_not(bench):
 
 def seals(bench):
     """(k) what the seal costs."""
-    if _why_not(bench):
+    if why_not(bench):
         table = Table("k", "what the seal costs", "us")
-        table.remark(f"left out: {_why_not(bench)}")
+        table.remark(f"left out: {why_not(bench)}")
         yield table
         return
-    with _seal(bench) as cgroups:
+    with seal(bench) as cgroups:
         for part in (_connects, _accepts, _pings, _datagrams, _streams):
             with Processes(bench) as processes:
                 yield part(bench, processes, cgroups)

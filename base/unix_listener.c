@@ -37,6 +37,19 @@ static int remove_stale(const struct sockaddr_un *address, int type) {
         return unlink(address->sun_path) < 0 ? -errno : 0;
 }
 
+const char *nb_unix_listen_why(int error) {
+        switch (-error) {
+        case EADDRINUSE:
+                return "another process serves it, or another file is there";
+        case ENOENT:
+                return "its folder is not there; make it, or name another path";
+        case ENAMETOOLONG:
+                return "a socket's path has 107 bytes at most; name a shorter one";
+        default:
+                return strerror(-error);
+        }
+}
+
 int nb_unix_listen(const char *path, int type, mode_t mode, int backlog) {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
         NB_CLEANUP_FD int fd = -1;

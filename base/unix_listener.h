@@ -27,4 +27,11 @@ int nb_unix_bind(int fd, const struct sockaddr_un *address, mode_t mode);
  */
 int nb_unix_listen(const char *path, int type, mode_t mode, int backlog);
 
+/**
+ * What is to be said where a path cannot be served.
+ * @param error  a negative errno of nb_unix_listen()
+ * @return words for the operator, that follow "cannot serve PATH: "; static, or as strerror()
+ */
+const char *nb_unix_listen_why(int error);
+
 #endif

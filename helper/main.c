@@ -61,8 +61,7 @@ static int take_socket(const struct nb_log *log, const struct options *options, 
                        "nothing to serve: give --socket PATH, or start netbroker-helper by its systemd socket");
         else if (fd < 0)
                 nb_log(log, NB_LOG_ERROR, "cannot serve %s: %s",
-                       options->socket_path ? options->socket_path : "systemd's socket",
-                       fd == -EADDRINUSE ? "another process serves it, or another file is there" : strerror(-fd));
+                       options->socket_path ? options->socket_path : "systemd's socket", nb_unix_listen_why(fd));
         return fd;
 }
 

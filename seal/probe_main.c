@@ -29,8 +29,7 @@ static int make_socket(const struct nb_log *log, const char *path) {
         int fd = nb_unix_listen(path, SOCK_SEQPACKET, 0600, BACKLOG);
 
         if (fd < 0)
-                nb_log(log, NB_LOG_ERROR, "cannot serve %s: %s", path,
-                       fd == -EADDRINUSE ? "another process serves it, or another file is there" : strerror(-fd));
+                nb_log(log, NB_LOG_ERROR, "cannot serve %s: %s", path, nb_unix_listen_why(fd));
         return fd;
 }
 

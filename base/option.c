@@ -114,7 +114,14 @@ static size_t edit_distance(const char *a, size_t a_length, const char *b, size_
         return row[b_length];
 }
 
-/* The option whose name is nearest to `word`, or the only one that starts with it. NULL where that would be a guess. */
+/* Whether a name begins or ends with what somebody wrote, who remembers a part of it. */
+static bool is_part(const char *word, size_t length, const char *name, size_t name_length) {
+        if (name_length < length)
+                return false;
+        return memcmp(name, word, length) == 0 || memcmp(name + name_length - length, word, length) == 0;
+}
+
+/* The option whose name is nearest to `word`; the first of several that are as near. NULL where that would be a guess. */
 static const struct nb_option *suggest(const struct nb_option_table *table, const char *word, size_t length) {
         const struct nb_option *best = NULL;
         size_t best_distance = SUGGEST_DISTANCE_MAX + 1;
@@ -126,7 +133,7 @@ static const struct nb_option *suggest(const struct nb_option_table *table, cons
                 size_t name_length = strlen(option->name), distance;
 
                 assert(name_length <= NB_OPTION_NAME_MAX);
-                distance = strncmp(option->name, word, length) == 0
+                distance = is_part(word, length, option->name, name_length)
                                    ? 1
                                    : edit_distance(word, length, option->name, name_length);
                 if (distance < best_distance) {
@@ -160,6 +167,9 @@ static int apply(const struct parser *parser, const struct nb_option *option, co
                 (void)nb_options_complain(parser->table, parser->err, "--%s: %s", option->name, strerror(-r));
                 return r;
         }
+        if (*value == '\0')
+                return nb_options_complain(parser->table, parser->err, "--%s is given an empty value: write --%s %s",
+                                           option->name, option->name, option->argument);
         nb_escape(value, strlen(value), shown, sizeof(shown));
         return nb_options_complain(parser->table, parser->err, "--%s: '%s' is not %s", option->name, shown,
                                    option->expects ? option->expects : "a value it takes");

@@ -203,6 +203,7 @@ static const struct {
         { { "--policyy=x" }, "prog: there is no option '--policyy=x'; did you mean '--policy'?\n" },
         { { "--chek" }, "prog: there is no option '--chek'; did you mean '--check'?\n" },
         { { "--ch" }, "prog: there is no option '--ch'; did you mean '--check'?\n" },
+        { { "--letters" }, "prog: there is no option '--letters'; did you mean '--a-name-of-many-letters'?\n" },
         { { "--hlep" }, "prog: there is no option '--hlep'; did you mean '--help'?\n" },
         { { "-policy" }, "prog: there is no option '-policy'; did you mean '--policy'?\n" },
         { { "-x" }, "prog: there is no option '-x'\n" },
@@ -213,11 +214,12 @@ static const struct {
           "prog: there is no option '--an-option-that-is-longer-than-any-name-of-an-option-may-be'\n" },
         { { "--\x1b[2J" }, "prog: there is no option '--\\x1b[2J'\n" },
         { { "--policy" }, "prog: --policy needs its argument: --policy FILE\n" },
-        { { "--policy=" }, "prog: --policy: '' is not a file name\n" },
+        { { "--policy=" }, "prog: --policy is given an empty value: write --policy FILE\n" },
         { { "--check=yes" }, "prog: --check takes no value\n" },
         { { "--help=yes" }, "prog: --help takes no value\n" },
         { { "--dir", "x" }, "prog: --dir: 'x' is not HOST::GUEST\n" },
-        { { "--a-name-of-many-letters", "" }, "prog: --a-name-of-many-letters: '' is not a value it takes\n" },
+        { { "--a-name-of-many-letters", "" },
+          "prog: --a-name-of-many-letters is given an empty value: write --a-name-of-many-letters PLACEHOLDER\n" },
 };
 
 START_TEST(a_wrong_option_has_a_message) {

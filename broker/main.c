@@ -9,9 +9,11 @@
 #include <string.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
+#include <unistd.h>
 
 #include "base/channel.h"
 #include "base/cleanup.h"
+#include "base/unix_listener.h"
 #include "broker/admin.h"
 #include "broker/broker.h"
 #include "broker/confine.h"
@@ -96,8 +98,7 @@ static int take_path(struct broker *broker, const char *path) {
         int r = is_served(broker, path) ? 0 : listener_new_path(broker, path);
 
         if (r < 0)
-                nb_log(&broker->log, NB_LOG_ERROR, "cannot serve sessions at %s: %s", path,
-                       r == -EADDRINUSE ? "another process serves it, or another file is there" : strerror(-r));
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot serve sessions at %s: %s", path, nb_unix_listen_why(r));
         return r;
 }
 
@@ -105,8 +106,7 @@ static int take_admin_path(struct broker *broker, const char *path) {
         int r = path && !admin_has_path(broker->admin, path) ? admin_listen_path(broker->admin, path) : 0;
 
         if (r < 0)
-                nb_log(&broker->log, NB_LOG_ERROR, "cannot serve the operator at %s: %s", path,
-                       r == -EADDRINUSE ? "another process serves it, or another file is there" : strerror(-r));
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot serve the operator at %s: %s", path, nb_unix_listen_why(r));
         return r;
 }
 
@@ -339,6 +339,18 @@ static int print_valid(const struct options *options, const struct policy *polic
         return r < 0 || fflush(stdout) != 0 ? EX_IOERR : EX_OK;
 }
 
+static int load_policy(const struct policy_source *source, const struct nb_log *log, struct policy **ret) {
+        int r = policy_source_load(source, log, ret);
+
+        /* Whoever tries netbrokerd has named no path, and does not know that one was taken. */
+        if (r == -ENOENT && strcmp(source->path, POLICY_SOURCE_DEFAULT) == 0 && access(source->path, F_OK) < 0)
+                nb_log(log, NB_LOG_ERROR,
+                       "that is the default: write a file for each tenant there, or say with --policy FILE|DIR where "
+                       "the "
+                       "policy is");
+        return r;
+}
+
 int main(int argc, char **argv) {
         NB_CLEANUP(cleanup_broker) struct broker *broker = NULL;
         NB_CLEANUP(cleanup_policy) struct policy *policy = NULL;
@@ -365,7 +377,7 @@ int main(int argc, char **argv) {
                 /* Who inherits its session serves one guest, whose parent bounds it. */
                 .defaults = { .data_path = options.data_path, .unlimited = options.session_fd >= 0 },
         };
-        if (policy_source_load(&source, &log, &policy) < 0)
+        if (load_policy(&source, &log, &policy) < 0)
                 return EX_CONFIG;
         if (options.check)
                 return print_valid(&options, policy);

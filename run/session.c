@@ -135,8 +135,8 @@ int run_session_open(const struct run_options *options, const struct nb_log *log
                 r = private_broker_start(options->policy, options->log_level, &ret->broker,
                                          &session_options.session_fd);
                 if (r < 0) {
-                        nb_log(log, NB_LOG_ERROR, "cannot start the broker %s: %s", private_broker_program(),
-                               strerror(-r));
+                        nb_log(log, NB_LOG_ERROR, "cannot start the broker %s: %s%s", private_broker_program(),
+                               strerror(-r), r == -ENOENT ? "; install netbrokerd, or name it in NETBROKERD" : "");
                         return EX_UNAVAILABLE;
                 }
         }

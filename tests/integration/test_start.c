@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "policy/source.h"
 #include "tests/support/harness.h"
 #include "tests/support/peer.h"
 #include "tests/support/runner.h"
@@ -64,6 +65,13 @@ static const struct {
 
 START_TEST(a_wrong_command_line_is_ex_usage) {
         expect_output(wrong[_i].arguments, EX_USAGE, wrong[_i].message);
+}
+END_TEST
+
+/* Where the machine has a policy at the default place, that is what is checked, and nothing is missing. */
+START_TEST(nobody_says_where_the_policy_is) {
+        if (access(POLICY_SOURCE_DEFAULT, F_OK) < 0)
+                expect_output((const char *[]){ "--check", NULL }, EX_CONFIG, "--policy FILE|DIR");
 }
 END_TEST
 
@@ -347,18 +355,30 @@ START_TEST(another_file_is_not_replaced) {
 }
 END_TEST
 
-START_TEST(a_path_that_is_too_long) {
-        char path[128];
+static void expect_no_socket(const char *path, const char *why) {
+        NB_CLEANUP_FREE char *output = NULL;
         struct daemon daemon;
 
         init(&daemon);
-        memset(path, 'x', sizeof(path) - 1);
-        path[sizeof(path) - 1] = '\0';
         ck_assert_int_eq(daemon_run_once(&daemon,
                                          (const char *[]){ "--policy", daemon.policy_path, "--socket", path, NULL },
-                                         NULL),
+                                         &output),
                          EX_UNAVAILABLE);
+        ck_assert_msg(strstr(output, why), "no '%s' in: %s", why, output);
         daemon_deinit(&daemon);
+}
+
+START_TEST(a_path_that_is_too_long) {
+        char path[128];
+
+        memset(path, 'x', sizeof(path) - 1);
+        path[sizeof(path) - 1] = '\0';
+        expect_no_socket(path, "107 bytes at most");
+}
+END_TEST
+
+START_TEST(a_path_in_no_folder) {
+        expect_no_socket("/nonexistent/session.sock", "its folder is not there");
 }
 END_TEST
 
@@ -531,6 +551,7 @@ static Suite *new_suite(void) {
         tcase_set_timeout(tcase, 60);
         tcase_add_test(tcase, help_and_version);
         tcase_add_loop_test(tcase, a_wrong_command_line_is_ex_usage, 0, sizeof(wrong) / sizeof(wrong[0]));
+        tcase_add_test(tcase, nobody_says_where_the_policy_is);
         tcase_add_test(tcase, nothing_to_serve);
         tcase_add_test(tcase, an_audit_file_that_cannot_be_made);
         tcase_add_test(tcase, a_user_that_is_none);
@@ -548,6 +569,7 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, a_live_socket_of_another_kind_is_not_replaced);
         tcase_add_test(tcase, another_file_is_not_replaced);
         tcase_add_test(tcase, a_path_that_is_too_long);
+        tcase_add_test(tcase, a_path_in_no_folder);
         tcase_add_test(tcase, systemds_socket_is_served);
         tcase_add_test(tcase, other_descriptors_are_refused);
         tcase_add_test(tcase, the_broker_ends_with_an_inherited_session);

@@ -46,9 +46,16 @@ extern "C" {
 /** The socket of the system's broker. */
 #define NB_SOCKET_PATH_DEFAULT "/run/netbroker/session.sock"
 
+/** A broker's word for one process: the tenant that it is, and that tenant's protocols. nb_session_open(), nb_session_free(). */
 struct nb_session;
+
+/** What a tenant may do by one [Protocol] of its policy. Counted: nb_protocol_ref(), nb_protocol_unref(). */
 struct nb_protocol;
+
+/** A socket in the broker, which listens or connects. nb_open(), nb_control_free(). */
 struct nb_control;
+
+/** What came of a control: a peer, and its stream or streams. nb_accept(), nb_connect(), nb_connection_free(). */
 struct nb_connection;
 
 /** WASI's `filetype` of a socket. */
@@ -65,48 +72,50 @@ enum nb_preopen_kind {
 
 /** A socket that the policy gives a guest at its start ([Preopen NAME]). */
 struct nb_preopen {
-        const char *name;
-        enum nb_preopen_kind kind;
-        enum nb_socket_type type;
-        const char *address;        /* what to listen on or to connect to, as the policy has it */
-        uint32_t flags;             /* 0 or NB_NONBLOCK: the descriptor's as the guest finds it */
-        uint64_t rights_base;       /* of the listener; WASI preview 1 bits */
-        uint64_t rights_inheriting; /* of what is accepted; of the connection and its stream */
+        const char *name;          /**< in the policy */
+        enum nb_preopen_kind kind; /**< which of nb_preopen_take_listener() and nb_preopen_take_connection() gives it */
+        enum nb_socket_type type;  /**< NB_SOCKET_STREAM or NB_SOCKET_DGRAM */
+        const char *address;       /**< what to listen on or to connect to, as the policy has it */
+        uint32_t flags;            /**< 0 or NB_NONBLOCK: the descriptor's as the guest finds it */
+        uint64_t rights_base;      /**< of the listener; WASI preview 1 bits */
+        uint64_t rights_inheriting; /**< of what is accepted; of the connection and its stream */
 };
 
 /** Flags of nb_open(). */
-#define NB_NONBLOCK 0x4u /* WASI's fdflags.nonblock: nb_accept() and nb_connect() do not wait */
+#define NB_NONBLOCK 0x4u /**< WASI's fdflags.nonblock: nb_accept() and nb_connect() do not wait */
 
 /**
  * Waits until a descriptor is ready or the time is over: ppoll() with a relative timeout. The library waits
  * nowhere else, so that a host with fibers or an event loop can put its own in here. Several fibers can wait for one descriptor: all are to be
- * waked.
+ * woken.
+ * @param data        `wait_data` of the options
  * @param fds         as for poll(); `revents` are to be filled in. NULL with `n_fds` 0 only lets the time pass.
  * @param timeout_ns  nanoseconds; negative: for ever; 0: only look
  * @return the number of ready descriptors, 0 when the time is over, or -errno (-EINTR makes the caller return it)
  */
 typedef int (*nb_wait_function)(void *data, struct pollfd *fds, nfds_t n_fds, int64_t timeout_ns);
 
-/*
+/**
+ * What a session is opened with. NB_SESSION_OPTIONS_INIT sets the defaults, which are 0 and NULL but for session_fd; texts are borrowed for the call.
+ *
  * The last 32 descriptors below RLIMIT_NOFILE (its soft limit when the session is opened; of a limit below 128, the last quarter) stay
  * the host's: a network object that would get one of them is closed, and the call fails with -EMFILE.
  */
-
 struct nb_session_options {
-        size_t size;             /* sizeof(struct nb_session_options), so that fields can be added */
-        const char *socket_path; /* the broker's socket; NULL: NB_SOCKET_PATH_DEFAULT. Ignored with session_fd. */
-        int session_fd;     /* a connected SEQPACKET socket; consumed also on failure, but for a wrong size; -1: none */
-        const char *tenant; /* NULL: the only one that fits */
-        const char *label;  /* for the audit log; NULL: none */
-        nb_wait_function wait; /* NULL: ppoll() */
-        void *wait_data;       /* passed to `wait` */
-        /*
+        size_t size;             /**< sizeof(struct nb_session_options), so that fields can be added */
+        const char *socket_path; /**< the broker's socket; NULL: NB_SOCKET_PATH_DEFAULT. Ignored with session_fd. */
+        int session_fd; /**< a connected SEQPACKET socket; consumed also on failure, but for a wrong size; -1: none */
+        const char *tenant;    /**< NULL: the only one that fits */
+        const char *label;     /**< for the audit log; NULL: none */
+        nb_wait_function wait; /**< NULL: ppoll() */
+        void *wait_data;       /**< passed to `wait` */
+        /**
          * How many milliseconds nb_session_open() pauses in all while the broker is being started again. 0: 5,000 where the broker was there and has gone
          * before it answered, as when it is restarted behind a socket that systemd holds, and none where nobody listens at the path. More than 0 is
          * for both. Less than 0: none at all.
          */
         int outage_ms;
-        const char *token; /* a capability token, as netbrokerctl(1) prints it; NULL: none */
+        const char *token; /**< a capability token, as netbrokerctl(1) prints it; NULL: none */
 };
 
 /** Defaults for all fields. */
@@ -200,7 +209,8 @@ NB_EXPORT void nb_protocol_rights(const struct nb_protocol *protocol, uint64_t *
  * @param rules   lines of Connect=, Listen= and Deny= as in a policy, which are all that is granted; the empty text grants nothing. NULL: the rules stay as they
  *                are. At most 4,096 bytes.
  * @param length  of `rules` in bytes
- * @param rights_base, rights_inheriting  what is left of this protocol's rights; bits that it has not are ignored
+ * @param rights_base        what is left of this protocol's rights; bits that it has not are ignored
+ * @param rights_inheriting  the same of what its controls may have
  * @param ret     owned by the caller: nb_protocol_unref()
  * @return 0, or a negative errno: -EINVAL for what are no rules (nb_session_last_denial() tells the line and what is wrong with it), or has been narrowed too
  *         often; -EMFILE, -ENOBUFS at the tenant's limits: it counts as a control; -EBUSY as nb_open()
@@ -260,7 +270,7 @@ NB_EXPORT struct nb_control *nb_control_free(struct nb_control *control);
 /** Switches NB_NONBLOCK on or off. */
 NB_EXPORT void nb_control_set_flags(struct nb_control *control, uint32_t flags);
 
-/** @return the rights that the broker confirmed. */
+/** Reads the rights that the broker confirmed, as WASI preview 1 bits. */
 NB_EXPORT void nb_control_rights(const struct nb_control *control, uint64_t *ret_base, uint64_t *ret_inheriting);
 
 /** @return the local address as text, borrowed; after nb_listen() with the port that was chosen. */
@@ -327,12 +337,12 @@ NB_EXPORT const char *nb_connection_local(const struct nb_connection *connection
 
 /** What TLS has agreed on with the peer. TLS is done where the policy says so, outside of this process: the stream carries what it protects. */
 struct nb_security {
-        const char *version;           /* "TLS1.3" */
-        const char *cipher;            /* as IANA names suites: "TLS_AES_128_GCM_SHA256" */
-        const char *alpn;              /* RFC 7301; "" where none was agreed on */
-        int resumed;                   /* 1: by a session ticket, without showing certificates again */
-        size_t n_peer_names;           /* 8 at most; 0 without a certificate */
-        const char *const *peer_names; /* DNS names and addresses of the peer's certificate, which was verified */
+        const char *version;           /**< "TLS1.3" */
+        const char *cipher;            /**< as IANA names suites: "TLS_AES_128_GCM_SHA256" */
+        const char *alpn;              /**< RFC 7301; "" where none was agreed on */
+        int resumed;                   /**< 1: by a session ticket, without showing certificates again */
+        size_t n_peer_names;           /**< 8 at most; 0 without a certificate */
+        const char *const *peer_names; /**< DNS names and addresses of the peer's certificate, which was verified */
 };
 
 /**
@@ -347,20 +357,22 @@ NB_EXPORT const struct nb_security *nb_connection_security(const struct nb_conne
  */
 NB_EXPORT int nb_connection_is_multiplexed(const struct nb_connection *connection);
 
-/** A stream. */
+/** A stream, as nb_stream_create() and nb_stream_accept() fill it in. Nothing in it is freed but the descriptor. */
 struct nb_stream {
-        int fd;         /* owned by the caller: a non-blocking, close-on-exec socket to read and write */
-        uint64_t id;    /* as the protocol numbers it (RFC 9000, 2.1); 0 where it does not */
-        bool may_read;  /* whether bytes can come from the peer: not on a unidirectional stream of ours */
-        bool may_write; /* and go to it: not on one of the peer's */
-        bool datagrams; /* one message is one datagram; the socket keeps their borders */
-        uint32_t
-                message_max; /* of a multiplexed connection's datagrams: what is longer, in bytes, is dropped; 0: no such bound */
+        int fd;         /**< owned by the caller: a non-blocking, close-on-exec socket to read and write */
+        uint64_t id;    /**< as the protocol numbers it (RFC 9000, 2.1); 0 where it does not */
+        bool may_read;  /**< whether bytes can come from the peer: not on a unidirectional stream of ours */
+        bool may_write; /**< and go to it: not on one of the peer's */
+        bool datagrams; /**< one message is one datagram; the socket keeps their borders */
+        /**
+         * Of a multiplexed connection's datagrams: what is longer, in bytes, is dropped; 0: no such bound.
+         */
+        uint32_t message_max;
 };
 
 /** Flags of nb_stream_create() and nb_stream_accept(). Both mean nothing where a connection has one stream. */
-#define NB_STREAM_UNIDIRECTIONAL 0x1u /* to write only; of nb_stream_create() */
-#define NB_STREAM_NONBLOCK 0x2u       /* do not wait for the peer */
+#define NB_STREAM_UNIDIRECTIONAL 0x1u /**< to write only; of nb_stream_create() */
+#define NB_STREAM_NONBLOCK 0x2u       /**< do not wait for the peer */
 
 /**
  * Makes a stream. On a connection that does not multiplex it takes the only one, without a request.

@@ -54,25 +54,27 @@ extern "C" {
 
 /** What may be done below a directory. */
 enum nb_lockdown_access {
-        NB_LOCKDOWN_READ = 1, /* open and list */
-        NB_LOCKDOWN_READ_WRITE =
-                2, /* also create, write, truncate, rename, link, remove; not devices, sockets, pipes */
+        NB_LOCKDOWN_READ = 1, /**< open and list */
+        /** Also create, write, truncate, rename, link, remove; not devices, sockets, pipes. */
+        NB_LOCKDOWN_READ_WRITE = 2,
 };
 
+/** A directory that stays open to the process, and all below it. */
 struct nb_lockdown_directory {
-        const char *path; /* NULL: `fd` is the directory */
-        int fd;           /* borrowed; O_PATH is enough */
+        const char *path; /**< NULL: `fd` is the directory */
+        int fd;           /**< borrowed; O_PATH is enough */
         enum nb_lockdown_access access;
 };
 
 /** Walls that the kernel lacks, or that would not stand around all threads, are left out, instead of failing. */
 #define NB_LOCKDOWN_BEST_EFFORT 0x1u
 
+/** What nb_lockdown() leaves. NB_LOCKDOWN_OPTIONS_INIT sets the defaults; all is borrowed for the call. */
 struct nb_lockdown_options {
-        size_t size; /* sizeof(struct nb_lockdown_options), so that fields can be added */
-        const struct nb_lockdown_directory *directories;
-        size_t n_directories;
-        uint32_t flags; /* 0 or NB_LOCKDOWN_BEST_EFFORT */
+        size_t size; /**< sizeof(struct nb_lockdown_options), so that fields can be added */
+        const struct nb_lockdown_directory *directories; /**< `n_directories` of them; NULL: none */
+        size_t n_directories;                            /**< how many */
+        uint32_t flags;                                  /**< 0 or NB_LOCKDOWN_BEST_EFFORT */
 };
 
 /** Defaults for all fields: no directory. */
@@ -80,10 +82,10 @@ struct nb_lockdown_options {
         { .size = sizeof(struct nb_lockdown_options) }
 
 /* Which walls stand, as bits of the result. */
-#define NB_WALL_SECCOMP 0x1
-#define NB_WALL_FILES 0x2  /* Landlock, any ABI */
-#define NB_WALL_TCP 0x4    /* Landlock, ABI 4: no bind and connect; seccomp refuses them as well */
-#define NB_WALL_SCOPES 0x8 /* Landlock, ABI 6: no signals and no abstract Unix sockets outside */
+#define NB_WALL_SECCOMP 0x1 /**< the filter of system calls, around all threads */
+#define NB_WALL_FILES 0x2   /**< Landlock, any ABI */
+#define NB_WALL_TCP 0x4     /**< Landlock, ABI 4: no bind and connect; seccomp refuses them as well */
+#define NB_WALL_SCOPES 0x8  /**< Landlock, ABI 6: no signals and no abstract Unix sockets outside */
 
 /**
  * Locks down the calling process, for good, and what it forks later.

@@ -44,17 +44,19 @@ extern "C" {
 /** What max_descriptors may be at most. */
 #define NB_GUEST_DESCRIPTORS_MAX 262144
 
+/** A guest's descriptors. nb_guest_new(), nb_guest_free(), or a binding that consumes it. */
 struct nb_guest;
 
+/** What a guest is made with. NB_GUEST_OPTIONS_INIT sets the defaults. */
 struct nb_guest_options {
-        size_t size;                /* sizeof(struct nb_guest_options), so that fields can be added */
-        struct nb_session *session; /* borrowed: outlives the guest; NULL: a guest without network */
-        uint32_t n_directories;     /* how many directories the engine preopens; they are its descriptors 3, 4, … */
-        uint32_t max_descriptors;   /* the guest's limit, at most NB_GUEST_DESCRIPTORS_MAX; 0: see below */
-        int stdio[3];          /* the host's descriptors behind the guest's 0 to 2, borrowed; -1: left to the engine */
-        nb_wait_function wait; /* as in nb_session_options, which wants the same; NULL: ppoll() */
-        void *wait_data;       /* passed to `wait` */
-        bool no_preopens;      /* leave the session's preopened sockets to another guest: each can be given once */
+        size_t size;                /**< sizeof(struct nb_guest_options), so that fields can be added */
+        struct nb_session *session; /**< borrowed: outlives the guest; NULL: a guest without network */
+        uint32_t n_directories;     /**< how many directories the engine preopens; they are its descriptors 3, 4, … */
+        uint32_t max_descriptors;   /**< the guest's limit, at most NB_GUEST_DESCRIPTORS_MAX; 0: see below */
+        int stdio[3]; /**< the host's descriptors behind the guest's 0 to 2, borrowed; -1: left to the engine */
+        nb_wait_function wait; /**< as in nb_session_options, which wants the same; NULL: ppoll() */
+        void *wait_data;       /**< passed to `wait` */
+        bool no_preopens;      /**< leave the session's preopened sockets to another guest: each can be given once */
 };
 
 /**
@@ -93,11 +95,13 @@ NB_EXPORT const char *nb_guest_preopens(const struct nb_guest *guest);
 
 /** One function of the guest's interface; all return one i32, a WASI errno. */
 struct nb_wasi_function {
-        const char *module; /* "networking", "networking_ext" or "wasi_snapshot_preview1" */
-        const char *name;   /* "fd_read" */
-        const char *
-                parameters; /* a letter each: `l` is an i64, any other an i32. `d` is a descriptor, `r` points to where one is stored. */
-        unsigned use; /* NB_WASI_IMPORT, NB_WASI_ENGINE or both */
+        const char *module; /**< "networking", "networking_ext" or "wasi_snapshot_preview1" */
+        const char *name;   /**< "fd_read" */
+        /**
+         * A letter each: `l` is an i64, any other an i32. `d` is a descriptor, `r` points to where one is stored.
+         */
+        const char *parameters;
+        unsigned use; /**< NB_WASI_IMPORT, NB_WASI_ENGINE or both */
 };
 
 /** A binding defines it as the guest's import; its calls go to nb_guest_call(). */
@@ -114,8 +118,8 @@ NB_EXPORT const struct nb_wasi_function *nb_wasi_function(size_t index);
 
 /** A guest's linear memory, where it is now. */
 struct nb_guest_memory {
-        uint8_t *base;
-        size_t size; /* bytes */
+        uint8_t *base; /**< of the engine; may be NULL where `size` is 0 */
+        size_t size;   /**< in bytes */
 };
 
 /** What nb_guest_call() needs of the engine, for the time of one call. */
@@ -130,7 +134,7 @@ struct nb_engine {
          * @param index      of the table, with NB_WASI_ENGINE in `use`
          * @param arguments  as many as there are parameters; an i32 is zero-extended
          * @return what the function returned, a WASI errno; or a negative number when it trapped, which nb_guest_call() returns at once.
-         *         A function that the engine has not: NB_WASI_ENOTSUP, 58.
+         *         A function that the engine has not: 58, WASI's `notsup`.
          */
         int (*call)(void *data, size_t index, const uint64_t *arguments);
 };

@@ -62,7 +62,8 @@ int unix_path_remove_stale(const struct nb_unix_name *name);
 
 /**
  * Gives the file to a user and group, unless another file has taken its name.
- * @param uid, gid  -1: as it is
+ * @param uid  -1: as it is
+ * @param gid  -1: as it is
  * @return 0 or -errno: -EPERM without the privilege, -ESTALE it is another file now
  */
 int unix_file_give(const struct unix_file *file, uid_t uid, gid_t gid);

@@ -62,7 +62,8 @@ struct link {
 
 /**
  * Makes a link from an order and runs it.
- * @param peer_fd, guest_fd  consumed
+ * @param peer_fd   consumed
+ * @param guest_fd  consumed
  * @return 0; -errno after an Ended was reported for it
  */
 int link_begin(struct relay *relay, const Nb__Relay__Begin *begin, int peer_fd, int guest_fd);

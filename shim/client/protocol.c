@@ -280,7 +280,7 @@ int nb_protocol_find(struct nb_protocol *protocol, struct nb_lost *lost, bool wa
                 if (!protocol->busy) {
                         r = find_next(protocol, wait);
                 } else {
-                        /* Whose fiber that is, is waked by the channel; we are not. */
+                        /* Whose fiber that is, is woken by the channel; we are not. */
                         r = wait ? nb_context_pause(protocol->endpoint.context, pause) : -EAGAIN;
                         pause = pause < BUSY_PAUSE_MAX_NS ? 2 * pause : pause;
                 }

@@ -59,3 +59,12 @@ int nb_file_read_at(int folder_fd, const char *path, size_t max, uint8_t **ret_b
 int nb_file_read(const char *path, size_t max, uint8_t **ret_bytes, size_t *ret_length) {
         return nb_file_read_at(AT_FDCWD, path, max, ret_bytes, ret_length);
 }
+
+int nb_file_reserve(int fd, off_t offset, off_t length) {
+        int r;
+
+        do
+                r = fallocate(fd, 0, offset, length);
+        while (r < 0 && errno == EINTR);
+        return r < 0 ? -errno : 0;
+}

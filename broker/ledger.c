@@ -9,10 +9,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <seccomp.h>
 
 #include "base/cleanup.h"
+#include "base/file.h"
 #include "broker/calls.h"
 
 /* "nbledger" */
@@ -101,7 +101,7 @@ static int grow(struct ledger *ledger) {
 
         if (r < 0)
                 return r;
-        if (fallocate(ledger->fd, 0, (off_t)ledger->n * SLOT_SIZE, (off_t)STEP * SLOT_SIZE) < 0)
+        if (nb_file_reserve(ledger->fd, (off_t)ledger->n * SLOT_SIZE, (off_t)STEP * SLOT_SIZE) < 0)
                 return -ENOBUFS;
         /* The lowest are taken first. */
         for (uint32_t i = n; i > ledger->n && i > 1; --i)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -19,6 +20,16 @@
 #define STEP 1024
 
 #define MANY 3000
+
+static unsigned n_interruptions; /* of calls to come: a signal comes while the kernel looks for memory */
+
+int fallocate(int fd, int mode, off_t offset, off_t length) {
+        if (n_interruptions == 0)
+                return (int)syscall(SYS_fallocate, fd, mode, offset, length);
+        n_interruptions--;
+        errno = EINTR;
+        return -1;
+}
 
 /* What ledger_each() has told, in words. */
 struct told {
@@ -199,6 +210,24 @@ START_TEST(slots_are_given_back_and_found_again) {
 }
 END_TEST
 
+/* The broker's own timer sends signals to it (loop/nudge.h). */
+START_TEST(it_grows_whoever_interrupts) {
+        struct ledger *ledger = new_ledger();
+        uint32_t used, all, slot;
+
+        n_interruptions = 3;
+        for (uint64_t i = 0; i < STEP; ++i) {
+                struct ledger_entry entry = entry_of(i + 1);
+
+                ck_assert_int_eq(ledger_add(ledger, &entry, &slot), 0);
+        }
+        ck_assert_uint_eq(n_interruptions, 0);
+        ledger_room(ledger, &used, &all);
+        ck_assert_uint_eq(all, 2 * STEP - 1);
+        (void)ledger_free(ledger);
+}
+END_TEST
+
 /* The broker was killed between the new record and the end of the old one. */
 START_TEST(of_two_records_the_newer_one_counts) {
         struct ledger *ledger = new_ledger();
@@ -319,6 +348,7 @@ static Suite *make_suite(void) {
         tcase_add_test(tcase, a_record_comes_back_as_it_was);
         tcase_add_test(tcase, what_is_not_there_is_none);
         tcase_add_loop_test(tcase, slots_are_given_back_and_found_again, 0, 5);
+        tcase_add_test(tcase, it_grows_whoever_interrupts);
         tcase_add_test(tcase, of_two_records_the_newer_one_counts);
         tcase_add_test(tcase, numbers_are_never_given_out_twice);
         tcase_add_test(tcase, it_cannot_shrink);

@@ -260,6 +260,15 @@ static void delivered(struct quic_stream *stream, size_t length) {
                 (void)ngtcp2_conn_extend_max_stream_offset(stream->connection->conn, stream->id, length);
 }
 
+/* Bytes are missing from here on: the guest's end is reset, as by a peer that resets, and the peer is told that nobody takes what it sends. */
+static void cut(struct quic_stream *stream) {
+        stream->is_cut = true;
+        stream->hung_up = true;
+        stream->guest_is_done = true;
+        reset_out(stream);
+        stop_in(stream);
+}
+
 static void deliver(struct quic_stream *stream) {
         struct iovec parts[PARTS_MAX];
 
@@ -272,6 +281,8 @@ static void deliver(struct quic_stream *stream) {
                         (void)watch_change(&stream->watch, GUEST_EVENTS | EPOLLOUT);
                 } else if (n < 0 && stream->in_state == QUIC_IN_RESET) {
                         drop_in(stream);
+                } else if (n == -ENOBUFS || n == -ENOMEM) {
+                        cut(stream);
                 } else if (n < 0) {
                         stop_in(stream);
                 } else {
@@ -447,6 +458,8 @@ void quic_stream_outlive(struct quic_stream *stream) {
                 return;
         is_clean = is_all_delivered(stream);
         deliver(stream);
+        if (stream->is_cut)
+                return;
         if (stream->in.length == 0) {
                 if (is_clean)
                         pair_settle(stream->pair);

@@ -26,10 +26,32 @@
 static struct certificates certificates;
 static struct quic_world world;
 static struct quic_ends ends;
-static bool is_lossy; /* the way between the relays: nothing arrives */
+static bool is_lossy;       /* the way between the relays: nothing arrives */
+static bool has_no_buffers; /* the kernel, for what guests are sent */
 
 int sendmmsg(int fd, struct mmsghdr *headers, unsigned n, int flags) {
         return is_lossy ? (int)n : (int)syscall(SYS_sendmmsg, fd, headers, n, flags);
+}
+
+static bool is_stream(int fd) {
+        socklen_t size = sizeof(int);
+        int type;
+
+        return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 && type == SOCK_STREAM;
+}
+
+ssize_t send(int fd, const void *bytes, size_t length, int flags) {
+        if (!has_no_buffers || !is_stream(fd))
+                return syscall(SYS_sendto, fd, bytes, length, flags, NULL, 0);
+        errno = ENOBUFS;
+        return -1;
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
+        if (!has_no_buffers || !is_stream(fd))
+                return syscall(SYS_sendmsg, fd, message, flags);
+        errno = ENOBUFS;
+        return -1;
 }
 
 static void make_certificates(void) {
@@ -500,6 +522,47 @@ START_TEST(a_stream_that_lost_something_does_not_end_well) {
 END_TEST
 
 /* ---- how many ---- */
+
+/* What the kernel has no memory for does not get to the guest, so neither does a clean end. */
+START_TEST(a_stream_that_lacks_bytes_does_not_end_well) {
+        struct both both = make_stream(false, 1);
+
+        has_no_buffers = true;
+        ck_assert_int_eq((int)syscall(SYS_sendto, both.ours, "gone", 4, 0, NULL, 0), 4);
+        ck_assert_int_eq(shutdown(both.ours, SHUT_WR), 0);
+        expect_end(both.theirs, -ECONNRESET);
+        has_no_buffers = false;
+        expect_end(both.ours, -ECONNRESET);
+        close_both(&both);
+        expect_no_streams(world.client);
+        expect_no_streams(world.server);
+}
+END_TEST
+
+/* The same of what outlives its connection. */
+START_TEST(what_came_whole_and_lacks_bytes_does_not_end_well) {
+        size_t length = 400 * 1024;
+        uint8_t *bytes = pattern(length, 6);
+        struct both both = make_stream(false, 1);
+        ssize_t n;
+
+        quic_world_send(&world, both.ours, bytes, length);
+        ck_assert_int_eq(close(both.ours), 0);
+        ends.client.fd = nb_fd_close(ends.client.fd);
+        quic_world_expect_end(&world, world.client, ends.link, NB__RELAY__CAUSE__CAUSE_GUEST_GONE);
+        has_no_buffers = _i == 0;
+        quic_world_expect_end(&world, world.server, ends.link, NB__RELAY__CAUSE__CAUSE_CLOSED);
+        has_no_buffers = true;
+        do
+                n = quic_world_read(&world, both.theirs, bytes, length);
+        while (n > 0);
+        has_no_buffers = false;
+        ck_assert_int_eq(n, -ECONNRESET);
+        ck_assert_uint_eq(quic_of(world.server)->bytes_buffered, 0);
+        ck_assert_int_eq(close(both.theirs), 0);
+        free(bytes);
+}
+END_TEST
 
 START_TEST(a_stream_that_is_gone_makes_room_for_another) {
         Nb__Relay__Quic quic = NB__RELAY__QUIC__INIT;
@@ -1058,6 +1121,8 @@ int main(void) {
         tcase_add_test(streams, an_end_right_behind_bytes);
         tcase_add_test(streams, what_came_whole_outlives_the_connection);
         tcase_add_test(streams, a_stream_that_lost_something_does_not_end_well);
+        tcase_add_test(streams, a_stream_that_lacks_bytes_does_not_end_well);
+        tcase_add_loop_test(streams, what_came_whole_and_lacks_bytes_does_not_end_well, 0, 2);
         tcase_add_test(streams, revoked_streams_are_cut);
         tcase_add_test(streams, a_relay_that_dies_cuts_its_streams);
         tcase_add_test(streams, a_stream_that_is_gone_makes_room_for_another);

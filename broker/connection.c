@@ -491,10 +491,10 @@ int connection_revoke(struct connection *connection) {
         struct helper_client *helper = connection->tenant->broker->helper;
         bool is_relayed = connection->relayed.relay != NULL;
 
-        if (is_relayed) {
-                connection->was_ended = true;
+        /* Once, however often it is revoked: what a relay does not read waits, and is bounded by what there is to end. */
+        if (is_relayed && !connection->was_ended) {
                 connection_record_set_flags(connection, LEDGER_ENDING);
-                relay_order_end(&connection->relayed);
+                connection->was_ended = relay_order_end(&connection->relayed) == 0;
         }
         if (!helper || connection_is_unix(connection) || !connection->in_table)
                 return is_relayed ? 0 : -EOPNOTSUPP;

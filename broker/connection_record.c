@@ -363,8 +363,7 @@ static void revoke_again(struct connection *connection, uint32_t flags) {
                 connection_watch_revoked(connection->tenant->broker->connection_watch, connection);
         if (!(flags & LEDGER_ENDING))
                 return;
-        connection->was_ended = true;
-        relay_order_end(&connection->relayed);
+        connection->was_ended = relay_order_end(&connection->relayed) == 0;
 }
 
 static void publish(struct connection *connection, uint32_t slot, const struct ledger_entry *entry) {

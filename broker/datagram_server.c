@@ -131,7 +131,7 @@ static int hand_out(struct datagram_server *server, const struct relay_peer *pee
                 r = send_accepted(server, fd, peer);
                 if (r == 0)
                         return 0;
-                relay_order_end(&connection->relayed);
+                (void)relay_order_end(&connection->relayed);
         }
         connection_forget(connection, fd);
         return r;

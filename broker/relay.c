@@ -139,21 +139,26 @@ int relay_order(struct relay_object *object, const Nb__Relay__Order *order, cons
         return object->relay ? relay_send_order(object->relay, order, fds, n_fds) : -ENOTCONN;
 }
 
-void relay_end_by_number(void *data, uint64_t number) {
+static int send_end(struct relay *relay, uint64_t number) {
         Nb__Relay__End end = NB__RELAY__END__INIT;
         Nb__Relay__Order order = NB__RELAY__ORDER__INIT;
 
         end.link = number;
         order.body_case = NB__RELAY__ORDER__BODY_END;
         order.end = &end;
-        (void)relay_send_order(data, &order, NULL, 0);
+        return relay_send_order(relay, &order, NULL, 0);
 }
 
-void relay_order_end(struct relay_object *object) {
+void relay_end_by_number(void *data, uint64_t number) {
+        (void)send_end(data, number);
+}
+
+int relay_order_end(struct relay_object *object) {
         struct relay *relay = object->relay;
 
-        if (relay && !relay_outbox_withdraw(&relay->outbox, object->number))
-                relay_end_by_number(relay, object->number);
+        if (!relay)
+                return -ENOTCONN;
+        return relay_outbox_withdraw(&relay->outbox, object->number) ? 0 : send_end(relay, object->number);
 }
 
 void relay_ready(struct watch *watch, uint32_t events) {

@@ -102,8 +102,11 @@ void relay_pass_on(struct relay_object *object, struct relay_object *successor, 
  */
 int relay_order(struct relay_object *object, const Nb__Relay__Order *order, const int *fds, size_t n_fds);
 
-/** Sends End, for an object that its relay was told of and is to drop. It may always wait in the queue. Harmless where it is detached. */
-void relay_order_end(struct relay_object *object);
+/**
+ * Sends End, for an object that its relay was told of and is to drop. It may always wait in the queue, so it is to be said once.
+ * @return 0; -ENOTCONN for a detached object, which is harmless; another -errno: there was no memory to have it wait
+ */
+int relay_order_end(struct relay_object *object);
 
 /** By which number its relay is known to a broker that takes it over. @return 0 for a detached object, and for a relay that ends with the broker */
 uint64_t relay_kept_number(const struct relay_object *object);

@@ -283,7 +283,7 @@ uint64_t relay_server_kept_number(const struct relay_server *server, uint64_t *r
 }
 
 void relay_server_stop(struct relay_server *server) {
-        relay_order_end(&server->object);
+        (void)relay_order_end(&server->object);
         relay_detach(&server->object);
         server->pause = deadline_free(server->pause);
         server->retry = deadline_free(server->retry);

@@ -156,7 +156,7 @@ static void timed_out(void *data) {
         struct relayed *relayed = data;
 
         relayed->deadline = deadline_free(relayed->deadline);
-        relay_order_end(&relayed->object);
+        (void)relay_order_end(&relayed->object);
         relay_detach(&relayed->object);
         count_failure(relayed, NB__RELAY__CAUSE__CAUSE_TIMED_OUT);
         fail(relayed, -ETIMEDOUT, "the relay has said nothing in time");
@@ -188,7 +188,7 @@ static bool goes_as_wanted(const struct relayed *relayed, bool stepped_out) {
 }
 
 static void give_up(struct relayed *relayed) {
-        relay_order_end(&relayed->object);
+        (void)relay_order_end(&relayed->object);
         relay_detach(&relayed->object);
         count_failure(relayed, NB__RELAY__CAUSE__CAUSE_ENDED);
         fail(relayed, -EAGAIN, "the policy was replaced meanwhile, and wants it to go another way");
@@ -541,7 +541,7 @@ struct relayed *relayed_free(struct relayed *relayed) {
         if (!relayed)
                 return NULL;
         if (relayed->object.relay && relayed->state != RELAYED_TOLD)
-                relay_order_end(&relayed->object);
+                (void)relay_order_end(&relayed->object);
         relay_detach(&relayed->object);
         relayed->deadline = deadline_free(relayed->deadline);
         relayed->socket_fd = nb_channel_fd_close(relayed->socket_fd);

@@ -805,6 +805,31 @@ START_TEST(abuse_45_what_is_revoked_ends_however_many_orders_wait) {
 }
 END_TEST
 
+/* Who reloads again and again, or revokes, has no orders pile up: there is one End for each connection. */
+START_TEST(abuse_45_what_is_revoked_again_is_ordered_once) {
+        struct scene_of_two two;
+        int fd, socket_fd;
+
+        two_start(&two);
+        two.bad_link = begin(&two, &two.bad_control, &two.bad);
+        socket_fd = keep_socket(&two);
+        ck_assert_int_eq(fake_relay_ready(two.bad, two.bad_link), 0);
+        ck_assert_uint_eq(wire_receive_connected(&two.bad_control, &fd), 0);
+        daemon_write_policy_file(&two.daemon, "bad.conf", REFUSER, (unsigned)getuid(), "Deny=127.0.0.0/8:*\n");
+        for (int i = 0; i < 3; ++i)
+                daemon_reload(&two.daemon);
+        fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_END);
+        ck_assert_uint_eq(two.bad->order->end->link, two.bad_link);
+        /* What comes next is of another link. */
+        daemon_write_policy_file(&two.daemon, "bad.conf", REFUSER, (unsigned)getuid(), "");
+        daemon_reload(&two.daemon);
+        ck_assert_uint_ne(begin(&two, &two.bad_control, &two.bad), two.bad_link);
+        (void)nb_fd_close(socket_fd);
+        (void)nb_fd_close(fd);
+        two_end(&two);
+}
+END_TEST
+
 static Suite *make_suite(void) {
         Suite *suite = suite_create("abuse_relay");
         TCase *any = tcase_create("a relay that was taken over");
@@ -820,6 +845,7 @@ static Suite *make_suite(void) {
         tcase_add_test(any, silence_instead_of_started);
         tcase_add_test(any, abuse_45_a_relay_that_does_not_read);
         tcase_add_test(any, abuse_45_what_is_revoked_ends_however_many_orders_wait);
+        tcase_add_test(any, abuse_45_what_is_revoked_again_is_ordered_once);
         tcase_add_test(any, a_link_that_has_ended_was_relayed);
         tcase_add_test(any, ready_before_the_header);
         tcase_add_test(any, a_socket_that_is_no_longer_direct);

@@ -28,8 +28,9 @@ int relay_stock_take(struct relay_stock *stock, const struct relay_object_table 
                         object->is_awaited = false;
                         stock->n_found++;
                 } else {
+                        if (++stock->n_ended > NB_RELAY_STOCK_ENDS_MAX)
+                                return -EPROTO;
                         function(data, held->number);
-                        stock->n_ended++;
                 }
         }
         return 0;

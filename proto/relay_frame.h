@@ -35,6 +35,9 @@
 /** Links and servers of one Stock. */
 #define NB_RELAY_STOCK_MAX 512
 
+/** Of all that a relay tells in Stocks, what is to be ended: each takes an order that may wait, and a relay that has more of it than that is ended as a whole. */
+#define NB_RELAY_STOCK_ENDS_MAX 65536u
+
 /** Paths of one connection of QUIC that its relay may ask for in a minute. One that asks for more is ended; it keeps to half of that, for minutes are counted apart. */
 #define NB_RELAY_PATHS_A_MINUTE 16
 

@@ -627,6 +627,19 @@ static void tell_another_in_between(const struct lie *lie) {
         send_stock(&other, NULL, 0, true);
 }
 
+/* Each is answered by an order to end it, which waits where the relay does not read. */
+static void tell_ever_more(const struct lie *lie) {
+        Nb__Relay__Held held[NB_RELAY_STOCK_MAX];
+
+        for (size_t i = 0; i < NB_RELAY_STOCK_MAX; ++i)
+                held[i] = held_of(lie->link, false, false);
+        for (size_t i = 0; i <= NB_RELAY_STOCK_ENDS_MAX / NB_RELAY_STOCK_MAX; ++i) {
+                ck_assert(harness_poll(lie->relay->fd, POLLOUT, HARNESS_DEADLINE_MS) & POLLOUT);
+                send_stock(lie, held, NB_RELAY_STOCK_MAX, false);
+        }
+        send_stock(lie, NULL, 0, true);
+}
+
 static void tell_nothing(const struct lie *lie) {
         (void)lie;
 }
@@ -636,7 +649,7 @@ static void (*const lies[])(const struct lie *lie) = {
         tell_twice,       tell_of_a_server,
         tell_of_too_many, tell_something_in_between,
         tell_again,       tell_another_in_between,
-        tell_nothing,
+        tell_ever_more,   tell_nothing,
 };
 
 START_TEST(a_relay_that_lies_about_what_it_has_is_ended) {

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <check.h>
 #include <errno.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -101,6 +104,71 @@ START_TEST(log_lines) {
 }
 END_TEST
 
+/* The audit's lines: of any length, in one write, and as they are. */
+START_TEST(log_verbatim) {
+        const size_t length = 60000;
+        char *text = malloc(length + 1), *buffer = malloc(length + 64);
+        struct nb_log log = { .program = "prog", .level = NB_LOG_NOTICE };
+        int fds[2];
+
+        ck_assert(text && buffer);
+        memset(text, 'j', length);
+        text[length] = '\0';
+        ck_assert_int_eq(pipe(fds), 0);
+        log.fd = fds[1];
+        errno = EBUSY;
+        nb_log_verbatim(&log, NB_LOG_INFO, "audit ", "not at this level");
+        nb_log_verbatim(&log, NB_LOG_NOTICE, "audit ", text);
+        ck_assert_int_eq(errno, EBUSY);
+        nb_fd_close(fds[1]);
+        ck_assert_int_eq(read(fds[0], buffer, length + 64), strlen("prog: audit ") + length + 1);
+        ck_assert_mem_eq(buffer, "prog: audit jjjj", 16);
+        ck_assert_int_eq(buffer[strlen("prog: audit ") + length], '\n');
+        nb_fd_close(fds[0]);
+        free(text);
+        free(buffer);
+}
+END_TEST
+
+/* systemd names the stream by device and inode; who inherited the variable and writes elsewhere is not meant. */
+START_TEST(log_finds_the_journal) {
+        struct nb_log log;
+        char stream[64];
+        struct stat st;
+
+        ck_assert_int_eq(fstat(STDERR_FILENO, &st), 0);
+        ck_assert_int_gt(snprintf(stream, sizeof(stream), "%ju:%ju", (uintmax_t)st.st_dev, (uintmax_t)st.st_ino), 0);
+        ck_assert_int_eq(setenv("JOURNAL_STREAM", stream, 1), 0);
+        nb_log_init(&log, "prog", NB_LOG_INFO);
+        ck_assert(log.journal);
+        ck_assert_int_eq(setenv("JOURNAL_STREAM", "1:1", 1), 0);
+        nb_log_init(&log, "prog", NB_LOG_INFO);
+        ck_assert(!log.journal);
+        ck_assert_int_eq(unsetenv("JOURNAL_STREAM"), 0);
+        nb_log_init(&log, "prog", NB_LOG_INFO);
+        ck_assert(!log.journal);
+}
+END_TEST
+
+/* What is kept beside for who asked: warnings, as far as there is room. */
+START_TEST(log_keeps_a_copy) {
+        struct nb_log_copy copy = { .length = 0 };
+        struct nb_log log = { .program = "prog", .level = NB_LOG_INFO, .fd = -1, .copy = &copy };
+        char longest[1500];
+
+        nb_log(&log, NB_LOG_WARNING, "one\ntwo \x1b");
+        nb_log(&log, NB_LOG_NOTICE, "not kept");
+        ck_assert_str_eq(copy.text, "one\ntwo \\x1b");
+        memset(longest, 'x', sizeof(longest));
+        for (unsigned i = 0; i < 4; ++i)
+                nb_log(&log, NB_LOG_ERROR, "%.*s", (int)sizeof(longest), longest);
+        ck_assert_uint_eq(copy.length, strlen(copy.text));
+        ck_assert_uint_lt(copy.length, sizeof(copy.text));
+        ck_assert_mem_eq(copy.text, "one\ntwo \\x1b\nxxx", 16);
+        ck_assert_str_eq(copy.text + copy.length - 3, "...");
+}
+END_TEST
+
 START_TEST(log_levels) {
         enum nb_log_level level;
 
@@ -118,6 +186,9 @@ static Suite *escape_suite(void) {
         tcase_add_loop_test(escapes, escape, 0, ELEMENTS(texts));
         tcase_add_test(escapes, every_byte_at_every_size_is_printable);
         tcase_add_test(log, log_lines);
+        tcase_add_test(log, log_verbatim);
+        tcase_add_test(log, log_finds_the_journal);
+        tcase_add_test(log, log_keeps_a_copy);
         tcase_add_test(log, log_levels);
         suite_add_tcase(suite, escapes);
         suite_add_tcase(suite, log);

@@ -370,7 +370,13 @@ START_TEST(errnos_are_mapped_both_ways) {
         ck_assert_int_eq(nb_wasi_errno_from_host(-EACCES), NB_WASI_EIO);
         ck_assert_int_eq(nb_wasi_errno_from_host(ENOTBLK), NB_WASI_EIO);
         ck_assert_int_eq(nb_wasi_errno_from_host(EOPNOTSUPP), NB_WASI_ENOTSUP);
+        /* Those that WASI has no number for. */
         ck_assert_int_eq(nb_wasi_errno_from_host(EHOSTDOWN), NB_WASI_EHOSTUNREACH);
+        ck_assert_int_eq(nb_wasi_errno_from_host(ENONET), NB_WASI_EHOSTUNREACH);
+        ck_assert_int_eq(nb_wasi_errno_from_host(EPFNOSUPPORT), NB_WASI_EAFNOSUPPORT);
+        ck_assert_int_eq(nb_wasi_errno_from_host(ESHUTDOWN), NB_WASI_EPIPE);
+        ck_assert_int_eq(nb_wasi_errno_from_host(ESOCKTNOSUPPORT), NB_WASI_EPROTONOSUPPORT);
+        ck_assert_int_eq(nb_wasi_errno_from_host(ETOOMANYREFS), NB_WASI_ENOBUFS);
         ck_assert_int_eq(nb_wasi_errno_from_host(NB_ENOTCAPABLE), NB_WASI_ENOTCAPABLE);
 }
 END_TEST

@@ -199,17 +199,22 @@ static int error_of(const struct nlmsghdr *header) {
         return error->error == -ESTALE ? -ENOENT : error->error;
 }
 
-/* @return the length of what the kernel says; -errno */
+/*
+ * Passes over what is not the kernel's: were it taken for a bad answer, the kernel's would be taken for the answer to the next question.
+ * @return the length of what the kernel says; -errno
+ */
 static int receive(int fd, void *buffer, size_t size) {
         struct sockaddr_nl from;
-        socklen_t from_length = sizeof(from);
-        ssize_t n = recvfrom(fd, buffer, size, MSG_TRUNC, (struct sockaddr *)&from, &from_length);
+        ssize_t n;
 
+        do {
+                socklen_t from_length = sizeof(from);
+
+                n = recvfrom(fd, buffer, size, MSG_TRUNC, (struct sockaddr *)&from, &from_length);
+        } while (n >= 0 && from.nl_pid != 0);
         if (n < 0)
                 return errno == EINTR ? -EAGAIN : -errno;
-        if (from.nl_pid != 0 || (size_t)n > size)
-                return -EBADMSG;
-        return (int)n;
+        return (size_t)n > size ? -EBADMSG : (int)n;
 }
 
 /* ---- dumps ---- */

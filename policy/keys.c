@@ -63,7 +63,7 @@ static const struct key keys[PARSER_N_KEYS] = {
         [PARSER_KEY_RELAYS] = { "Relays", PARSER_TENANT, false, tenant_set_relays, "N", "1",
                                 "Processes that the tenant's relayed connections are spread over, from 1 to 16." },
         [PARSER_KEY_TOKEN_KEY] = { "TokenKey", PARSER_OF_TENANT, false, tenant_set_token_keys, "ed25519/BASE64...",
-                                   NULL, "Public keys of those who issue tokens for the tenant, at most eight." },
+                                   NULL, "Public keys of those who issue tokens for the tenant, at most three." },
         [PARSER_KEY_REQUIRE_TOKEN] = { "RequireToken", PARSER_OF_TENANT, false, tenant_set_require_token, "yes|no",
                                        "no", "Whether a session is opened with a token only." },
         [PARSER_KEY_REVOKED_TOKENS] = { "RevokedTokens", PARSER_TENANT, false, tenant_set_revoked_tokens, "FILE", NULL,

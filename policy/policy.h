@@ -388,8 +388,8 @@ struct policy_session_socket {
         struct policy_position group_at;
 };
 
-/** The most issuers of tokens that one tenant trusts (`TokenKey=`). */
-#define POLICY_TOKEN_KEYS_MAX 8
+/** The most issuers of tokens that one tenant trusts (`TokenKey=`): as many keys as a line holds. */
+#define POLICY_TOKEN_KEYS_MAX 3
 
 /** An Ed25519 public key. */
 struct policy_token_key {

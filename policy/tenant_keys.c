@@ -174,6 +174,10 @@ int tenant_set_relays(struct parser *p, const char *value) {
 
 /* ---- tokens ---- */
 
+/* With a blank behind each but the last. One more would not fit: `TokenKey=` is one line, as whoever reads what a tenant trusts expects. */
+_Static_assert(sizeof("TokenKey=") - 1 + POLICY_TOKEN_KEYS_MAX * POLICY_TOKEN_KEY_TEXT_MAX - 1 <= POLICY_LINE_MAX,
+               "a line holds fewer issuers");
+
 static int take_token_key(struct parser *p, const char *word) {
         struct policy_tokens *tokens = &p->tenant->tokens;
         int r;

@@ -311,7 +311,8 @@ static void write_tenant(FILE *out, uint64_t *state) {
         if (coin(state))
                 fprintf(out,
                         "TokenKey=ed25519/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8= "
-                        "ed25519///////////////////////////////////////////8=\n"
+                        "ed25519///////////////////////////////////////////8= "
+                        "ed25519/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n" /* as many as may be */
                         "RequireToken=%s\nRevokedTokens=/etc/revoked\nTokenExpiry=%s\n",
                         coin(state) ? "yes" : "no", coin(state) ? "keep" : "close");
         fprintf(out, "Relays=%u\n", (unsigned)(next_random(state) % POLICY_RELAYS_MAX + 1));

@@ -16,6 +16,7 @@
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
 #define TENANT POLICY_TENANT
+#define ISSUER "ed25519/AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
 
 static const char whole_file[] = TENANT "User=acme-host\n"
                                         "Group=www-data\n"
@@ -164,6 +165,7 @@ static const struct bad_text bad_texts[] = {
         { TENANT "Resolvers=1.1.1.1\nResolvers=1.1.1.2\n", 4, 1, "set already, in line 3", NULL },
 
         { TENANT "TokenKey=ed25519/AAEC\n", 3, 10, "44 characters of base64", NULL },
+        { TENANT "TokenKey=" ISSUER " " ISSUER " " ISSUER " " ISSUER "\n", 3, 199, "longer than 198 bytes", NULL },
         { TENANT "RevokedTokens=revoked\n", 3, 15, "a path from the root", NULL },
         { TENANT "RevokedTokens=/run/revoked\n", 3, 15, "there is none to revoke", NULL },
         { TENANT "RequireToken=yes\n", 3, 14, "nobody could come in", NULL },

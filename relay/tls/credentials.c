@@ -46,6 +46,7 @@ struct tls_credentials *tls_credentials_free(struct tls_credentials *credentials
                 gnutls_free(credentials->ticket_key.data);
         }
         free_texts(credentials);
+        credentials->verified = tls_verified_free(credentials->verified);
         free(credentials);
         return NULL;
 }
@@ -127,7 +128,8 @@ static int init_credentials(struct tls_credentials *credentials, const Nb__Relay
         credentials->must_staple = order->must_staple;
         credentials->client_auth = order->client_auth;
         credentials->shown = calloc(order->n_files + 1, sizeof(*credentials->shown));
-        if (error < 0 || !credentials->shown)
+        credentials->verified = tls_verified_new();
+        if (error < 0 || !credentials->shown || !credentials->verified)
                 return error < 0 ? error : -ENOMEM;
         if (order->tls13 && order->n_alpn > 0)
                 error = tls_priority_new_quic(&credentials->priority_of_quic);

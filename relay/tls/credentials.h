@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a protocol's TLS needs to know, as GnuTLS keeps it: made once of a context's files, used by many sessions, and never changed. A reload
- * of the policy makes others.
+ * What a protocol's TLS needs to know, as GnuTLS keeps it: made once of a context's files, used by many sessions, and never changed, but for the
+ * list of what was verified by them. A reload of the policy makes others.
  *
  * The key that tickets are sealed with is this object's own too: a session that was made under other certificates, or another rule about whose
  * clients are let in, is not resumed under these.
@@ -17,6 +17,7 @@
 
 #include "relay/tls/shown.h"
 #include "relay/tls/tls.h"
+#include "relay/tls/verified.h"
 
 #define TLS_PIN_SIZE 32u
 
@@ -44,6 +45,7 @@ struct tls_credentials {
         struct tls_shown *shown; /* of a server */
         size_t n_shown;
         struct tls_shown shown_as_client; /* no chain: none */
+        struct tls_verified *verified;    /* owned */
 };
 
 #endif

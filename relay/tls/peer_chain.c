@@ -20,7 +20,7 @@ static int add(struct peer_chain *chain, const gnutls_datum_t *bytes) {
         return 0;
 }
 
-int peer_chain_init(struct peer_chain *chain, gnutls_session_t session) {
+static int init(struct peer_chain *chain, gnutls_session_t session, unsigned most) {
         unsigned n = 0;
         const gnutls_datum_t *bytes = gnutls_certificate_get_peers(session, &n);
 
@@ -29,13 +29,21 @@ int peer_chain_init(struct peer_chain *chain, gnutls_session_t session) {
                 return -ENOENT;
         if (n > TLS_CHAIN_MAX)
                 return -E2BIG;
-        for (unsigned i = 0; i < n; ++i) {
+        for (unsigned i = 0; i < n && i < most; ++i) {
                 int error = add(chain, &bytes[i]);
 
                 if (error < 0)
                         return error;
         }
         return 0;
+}
+
+int peer_chain_init(struct peer_chain *chain, gnutls_session_t session) {
+        return init(chain, session, TLS_CHAIN_MAX);
+}
+
+int peer_chain_init_first(struct peer_chain *chain, gnutls_session_t session) {
+        return init(chain, session, 1);
 }
 
 void peer_chain_deinit(struct peer_chain *chain) {

@@ -39,7 +39,7 @@ static void note_peer_names(struct tls_security *security, gnutls_session_t gnut
         TLS_NAMES names = { NULL };
         int found;
 
-        if (peer_chain_init(&chain, gnutls) < 0 || tls_names_init(&names, chain.certificates[0]) < 0)
+        if (peer_chain_init_first(&chain, gnutls) < 0 || tls_names_init(&names, chain.certificates[0]) < 0)
                 return;
         for (unsigned i = 0;
              security->n_peer_names < NB_SECURITY_NAMES_MAX && (found = tls_names_at(&names, i, &name)) >= 0; ++i)

@@ -10,6 +10,7 @@
 #include "base/escape.h"
 #include "relay/tls/name.h"
 #include "relay/tls/peer_chain.h"
+#include "relay/tls/verified.h"
 #include "tls/strength.h"
 
 #define CAUSE(name) NB__RELAY__CAUSE__CAUSE_CERTIFICATE_##name
@@ -297,7 +298,8 @@ static int verify_shown(const struct tls_verification *what, const struct peer_c
         return verify_pins(what, chain, failure);
 }
 
-int tls_verify(const struct tls_verification *what, struct tls_failure *failure, time_t *ret_until) {
+/* @return 0, or negative */
+static int verify_anew(const struct tls_verification *what, struct tls_failure *failure, time_t *ret_until) {
         PEER_CHAIN chain;
         int error = peer_chain_init(&chain, what->session);
 
@@ -310,6 +312,22 @@ int tls_verify(const struct tls_verification *what, struct tls_failure *failure,
         if (verify_shown(what, &chain, failure) < 0)
                 return -1;
         *ret_until = good_until(what, &chain);
+        return 0;
+}
+
+int tls_verify(const struct tls_verification *what, struct tls_failure *failure, time_t *ret_until) {
+        struct tls_verified *verified = what->credentials->verified;
+        uint8_t key[VERIFIED_KEY_SIZE];
+        time_t now = time(NULL);
+
+        /* Without a key it is verified each time. */
+        if (tls_verified_key(what->session, what->as_server, what->server_name, key) < 0)
+                return verify_anew(what, failure, ret_until);
+        if (tls_verified_find(verified, key, now, ret_until))
+                return 0;
+        if (verify_anew(what, failure, ret_until) < 0)
+                return -1;
+        tls_verified_keep(verified, key, now, *ret_until);
         return 0;
 }
 

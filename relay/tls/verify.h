@@ -4,6 +4,7 @@
  *
  * Everything is asked for by name: the chain up to an authority of the policy's, times, lists of revoked certificates, an OCSP response where
  * there is one or must be, the purpose, the strength of keys and signatures, the name, and pins. GnuTLS checks nothing that it was not told to.
+ * What was good a moment ago, to the byte, is not asked again (relay/tls/verified.h).
  */
 #ifndef NB_RELAY_TLS_VERIFY_H
 #define NB_RELAY_TLS_VERIFY_H

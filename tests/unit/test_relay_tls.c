@@ -552,6 +552,92 @@ START_TEST(a_ticket_is_good_for_the_credentials_that_made_it) {
 }
 END_TEST
 
+/* ---- chains that were verified ---- */
+
+static const struct tls_setup server_without_tickets = {
+        .as_server = true,
+        .no_tickets = true,
+        .files = { TLS_FILE(CERTIFICATE, "server.chain"), TLS_FILE(KEY, "server.key") },
+};
+
+/* What would refuse the chain is asked for once only: it is put in the way after the first handshake. */
+START_TEST(a_chain_is_verified_once) {
+        struct tls_credentials *credentials;
+        TWO two;
+
+        two_init(&two, &plain_client, &server_without_tickets);
+        credentials = two.client.context.tls;
+        check_resumed(&two, false);
+        credentials->revoked_until = 1;
+        check_resumed(&two, false);
+        credentials->verified = tls_verified_free(credentials->verified);
+        credentials->verified = tls_verified_new();
+        ck_assert_int_lt(shake(&two), 0);
+        ck_assert_int_eq(two.client.link.cause, CAUSE(CERTIFICATE_REVOKED));
+        /* Nothing is kept of what was refused. */
+        ck_assert_int_lt(shake(&two), 0);
+        credentials->revoked_until = 0;
+        check_resumed(&two, false);
+}
+END_TEST
+
+START_TEST(abuse_41_a_chain_that_was_verified_is_good_for_its_name_only) {
+        TWO two;
+
+        two_init(&two, &plain_client, &server_without_tickets);
+        check_resumed(&two, false);
+        two.client.setup.server_name = "other.example.org";
+        ck_assert_int_lt(shake(&two), 0);
+        ck_assert_int_eq(two.client.link.cause, CAUSE(CERTIFICATE_NAME));
+}
+END_TEST
+
+START_TEST(abuse_41_another_chain_is_verified) {
+        struct tls_setup other = server_without_tickets;
+        struct tls_side second;
+        TWO two;
+        int fds[2];
+
+        other.files[0].name = "other.chain";
+        other.files[1].name = "other.key";
+        two_init(&two, &plain_client, &server_without_tickets);
+        check_resumed(&two, false);
+        tls_side_init(&second, &certificates, &other, NULL);
+        ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+        tls_side_connect(&second, fds[0]);
+        tls_side_connect(&two.client, fds[1]);
+        ck_assert_int_lt(tls_sides_shake(&two.client, &second), 0);
+        ck_assert_int_eq(two.client.link.cause, CAUSE(CERTIFICATE_NAME));
+        tls_side_deinit(&second);
+}
+END_TEST
+
+START_TEST(a_chain_that_was_verified_is_so_for_a_time) {
+        static const uint8_t key[VERIFIED_KEY_SIZE] = { 7, 1 };
+        static const uint8_t other[VERIFIED_KEY_SIZE] = { 7, 2 };
+        const time_t now = 1000000, until = now + 2 * VERIFIED_FOR_MAX;
+        struct tls_verified *verified = tls_verified_new();
+        time_t found = 0;
+
+        ck_assert_ptr_nonnull(verified);
+        ck_assert(!tls_verified_find(verified, key, now, &found));
+        tls_verified_keep(verified, key, now, until);
+        ck_assert(tls_verified_find(verified, key, now, &found));
+        ck_assert_int_eq(found, until);
+        ck_assert(!tls_verified_find(verified, other, now, &found));
+        ck_assert(tls_verified_find(verified, key, now + VERIFIED_FOR_MAX - 1, &found));
+        ck_assert(!tls_verified_find(verified, key, now + VERIFIED_FOR_MAX, &found));
+        ck_assert(!tls_verified_find(verified, key, now - 1, &found));
+        tls_verified_keep(verified, key, now, now + 5);
+        ck_assert(tls_verified_find(verified, key, now + 4, &found));
+        ck_assert(!tls_verified_find(verified, key, now + 5, &found));
+        /* The place is one for both. */
+        tls_verified_keep(verified, other, now, until);
+        ck_assert(!tls_verified_find(verified, key, now, &found));
+        ck_assert_ptr_null(tls_verified_free(verified));
+}
+END_TEST
+
 /* ---- several certificates ---- */
 
 static void check_shown(const char *server_name, const char *shown) {
@@ -727,6 +813,7 @@ static Suite *make_suite(void) {
         TCase *agreed = tcase_create("agreed");
         TCase *bytes = tcase_create("bytes");
         TCase *resumed = tcase_create("resumed");
+        TCase *verified = tcase_create("verified");
         TCase *shown = tcase_create("shown");
 
         tcase_add_unchecked_fixture(agreed, make_certificates, remove_certificates);
@@ -762,6 +849,13 @@ static Suite *make_suite(void) {
         tcase_add_test(resumed, a_session_of_another_context_is_not_resumed);
         tcase_add_test(resumed, a_ticket_is_good_for_the_credentials_that_made_it);
         suite_add_tcase(suite, resumed);
+
+        tcase_add_unchecked_fixture(verified, make_certificates, remove_certificates);
+        tcase_add_test(verified, a_chain_is_verified_once);
+        tcase_add_test(verified, abuse_41_a_chain_that_was_verified_is_good_for_its_name_only);
+        tcase_add_test(verified, abuse_41_another_chain_is_verified);
+        tcase_add_test(verified, a_chain_that_was_verified_is_so_for_a_time);
+        suite_add_tcase(suite, verified);
 
         tcase_add_unchecked_fixture(shown, make_certificates, remove_certificates);
         tcase_add_test(shown, a_certificate_is_chosen_by_the_name_that_is_asked_for);

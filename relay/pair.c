@@ -249,11 +249,23 @@ static ssize_t message_read(struct transport *transport, void *buffer, size_t si
         return length == 0 ? TRANSPORT_EMPTY : n;
 }
 
+/* As pair_free(); an empty message is not the last. */
+static void message_free(struct transport *transport) {
+        const struct pair *pair = pair_of(transport);
+        bool is_over = pair->was_told && pair->has_ended;
+        int flags = MSG_CTRUNC;
+        uint8_t gone;
+
+        for (ssize_t n = 0; is_over && n >= 0 && (n > 0 || flags & MSG_CTRUNC);)
+                n = receive_message(transport->fd, &gone, sizeof(gone), 0, &flags);
+        pair_free(transport);
+}
+
 static const struct transport_ops message_ops = {
         .read = message_read,
         .write = pair_write,
         .finish = pair_finish,
-        .free = pair_free,
+        .free = message_free,
 };
 
 struct transport *transport_new_pair(int fd, bool datagrams) {

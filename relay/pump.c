@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 
 #include "relay/link.h"
+#include "relay/pair.h"
 #include "relay/relay.h"
 #include "relay/socket_io.h"
 #include "relay/splice.h"
@@ -265,10 +266,15 @@ static bool end_by_peer(struct link *link, int error) {
         return true;
 }
 
-/* The kernel resets the peer if it has sent what was never read; for what we have read and dropped we must ask for it. */
+/*
+ * The kernel resets the peer if it has sent what was never read; for what we have read and dropped we must ask for it. The guest may have shut down both
+ * directions and not closed: all that it wrote has arrived, and what it reads from now on is the end that it asked for.
+ */
 static bool end_by_guest(struct link *link) {
         if (link->pump->to_peer.end == FLOW_BROKEN || link->pump->to_guest.has_dropped)
                 transport_reset(link->peer);
+        if (link->pump->to_peer.is_told)
+                pair_settle(link->guest);
         (void)link_fail(link, NB__RELAY__CAUSE__CAUSE_GUEST_GONE, "the guest closed its stream");
         return true;
 }

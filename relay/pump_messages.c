@@ -8,6 +8,7 @@
 #include <sys/epoll.h>
 
 #include "relay/link.h"
+#include "relay/pair.h"
 #include "relay/pump.h"
 #include "relay/relay.h"
 
@@ -115,6 +116,9 @@ enum pump_result pump_run_messages(struct link *link) {
         if (pump->peer.may_read && !pump->to_guest.sink_is_gone)
                 has_more = move_all(link, move_to_guest) || has_more;
         if ((pump->guest.is_gone || pump->to_guest.sink_is_gone) && pump->to_peer.end != FLOW_OPEN) {
+                /* If it has shut down both directions and not closed, it reads the end that it asked for. */
+                if (!pump->to_peer.kept)
+                        pair_settle(link->guest);
                 (void)link_fail(link, NB__RELAY__CAUSE__CAUSE_GUEST_GONE, "the guest closed its stream");
                 return PUMP_HAS_ENDED;
         }

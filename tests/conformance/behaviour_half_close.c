@@ -6,9 +6,6 @@
  * for reading, reads return the end. Both can be shut down, in one call or in two, and again. A hang-up is flagged on the read side once
  * the peer has ended its direction, also while there is something left to read, and on the write side once both directions are shut.
  *
- * Who has shut down both directions of a connection that goes through a relay may be told `connreset`, once, by a later read: a relay cannot
- * tell that from a close.
- *
  * The end of a stream is read again and again. No write raises a signal, here or in the host.
  */
 #include "tests/conformance/conformance.h"

@@ -283,6 +283,32 @@ START_TEST(what_a_guest_leaves_behind_is_sent) {
 END_TEST
 
 /* As the kernel does it to the peer of a socket that is closed with something unread. */
+/* It has shut down both directions and not closed: it reads the end that it asked for, and its peer has all that it wrote. */
+START_TEST(a_guest_that_has_shut_all_down_is_not_reset) {
+        bool datagrams = _i;
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, datagrams);
+        char bytes[16];
+
+        relay_world_send(world, ends.guest, "first", 5);
+        relay_world_receive(world, ends.peer, "first", 5);
+        if (datagrams)
+                ck_assert_int_eq(send(ends.guest, "", 0, 0), 0);
+        relay_world_send(world, ends.guest, "last words", 10);
+        ck_assert_int_eq(shutdown(ends.guest, SHUT_RDWR), 0);
+        if (datagrams)
+                ck_assert_int_eq(relay_world_read(world, ends.peer, bytes, sizeof(bytes)), 0);
+        relay_world_receive(world, ends.peer, "last words", 10);
+        (void)relay_world_expect_end(world, 1, NB__RELAY__CAUSE__CAUSE_GUEST_GONE);
+        for (int i = 0; i < 2; ++i)
+                ck_assert_int_eq(recv(ends.guest, bytes, sizeof(bytes), 0), 0);
+        ck_assert_int_eq(send(ends.guest, "x", 1, MSG_NOSIGNAL), -1);
+        ck_assert_int_eq(errno, EPIPE);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
 START_TEST(a_guest_that_did_not_read_resets_its_peer) {
         struct relay_world *world = relay_world_new(4);
         struct relay_ends ends = relay_world_link(world, 1, false);
@@ -625,6 +651,7 @@ int main(void) {
         tcase_add_test(links, descriptors_of_a_peer_hold_up_nothing);
         tcase_add_test(links, an_order_to_end_resets_both);
         tcase_add_test(links, what_a_guest_leaves_behind_is_sent);
+        tcase_add_loop_test(links, a_guest_that_has_shut_all_down_is_not_reset, 0, 2);
         tcase_add_test(links, a_guest_that_did_not_read_resets_its_peer);
         tcase_add_test(links, nothing_is_left_behind);
         tcase_add_test(links, an_idle_link_is_small);

@@ -55,8 +55,9 @@ struct watch {
         uint8_t kind;  /* enum nb_descriptor_kind, for WATCH_FD */
         uint8_t clock; /* for WATCH_TIME */
         bool hangup;
-        short wanted;    /* what of poll()'s events it waits for */
-        uint32_t number; /* of the descriptor, for WATCH_FD */
+        bool is_datagrams; /* of a stream: messages */
+        short wanted;      /* what of poll()'s events it waits for */
+        uint32_t number;   /* of the descriptor, for WATCH_FD */
         union {
                 int64_t time;     /* of the engine's clock, ns */
                 int64_t deadline; /* host monotonic, ns */
@@ -244,6 +245,7 @@ static int add_descriptor(struct poll_set *set, struct watch *watch, struct nb_d
         case NB_DESCRIPTOR_CONTROL: /* readable and writable alike mean that the broker has sent what is waited for */
                 return add_control(set, descriptor, watch);
         case NB_DESCRIPTOR_STREAM:
+                watch->is_datagrams = descriptor->filetype == NB_SOCKET_DGRAM;
                 (void)add_fd(set, descriptor, descriptor->host_fd, read ? POLLIN | POLLRDHUP : POLLOUT, watch);
                 break;
         }
@@ -366,6 +368,19 @@ static uint64_t bytes_to_read(int fd) {
         return ioctl(fd, FIONREAD, &n) < 0 || n < 0 ? 0 : (uint64_t)n;
 }
 
+/* Of a relay's pair the kernel counts the bytes of all messages. @param revents  of poll(2): a look would take an error, which is for the next call */
+static uint64_t bytes_of_datagram(int fd, short revents) {
+        uint64_t n = revents & POLLERR ? 0 : bytes_to_read(fd);
+        socklen_t length = sizeof(int);
+        ssize_t next;
+        int type = 0;
+
+        if (n == 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 || type != SOCK_SEQPACKET)
+                return n;
+        next = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+        return next < 0 ? 0 : (uint64_t)next;
+}
+
 /* What the socket's buffer has room for, by the kernel's own account, which counts its overhead; at least 1. */
 static uint64_t bytes_to_write(int fd) {
         uint32_t memory[SK_MEMINFO_VARS] = { 0 };
@@ -381,7 +396,9 @@ static uint64_t bytes_to_write(int fd) {
         return memory[SK_MEMINFO_SNDBUF] > used ? memory[SK_MEMINFO_SNDBUF] - used : 1;
 }
 
-static uint64_t count_bytes(const struct watch *watch, int fd) {
+static uint64_t count_bytes(const struct watch *watch, int fd, short revents) {
+        if (watch->is_datagrams && watch->type == EVENTTYPE_FD_READ)
+                return bytes_of_datagram(fd, revents);
         switch (watch->kind) {
         case NB_DESCRIPTOR_STDIO:
                 return watch->type == EVENTTYPE_FD_READ ? bytes_to_read(fd) : 1;
@@ -438,7 +455,7 @@ static bool settle_fd(const struct nb_call *call, struct poll_set *set, struct w
         }
         watch->state = WATCH_READY;
         watch->hangup = revents & hangup;
-        watch->nbytes = count_bytes(watch, pollfd->fd);
+        watch->nbytes = count_bytes(watch, pollfd->fd, revents);
         return true;
 }
 

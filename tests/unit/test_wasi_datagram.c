@@ -333,6 +333,25 @@ START_TEST(a_relays_messages_keep_their_borders) {
 }
 END_TEST
 
+START_TEST(polling_tells_of_a_relays_next_message) {
+        struct world world;
+        uint32_t stream;
+
+        init_relayed(&world);
+        stream = world_datagrams(&world, NB_NONBLOCK);
+        peer_sends(&world, "four");
+        peer_sends(&world, "");
+        peer_sends(&world, "seven..");
+        for (int i = 0; i < 3; ++i) {
+                ck_assert_uint_eq(world_poll_one(&world, WORLD_FD_READ, stream), 1);
+                ck_assert_uint_eq(world_event(&world, 0).nbytes, i == 0 ? 4 : i == 1 ? 0 : 7);
+                ck_assert_int_eq(world_receive(&world, stream, 10, 0), OK);
+        }
+        ck_assert_uint_eq(world_poll_one(&world, WORLD_FD_READ, stream), 0);
+        world_deinit(&world);
+}
+END_TEST
+
 /* What came before is read, also where it is nothing; then it is an error, for a read of nothing would look like more such datagrams. */
 START_TEST(the_end_of_a_relays_stream_is_no_empty_datagram) {
         struct world world;
@@ -412,6 +431,7 @@ static TCase *datagram_tests(void) {
         tcase_add_loop_test(tests, shutting_down_works_on_each_direction, 0, N_FAMILIES);
         tcase_add_loop_test(tests, polling_tells_of_the_next_message, 0, N_FAMILIES);
         tcase_add_test(tests, a_relays_messages_keep_their_borders);
+        tcase_add_test(tests, polling_tells_of_a_relays_next_message);
         tcase_add_test(tests, the_end_of_a_relays_stream_is_no_empty_datagram);
         tcase_add_test(tests, what_no_datagram_holds_is_not_sent_to_a_relay);
         tcase_add_test(tests, a_control_of_datagrams_connects);

@@ -32,6 +32,13 @@ void nb_endpoint_begin(struct nb_endpoint *endpoint) {
         endpoint->n_sent = 0;
         endpoint->outstanding = true;
         endpoint->unsent = true;
+        endpoint->is_repeated = false;
+}
+
+void nb_endpoint_repeat(struct nb_endpoint *endpoint) {
+        endpoint->unsent = true;
+        endpoint->is_repeated = true;
+        endpoint->n_resumed++;
 }
 
 void nb_endpoint_replace(struct nb_endpoint *endpoint, int fd) {
@@ -41,6 +48,7 @@ void nb_endpoint_replace(struct nb_endpoint *endpoint, int fd) {
         endpoint->serial = endpoint->outstanding ? 1 : 0;
         endpoint->n_sent = 0;
         endpoint->unsent = endpoint->outstanding;
+        endpoint->is_repeated = false;
 }
 
 int nb_endpoint_send(struct nb_endpoint *endpoint, Nb__Request *request) {
@@ -138,7 +146,7 @@ static int next_answer(struct nb_endpoint *endpoint, struct nb_answer *ret) {
                         nb_channel_fds_close(&ret->fds);
                         break;
                 }
-                endpoint->unsent = true;
+                nb_endpoint_repeat(endpoint);
         }
         return nb_endpoint_fail(endpoint, -EPROTO);
 }
@@ -152,10 +160,10 @@ int nb_exchange(struct nb_endpoint *endpoint, Nb__Request *request, bool wait, s
                         r = nb_endpoint_flush(endpoint, request);
                         if (r < 0 && r != -EAGAIN)
                                 return r;
-                        asked = r == 0;
+                        asked = r == 0 && !endpoint->is_repeated;
                 }
 
-                /* An answer takes a while: looking for it at once would be a system call for nothing. */
+                /* An answer takes a while: looking for it at once would be a system call for nothing. One to what was asked before may be there. */
                 r = asked ? -EAGAIN : next_answer(endpoint, ret);
                 asked = false;
                 if (r == 1)

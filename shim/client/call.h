@@ -29,9 +29,11 @@ struct nb_endpoint {
         int fd;                     /* owned */
         int error;                  /* 0, or the negative errno that all further calls give */
         uint64_t serial;            /* of the last new request */
+        uint64_t n_resumed;         /* brokers that have come and said so */
         unsigned n_sent;            /* how often the request was sent without an answer since */
         bool outstanding;           /* a request waits for its reply */
         bool unsent;                /* the request must be sent, for the first time or again */
+        bool is_repeated;           /* again: what answers it may be there already */
 };
 
 /** A decoded reply and the descriptors that came with it. */
@@ -61,6 +63,9 @@ int nb_endpoint_fail(struct nb_endpoint *endpoint, int error);
 
 /** Says that the next nb_exchange() starts a new request. */
 void nb_endpoint_begin(struct nb_endpoint *endpoint);
+
+/** Notes a Resumed: the request that is outstanding must be sent again. */
+void nb_endpoint_repeat(struct nb_endpoint *endpoint);
 
 /**
  * Puts another channel in the place of one that has ended: requests count from 1 again, and the one that is outstanding, if there is one, is to be sent on it.

@@ -47,7 +47,8 @@ struct nb_control {
         uint32_t backlog;
         bool has_connected; /* it will not listen any more */
         bool is_lost;       /* its channel has ended, and there is no other in its place yet */
-        unsigned n_lost;    /* how often since the last answer */
+        unsigned n_lost;    /* how often since the last answer, or the last broker that was another */
+        uint64_t n_resumed; /* of its protocol, when it was found last */
         struct nb_lost lost;
         uint64_t rights_base;
         uint64_t rights_inheriting;
@@ -198,6 +199,16 @@ static bool lose(struct nb_control *control) {
         return true;
 }
 
+/* A loss to another broker is the first one again: those may come and go for ever. */
+static void note_broker(struct nb_control *control) {
+        const struct nb_protocol *protocol = nb_spare_protocol(control->home);
+
+        if (!protocol || nb_protocol_n_resumed(protocol) == control->n_resumed)
+                return;
+        control->n_resumed = nb_protocol_n_resumed(protocol);
+        control->n_lost = 1;
+}
+
 /* Takes what came of asking. @return 0; a negative errno, and nothing is outstanding */
 static int take_found(struct nb_control *control) {
         int error = control->lost.error;
@@ -208,6 +219,7 @@ static int take_found(struct nb_control *control) {
                 return error == -EPIPE ? nb_endpoint_fail(&control->endpoint, error) : error;
         }
         control->is_lost = false;
+        note_broker(control);
         nb_endpoint_replace(&control->endpoint, nb_steal_fd(&control->lost.fd));
         return 0;
 }
@@ -313,7 +325,7 @@ static int take_quiet(struct nb_control *control) {
         if (r < 0)
                 return r;
         if (answer.reply->body_case == NB__REPLY__BODY_RESUMED && answer.fds.n == 0) {
-                endpoint->unsent = true;
+                nb_endpoint_repeat(endpoint);
                 return 0;
         }
         if (is_listening(endpoint, &answer))
@@ -397,13 +409,22 @@ static int finish_listen(struct nb_control *control) {
         return 0;
 }
 
+/* It does so already, unless the broker has taken it back meanwhile. */
+static int check_listening(struct nb_control *control) {
+        short ready = nb_control_ready(control);
+
+        if (control->endpoint.error == 0 && ready & POLLHUP)
+                return nb_endpoint_fail(&control->endpoint, -EPIPE);
+        return control->endpoint.error;
+}
+
 int nb_listen(struct nb_control *control, int backlog) {
         if (control->endpoint.error < 0)
                 return control->endpoint.error;
         if (control->has_connected || control->state == CONTROL_CONNECTING)
                 return -EISCONN;
         if (control->state == CONTROL_LISTENING)
-                return 0;
+                return check_listening(control);
         if (control->state == CONTROL_BOUND) {
                 control->backlog = backlog < 0 ? 0 : (uint32_t)backlog;
                 control->credit = NB_ACCEPT_WINDOW;

@@ -8,7 +8,7 @@
  *
  *      PRESENT ──its channel ends──► LOST ──Open on the protocol's channel──► Opened: PRESENT, and its request is sent
  *                                      ▲                                └──► Refused: the call's error; the next call asks again
- *                                      └── as often as NB_LOST_MAX says without an answer in between
+ *                                      └── as often as NB_LOST_MAX says without an answer, or another broker, in between
  *
  * A protocol asks for one at a time, in the order in which they were lost. Whoever reads the answer gives it to whom it is for; so whoever
  * polls needs no more than the protocol's channel.
@@ -21,7 +21,10 @@
 #include "base/list.h"
 #include "netbroker/client.h"
 
-/** How often a control is asked for without an answer to what it was wanted for: each time a broker has ended once more. */
+/**
+ * How often a control is asked for without an answer to what it was wanted for, of one and the same broker, which ends whatever it makes. Brokers that are started again
+ * say so on the protocol's channel (Resumed), and may be as many as there are.
+ */
 #define NB_LOST_MAX 32
 
 /** What a protocol is to ask for, and what came of it. In its control. */

@@ -301,6 +301,10 @@ int nb_protocol_poll_fd(const struct nb_protocol *protocol, short *ret_events) {
         return protocol->endpoint.fd;
 }
 
+uint64_t nb_protocol_n_resumed(const struct nb_protocol *protocol) {
+        return protocol->endpoint.n_resumed;
+}
+
 bool nb_protocol_has_ended(const struct nb_protocol *protocol) {
         return protocol->endpoint.error < 0;
 }

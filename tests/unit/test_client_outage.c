@@ -209,6 +209,31 @@ START_TEST(nonblocking_connect_that_is_asked_again) {
 }
 END_TEST
 
+/* Resumed, and behind it the answer to what was asked before it was read. */
+START_TEST(an_answer_behind_resumed_is_there_when_polled) {
+        have_control(BOUND, NB_NONBLOCK);
+        scripted_broker_restart(&broker);
+        ck_assert_int_eq(connect_to(PEER), -EINPROGRESS);
+        scripted_broker_serve(&broker);
+        ck_assert_int_eq(poll_control(), POLLIN);
+        ck_assert_int_eq(connect_to(PEER), 0);
+        ck_assert_uint_eq(broker.n_connects, 1);
+}
+END_TEST
+
+/* One that is watched and never used hears of no broker that comes and goes. */
+START_TEST(an_idle_control_outlives_any_number_of_brokers) {
+        have_control(OPEN, 0);
+        for (int i = 0; i < 2 * NB_LOST_MAX; ++i) {
+                scripted_broker_restart(&broker);
+                ck_assert_int_eq(poll_control(), 0); /* asks for another */
+                scripted_broker_serve(&broker);
+                ck_assert_int_eq(poll_control(), 0); /* has it */
+        }
+        ck_assert_int_eq(connect_to(PEER), 0);
+}
+END_TEST
+
 START_TEST(nonblocking_connect_to_a_lost_control) {
         have_control(OPEN, NB_NONBLOCK);
         scripted_broker_restart(&broker);
@@ -335,6 +360,29 @@ START_TEST(resumed_is_no_event) {
         ck_assert_int_eq(poll_control(), POLLIN);
         accept_one();
         ck_assert_int_eq(nb_accept(control, &connection), -EAGAIN);
+}
+END_TEST
+
+START_TEST(what_is_pushed_behind_resumed_is_there_when_polled) {
+        have_listener(NB_NONBLOCK);
+        scripted_broker_restart(&broker);
+        scripted_broker_push(&broker);
+        ck_assert_int_eq(poll_control(), POLLIN);
+        accept_one();
+        ck_assert_int_eq(nb_accept(control, &connection), -EAGAIN);
+}
+END_TEST
+
+/* The broker has taken it back; what it had handed over before can still be accepted. */
+START_TEST(a_listener_that_was_taken_back_listens_no_more) {
+        have_listener(NB_NONBLOCK);
+        ck_assert_int_eq(nb_listen(control, 9), 0);
+        scripted_broker_push(&broker);
+        ck_assert_int_eq(shutdown(broker.listener, SHUT_RDWR), 0);
+        ck_assert_int_eq(nb_listen(control, 9), 0);
+        accept_one();
+        ck_assert_int_eq(nb_listen(control, 9), -EPIPE);
+        ck_assert_int_eq(nb_accept(control, &connection), -EPIPE);
 }
 END_TEST
 
@@ -660,6 +708,8 @@ static Suite *suite(void) {
         tcase_add_test(controls, connect_over_several_brokers);
         tcase_add_test(controls, nonblocking_connect_goes_on_unseen);
         tcase_add_test(controls, nonblocking_connect_that_is_asked_again);
+        tcase_add_test(controls, an_answer_behind_resumed_is_there_when_polled);
+        tcase_add_test(controls, an_idle_control_outlives_any_number_of_brokers);
         tcase_add_test(controls, nonblocking_connect_to_a_lost_control);
         tcase_add_test(controls, connect_is_interrupted_while_it_comes_back);
         tcase_add_test(controls, idle_control_is_used_after_a_restart);
@@ -674,6 +724,8 @@ static Suite *suite(void) {
         tcase_add_checked_fixture(listening, setup, teardown);
         tcase_add_test(listening, listener_goes_on);
         tcase_add_test(listening, resumed_is_no_event);
+        tcase_add_test(listening, what_is_pushed_behind_resumed_is_there_when_polled);
+        tcase_add_test(listening, a_listener_that_was_taken_back_listens_no_more);
         tcase_add_test(listening, pushed_connections_come_before_resumed);
         tcase_add_test(listening, nobody_looks_for_long);
         tcase_add_test(listening, connection_channels_do_not_notice);

@@ -7,16 +7,15 @@ functions of the call's value. Mostly that is one errno. Where the kernel, or wh
 Whether something is there that a call waits for has three answers: YES, which may take a moment to be seen, NO, which holds at once, and MAYBE.
 """
 import re
+import zlib
 
 import world
-from world import READ, WRITE, RIGHT_ACCEPT, RIGHT_CONNECT, RIGHT_LISTEN, RIGHT_READ, RIGHT_WRITE, RIGHTS_CONNECTION, RIGHTS_STREAM
+from world import UNBOUND, READ, WRITE, RIGHT_ACCEPT, RIGHT_CONNECT, RIGHT_LISTEN, RIGHT_READ, RIGHT_WRITE, RIGHTS_CONNECTION, RIGHTS_STREAM
 
 YES, NO, MAYBE = "yes", "no", "maybe"
 
 # What one side may send while the other reads nothing, and every call succeeds: all socket buffers are larger.
 CERTAIN_ROOM = 16384
-
-UNBOUND = "0.0.0.0:0"
 
 
 class Difference(AssertionError):
@@ -44,11 +43,14 @@ class End:
 
     TOLD = "told"
 
-    def __init__(self, name, grant):
+    filetype = world.TYPE_STREAM
+
+    def __init__(self, name, grants, local, remote):
         self.name = name
-        self.grant = grant  # "connect" or "listen"
+        self.grants = grants  # what it needs of the policy
+        self.local, self.remote = local, remote  # addresses
         self.relayed = False
-        self.peer = None
+        self.peer = self.link = None
         self.sent = 0  # bytes, of a text that everybody knows: see text()
         self.read = 0  # of the peer's bytes
         self.write_shut = self.read_shut = self.gone = self.unknown = False
@@ -56,7 +58,7 @@ class End:
 
     def text(self, start, length):
         """The bytes that this end sends, which are others at each place, and others than its peer's."""
-        first = len(self.name)
+        first = zlib.crc32(self.name.encode())
         return bytes((first + (i >> 8) * 31 + i * 7) & 0xFF for i in range(start, start + length))
 
     @property
@@ -95,6 +97,13 @@ class End:
             return MAYBE
         ended = self.peer_ended or self.read_shut
         return YES if ended and (kind == READ or self.write_shut) else NO
+
+    def ready(self, kind):
+        """As Descriptor.ready(), of its stream."""
+        if kind == WRITE:
+            return self.writable(), 1, 1 << 31, self.hangs_up(WRITE)
+        least = 1 if self.readable() == YES and not self.may_end() and not self.may_tell_reset() else 0
+        return self.readable(), least, self.unread, self.hangs_up(READ)
 
     def may_end(self):
         """Whether a read may return the end."""
@@ -191,8 +200,7 @@ class End:
         self.read_shut |= bool(how & READ)
         self.write_shut |= bool(how & WRITE)
         if self.relayed and self.read_shut and self.write_shut:
-            self.may_be_reset()  # a relay cannot tell that from a close, and ends the connection
-            self.peer.may_be_reset()
+            self.peer.may_be_reset()  # a relay cannot tell that from a close, and ends the connection
 
     def shutdown(self, how):
         """A connection that both sides have ended, or that was reset, is no more: notconn."""
@@ -208,20 +216,18 @@ class End:
 class Link:
     """A connection between two guests: its ends, and when it was made."""
 
-    def __init__(self, client_address, server_address):
-        self.addresses = {"client": client_address, "server": server_address}
-        self.client, self.server = End(f"the client {client_address}", "connect"), End(f"the server for {client_address}", "listen")
+    def __init__(self, client, server):
+        self.client = End(f"the client {client}", ["connect"], client, server)
+        self.server = End(f"the server for {client}", ["listen"], server, client)
         self.client.peer, self.server.peer = self.server, self.client
+        self.client.link = self.server.link = self
         self.began = self.done = None  # the steps in which the connect began and its result was seen
 
     def revoke(self, granted):
         """Another policy. granted(verb): what it grants."""
         for end in (self.client, self.server):
-            if not granted(end.grant):
+            if not all(map(granted, end.grants)):
                 end.revoke()
-
-    def address_of(self, end):
-        return self.addresses["client" if end is self.client else "server"]
 
 
 # ---- descriptors ----
@@ -253,12 +259,18 @@ class Descriptor:
 
 
 class Protocol(Descriptor):
-    kind = "protocol"
+    """One that the family is about, or an unused one."""
+
     filetype = 0
 
-    def __init__(self, name):
+    def __init__(self, name, is_used):
         super().__init__(None, None)
+        self.kind = "protocol" if is_used else "unused"
         self.name = name
+
+    @property
+    def is_relayed(self):
+        return self.name in world.RELAYED
 
 
 class Control(Descriptor):
@@ -267,8 +279,9 @@ class Control(Descriptor):
     kind = "control"
     IDLE, LISTENING, CONNECTING, ENDED = "idle", "listening", "connecting", "ended"
 
-    def __init__(self, protocol, address, base, inheriting, flags):
+    def __init__(self, protocol, address, base, inheriting, flags, filetype=world.TYPE_STREAM):
         super().__init__(base, inheriting, flags)
+        self.filetype = filetype
         self.protocol = protocol
         self.address = address
         self.state = self.IDLE
@@ -284,7 +297,16 @@ class Control(Descriptor):
 
     @property
     def is_relayed(self):
-        return self.protocol.name == "relayed"
+        return self.protocol.is_relayed
+
+    @property
+    def grants(self):
+        """What a connection that it makes needs of the policy: one from an address that was bound, that too."""
+        return ["connect", "listen"] if self.is_bound else ["connect"]
+
+    @property
+    def is_connecting(self):
+        return self.state == self.CONNECTING
 
     def ready(self, kind):
         if self.state == self.CONNECTING:
@@ -315,6 +337,10 @@ class Control(Descriptor):
             return  # the result, whatever it is, comes first
         self.has_listened = self.state == self.LISTENING
         self.state = self.ENDED
+        self.doubt_queue()
+
+    def doubt_queue(self):
+        """Who waits to be accepted may have been thrown away."""
         for link in self.arrived:
             link.server.unknown = True
             link.client.may_be_reset()
@@ -324,6 +350,9 @@ class Control(Descriptor):
 
     def remote_address(self):
         return {"notconn": nothing}
+
+    def begin_connect(self, connecting):
+        self.state, self.connecting = self.CONNECTING, connecting
 
     def connect_is_over(self):
         self.state = self.ENDED if self.is_forfeit else self.IDLE
@@ -338,7 +367,8 @@ class Control(Descriptor):
             return {"notcapable": nothing}
         if self.state == self.ENDED:
             # Who has not been told that it is over may hear first what else stands in the way.
-            return {"pipe": nothing, "isconn": nothing, **({"success": nothing} if self.has_listened else {})}
+            waits = self.has_listened and (self.arrived or self.n_uncertain)  # what had come can be accepted still
+            return {"pipe": nothing, "isconn": nothing, **({"success": nothing} if waits else {})}
         if self.state == self.CONNECTING or self.has_connected:
             return {"isconn": nothing, **self.ended_too()}
         if self.state == self.LISTENING:
@@ -366,19 +396,19 @@ class Control(Descriptor):
         return self.ready(READ)[0] if self.state == self.LISTENING else YES
 
     def take(self, remote):
-        """The link of the peer that was accepted, by its address."""
-        link = next((link for link in self.arrived if link.addresses["client"] == remote), None)
+        """Our end of what was accepted, by the peer's address."""
+        link = next((link for link in self.arrived if link.client.local == remote), None)
         if link is None:
             check(self.n_uncertain, f"a peer is accepted from {remote}, where nobody has connected")
             link = self.accepted[remote] = Link(remote, self.address)
             link.client.unknown = True
             link.server.relayed = self.is_relayed
-            return link
+            return link.server
         before = [other for other in self.arrived if other.done < link.began]
-        check(not before, f"{remote} is accepted before {before and before[0].addresses['client']}, which came before")
+        check(not before, f"{remote} is accepted before {before and before[0].client.local}, which came before")
         self.arrived.remove(link)
         link.server.unknown = False
-        return link
+        return link.server
 
     def accept(self, accepted):
         if not self.base & RIGHT_ACCEPT:
@@ -439,9 +469,11 @@ class Connecting:
         if link:
             link.client.unknown = False
             link.client.relayed = self.source.is_relayed
+            link.client.grants = self.source.grants
             return link
         link = Link(local, self.address)
         link.client.relayed, link.server.relayed = self.source.is_relayed, self.target.is_relayed
+        link.client.grants = self.source.grants
         link.began, link.done = self.began, step
         if self.target.state == Control.LISTENING:
             self.target.arrived.append(link)
@@ -455,9 +487,10 @@ class Connection(Descriptor):
 
     kind = "connection"
 
-    def __init__(self, link, end, inheriting):
+    def __init__(self, end, inheriting):
         super().__init__(inheriting & RIGHTS_CONNECTION, inheriting)
-        self.link, self.end = link, end
+        self.filetype = end.filetype
+        self.end = end
         self.stream = None
 
     def close(self):
@@ -470,10 +503,10 @@ class Connection(Descriptor):
     def local_address(self):
         if self.stream and self.stream.closed and not self.end.relayed:
             return {"notconn": nothing}
-        return same_text("local", self.link.address_of(self.end))
+        return same_text("local", self.end.local)
 
     def remote_address(self):
-        return same_text("remote", self.link.address_of(self.end.peer))
+        return same_text("remote", self.end.remote)
 
     def make_stream(self, rights, made):
         """rights: what is asked for, None: all that there is."""
@@ -485,9 +518,10 @@ class Connection(Descriptor):
 class Stream(Descriptor):
     kind = "stream"
 
-    def __init__(self, link, end, base, inheriting, flags):
+    def __init__(self, end, base, inheriting, flags):
         super().__init__(base, inheriting, flags)
-        self.link, self.end = link, end
+        self.filetype = end.filetype
+        self.end = end
         self.closed = False
 
     def close(self):
@@ -495,16 +529,13 @@ class Stream(Descriptor):
         self.end.end()
 
     def ready(self, kind):
-        if kind == WRITE:
-            return self.end.writable(), 1, 1 << 31, self.end.hangs_up(WRITE)
-        least = 1 if self.end.readable() == YES and not self.end.may_end() and not self.end.may_tell_reset() else 0
-        return self.end.readable(), least, self.end.unread, self.end.hangs_up(READ)
+        return self.end.ready(kind)
 
     def local_address(self):
-        return same_text("local", self.link.address_of(self.end))
+        return same_text("local", self.end.local)
 
     def remote_address(self):
-        return same_text("remote", self.link.address_of(self.end.peer))
+        return same_text("remote", self.end.remote)
 
     def receive(self, length, peek):
         if not self.base & RIGHT_READ:
@@ -537,8 +568,8 @@ class Table:
 
     FIRST = 3
 
-    def __init__(self, protocols):
-        self.objects = {fd: Protocol(name) for name, fd in protocols.items()}
+    def __init__(self, protocols, used):
+        self.objects = {fd: Protocol(name, name in used) for name, fd in protocols.items()}
 
     def add(self, fd, descriptor):
         lowest = next(n for n in range(self.FIRST, 1 << 20) if n not in self.objects)

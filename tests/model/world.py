@@ -29,7 +29,7 @@ RIGHTS_STREAM = RIGHTS_CONNECTION | RIGHT_READ | RIGHT_WRITE | RIGHT_SHUTDOWN
 RIGHTS_CONTROL = RIGHTS_CONNECTION | RIGHT_ACCEPT | RIGHT_CONNECT | RIGHT_LISTEN
 
 NONBLOCK = 4
-TYPE_STREAM = 6
+TYPE_DATAGRAM, TYPE_STREAM = 5, 6
 PEEK = 1
 READ, WRITE = 1, 2  # shutdown's directions; a poll's types of subscriptions too
 
@@ -37,6 +37,12 @@ READ, WRITE = 1, 2  # shutdown's directions; a poll's types of subscriptions too
 RET, IOVEC, TEXT, SUBSCRIPTIONS, EVENTS, BUFFER = 64, 128, 512, 1024, 8192, 16384
 BUFFER_SIZE = 65536
 TEXT_MAX = 512
+
+UNBOUND = "0.0.0.0:0"
+DENIED = "127.0.0.2:9"
+MALFORMED = "127.0.0.1"
+
+OPTION_ERROR, OPTION_NODELAY, OPTION_KEEPALIVE, OPTION_KEEPIDLE, OPTION_KEEPINTVL, OPTION_KEEPCNT, OPTION_USER_TIMEOUT = range(1, 8)
 
 
 class Broken(Exception):
@@ -72,9 +78,15 @@ def one_part(length):
     return (IOVEC, struct.pack("<II", BUFFER, length))
 
 
-def request_open(protocol, address, base, inheriting, flags):
+def request_open(protocol, address, filetype, base, inheriting, flags):
     address = address.encode()
-    return made("open", protocol, TEXT, len(address), TYPE_STREAM, base, inheriting, flags, puts=[(TEXT, address)])
+    return made("open", protocol, TEXT, len(address), filetype, base, inheriting, flags, puts=[(TEXT, address)])
+
+
+def request_restrict(protocol, rules, base, inheriting):
+    """rules: None: no word about them."""
+    text = (rules or "").encode()
+    return made("protocol_restrict", protocol, 0 if rules is None else TEXT, len(text), base, inheriting, puts=[(TEXT, text)])
 
 
 def request_connect(control, address):
@@ -85,6 +97,16 @@ def request_connect(control, address):
 def request_receive(fd, length, flags):
     return Request("sock_recv", fd, IOVEC, 1, flags, RET, RET + 4, puts=[one_part(length)], gets=[(RET, 4), (BUFFER, length)],
                    read=lambda size, data: data[:u32(size)])
+
+
+def request_receive_datagram(fd, length, flags):
+    """Its value: the bytes, and whether there were more."""
+    return Request("sock_recv", fd, IOVEC, 1, flags, RET, RET + 4, puts=[one_part(length)], gets=[(RET, 6), (BUFFER, length)],
+                   read=lambda result, data: (data[:u32(result[:4])], bool(result[4] & 1)))
+
+
+def request_get_option(fd, option):
+    return Request("get_option", fd, option, RET, gets=[(RET, 4)], read=u32)
 
 
 def request_send(fd, data):
@@ -247,17 +269,20 @@ User={user}
 ExplainDenials=yes
 [Protocol direct]
 Family=ip
+SocketTypes=stream dgram
 DataPath=direct
 {rules}
 [Protocol relayed]
 Family=ip
+SocketTypes=stream dgram
 DataPath=relay
 {rules}
 """
+RELAYED = ("relayed",)  # the protocols whose bytes a relay carries
 RULES = {
-    "all": "Connect=127.0.0.1:*\nListen=127.0.0.1:*",
+    "all": "Connect=127.0.0.1:*\nListen=127.0.0.1:*\nIdleTimeout=10min",
     "connect": "Connect=127.0.0.1:*",
-    "listen": "Listen=127.0.0.1:*",
+    "listen": "Listen=127.0.0.1:*\nIdleTimeout=10min",
 }
 
 
@@ -276,6 +301,7 @@ class World:
         self.start_broker()
         self.guests = {name: self.new_guest() for name in self.NAMES}
         self.resident = self.new_guest()
+        self.nobody = self.hold_port()
         self.warm_up()
         self.baseline = self.settled_descriptors()
 
@@ -292,6 +318,13 @@ class World:
                               "--keeper", self.path("keeper.sock"), "--relay-socket", self.path("relay.sock"),
                               "--audit", self.path("audit"), "--log-level", "info"], self.path("log"))
 
+    def hold_port(self):
+        """Returns an address of UDP at which nobody hears anything, until the end: its socket has another peer, which is itself."""
+        self.held = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.held.bind(("127.0.0.1", 0))
+        self.held.connect(self.held.getsockname())
+        return "127.0.0.1:%d" % self.held.getsockname()[1]
+
     def new_guest(self):
         return Guest(os.path.join(os.environ["BUILDDIR"], "tests/model/guest"), self.path("session.sock"), self.path("log"))
 
@@ -299,8 +332,8 @@ class World:
         """A guest that stays, and that has had a relayed connection: what the tenant has for itself is there from now on."""
         guest = self.resident
         protocol = guest.begin()["relayed"]
-        _, server = guest.call(request_open(protocol, "127.0.0.1:0", RIGHTS_CONTROL, RIGHTS_STREAM, 0))
-        _, client = guest.call(request_open(protocol, "0.0.0.0:0", RIGHTS_CONTROL, RIGHTS_STREAM, 0))
+        _, server = guest.call(request_open(protocol, "127.0.0.1:0", TYPE_STREAM, RIGHTS_CONTROL, RIGHTS_STREAM, 0))
+        _, client = guest.call(request_open(protocol, UNBOUND, TYPE_STREAM, RIGHTS_CONTROL, RIGHTS_STREAM, 0))
         guest.call(Request("listen", server, 1))
         made_by_both = [guest.call(request_connect(client, guest.call(text_of("local_address", server))[1])), guest.call(made("accept", server))]
         if [errno for errno, _ in made_by_both] != ["success", "success"]:

@@ -9,6 +9,7 @@ the median leaves those out. Shown is the median with the quartiles.
 import dataclasses
 import statistics
 
+CONDENSED = 5  # values, of any number of rounds
 MORE, LESS = "more is better", "less is better"
 
 
@@ -42,7 +43,7 @@ def rounded(values):
 
 def condensed(values):
     """What is kept of many rounds: least, quartiles and most, whose quartiles are those of all. A few are kept as they are."""
-    if len(values) > 5:
+    if len(values) > CONDENSED:
         values = [min(values), *quartiles(values), max(values)]
     return rounded(values)
 
@@ -112,6 +113,7 @@ class Table:
         self.rows = []
         self.goals = []
         self.remarks = []
+        self.rounds = None  # how many there were, where that is known
 
     def add(self, results, better_is_more=False):
         """Adds rows from take_turns(); the ratio is to `self.base`, and is above 1 for what is slower."""
@@ -121,6 +123,7 @@ class Table:
                 base = results[self.base]
                 ratio = ratios(values, base)
             self.rows.append(Row(name, values, ratio))
+            self.rounds = max(self.rounds or 0, len(values))
         self.better = MORE if better_is_more else LESS
 
     def goal(self, *arguments, **options):
@@ -156,6 +159,7 @@ class Table:
             "unit": self.unit,
             "base": self.base,
             "better": self.better,
+            "rounds": self.rounds,
             "rows": [
                 {"name": row.name, "values": keep(row.values), "ratio": row.ratio and keep(row.ratio)} for row in self.rows
             ],
@@ -173,4 +177,7 @@ class Table:
         table.rows = [Row(**row) for row in data["rows"]]
         table.goals = [Goal(**goal) for goal in data["goals"]]
         table.remarks = list(data["remarks"])
+        # Files that do not say it have every round where they have less than condensed() leaves.
+        most = max((len(row.values) for row in table.rows), default=0)
+        table.rounds = data.get("rounds") or (most if most < CONDENSED else None)
         return table

@@ -33,6 +33,17 @@ def compiler(build):
     return output_of(*(match.group(1).split() if match else ["cc"]), "--version")
 
 
+def wasmtime(build):
+    """The version of the engine that the tree was built with, as its header says."""
+    try:
+        with open(os.path.join(build, "Makefile"), encoding="utf-8") as makefile:
+            folder = re.search(r"^WASMTIME_CPPFLAGS = -\w+ ?(\S+)$", makefile.read(), re.MULTILINE)
+        with open(os.path.join(folder.group(1), "wasmtime.h"), encoding="utf-8") as header:
+            return re.search(r'^#define WASMTIME_VERSION "(.+)"$', header.read(), re.MULTILINE).group(1)
+    except (OSError, AttributeError):
+        return None
+
+
 def cpu_model():
     with open("/proc/cpuinfo", encoding="utf-8") as lines:
         for line in lines:
@@ -46,6 +57,7 @@ def versions(bench):
     found = {
         "commit": output_of("git", "-C", SOURCE, "describe", "--always", "--dirty"),
         "netbrokerd": bench.netbrokerd and output_of(bench.netbrokerd, "--version"),
+        "Wasmtime": wasmtime(bench.build),
         "openssl": output_of("openssl", "version"),
         "tinyproxy": output_of("tinyproxy", "-v"),
         **{name: output_of("dpkg-query", "-W", "-f", "${Version}", name) for name in PACKAGES},

@@ -29,6 +29,12 @@ class Panel:
     def better(self):
         return next(iter(self.columns.values())).better
 
+    @property
+    def rounds(self):
+        """How many rounds each figure is of, or None where that is not known."""
+        counts = [table.rounds for table in self.columns.values()]
+        return None if None in counts else min(counts)
+
     def names(self):
         """Who was measured, in the order of the tables."""
         return list(dict.fromkeys(row.name for table in self.columns.values() for row in table.rows))

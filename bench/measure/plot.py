@@ -99,7 +99,7 @@ def _bars(place, panel):
         place.barh(heights, middles, 0.9 * thick, color=COLOURS[index % len(COLOURS)], label=_broken(setting, 60))
         place.errorbar(middles, heights, xerr=spread, fmt="none", ecolor="#000000", elinewidth=0.8)
         for height, (_, middle, q3) in there:
-            place.text(q3, height, f"  {number(middle)}", va="center", fontsize=6)
+            place.annotate(number(middle), (q3, height), (4, 0), textcoords="offset points", va="center", fontsize=7)
     place.set_yticks([at + thick * (len(panel.columns) - 1) / 2 for at in range(len(names))], [_broken(name, NAME_WIDTH) for name in names])
     place.invert_yaxis()
     place.margins(x=0.12)
@@ -131,8 +131,14 @@ def _lines(place, panel, found):
     else:
         place.set_ylim(bottom=0)
     place.minorticks_off()
-    place.set_xlabel("N")
+    place.set_xlabel(_counted(found))
     place.set_ylabel(f"{panel.unit} ({panel.better})")
+
+
+def _counted(found):
+    """What the numbers of a series count: the words behind "N" where they are the same for all."""
+    words = {text.rpartition("N ")[2] for text in found}
+    return f"N: {words.pop()}" if len(words) == 1 else "N"
 
 
 def _broken(text, width):

@@ -16,7 +16,8 @@ SUMMARY = "all"  # the block of all goals
 MODEL = "model"  # the block of what the figures add up to
 BLOCK = re.compile(r"(?P<head><!-- figures: (?P<name>[a-z_]+) -->\n).*?(?P<foot><!-- end of figures: (?P=name) -->)", re.DOTALL)
 NOTICE = "Made by `./dev bench --report` of the JSON beside it: do not edit."
-MACHINE = ("cpu", "cores", "kernel", "compiler")
+OURS = ("netbrokerd",)  # the commit says more
+MACHINE = ("cpu", "cores", "kernel", "compiler", "descriptors")
 
 
 def page(results):
@@ -80,9 +81,32 @@ def _head(results):
     for key in MACHINE:
         values = list(dict.fromkeys(str(result.context.get(key)) for result in results))
         rows.append([key, "; ".join(values)])
+    rows += [[name, "; ".join(values)] for name, values in _versions(results)]
     dates = sorted(result.date for result in results)
     rows.append(["measured", _day(dates[0]) if _day(dates[0]) == _day(dates[-1]) else f"{_day(dates[0])} to {_day(dates[-1])}"])
     return _table(["", ""], rows)
+
+
+def _versions(results):
+    """(name, versions) of all that was measured: more than one where questions were measured with different ones."""
+    found = {}
+    for result in results:
+        for name, version in result.context.get("versions", {}).items():
+            found.setdefault(name, []).append(str(version))
+    commits = found.pop("commit", None)
+    if commits:
+        yield "commit", list(dict.fromkeys(commits))
+    if found:
+        yield "beside", [_with_name(name, _or(versions)) for name, versions in sorted(found.items()) if name not in OURS]
+
+
+def _with_name(name, version):
+    """Some programs say their name with their version."""
+    return version if version.lower().startswith(name.lower()) else f"{name} {version}"
+
+
+def _or(versions):
+    return " or ".join(dict.fromkeys(versions))
 
 
 def _day(date):
@@ -93,9 +117,18 @@ def _when(result):
     context = result.context
     quick = " Few rounds: this shows that it works, not how well." if context.get("quick") else ""
     return (
-        f"Measured {_day(result.date)} in {result.seconds:.0f} s, {context['rounds']} rounds; "
+        f"Measured {_day(result.date)} in {result.seconds:.0f} s, {_rounds(result)}; "
         f"load {context['load']} before, {context['load_after']} after.{quick}"
     )
+
+
+def _rounds(result):
+    """How many rounds the figures of a question are of: some parts make fewer than they are told."""
+    counts = {table.rounds for table in result.tables if table.rows}
+    if None in counts or not counts:
+        return f"at most {result.context['rounds']} rounds"
+    least, most = min(counts), max(counts)
+    return f"{least} to {most} rounds" if least < most else f"{most} round{'s' * (most > 1)}"
 
 
 def goals(results):
@@ -127,7 +160,7 @@ def _panel(panel):
     settings = list(panel.columns)
     rows = [[name, *(_cell(panel.row(setting, name)) for setting in settings)] for name in panel.names()]
     notes = [panel.unit] if panel.unit else []
-    notes.append("median [quartiles]")
+    notes.append("median [quartiles]" + (f" of {panel.rounds} rounds" if panel.rounds and panel.rounds > 1 else ""))
     if panel.base:
         notes.append(f"times {panel.base}")
     return f"**{panel.head}** ({', '.join(notes)}; {panel.better})\n\n" + _table(["", *settings], rows)

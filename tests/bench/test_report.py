@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 
 from measure import figures, model, pages, panels, report, results, svg  # noqa: E402
 
-CONTEXT = {"cpu": "a CPU", "cores": 2, "kernel": "Linux", "compiler": "cc", "rounds": 3, "load": "0.1 0.1 0.1", "load_after": "0.2 0.2 0.2"}
+CONTEXT = {"cpu": "a CPU", "cores": 2, "kernel": "Linux", "compiler": "cc", "descriptors": 1024, "rounds": 3, "load": "0.1 0.1 0.1", "load_after": "0.2 0.2 0.2"}
 
 
 def table(title="connect; on one core", values=(30, 10, 20), bound=2):
@@ -90,6 +90,7 @@ class Folder(unittest.TestCase):
         self.assertEqual(after.tables[0].show(), before.tables[0].show())
         self.assertEqual(whole.tables[0].show(), before.tables[0].show())
         self.assertEqual((len(after.tables[0].rows[1].values), len(whole.tables[0].rows[1].values)), (5, 200))
+        self.assertEqual((after.tables[0].rounds, whole.tables[0].rounds), (200, 200))
 
     def test_part_replaces_its_own_only(self):
         results.save(self.folder, result("connects", "a"))
@@ -206,8 +207,28 @@ class Pages(unittest.TestCase):
         self.assertIn("- on one core: a remark\n", page)
         self.assertIn("1 of 1 goals are met.", page)
         self.assertIn("2026-11-23 13:25 UTC", page)
+        self.assertIn("(us, median [quartiles] of 3 rounds, times bare; less is better)", page)
+        self.assertIn("in 12 s, 3 rounds; load", page)
         self.assertIn("load 0.1 0.1 0.1 before, 0.2 0.2 0.2 after", page)
         self.assertIn("0 of 1 goals are met.", report.page([result(bound=1.9)]))
+
+    def test_rounds_are_those_that_were_made(self):
+        made = result()
+        made.context["rounds"] = 200
+        self.assertIn(", 3 rounds;", report.page([made]))
+        made.tables[0].rounds = 20
+        made.tables.append(table("accept; on one core"))
+        self.assertIn(", 3 to 20 rounds;", report.page([made]))
+        made.tables[0].rounds = None
+        self.assertIn(", at most 200 rounds;", report.page([made]))
+
+    def test_versions_of_all_are_there(self):
+        one, two = result(), result("accepts", "b")
+        one.context["versions"] = {"commit": "123abc", "netbrokerd": "netbrokerd 0.1.0", "haproxy": "2.6"}
+        two.context["versions"] = {"commit": "456def", "haproxy": "2.7", "wrk": "4.1"}
+        page = report.page([one, two])
+        self.assertIn("| commit | 123abc; 456def |", page)
+        self.assertIn("| beside | haproxy 2.6 or 2.7; wrk 4.1 |", page)
 
     def test_dates_of_several_days(self):
         page = report.page([result(), result("accepts", "b", date="2026-11-24T01:02:03+00:00")])

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
-#include "loop/deadline.h"
+#include "loop/expiry.h"
 #include "relay/calls.h"
 #include "relay/datagram/batch.h"
 #include "relay/datagram/peers.h"
@@ -38,11 +38,10 @@ struct datagram_server {
         uint32_t peers_max;
         uint64_t idle_timeout_ms;
         uint64_t n_announced;
-        uint64_t credit;         /* the total up to which they may be */
-        struct deadline *expiry; /* NULL: nobody can expire */
-        uint64_t expires_at_ms;
-        struct batch *in;  /* from the socket, empty between two turns */
-        struct batch *out; /* from a pair; what of it waits for room in the socket keeps all pairs waiting */
+        uint64_t credit;      /* the total up to which they may be */
+        struct expiry expiry; /* of those who wait */
+        struct batch *in;     /* from the socket, empty between two turns */
+        struct batch *out;    /* from a pair; what of it waits for room in the socket keeps all pairs waiting */
 };
 
 static void arm_expiry(struct datagram_server *server);
@@ -98,7 +97,7 @@ static struct datagram_server *server_free(struct datagram_server *server) {
         for (int state = 0; state < PEER_N_STATES; ++state)
                 free_peers(server, (enum peer_state)state);
         nb_list_remove(&server->in_relay);
-        server->expiry = deadline_free(server->expiry);
+        expiry_unset(&server->expiry);
         watch_set_stop(&server->pairs);
         watch_end(&server->watch);
         server->fd = nb_fd_close(server->fd);
@@ -166,7 +165,7 @@ static uint64_t idle_left(const struct datagram_server *server) {
 static void expire(void *data) {
         struct datagram_server *server = data;
 
-        server->expiry = deadline_free(server->expiry);
+        expiry_unset(&server->expiry);
         while (refused_left(server) == 0)
                 free_peer(peer_first(&server->table, PEER_REFUSED));
         while (waiting_left(server) == 0)
@@ -184,19 +183,11 @@ static void expire(void *data) {
         arm_expiry(server);
 }
 
-/* One timer for all: it looks at the first of each list, and who was heard of meanwhile is not first any more. */
 static void arm_expiry(struct datagram_server *server) {
         const uint64_t left[] = { refused_left(server), waiting_left(server), idle_left(server) };
-        uint64_t ms = UINT64_MAX;
 
-        for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); ++i)
-                ms = left[i] < ms ? left[i] : ms;
-        if (ms == UINT64_MAX || (server->expiry && server->expires_at_ms <= now_of(server) + ms))
-                return;
-        server->expiry = deadline_free(server->expiry);
-        server->expires_at_ms = now_of(server) + ms;
-        /* Without memory for it the next peer that is taken tries again. */
-        server->expiry = deadline_new(&server->relay->loop, ms, expire, server);
+        expiry_set(&server->expiry, &server->relay->loop, expiry_first(left, sizeof(left) / sizeof(left[0])), expire,
+                   server);
 }
 
 /* ---- from peers to the guest ---- */

@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/address.h"
-#include "loop/deadline.h"
+#include "loop/expiry.h"
 #include "relay/inventory.h"
 #include "relay/quic/answers.h"
 #include "relay/quic/budget.h"
@@ -54,8 +54,7 @@ struct quic_endpoint {
         uint64_t credit; /* the total up to which they may be */
         uint64_t n_bad_tokens, n_dropped, n_refused;
         Nb__Relay__QuicServerFacts told; /* of what was asked for last; it owns nothing */
-        struct deadline *expiry;         /* NULL: nobody can expire */
-        uint64_t expires_at_ms;
+        struct expiry expiry;            /* of those who wait */
 };
 
 static void arm_expiry(struct quic_endpoint *endpoint);
@@ -237,7 +236,7 @@ static struct quic_endpoint *quic_endpoint_free(struct quic_endpoint *endpoint) 
         if (!endpoint)
                 return NULL;
         nb_list_remove(&endpoint->in_quic);
-        endpoint->expiry = deadline_free(endpoint->expiry);
+        expiry_unset(&endpoint->expiry);
         endpoint->socket = quic_socket_free(endpoint->socket);
         quic_strangers_deinit(&endpoint->strangers);
         quic_ids_deinit(&endpoint->ids);
@@ -330,7 +329,7 @@ static void drop_late(struct quic_endpoint *endpoint) {
 static void expire(void *data) {
         struct quic_endpoint *endpoint = data;
 
-        endpoint->expiry = deadline_free(endpoint->expiry);
+        expiry_unset(&endpoint->expiry);
         if (endpoint->socket_error != 0) {
                 lose_socket(endpoint);
                 return;
@@ -347,23 +346,12 @@ static uint64_t first_expiry(const struct quic_endpoint *endpoint) {
                 time_left(endpoint, QUIC_STRANGER_ASKED, WAITING_MS),
                 time_left(endpoint, QUIC_STRANGER_REFUSED, REFUSED_MS),
         };
-        uint64_t ms = UINT64_MAX;
 
-        for (size_t i = 0; i < sizeof(left) / sizeof(left[0]); ++i)
-                ms = left[i] < ms ? left[i] : ms;
-        return ms;
+        return expiry_first(left, sizeof(left) / sizeof(left[0]));
 }
 
-/* One timer for all: it looks at the first of each list. */
 static void arm_expiry(struct quic_endpoint *endpoint) {
-        uint64_t ms = first_expiry(endpoint);
-
-        if (ms == UINT64_MAX || (endpoint->expiry && endpoint->expires_at_ms <= now_of(endpoint) + ms))
-                return;
-        endpoint->expiry = deadline_free(endpoint->expiry);
-        endpoint->expires_at_ms = now_of(endpoint) + ms;
-        /* Without memory for it the next that comes tries again. */
-        endpoint->expiry = deadline_new(&endpoint->quic->relay->loop, ms, expire, endpoint);
+        expiry_set(&endpoint->expiry, &endpoint->quic->relay->loop, first_expiry(endpoint), expire, endpoint);
 }
 
 /* ---- connections ---- */

@@ -12,18 +12,18 @@
 #include "base/channel.h"
 #include "confine/capabilities.h"
 #include "confine/filter.h"
+#include "confine/program_calls.h"
 
 /* The standard streams, two sockets, and those of a message that are too many. */
 #define FDS_RESERVED (8 + NB_CHANNEL_FDS_MAX)
 
-/* The system calls of keeper/server.c and keeper/store.c, each with who needs it. Any other ends the process. */
+/*
+ * The system calls of keeper/server.c and keeper/store.c, each with who needs it, beside those of
+ * confine/program_calls.h. Any other ends the process.
+ */
 static const struct confine_call calls[] = {
-        CONFINE_CALL(poll, "the loop"),
-        CONFINE_CALL(ppoll, "the loop"),
-        CONFINE_CALL(restart_syscall, "the loop"),
         CONFINE_CALL(clock_gettime, "the loop"),
         CONFINE_CALL(setitimer, "what interrupts a wait in close()"),
-        CONFINE_CALL(rt_sigreturn, "what interrupts a wait in close()"),
         CONFINE_CALL(accept4, "the broker: accept4(), who it is, messages with descriptors"),
         CONFINE_CALL(getsockopt, "the broker: accept4(), who it is, messages with descriptors"),
         CONFINE_CALL(recvmsg, "the broker: accept4(), who it is, messages with descriptors"),
@@ -31,21 +31,9 @@ static const struct confine_call calls[] = {
         CONFINE_CALL(sendto, "the broker: accept4(), who it is, messages with descriptors"),
         CONFINE_CALL(setsockopt, "descriptors that are forgotten: no lingering, and close"),
         CONFINE_CALL(close, "descriptors that are forgotten: no lingering, and close"),
-        CONFINE_CALL(write, "messages for the operator"),
-        CONFINE_CALL(writev, "messages for the operator"),
-        CONFINE_CALL(exit, "the end, also that of a failed assertion, and where sanitizers watch"),
-        CONFINE_CALL(exit_group, "the end, also that of a failed assertion, and where sanitizers watch"),
-        CONFINE_CALL(rt_sigprocmask, "the end, also that of a failed assertion, and where sanitizers watch"),
-        CONFINE_CALL(gettid, "the end, also that of a failed assertion, and where sanitizers watch"),
-        CONFINE_CALL(getpid, "the end, also that of a failed assertion, and where sanitizers watch"),
-        CONFINE_CALL(sigaltstack, "the end, also that of a failed assertion, and where sanitizers watch"),
-        CONFINE_CALL(brk, "the C library's memory, and that of the sanitizers"),
-        CONFINE_CALL(mmap, "the C library's memory, and that of the sanitizers"),
+        CONFINE_CALL(sigaltstack, "the end, where sanitizers watch"),
         CONFINE_CALL(mremap, "the C library's memory, and that of the sanitizers"),
-        CONFINE_CALL(munmap, "the C library's memory, and that of the sanitizers"),
         CONFINE_CALL(mprotect, "the C library's memory, and that of the sanitizers"),
-        CONFINE_CALL(madvise, "the C library's memory, and that of the sanitizers"),
-        CONFINE_CALL(futex, "the C library's memory, and that of the sanitizers"),
 };
 
 static const struct confine_list list = CONFINE_LIST(calls);
@@ -93,7 +81,7 @@ uint64_t isolation_raise_fds(void) {
 }
 
 int isolation_enter(void) {
-        const struct confine_list *const lists[] = { &list };
+        const struct confine_list *const lists[] = { &confine_program_calls, &list };
 
-        return confine_filter_load(lists, 1, CONFINE_KILLS);
+        return confine_filter_load(lists, 2, CONFINE_KILLS);
 }

@@ -228,20 +228,22 @@ static int transfer_all(struct nb_call *call, struct transfer *transfer) {
         return NB_WASI_SUCCESS;
 }
 
-/* Writes the buffers of arguments 1 and 2, and how much it was to where `ret_pointer` says. */
-static int send_from(struct nb_call *call, struct nb_descriptor *stream, uint32_t ret_pointer) {
+/* Reads into the buffers of arguments 1 and 2, or writes them, and stores how much it was where `ret_pointer` says. */
+static int move_buffers(struct nb_call *call, struct nb_descriptor *stream, bool reads, uint32_t ret_pointer) {
         struct transfer transfer;
         struct nb_iovecs iovecs;
         int r;
 
-        if (!(stream->rights_base & NB_RIGHT_FD_WRITE))
+        if (!(stream->rights_base & (reads ? NB_RIGHT_FD_READ : NB_RIGHT_FD_WRITE)))
                 return NB_WASI_ENOTCAPABLE;
         if (!nb_call_covers(call, ret_pointer, sizeof(uint32_t)))
                 return NB_WASI_EFAULT;
         r = nb_iovecs_load(call, nb_call_u32(call, 1), nb_call_u32(call, 2), &iovecs);
         if (r)
                 return r;
-        transfer = begin(stream, &iovecs, transmit, POLLOUT);
+        transfer = reads ? begin(stream, &iovecs, receive, POLLIN) : begin(stream, &iovecs, transmit, POLLOUT);
+        if (reads && iovecs.total == 0)
+                transfer.over = true; /* unlike recv(2), read(2) of nothing takes no datagram */
         r = transfer_all(call, &transfer);
         if (r)
                 return r;
@@ -249,34 +251,17 @@ static int send_from(struct nb_call *call, struct nb_descriptor *stream, uint32_
 }
 
 int nb_stream_read(struct nb_call *call, struct nb_descriptor *stream) {
-        uint32_t ret_pointer = nb_call_u32(call, 3);
-        struct transfer transfer;
-        struct nb_iovecs iovecs;
-        int r;
-
-        if (!(stream->rights_base & NB_RIGHT_FD_READ))
-                return NB_WASI_ENOTCAPABLE;
-        if (!nb_call_covers(call, ret_pointer, sizeof(uint32_t)))
-                return NB_WASI_EFAULT;
-        r = nb_iovecs_load(call, nb_call_u32(call, 1), nb_call_u32(call, 2), &iovecs);
-        if (r)
-                return r;
-        transfer = begin(stream, &iovecs, receive, POLLIN);
-        transfer.over = iovecs.total == 0; /* unlike recv(2), read(2) of nothing takes no datagram */
-        r = transfer_all(call, &transfer);
-        if (r)
-                return r;
-        return nb_call_write_u32(call, ret_pointer, transfer.done) ? NB_WASI_SUCCESS : NB_WASI_EFAULT;
+        return move_buffers(call, stream, true, nb_call_u32(call, 3));
 }
 
 int nb_stream_write(struct nb_call *call, struct nb_descriptor *stream) {
-        return send_from(call, stream, nb_call_u32(call, 3));
+        return move_buffers(call, stream, false, nb_call_u32(call, 3));
 }
 
 int nb_stream_sock_send(struct nb_call *call, struct nb_descriptor *stream) {
         if (nb_call_u32(call, 3) != 0) /* WASI defines no flag */
                 return NB_WASI_EINVAL;
-        return send_from(call, stream, nb_call_u32(call, 4));
+        return move_buffers(call, stream, false, nb_call_u32(call, 4));
 }
 
 int nb_stream_sock_recv(struct nb_call *call, struct nb_descriptor *stream) {

@@ -34,7 +34,8 @@ const char *private_broker_program(void) {
         return program && *program != '\0' ? program : NETBROKERD_PATH;
 }
 
-const char *private_broker_relay_program(void) {
+/* What the broker's relays are started by; NULL: what the broker knows itself. */
+static const char *relay_program(void) {
         const char *program = secure_getenv(PRIVATE_BROKER_RELAY_VARIABLE);
 
         return program && *program != '\0' ? program : NULL;
@@ -66,7 +67,7 @@ static int settle_streams(void) {
  */
 static int become_broker(const char *policy, const char *log_level, int session_fd, int lifeline_fd) {
         const char *program = private_broker_program();
-        const char *relay = private_broker_relay_program();
+        const char *relay = relay_program();
         char fd_text[FD_TEXT_MAX];
         int r;
 

@@ -35,9 +35,6 @@ struct private_broker {
 /** The program that is started: $NETBROKERD, or the installed one. */
 const char *private_broker_program(void);
 
-/** What the broker's relays are started by: $NETBROKER_RELAY; NULL: what the broker knows itself. */
-const char *private_broker_relay_program(void);
-
 /**
  * Starts a broker.
  * @param policy       the policy's file, borrowed

@@ -25,7 +25,7 @@
 #include "shim/client/context.h"
 
 struct nb_endpoint {
-        struct nb_context *context; /* one reference; NULL before init */
+        struct nb_context *context; /* one reference */
         int fd;                     /* owned */
         int error;                  /* 0, or the negative errno that all further calls give */
         uint64_t serial;            /* of the last new request */
@@ -48,14 +48,10 @@ struct nb_answer {
  */
 #define NB_RESUMED_MAX 512
 
-/** What nb_endpoint_deinit() can be called on. */
-#define NB_ENDPOINT_NULL                                                                                               \
-        { .fd = -1 }
-
 /** Takes a reference of `context` and consumes `fd`. */
 void nb_endpoint_init(struct nb_endpoint *endpoint, struct nb_context *context, int fd);
 
-/** Closes the channel. Takes an endpoint that is NB_ENDPOINT_NULL. */
+/** Closes the channel, and gives the reference of the context back. */
 void nb_endpoint_deinit(struct nb_endpoint *endpoint);
 
 /** Breaks the endpoint: `error`, negative, is what it gives from now on. @return `error`. */

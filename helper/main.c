@@ -5,65 +5,19 @@
  * netbrokerd has no capability that this takes (CAP_NET_ADMIN), and shall not have it: it talks to everyone. This program talks to netbrokerd.
  */
 #include <errno.h>
-#include <pwd.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
-#include "base/channel.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/sock_diag.h"
-#include "base/unix_listener.h"
 #include "helper/isolation.h"
 #include "helper/options.h"
 #include "helper/server.h"
-
-#define BACKLOG 16
-
-/* @param owner  whom it is given to, or our own user */
-static int make_socket(const char *path, uid_t owner) {
-        NB_CLEANUP_FD int fd = nb_unix_listen(path, SOCK_SEQPACKET, 0600, BACKLOG);
-
-        if (fd < 0)
-                return fd;
-        return lchown(path, owner, (gid_t)-1) < 0 ? -errno : nb_steal_fd(&fd);
-}
-
-static int take_activated(void) {
-        int n = sd_listen_fds(1);
-
-        if (n != 1)
-                return n < 0 ? n : -ENOENT;
-        if (sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_SEQPACKET, 1, NULL, 0) <= 0 ||
-            nb_fd_prepare(SD_LISTEN_FDS_START) < 0)
-                return -EINVAL;
-        return SD_LISTEN_FDS_START;
-}
-
-static int find_user(const char *name, uid_t *ret) {
-        struct passwd passwd, *found = NULL;
-        char buffer[4096];
-
-        if (getpwnam_r(name, &passwd, buffer, sizeof(buffer), &found) != 0 || !found)
-                return -ENOENT;
-        *ret = passwd.pw_uid;
-        return 0;
-}
-
-static int take_socket(const struct nb_log *log, const struct options *options, uid_t owner) {
-        int fd = options->socket_path ? make_socket(options->socket_path, owner) : take_activated();
-
-        if (fd == -ENOENT && !options->socket_path)
-                nb_log(log, NB_LOG_ERROR,
-                       "nothing to serve: give --socket PATH, or start netbroker-helper by its systemd socket");
-        else if (fd < 0)
-                nb_log(log, NB_LOG_ERROR, "cannot serve %s: %s",
-                       options->socket_path ? options->socket_path : "systemd's socket", nb_unix_listen_why(fd));
-        return fd;
-}
+#include "service/socket.h"
+#include "service/user.h"
 
 static int serve(struct server *server) {
         int r = 0;
@@ -84,6 +38,7 @@ static int serve(struct server *server) {
 int main(int argc, char **argv) {
         struct options options = { 0 };
         struct nb_operands operands;
+        struct service_user user;
         struct server server;
         struct nb_log log;
         int r;
@@ -96,14 +51,11 @@ int main(int argc, char **argv) {
                 return r > 0 ? EX_OK : EX_USAGE;
         nb_log_init(&log, "netbroker-helper", NB_LOG_NOTICE);
 
-        server = (struct server){ .log = &log, .has_user = options.user, .user = geteuid() };
-        server_init(&server);
-        if (options.user && find_user(options.user, &server.user) < 0) {
-                nb_log(&log, NB_LOG_ERROR, "there is no user '%s'; write a name that `getent passwd` knows",
-                       options.user);
+        if (service_find_user(&log, options.user, &user) < 0)
                 return EX_NOUSER;
-        }
-        server.listen_fd = take_socket(&log, &options, server.user);
+        server = (struct server){ .log = &log, .has_user = options.user, .user = user.uid };
+        server_init(&server);
+        server.listen_fd = service_socket(&log, options.socket_path, user.uid);
         if (server.listen_fd < 0)
                 return EX_UNAVAILABLE;
         server.diag_fd = nb_sock_diag_open();

@@ -3,11 +3,9 @@
 
 #include <cap-ng.h>
 #include <errno.h>
-#include <pwd.h>
 #include <seccomp.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "base/channel.h"
 #include "confine/capabilities.h"
@@ -38,26 +36,13 @@ static const struct confine_call calls[] = {
 
 static const struct confine_list list = CONFINE_LIST(calls);
 
-int isolation_find_user(const char *name, struct isolation_user *ret) {
-        struct passwd passwd, *found = NULL;
-        char buffer[4096];
-
-        *ret = (struct isolation_user){ .uid = geteuid(), .gid = getegid() };
-        if (!name)
-                return 0;
-        if (getpwnam_r(name, &passwd, buffer, sizeof(buffer), &found) != 0 || !found)
-                return -ENOENT;
-        *ret = (struct isolation_user){ .uid = passwd.pw_uid, .gid = passwd.pw_gid };
-        return 0;
-}
-
-static int become(const struct isolation_user *user) {
+static int become(const struct service_user *user) {
         capng_clear(CAPNG_SELECT_BOTH);
         return capng_change_id((int)user->uid, (int)user->gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING) < 0 ? -EPERM
                                                                                                                : 0;
 }
 
-int isolation_become(const struct isolation_user *user) {
+int isolation_become(const struct service_user *user) {
         const struct rlimit none = { 0 };
         int r = user ? become(user) : confine_drop_capabilities(CONFINE_KEEP_NONE);
 

@@ -7,23 +7,15 @@
 #define NB_KEEPER_ISOLATION_H
 
 #include <stdint.h>
-#include <sys/types.h>
 
-/** Who the keeper is to be. */
-struct isolation_user {
-        uid_t uid;
-        gid_t gid;
-};
-
-/** @param name  NULL: who we are @return 0; -ENOENT when there is no such user */
-int isolation_find_user(const char *name, struct isolation_user *ret);
+#include "service/user.h"
 
 /**
  * Gives up capabilities and the like.
  * @param user  whom to become, with that group and no other, which needs root; NULL: stay who we are
  * @return 0 or -errno
  */
-int isolation_become(const struct isolation_user *user);
+int isolation_become(const struct service_user *user);
 
 /** Raises the limit of descriptors to the hard one. @return how many may be kept: some are needed to receive others; 0: none */
 uint64_t isolation_raise_fds(void);

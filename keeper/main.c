@@ -8,51 +8,16 @@
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
-#include "base/unix_listener.h"
 #include "keeper/isolation.h"
 #include "keeper/options.h"
 #include "keeper/server.h"
-
-#define BACKLOG 16
-
-static int take_activated(void) {
-        int n = sd_listen_fds(1);
-
-        if (n != 1)
-                return n < 0 ? n : -ENOENT;
-        if (sd_is_socket_unix(SD_LISTEN_FDS_START, SOCK_SEQPACKET, 1, NULL, 0) <= 0 ||
-            nb_fd_prepare(SD_LISTEN_FDS_START) < 0)
-                return -EINVAL;
-        return SD_LISTEN_FDS_START;
-}
-
-/* @param owner  whom it is given to, or our own user */
-static int make_socket(const char *path, uid_t owner) {
-        NB_CLEANUP_FD int fd = nb_unix_listen(path, SOCK_SEQPACKET, 0600, BACKLOG);
-
-        if (fd < 0)
-                return fd;
-        return lchown(path, owner, (gid_t)-1) < 0 ? -errno : nb_steal_fd(&fd);
-}
-
-static int take_socket(const struct nb_log *log, const struct options *options, uid_t owner) {
-        int fd = options->socket_path ? make_socket(options->socket_path, owner) : take_activated();
-
-        if (fd == -ENOENT && !options->socket_path)
-                nb_log(log, NB_LOG_ERROR,
-                       "nothing to serve: give --socket PATH, or start netbroker-keeper by its systemd socket");
-        else if (fd < 0)
-                nb_log(log, NB_LOG_ERROR, "cannot serve %s: %s",
-                       options->socket_path ? options->socket_path : "systemd's socket", nb_unix_listen_why(fd));
-        return fd;
-}
+#include "service/socket.h"
+#include "service/user.h"
 
 static int keep(struct server *server) {
         int r;
@@ -71,15 +36,12 @@ static int keep(struct server *server) {
 
 static int serve(struct server *server, const struct options *options) {
         struct store_limits limits = { .entries = options->max_entries, .bytes = options->max_bytes };
-        struct isolation_user user;
+        struct service_user user;
         int r;
 
-        if (isolation_find_user(options->user, &user) < 0) {
-                nb_log(server->log, NB_LOG_ERROR, "there is no user '%s'; write a name that `getent passwd` knows",
-                       options->user);
+        if (service_find_user(server->log, options->user, &user) < 0)
                 return EX_NOUSER;
-        }
-        server->listen_fd = take_socket(server->log, options, user.uid);
+        server->listen_fd = service_socket(server->log, options->socket_path, user.uid);
         if (server->listen_fd < 0)
                 return EX_UNAVAILABLE;
         limits.fds = isolation_raise_fds();

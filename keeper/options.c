@@ -8,7 +8,11 @@
 
 #define DEFAULT_TIMEOUT_S 300
 #define DEFAULT_MAX_ENTRIES 262144
-#define DEFAULT_MAX_BYTES (UINT64_C(256) * 1024 * 1024)
+#define DEFAULT_MAX_BYTES 268435456 /* 256 MiB */
+
+/* A macro's value as a text, so that --help says what is done. */
+#define QUOTE(value) #value
+#define TEXT(macro) QUOTE(macro)
 
 /* More than that is no bound. */
 #define NUMBER_MAX (UINT64_C(1) << 40)
@@ -48,7 +52,8 @@ static const struct nb_option table[] = {
         {
                 .name = "timeout",
                 .argument = "SECONDS",
-                .help = "Close everything when no netbrokerd has come for so long. The default is 300; 0 is for ever.",
+                .help = "Close everything when no netbrokerd has come for so long. "
+                        "The default is " TEXT(DEFAULT_TIMEOUT_S) "; 0 is for ever.",
                 .expects = "a number of seconds",
                 .set = set_number,
                 .offset = offsetof(struct options, timeout_s),
@@ -56,7 +61,8 @@ static const struct nb_option table[] = {
         {
                 .name = "max-entries",
                 .argument = "N",
-                .help = "Keep at most N entries. The default is 262144. Descriptors are bounded by RLIMIT_NOFILE.",
+                .help = "Keep at most N entries. "
+                        "The default is " TEXT(DEFAULT_MAX_ENTRIES) ". Descriptors are bounded by RLIMIT_NOFILE.",
                 .expects = "a number",
                 .set = set_number,
                 .offset = offsetof(struct options, max_entries),
@@ -64,7 +70,7 @@ static const struct nb_option table[] = {
         {
                 .name = "max-bytes",
                 .argument = "N",
-                .help = "Keep at most N bytes with them, all together. The default is 268435456.",
+                .help = "Keep at most N bytes with them, all together. The default is " TEXT(DEFAULT_MAX_BYTES) ".",
                 .expects = "a number",
                 .set = set_number,
                 .offset = offsetof(struct options, max_bytes),

@@ -26,6 +26,8 @@
  *
  * A linker belongs to one guest, and a guest to one memory: a second instance from the same linker may only call if it exports the
  * same memory. Stores that are configured for asynchronous calls are not supported.
+ *
+ * Threads: a guest is used by one at a time; several may link what nb_wasmtime_new() gives, and end what they have linked.
  */
 #ifndef NETBROKER_WASMTIME_H
 #define NETBROKER_WASMTIME_H

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/destroy_message.h"
@@ -34,8 +35,13 @@ struct helper_client {
 
 static void ask_some(struct helper_client *client);
 
+/* Its unit's socket starts it when it is asked, so it is not connected to only to see. */
+static bool is_served(const struct helper_client *client) {
+        return access(client->address.sun_path, W_OK) == 0;
+}
+
 bool helper_client_is_well(const struct helper_client *client) {
-        return !client->is_ill;
+        return !client->is_ill || (client->last_serial == 0 && nb_list_is_empty(&client->waiting) && is_served(client));
 }
 
 /* ---- being without one ---- */
@@ -54,6 +60,11 @@ static void note_ill(struct helper_client *client, const char *why) {
                        "netbroker-helper at %s cannot be asked (%s): what was revoked lives on until it can",
                        client->address.sun_path, why);
         client->is_ill = true;
+}
+
+void helper_client_look(struct helper_client *client) {
+        if (!is_served(client))
+                note_ill(client, strerror(errno));
 }
 
 static void note_well(struct helper_client *client) {

@@ -22,13 +22,16 @@ struct helper_client;
  */
 struct helper_client *helper_client_new(struct broker *broker, const char *path);
 
+/** Says it to the operator where the helper's socket is not there, or not for us. For when the broker is who it will be. */
+void helper_client_look(struct helper_client *client);
+
 /** All connections must have ended. Takes NULL. @return NULL */
 struct helper_client *helper_client_free(struct helper_client *client);
 
 /** Asks for a TCP or UDP connection to be destroyed, by its addresses and cookie. Does nothing if it is being asked for. */
 void helper_client_destroy(struct helper_client *client, struct connection *connection);
 
-/** Whether the helper was there when it was asked last; true before the first time. */
+/** Whether the helper was there when it was asked last; before the first time, whether its socket is. */
 bool helper_client_is_well(const struct helper_client *client);
 
 #endif

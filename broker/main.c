@@ -311,6 +311,8 @@ static int serve(struct broker *broker, const struct options *options) {
                 log_no_privileges(broker, r);
                 return EX_NOPERM;
         }
+        if (broker->helper)
+                helper_client_look(broker->helper);
         if (broker->seal)
                 seal_prove(broker->seal, options->probe);
         if (!seal_suffices(broker, broker->policy))

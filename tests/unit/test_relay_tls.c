@@ -808,12 +808,22 @@ START_TEST(keys_that_are_strong) {
 }
 END_TEST
 
+static TCase *verified_case(void) {
+        TCase *verified = tcase_create("verified");
+
+        tcase_add_unchecked_fixture(verified, make_certificates, remove_certificates);
+        tcase_add_test(verified, a_chain_is_verified_once);
+        tcase_add_test(verified, abuse_41_a_chain_that_was_verified_is_good_for_its_name_only);
+        tcase_add_test(verified, abuse_41_another_chain_is_verified);
+        tcase_add_test(verified, a_chain_that_was_verified_is_so_for_a_time);
+        return verified;
+}
+
 static Suite *make_suite(void) {
         Suite *suite = suite_create("relay_tls");
         TCase *agreed = tcase_create("agreed");
         TCase *bytes = tcase_create("bytes");
         TCase *resumed = tcase_create("resumed");
-        TCase *verified = tcase_create("verified");
         TCase *shown = tcase_create("shown");
 
         tcase_add_unchecked_fixture(agreed, make_certificates, remove_certificates);
@@ -850,12 +860,7 @@ static Suite *make_suite(void) {
         tcase_add_test(resumed, a_ticket_is_good_for_the_credentials_that_made_it);
         suite_add_tcase(suite, resumed);
 
-        tcase_add_unchecked_fixture(verified, make_certificates, remove_certificates);
-        tcase_add_test(verified, a_chain_is_verified_once);
-        tcase_add_test(verified, abuse_41_a_chain_that_was_verified_is_good_for_its_name_only);
-        tcase_add_test(verified, abuse_41_another_chain_is_verified);
-        tcase_add_test(verified, a_chain_that_was_verified_is_so_for_a_time);
-        suite_add_tcase(suite, verified);
+        suite_add_tcase(suite, verified_case());
 
         tcase_add_unchecked_fixture(shown, make_certificates, remove_certificates);
         tcase_add_test(shown, a_certificate_is_chosen_by_the_name_that_is_asked_for);

@@ -331,7 +331,16 @@ int tls_verify(const struct tls_verification *what, struct tls_failure *failure,
         return 0;
 }
 
-int tls_verify_resumed(const struct tls_verification *what, struct tls_failure *failure) {
+/* Whether the same was verified as a whole a moment ago. */
+static bool is_verified(const struct tls_verification *what) {
+        uint8_t key[VERIFIED_KEY_SIZE];
+        time_t until;
+
+        return tls_verified_key(what->session, what->as_server, what->server_name, key) == 0 &&
+               tls_verified_find(what->credentials->verified, key, time(NULL), &until);
+}
+
+static int verify_resumed_anew(const struct tls_verification *what, struct tls_failure *failure) {
         PEER_CHAIN chain;
         int error = peer_chain_init(&chain, what->session);
 
@@ -344,4 +353,8 @@ int tls_verify_resumed(const struct tls_verification *what, struct tls_failure *
         if (verify_revocation_is_known(what, failure) < 0)
                 return -1;
         return verify_name(what, &chain, failure);
+}
+
+int tls_verify_resumed(const struct tls_verification *what, struct tls_failure *failure) {
+        return is_verified(what) ? 0 : verify_resumed_anew(what, failure);
 }

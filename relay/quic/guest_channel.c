@@ -44,6 +44,7 @@ struct guest_channel {
         int fd;                   /* owned */
         struct watch watch;
         bool may_read;
+        bool has_hung_up;    /* the host has closed its end: nobody waits for an answer */
         bool is_full;        /* the host has not read what it was sent: nothing more fits */
         bool awaits_reading; /* Streams is to be sent, once the host has received all descriptors */
         struct deadline *retry;
@@ -75,6 +76,8 @@ static void watch_as_needed(struct guest_channel *channel) {
 static void channel_changed(struct watch *watch, uint32_t events) {
         struct guest_channel *channel = nb_container_of(watch, struct guest_channel, watch);
 
+        if (events & EPOLLHUP)
+                channel->has_hung_up = true;
         if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
                 channel->may_read = true;
         if (events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) {
@@ -533,7 +536,7 @@ static void host_has_closed(struct guest_channel *channel) {
 }
 
 void guest_channel_run(struct guest_channel *channel) {
-        int r = tell_totals(channel);
+        int r = channel->has_hung_up ? -EPIPE : tell_totals(channel);
 
         if (r == 0 || r == -EAGAIN)
                 r = read_requests(channel);

@@ -972,6 +972,35 @@ START_TEST(as_many_descriptors_are_under_way_as_the_broker_allows) {
 }
 END_TEST
 
+static void ask_for_stream(struct quic_host *host) {
+        Nb__StreamCreate create = NB__STREAM_CREATE__INIT;
+        Nb__Request request = NB__REQUEST__INIT;
+
+        quic_host_wait_for_room(&world, host, false, 0);
+        request.body_case = NB__REQUEST__BODY_STREAM_CREATE;
+        request.stream_create = &create;
+        quic_host_ask(host, &request);
+}
+
+/* Another one of the tenant's receives nothing, so there is no room for an answer. */
+START_TEST(who_is_gone_while_it_waits_for_room_is_noticed) {
+        struct quic_ends other;
+
+        world.client->relay.in_flight_max = 1;
+        quic_world_connect(&world, &other);
+        ask_for_stream(&other.client);
+        while (quic_of(world.client)->n_in_flight == 0)
+                quic_world_turn(&world);
+        ask_for_stream(&ends.client);
+        for (int i = 0; i < 20; ++i)
+                quic_world_turn(&world);
+        ends.client.fd = nb_fd_close(ends.client.fd);
+        quic_world_expect_end(&world, world.client, ends.link, NB__RELAY__CAUSE__CAUSE_GUEST_GONE);
+        ck_assert_uint_eq(quic_of(world.client)->n_in_flight, 1);
+        quic_ends_close(&other);
+}
+END_TEST
+
 /* The host reads its channel only when it wants another stream: the total that lies unread is not taken for a descriptor. */
 START_TEST(totals_come_behind_descriptors_that_were_received) {
         Nb__StreamCreate create = NB__STREAM_CREATE__INIT;
@@ -1140,6 +1169,7 @@ int main(void) {
         tcase_add_test(streams, streams_for_a_guest_without_a_channel_are_refused);
         tcase_add_test(streams, descriptors_that_nobody_receives_stay_counted);
         tcase_add_test(streams, as_many_descriptors_are_under_way_as_the_broker_allows);
+        tcase_add_test(streams, who_is_gone_while_it_waits_for_room_is_noticed);
         tcase_add_test(streams, totals_come_behind_descriptors_that_were_received);
         tcase_add_test(datagrams, datagrams_pass_both_ways_with_their_borders);
         tcase_add_test(datagrams, datagrams_that_do_not_fit_or_are_not_read_are_dropped);

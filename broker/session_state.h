@@ -2,7 +2,8 @@
 /*
  * What the keeper is told of a session, and a session made of that (proto/STATE.md).
  *
- * Who is at the other end was found when the session was accepted, and is not asked again: the process may have passed its channel on, or be gone.
+ * Who is at the other end was found when the session was accepted, and is not asked again: the process may have passed its channel on, or be gone. What was kept of
+ * that is believed (STATE.md, Trust), and judged by the policy of now.
  */
 #ifndef NB_BROKER_SESSION_STATE_H
 #define NB_BROKER_SESSION_STATE_H

@@ -22,9 +22,9 @@
 /* The kernel fills at most 32 KiB at once into the answer of a dump (netlink(7)). */
 #define DUMP_SIZE 32768
 
-static int open_socket(uint32_t groups) {
+int nb_sock_diag_open(void) {
         NB_CLEANUP_FD int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
-        struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = groups };
+        struct sockaddr_nl address = { .nl_family = AF_NETLINK };
 
         if (fd < 0)
                 return -errno;
@@ -33,19 +33,24 @@ static int open_socket(uint32_t groups) {
         return nb_steal_fd(&fd);
 }
 
-int nb_sock_diag_open(void) {
-        return open_socket(0);
-}
-
 /* ---- events ---- */
 
-static uint32_t group_bit(enum sknetlink_groups group) {
-        return 1u << (group - 1);
+static const int event_groups[] = { SKNLGRP_INET_TCP_DESTROY, SKNLGRP_INET6_TCP_DESTROY, SKNLGRP_INET_UDP_DESTROY,
+                                    SKNLGRP_INET6_UDP_DESTROY };
+
+int nb_sock_diag_listen(int fd, bool listens) {
+        int option = listens ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
+        int r = 0;
+
+        for (size_t i = 0; i < sizeof(event_groups) / sizeof(event_groups[0]); ++i) {
+                if (setsockopt(fd, SOL_NETLINK, option, &event_groups[i], sizeof(event_groups[i])) < 0)
+                        r = -errno;
+        }
+        return r;
 }
 
 int nb_sock_diag_open_events(void) {
-        int fd = open_socket(group_bit(SKNLGRP_INET_TCP_DESTROY) | group_bit(SKNLGRP_INET6_TCP_DESTROY) |
-                             group_bit(SKNLGRP_INET_UDP_DESTROY) | group_bit(SKNLGRP_INET6_UDP_DESTROY));
+        int fd = nb_sock_diag_open();
         int size = EVENTS_QUEUE_SIZE;
 
         if (fd < 0)

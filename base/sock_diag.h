@@ -52,10 +52,18 @@ typedef void (*nb_sock_diag_event_function)(void *data, uint64_t cookie);
 typedef void (*nb_sock_diag_socket_function)(void *data, const struct nb_sock_diag_socket *socket);
 
 /**
- * Opens a socket that gets the events of TCP and UDP over IPv4 and IPv6. Its queue is made as long as this process may.
+ * Opens a socket for the events of TCP and UDP over IPv4 and IPv6, which get there once nb_sock_diag_listen() asks for them. Its queue is made as
+ * long as this process may.
  * @return a descriptor, non-blocking, owned by the caller; or -errno
  */
 int nb_sock_diag_open_events(void);
+
+/**
+ * Has events come, or not any more; those that came already stay to be read. Needs no privilege.
+ * @param fd  of nb_sock_diag_open_events()
+ * @return 0, or -errno: without memory some of them do not come
+ */
+int nb_sock_diag_listen(int fd, bool listens);
 
 /**
  * Takes some of the events that are there, and calls the function for each.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Sockets whose last descriptor is closed, by the word of the seal (broker/seal.h), and that the kernel may still need.
+ * Sockets whose last descriptor is closed, by the word of the seal (broker/seal.h) or of a sweep that cannot wait, and that the kernel may still need.
  *
  * The seal tells of a close before the kernel does it. A socket of UDP is gone then, and its connection ends at once. One of TCP may still hold what was written
  * and is not acknowledged, which counts (broker/connection_watch.h); so the kernel is asked for that one socket, at once and then after 10, 40, 160 and

@@ -13,6 +13,7 @@
 #include "base/sock_diag.h"
 #include "broker/broker.h"
 #include "broker/connection.h"
+#include "broker/connection_events.h"
 #include "broker/connection_files.h"
 #include "broker/connection_release.h"
 #include "broker/seal.h"
@@ -20,8 +21,7 @@
 #include "broker/tenant.h"
 #include "broker/calls.h"
 
-/* How many times 64 events, or parts of a dump, are taken before other descriptors have their turn. */
-#define EVENTS_ROUNDS 8
+/* How many parts of a dump are taken before other descriptors have their turn. */
 #define DUMP_ROUNDS 2
 
 /* Between two shelves of one sweep: the loop is others' in between. */
@@ -36,6 +36,12 @@
 
 /* What part of a shelf has to be gone for a sweep not to have been in vain. */
 #define SWEEP_WORTH 16
+
+/* On so few files a sweep in vain costs next to nothing. */
+#define SWEEP_SMALL 64
+
+/* While events are left, after so many new connections there is a sweep: what is closed would take memory. */
+#define SWEEP_ADDED 512
 
 /* How often buffers are measured, and it is looked whether what was revoked stays dead. */
 #define MEASURE_MS 1000
@@ -59,9 +65,8 @@ struct connection_watch {
         uint32_t n_unix;    /* connections of which there are no events */
         uint32_t n_revoked; /* connections that are to stay dead */
 
-        int events_fd; /* -1: there are none */
-        struct watch events;
-        bool lost_events; /* some were, and the queue was not empty since */
+        struct connection_events events;
+        unsigned n_added; /* while events were left, and since the last sweep */
         bool is_told;     /* by the seal */
         struct connection_release release;
 
@@ -101,45 +106,36 @@ static void end_all_on_shelf_list(struct nb_list *gone) {
 
 /* ---- events ---- */
 
-static void on_event(void *data, uint64_t cookie) {
+static bool on_freed(void *data, uint64_t cookie) {
         struct connection *connection = find(data, cookie);
 
-        if (connection && !connection->ends_by_report)
+        if (!connection)
+                return false;
+        if (!connection->ends_by_report)
                 connection_end(connection);
+        return true;
 }
 
-/*
- * What was lost is found by a sweep; one that goes on may have passed it already. The kernel says once that its queue is full, and goes on dropping
- * events until it is empty: the sweep has to begin behind that.
- */
+/* What was lost is found by a sweep; one that goes on may have passed it already. */
 static void look_for_lost(struct connection_watch *watch) {
-        watch->lost_events = false;
-        nb_log(&watch->broker->log, NB_LOG_DEBUG, "the kernel's events of sockets overran: looking at all connections");
         if (watch->sweeping)
                 watch->sweep_again = true;
         else
                 start_sweep(watch);
 }
 
-/* While the queue does not get empty, sweeps come all the same. */
-static void note_lost(struct connection_watch *watch) {
-        watch->lost_events = true;
-        plan_sweep(watch);
+static void on_lost(void *data) {
+        struct connection_watch *watch = data;
+
+        nb_log(&watch->broker->log, NB_LOG_DEBUG, "the kernel's events of sockets overran: looking at all connections");
+        look_for_lost(watch);
 }
 
-static void events_ready(struct watch *events, uint32_t what) {
-        struct connection_watch *watch = nb_container_of(events, struct connection_watch, events);
-        int r = 0;
-
-        (void)what;
-        for (int i = 0; i < EVENTS_ROUNDS && (r == 0 || r == -ENOBUFS); ++i) {
-                r = nb_sock_diag_read_events(watch->events_fd, on_event, watch);
-                if (r == -ENOBUFS)
-                        note_lost(watch);
-        }
-        if (r == -EAGAIN && watch->lost_events)
-                look_for_lost(watch);
+static void on_losing(void *data) {
+        plan_sweep(data);
 }
+
+static const struct connection_events_ops events_ops = { .freed = on_freed, .losing = on_losing, .look = on_lost };
 
 /* ---- sweeps ---- */
 
@@ -162,32 +158,54 @@ static void note_closing(struct connection_watch *watch, struct connection *conn
         watch->wants_some = true;
 }
 
-/* Ends what is closed. The shelf may go with its last connection. @return how many files were closed */
-static uint32_t sweep_shelf(struct connection_watch *watch, struct connection_shelf *shelf) {
-        struct nb_list gone;
-        uint32_t n = 0;
+/* Their files are closed, and the kernel is asked for the sockets, one by one. */
+static void release_all_on_shelf_list(struct connection_watch *watch, struct nb_list *closed) {
+        while (!nb_list_is_empty(closed)) {
+                struct connection *connection = nb_container_of(closed->next, struct connection, on_shelf);
+
+                nb_list_remove(&connection->on_shelf);
+                nb_list_append(&connection->shelf->connections, &connection->on_shelf);
+                connection_release_take(&watch->release, connection);
+        }
+}
+
+/* Whether it is to be asked of the kernel now; what a dump or a later look is to tell of is asked again by who cannot wait. */
+static bool is_to_be_asked(struct connection *connection, bool at_once) {
+        if (connection->held)
+                return false;
+        if (at_once)
+                nb_list_remove(&connection->in_closing);
+        return nb_list_is_empty(&connection->in_closing);
+}
+
+/*
+ * Ends what is closed. The shelf may go with its last connection.
+ * @param at_once  somebody waits for it: the kernel is asked for each socket, and not for all by a dump
+ */
+static void sweep_shelf(struct connection_watch *watch, struct connection_shelf *shelf, bool at_once) {
+        struct nb_list gone, closed;
 
         nb_list_init(&gone);
+        nb_list_init(&closed);
         nb_list_foreach_safe(link, &shelf->connections) nb_container_of(link, struct connection, on_shelf)->held =
                 false;
         /* Where the list cannot be read, all is taken for held. */
         if (connection_shelf_list(shelf, on_held, watch) < 0)
-                return 0;
+                return;
         nb_list_foreach_safe(other, &shelf->connections) {
                 struct connection *connection = nb_container_of(other, struct connection, on_shelf);
 
-                if (connection->held || !nb_list_is_empty(&connection->in_closing))
+                if (!is_to_be_asked(connection, at_once))
                         continue;
-                n++;
-                if (!ends_with_file(watch, connection)) {
+                if (!ends_with_file(watch, connection) && !at_once) {
                         note_closing(watch, connection);
                         continue;
                 }
                 nb_list_remove(&connection->on_shelf);
-                nb_list_append(&gone, &connection->on_shelf);
+                nb_list_append(ends_with_file(watch, connection) ? &gone : &closed, &connection->on_shelf);
         }
+        release_all_on_shelf_list(watch, &closed);
         end_all_on_shelf_list(&gone);
-        return n;
 }
 
 static struct connection_shelf *next_shelf_of(const struct tenant *tenant, uint64_t sweep) {
@@ -223,12 +241,12 @@ static void sweep_is_due(void *data) {
 }
 
 static bool has_events(const struct connection_watch *watch) {
-        return watch->events_fd >= 0 || watch->is_told;
+        return watch->events.fd >= 0 || watch->is_told;
 }
 
 /* Sees to it that a sweep comes, soon where there are no events; none where there is nothing to be swept. */
 static void plan_sweep(struct connection_watch *watch) {
-        bool fast = watch->n_unix > 0 || !has_events(watch) || watch->lost_events || !nb_list_is_empty(&watch->closing);
+        bool fast = watch->n_unix > 0 || !has_events(watch) || watch->events.lost || !nb_list_is_empty(&watch->closing);
         uint64_t ms = fast ? SWEEP_FAST_MS : SWEEP_SLOW_MS;
 
         if (watch->sweeping || watch->broker->connections.n == 0)
@@ -258,7 +276,7 @@ static void sweep_on(void *data) {
                 return;
         }
         shelf->sweep = watch->sweep;
-        (void)sweep_shelf(watch, shelf);
+        sweep_shelf(watch, shelf, false);
         set_sweep_timer(watch, SWEEP_STEP_MS, sweep_on);
         /* Without memory for a timer the sweep is broken off. */
         watch->sweeping = watch->sweep_timer;
@@ -266,6 +284,7 @@ static void sweep_on(void *data) {
 
 static void start_sweep(struct connection_watch *watch) {
         watch->sweep_again = false;
+        watch->n_added = 0;
         watch->sweep++;
         set_sweep_timer(watch, 0, sweep_on);
         watch->sweeping = watch->sweep_timer;
@@ -287,8 +306,8 @@ static bool has_room(const struct tenant *tenant) {
 void connection_watch_make_room(struct connection_watch *watch, struct tenant *tenant) {
         struct tenant_holding *holding = &tenant->holding;
         struct connection_shelf *shelf;
-        uint64_t start = uv_hrtime(), end;
-        uint32_t n, n_closed;
+        uint64_t start = uv_hrtime(), end, used, n_gone;
+        uint32_t n;
 
         seal_hear(watch->broker->seal);
         if (has_room(tenant))
@@ -297,10 +316,11 @@ void connection_watch_make_room(struct connection_watch *watch, struct tenant *t
                 return;
         shelf = take_shelf(holding);
         n = shelf->n;
-        n_closed = sweep_shelf(watch, shelf);
-        start_dump(watch);
+        used = tenant->account.used[ACCOUNT_CONNECTIONS];
+        sweep_shelf(watch, shelf, true);
         end = uv_hrtime();
-        if (n_closed * SWEEP_WORTH < n || n_closed == 0)
+        n_gone = used - tenant->account.used[ACCOUNT_CONNECTIONS];
+        if (n_gone == 0 || (n > SWEEP_SMALL && n_gone * SWEEP_WORTH < n))
                 holding->no_sweep_before = end + SWEEP_REST * (end - start);
 }
 
@@ -470,9 +490,7 @@ static void left_behind(void *data, struct connection *connection) {
 
 void connection_watch_be_told(struct connection_watch *watch) {
         watch->is_told = true;
-        watch_end_before_close(&watch->events);
-        watch->events_fd = nb_fd_close(watch->events_fd);
-        connection_release_init(&watch->release, watch->broker, left_behind, watch);
+        connection_events_deinit(&watch->events);
 }
 
 void connection_watch_released(struct connection_watch *watch, uint64_t cookie) {
@@ -487,7 +505,7 @@ void connection_watch_released(struct connection_watch *watch, uint64_t cookie) 
 }
 
 void connection_watch_lost_some(struct connection_watch *watch) {
-        look_for_lost(watch);
+        on_lost(watch);
 }
 
 /* ---- for others ---- */
@@ -495,6 +513,10 @@ void connection_watch_lost_some(struct connection_watch *watch) {
 void connection_watch_add(struct connection_watch *watch, const struct connection *connection) {
         if (connection_is_unix(connection))
                 watch->n_unix++;
+        else if (!connection->ends_by_report)
+                connection_events_want(&watch->events);
+        if (connection_events_are_left(&watch->events) && ++watch->n_added >= SWEEP_ADDED && !watch->sweeping)
+                start_sweep(watch);
         plan_sweep(watch);
         if (has_limit(connection->tenant))
                 plan_measure(watch);
@@ -528,29 +550,36 @@ void connection_watch_policy_changed(struct connection_watch *watch) {
 
 /* ---- beginning and end ---- */
 
-/* @return a descriptor that is watched, or -1 */
-static int start_watch(struct connection_watch *watch, int fd_consumed, struct watch *ready, uint32_t events,
-                       watch_function function) {
-        NB_CLEANUP_FD int fd = fd_consumed;
-        int r = fd < 0 ? fd : watch_start(ready, &watch->broker->watches, fd, events, function);
-
-        if (r == 0)
-                return nb_steal_fd(&fd);
+static void warn(const struct connection_watch *watch, int r) {
         nb_log(&watch->broker->log, NB_LOG_WARNING,
                "the kernel's list of sockets cannot be had (%s): connections that are closed leave the account late",
                strerror(-r));
+}
+
+/* @return a descriptor that is watched, or -1 */
+static int start_dumps(struct connection_watch *watch) {
+        NB_CLEANUP_FD int fd = nb_sock_diag_open();
+        int r = fd < 0 ? fd : watch_start(&watch->dump_ready, &watch->broker->watches, fd, 0, dump_is_ready);
+
+        if (r == 0)
+                return nb_steal_fd(&fd);
+        warn(watch, r);
         return -1;
 }
 
 struct connection_watch *connection_watch_new(struct broker *broker) {
         struct connection_watch *watch = calloc(1, sizeof(*watch));
+        int r;
 
         if (!watch)
                 return NULL;
         watch->broker = broker;
         nb_list_init(&watch->closing);
-        watch->events_fd = start_watch(watch, nb_sock_diag_open_events(), &watch->events, EPOLLIN, events_ready);
-        watch->dump_fd = start_watch(watch, nb_sock_diag_open(), &watch->dump_ready, 0, dump_is_ready);
+        r = connection_events_init(&watch->events, broker, nb_sock_diag_open_events(), &events_ops, watch);
+        if (r < 0)
+                warn(watch, r);
+        watch->dump_fd = start_dumps(watch);
+        connection_release_init(&watch->release, broker, left_behind, watch);
         return watch;
 }
 
@@ -559,8 +588,7 @@ struct connection_watch *connection_watch_free(struct connection_watch *watch) {
                 return NULL;
         assert(nb_list_is_empty(&watch->closing));
         connection_release_deinit(&watch->release);
-        watch_end_before_close(&watch->events);
-        watch->events_fd = nb_fd_close(watch->events_fd);
+        connection_events_deinit(&watch->events);
         watch_end_before_close(&watch->dump_ready);
         watch->dump_fd = nb_fd_close(watch->dump_fd);
         watch->sweep_timer = deadline_free(watch->sweep_timer);
@@ -571,6 +599,7 @@ struct connection_watch *connection_watch_free(struct connection_watch *watch) {
 
 static const struct confine_call calls[] = {
         CONFINE_CALL(recvmmsg, "sockets that the kernel has destroyed, many at once"),
+        CONFINE_CALL(setsockopt, "whether it tells of them"),
         CONFINE_CALL(recvfrom, "the kernel's list of sockets"),
         CONFINE_CALL(sendto, "asking for it"),
 };

@@ -2,11 +2,13 @@
 /*
  * What the kernel says of the connections in tenants' hands: that they are gone, and how much their buffers take.
  *
- *      events     of sock_diag: a TCP or UDP socket was freed. The usual way, and the fast one, without the seal; they cover the network namespace.
+ *      events     of sock_diag: a TCP or UDP socket was freed. The usual way, and the prompt one, without the seal. They are of the whole network
+ *                 namespace, so they are left while others' sockets are too many (broker/connection_events.h).
  *      releases   of the seal (broker/seal.h), where it is proven, instead of events: the last descriptor of a socket of ours was closed.
  *      sweeps     of the shelves (broker/connection_files.h): which files are closed. For Unix sockets, of which there are no events;
- *                 and for all after events or releases were lost, before a tenant is refused for too many, and from time to time.
- *      dumps      of sock_diag: whether a TCP socket whose file is closed is still in the kernel, and what buffers take.
+ *                 and for all after events or releases were lost, where events are left, before a tenant is refused for too many, and from time to time.
+ *      dumps      of sock_diag: whether a TCP socket whose file is closed is still in the kernel, and what buffers take. For a tenant that waits
+ *                 for room the kernel is asked for each single one, which is dearer, and has its answer at once (broker/connection_release.h).
  *
  * When a connection stops to count: when its file is closed, in all processes that have it, and for TCP when the kernel has freed
  * the socket as well. Until then it holds what was written and is not acknowledged, up to the size of its buffers, and a tenant could otherwise

@@ -11,10 +11,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "tests/support/kernel.h"
+#include "tests/support/network.h"
 #include "tests/support/peer.h"
 #include "tests/support/runner.h"
 #include "tests/support/scene.h"
@@ -216,13 +218,30 @@ static void make_and_close(const struct peer *peer, int n) {
         }
 }
 
+/* Stops the daemon while the kernel tells it of sockets. When strangers' were too many before, that is not always. */
+static void stop_while_told(const struct daemon *daemon) {
+        uint64_t start_ms = harness_now_ms();
+        siginfo_t stopped;
+
+        for (;;) {
+                kernel_wait_tells_of_sockets(daemon->pid, true);
+                ck_assert_int_eq(kill(daemon->pid, SIGSTOP), 0);
+                ck_assert_int_eq(waitid(P_PID, (id_t)daemon->pid, &stopped, WSTOPPED), 0);
+                if (kernel_tells_of_sockets(daemon->pid))
+                        return;
+                ck_assert_int_eq(kill(daemon->pid, SIGCONT), 0);
+                harness_wait_a_moment(start_ms, "the daemon to stop in time");
+        }
+}
+
 /* Stops the daemon until the kernel has dropped events that it should have got; what is done in between is among those. */
 static void stop_and_overrun(const struct daemon *daemon) {
         struct peer peer = peer_udp("127.0.0.1");
-        unsigned before = kernel_count_dropped_events(daemon->pid);
         uint64_t start_ms = harness_now_ms();
+        unsigned before;
 
-        ck_assert_int_eq(kill(daemon->pid, SIGSTOP), 0);
+        stop_while_told(daemon);
+        before = kernel_count_dropped_events(daemon->pid);
         do {
                 make_and_close(&peer, 5000);
                 harness_wait_a_moment(start_ms, "the kernel to drop events");
@@ -321,6 +340,75 @@ START_TEST(what_is_not_yet_delivered_is_found_gone) {
         (void)nb_fd_close(peer_fd);
         go_on(&scene.daemon);
         (void)nb_fd_close(connect_when_there_is_room(&control, peer.text));
+        (void)wire_close(&control);
+        peer_close(&peer);
+        scene_end(&scene);
+}
+END_TEST
+
+/* ---- strangers' sockets ---- */
+
+/* Until the broker does not want to hear of them; how many of them it hears of at once is not ours to say. */
+static void make_noise(const struct daemon *daemon) {
+        struct peer peer = peer_udp("127.0.0.1");
+        uint64_t start_ms = harness_now_ms();
+
+        do {
+                make_and_close(&peer, 100);
+                harness_wait_a_moment(start_ms, "the broker to leave the events");
+        } while (kernel_tells_of_sockets(daemon->pid));
+        peer_close(&peer);
+}
+
+/* A broker without connections pays nothing for others' sockets, and one that has some not much. */
+START_TEST(strangers_sockets_cost_little) {
+        struct scene scene;
+        struct wire control;
+        struct peer peer;
+        int fd;
+
+        network_enter();
+        peer = peer_listen("127.0.0.1", 8);
+        start(&scene, NULL, "", SCENE_LOOPBACK);
+        ck_assert(!kernel_tells_of_sockets(scene.daemon.pid));
+        control = wire_open_control(scene.web, "0.0.0.0:0");
+        fd = connect_must(&control, peer.text);
+        ck_assert(kernel_tells_of_sockets(scene.daemon.pid));
+        make_noise(&scene.daemon);
+        /* It is tried again, as long as there is a connection. */
+        kernel_wait_tells_of_sockets(scene.daemon.pid, true);
+        make_noise(&scene.daemon);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        peer_close(&peer);
+        scene_end(&scene);
+}
+END_TEST
+
+/* What is closed meanwhile makes room at once, for whoever is at his limit. */
+START_TEST(what_is_closed_makes_room_beside_noise) {
+        struct scene scene;
+        struct wire control;
+        struct peer peer;
+        int living, living_peer;
+
+        network_enter();
+        peer = peer_listen("127.0.0.1", 8);
+        start(&scene, NULL, "MaxConnections=3\n", SCENE_LOOPBACK);
+        control = wire_open_control(scene.web, "0.0.0.0:0");
+        living = connect_must(&control, peer.text);
+        living_peer = peer_accept(&peer);
+        make_noise(&scene.daemon);
+        for (int i = 0; i < 100; ++i) {
+                int fd = connect_must(&control, peer.text);
+                int other_fd = peer_accept(&peer);
+
+                (void)nb_fd_close(other_fd);
+                (void)nb_fd_close(fd);
+                kernel_wait_sockets(IPPROTO_TCP, peer.address.port, 1);
+        }
+        (void)nb_fd_close(living);
+        (void)nb_fd_close(living_peer);
         (void)wire_close(&control);
         peer_close(&peer);
         scene_end(&scene);
@@ -482,6 +570,12 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, an_overrun_is_made_good);
         tcase_add_test(tcase, what_is_not_yet_delivered_counts);
         tcase_add_test(tcase, what_is_not_yet_delivered_is_found_gone);
+        if (getuid() == 0) {
+                tcase_add_test(tcase, strangers_sockets_cost_little);
+                tcase_add_test(tcase, what_is_closed_makes_room_beside_noise);
+        } else {
+                fprintf(stderr, "not tested: strangers' sockets: a network of the test's own needs root\n");
+        }
         tcase_add_test(tcase, abuse_45_a_peer_waits_for_room);
         tcase_add_test(tcase, a_lower_limit_closes_nothing);
         tcase_add_test(tcase, a_tenant_comes_back_with_what_it_holds);

@@ -59,21 +59,42 @@ void kernel_disconnect(int fd) {
         ck_assert_int_eq(connect(fd, &nobody, sizeof(nobody)), 0);
 }
 
+/* One of the kernel's list of netlink sockets. */
+struct netlink_socket {
+        unsigned groups, drops;
+};
+
 /* The first netlink socket of a process has its pid for a port; 4 is NETLINK_SOCK_DIAG. */
-unsigned kernel_count_dropped_events(pid_t pid) {
+static struct netlink_socket find_events(pid_t pid) {
         FILE *file = fopen("/proc/net/netlink", "re");
-        unsigned protocol, drops, found = 0;
+        struct netlink_socket found = { 0 }, each;
+        unsigned protocol;
         char line[256];
         int port;
 
         ck_assert_ptr_nonnull(file);
         while (fgets(line, sizeof(line), file)) {
-                if (sscanf(line, "%*s %u %d %*s %*s %*s %*s %*s %u", &protocol, &port, &drops) == 3 && protocol == 4 &&
-                    port == (int)pid)
-                        found += drops;
+                if (sscanf(line, "%*s %u %d %x %*s %*s %*s %*s %u", &protocol, &port, &each.groups, &each.drops) == 4 &&
+                    protocol == 4 && port == (int)pid)
+                        found = each;
         }
         (void)fclose(file);
         return found;
+}
+
+unsigned kernel_count_dropped_events(pid_t pid) {
+        return find_events(pid).drops;
+}
+
+bool kernel_tells_of_sockets(pid_t pid) {
+        return find_events(pid).groups != 0;
+}
+
+void kernel_wait_tells_of_sockets(pid_t pid, bool expected) {
+        uint64_t start = harness_now_ms();
+
+        while (kernel_tells_of_sockets(pid) != expected)
+                harness_wait_a_moment(start, "another state of the events of sockets");
 }
 
 bool kernel_destroys_sockets(void) {

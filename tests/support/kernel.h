@@ -25,6 +25,12 @@ void kernel_disconnect(int fd);
 /** @return how many events of sockets were dropped because the queue of a process was full. */
 unsigned kernel_count_dropped_events(pid_t pid);
 
+/** Whether a process is told of sockets that are freed. */
+bool kernel_tells_of_sockets(pid_t pid);
+
+/** Waits until a process is told of them, or is not. */
+void kernel_wait_tells_of_sockets(pid_t pid, bool expected);
+
 /** Whether this process may destroy sockets (CAP_NET_ADMIN, and a kernel that can). */
 bool kernel_destroys_sockets(void);
 

@@ -260,6 +260,7 @@ START_TEST(events_are_the_kernels) {
         if (!enter_network())
                 return;
         events_fd = nb_sock_diag_open_events();
+        ck_assert_int_eq(nb_sock_diag_listen(events_fd, true), 0);
         fd = udp_socket(AF_INET);
         sought = (struct sought){ .id = id_of(fd, IPPROTO_UDP) };
         forge(events_fd, sought.id.cookie);
@@ -268,6 +269,7 @@ START_TEST(events_are_the_kernels) {
         fd = nb_fd_close(fd);
         wait_for_event(events_fd);
         ck_assert_uint_eq(take_events(events_fd, &sought), 1);
+        ck_assert_int_eq(nb_sock_diag_listen(events_fd, false), 0);
 }
 END_TEST
 

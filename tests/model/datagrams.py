@@ -271,7 +271,9 @@ class DatagramMachine(Machine):
             self.tables[who].add(new, Server(source, address, base, inheriting, flags))
 
         address = "127.0.0.1:0" if bound else UNBOUND
-        outcomes = {"success": opened} if not bound or self.granted("listen") else {"access": nothing}
+        outcomes = {"success": opened} if not bound or self.may(source, "listen", address) else {"access": nothing}
+        if not source.may_open(base, inheriting):
+            outcomes = {"notcapable": nothing}
         self.perform(who, world.request_open(fd, address, world.TYPE_DATAGRAM, base, inheriting, flags), outcomes)
 
     def choose_target(self, subject, kind, n):
@@ -304,7 +306,7 @@ class DatagramMachine(Machine):
         if refusal:
             self.perform(who, world.request_connect(fd, address), refusal)
             return
-        granted = self.granted("connect") and address != DENIED
+        granted = self.may(subject.protocol, "connect", address) and address != DENIED
         self.begin_connect(who, fd, subject, Connecting(subject, address, "inval" if address == MALFORMED else None if granted else "access"))
 
     # ---- where a datagram goes ----

@@ -22,7 +22,9 @@ HOW = st.sampled_from([READ, WRITE, READ | WRITE])
 CONTROL_RIGHTS = st.sampled_from([RIGHTS_CONTROL] * 5 + [RIGHTS_CONTROL & ~right for right in (world.RIGHT_ACCEPT, world.RIGHT_CONNECT, world.RIGHT_LISTEN)])
 BELOW_RIGHTS = st.sampled_from([RIGHTS_STREAM] * 5 + [RIGHTS_STREAM & ~right for right in (world.RIGHT_READ, world.RIGHT_WRITE)])
 
+RIGHTS_ALL = RIGHTS_CONTROL | RIGHTS_STREAM | world.RIGHT_BIND
 BACKLOG = 16
+PROTOCOLS_MAX = 7  # of a guest; others would only be in the way of each other
 
 # Functions that are for one kind of descriptor: what is not of it is told so.
 FOR_ONE_KIND = {
@@ -77,7 +79,10 @@ class Machine(RuleBasedStateMachine):
 
     def new_table(self, who):
         """A session, and what it begins with."""
-        return Table(self.guests[who].begin(), self.protocols)
+        table = Table(self.guests[who].begin(), self.protocols)
+        for fd in table.of_kind("protocol"):
+            _, _, table.objects[fd].base, table.objects[fd].inheriting = self.ask(who, world.request_fdstat(fd))
+        return table
 
     # ---- calls ----
 
@@ -145,6 +150,10 @@ class Machine(RuleBasedStateMachine):
     def granted(self, verb):
         """Whether the policy in force grants it, where it grants anything of the kind."""
         return self.place.rules in ("all", verb)
+
+    def may(self, protocol, verb, address):
+        """Whether policy and protocol grant it, where they grant anything of the kind."""
+        return self.granted(verb) and protocol.grants(verb, address)
 
     # ---- polls ----
 
@@ -245,7 +254,7 @@ class Machine(RuleBasedStateMachine):
     def listen(self, who, control):
         who, fd, subject = self.pick(who, control, "control")
         was = subject.state
-        self.perform(who, Request("listen", fd, BACKLOG), subject.listen(self.granted("listen")))
+        self.perform(who, Request("listen", fd, BACKLOG), subject.listen(self.may(subject.protocol, "listen", subject.address)))
         if was != subject.state:
             for connecting in self.pending:
                 connecting.disturb(subject)
@@ -283,6 +292,44 @@ class Machine(RuleBasedStateMachine):
 
     def accepted(self, end):
         """An accept has yielded that end."""
+
+    # ---- narrower protocols ----
+
+    def narrowing(self, protocol, kind):
+        """The rules of a kind, and what they leave: grants(verb, address), None where they are none."""
+        pattern = self.place.unix_names if protocol.is_unix else "127.0.0.1:*"
+        both = self.place.lines(("connect", "listen"), pattern)
+        taken = [other.address for other in self.controls() if other.state == Control.LISTENING and other.protocol.is_unix == protocol.is_unix]
+        if kind == "as they are":
+            return None, None
+        if kind == "one less" and taken:
+            return f"{both}\nDeny={taken[0]}", lambda verb, address: address != taken[0]
+        if kind in ("connect", "listen"):
+            return self.place.lines([kind], pattern), lambda verb, address: verb == kind
+        return ("", lambda verb, address: False) if kind == "nothing" else (both, lambda verb, address: True)
+
+    @needs("protocol")
+    @rule(who=WHO, protocol=PICK, kind=st.sampled_from(["as they are", "nothing", "connect", "listen", "both", "one less", "no rules"]),
+          base=st.sampled_from([RIGHTS_ALL] * 4 + [RIGHTS_ALL & ~world.RIGHT_BIND]), inheriting=st.sampled_from(
+              [RIGHTS_ALL] * 4 + [RIGHTS_ALL & ~right for right in (world.RIGHT_LISTEN, world.RIGHT_ACCEPT, world.RIGHT_CONNECT, world.RIGHT_READ)]))
+    def restrict(self, who, protocol, kind, base, inheriting):
+        who, fd, subject = self.pick(who, protocol, "protocol")
+        if len(self.tables[who].of_kind("protocol")) >= PROTOCOLS_MAX:
+            return
+        if kind == "no rules":
+            self.perform(who, world.request_restrict(fd, world.NO_RULES, base, inheriting), {"inval": nothing})
+            return
+        rules, grants = self.narrowing(subject, kind)
+        self.perform(who, world.request_restrict(fd, rules, base, inheriting),
+                     {"success": lambda new: self.tables[who].add(new, subject.narrow(grants, base, inheriting))})
+
+    @needs("protocol")
+    @rule(who=WHO, protocol=PICK)
+    def close_protocol(self, who, protocol):
+        """What was made of it goes on, and holds no broker: what is bound to nothing ends with the one that there is."""
+        who, fd, subject = self.pick(who, protocol, "protocol")
+        if subject.is_narrower:
+            self.perform(who, Request("fd_close", fd), {"success": lambda value: self.tables[who].close(fd)})
 
     # ---- connections and streams ----
 
@@ -343,14 +390,17 @@ class Machine(RuleBasedStateMachine):
     @rule(who=WHO, descriptor=PICK, flags=FLAGS)
     def set_flags(self, who, descriptor, flags):
         who, fd, subject = self.pick(who, descriptor, *MADE)
-        self.perform(who, Request("fd_fdstat_set_flags", fd, flags), {"success": lambda value: setattr(subject, "flags", flags)})
+        self.perform(who, Request("fd_fdstat_set_flags", fd, flags), {"success": lambda value: setattr(subject, "flags", flags)}
+                     if subject.base & world.RIGHT_SET_FLAGS else {"notcapable": nothing})
 
-    @needs(*MADE)
-    @rule(who=WHO, descriptor=PICK, right=st.sampled_from([world.RIGHT_READ, world.RIGHT_WRITE, world.RIGHT_ACCEPT, world.RIGHT_CONNECT]),
-          give_up=st.booleans())
+    @needs("protocol")
+    @rule(who=WHO, descriptor=PICK, give_up=st.booleans(), right=st.sampled_from([
+        world.RIGHT_READ, world.RIGHT_WRITE, world.RIGHT_ACCEPT, world.RIGHT_CONNECT, world.RIGHT_SET_FLAGS, world.RIGHT_BIND]))
     def set_rights(self, who, descriptor, right, give_up):
-        """Gives one right up, or asks for one more than there are."""
-        who, fd, subject = self.pick(who, descriptor, *MADE)
+        """Gives one right up, or asks for one more than there are. Not of the protocols that everything else begins with."""
+        who, fd, subject = self.pick(who, descriptor, "protocol", *MADE)
+        if subject.kind == "protocol" and not subject.is_narrower:
+            return
         base, inheriting = (subject.base & ~right, subject.inheriting & ~right) if give_up else (subject.base | right, subject.inheriting)
 
         def given_up(value):
@@ -407,6 +457,9 @@ class Machine(RuleBasedStateMachine):
         self.place.restart(kill)
         for connecting in self.pending:
             connecting.uncertain = True
+        for control in self.controls():
+            if control.protocol.is_closed and not control.is_bound:
+                control.forfeit()
         self.restarted()
 
     def restarted(self):

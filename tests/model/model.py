@@ -49,7 +49,8 @@ class End:
         self.name = name
         self.grants = grants  # what it needs of the policy
         self.local, self.remote = local, remote  # addresses
-        self.relayed = False
+        self.relayed = self.is_unix = False
+        self.options = {}  # number -> value, of those that were set
         self.peer = self.link = None
         self.sent = 0  # bytes, of a text that everybody knows: see text()
         self.read = 0  # of the peer's bytes
@@ -91,6 +92,11 @@ class End:
 
     def hangs_up(self, kind):
         """Whether a poll flags a hang-up."""
+        hangup = self.hangs_up_as_tcp(kind)
+        # A Unix socket is told that its peer reads no more.
+        return MAYBE if hangup == NO and self.is_unix and (self.peer.read_shut or self.peer.gone) else hangup
+
+    def hangs_up_as_tcp(self, kind):
         if self.reset in (YES, self.TOLD):
             return YES
         if self.reset == MAYBE or self.peer.unknown:
@@ -139,15 +145,27 @@ class End:
         """The policy no longer grants it. Without netbroker-helper that ends what is relayed, and nothing else (netbrokerd(8))."""
         if not self.relayed:
             return
-        for end in (self, self.peer):
+        self.unknown = self.is_unix  # a Unix socket has no reset: to the peer it ends, and maybe more
+        for end in (self,) if self.is_unix else (self, self.peer):
             if end.reset == NO and not (self.gone or self.peer.gone or self.write_shut or self.peer.write_shut):
                 end.reset = YES
-            end.may_be_reset()
+        self.may_be_reset()
+        self.peer.may_be_reset()
 
     # ---- what is written and read ----
 
     def tell_reset(self, _value):
         self.reset = self.TOLD
+
+    def take_error(self):
+        """get_option of the error: it is told once, here or by a read or a write."""
+        def told(value):
+            name = world.ERRNOS[value]
+            check(name == "success" or name in ("connreset", "pipe") and self.may_tell_reset(), f"{self.name} has the error {name}")
+            check(name != "success" or self.reset != YES, f"{self.name} was reset, and has no error")
+            if name != "success":
+                self.reset = self.TOLD
+        return {"success": told}
 
     def take(self, length, peek, data):
         check(len(data) <= length, f"{len(data)} bytes are read into {length}")
@@ -267,10 +285,35 @@ class Protocol(Descriptor):
         super().__init__(None, None)
         self.kind = "protocol" if is_used else "unused"
         self.name = name
+        self.narrowings = []  # of protocol_restrict: what each leaves, grants(verb, address)
+        self.is_narrower = self.is_closed = False
 
     @property
     def is_relayed(self):
         return self.name in world.RELAYED
+
+    @property
+    def is_unix(self):
+        return self.name in world.UNIX
+
+    def grants(self, verb, address):
+        """Whether what narrows it leaves that. What the policy grants is asked beside."""
+        return all(grants(verb, address) for grants in self.narrowings)
+
+    def narrow(self, grants, base, inheriting):
+        """Another one, with no more than that. grants: None: the rules stay."""
+        narrower = Protocol(self.name, True)
+        narrower.is_narrower = True
+        narrower.narrowings = self.narrowings + ([grants] if grants else [])
+        narrower.base, narrower.inheriting = self.base & base, self.inheriting & inheriting
+        return narrower
+
+    def may_open(self, base, inheriting):
+        """Whether it has the rights for such a control."""
+        return self.base & world.RIGHT_BIND and not (base | inheriting) & ~self.inheriting
+
+    def close(self):
+        self.is_closed = True
 
 
 class Control(Descriptor):
@@ -293,7 +336,7 @@ class Control(Descriptor):
 
     @property
     def is_bound(self):
-        return self.address != UNBOUND
+        return self.address not in (UNBOUND, "")
 
     @property
     def is_relayed(self):
@@ -398,6 +441,7 @@ class Control(Descriptor):
     def take(self, remote):
         """Our end of what was accepted, by the peer's address."""
         link = next((link for link in self.arrived if link.client.local == remote), None)
+        check(link or not self.protocol.is_unix, f"a peer called '{remote}' is accepted, which has not connected")
         if link is None:
             check(self.n_uncertain, f"a peer is accepted from {remote}, where nobody has connected")
             link = self.accepted[remote] = Link(remote, self.address)
@@ -455,7 +499,8 @@ class Connecting:
             return {self.verdict: refused(self.verdict)}
         outcomes = {"success": connected} if self.listens else {"connrefused": refused("connrefused")}
         if self.source.is_bound and self.source.has_connected:
-            outcomes["addrnotavail"] = refused("addrnotavail")
+            errno = "addrinuse" if self.source.protocol.is_unix else "addrnotavail"
+            outcomes[errno] = refused(errno)
         return outcomes
 
     def settle(self):
@@ -474,6 +519,7 @@ class Connecting:
         link = Link(local, self.address)
         link.client.relayed, link.server.relayed = self.source.is_relayed, self.target.is_relayed
         link.client.grants = self.source.grants
+        link.client.is_unix = link.server.is_unix = self.source.protocol.is_unix
         link.began, link.done = self.began, step
         if self.target.state == Control.LISTENING:
             self.target.arrived.append(link)

@@ -23,6 +23,7 @@ notrecoverable notsock notsup notty nxio overflow ownerdead perm pipe proto prot
 xdev notcapable""".split()
 
 RIGHT_READ, RIGHT_SET_FLAGS, RIGHT_WRITE, RIGHT_FILESTAT = 1 << 1, 1 << 3, 1 << 6, 1 << 21
+RIGHT_BIND = 1 << 32
 RIGHT_POLL, RIGHT_SHUTDOWN, RIGHT_ACCEPT, RIGHT_CONNECT, RIGHT_LISTEN = 1 << 27, 1 << 28, 1 << 29, 1 << 30, 1 << 31
 RIGHTS_CONNECTION = RIGHT_SET_FLAGS | RIGHT_FILESTAT | RIGHT_POLL
 RIGHTS_STREAM = RIGHTS_CONNECTION | RIGHT_READ | RIGHT_WRITE | RIGHT_SHUTDOWN
@@ -41,6 +42,7 @@ TEXT_MAX = 512
 UNBOUND = "0.0.0.0:0"
 DENIED = "127.0.0.2:9"
 MALFORMED = "127.0.0.1"
+NO_RULES = "Connect"
 
 OPTION_ERROR, OPTION_NODELAY, OPTION_KEEPALIVE, OPTION_KEEPIDLE, OPTION_KEEPINTVL, OPTION_KEEPCNT, OPTION_USER_TIMEOUT = range(1, 8)
 
@@ -277,12 +279,21 @@ Family=ip
 SocketTypes=stream dgram
 DataPath=relay
 {rules}
+[Protocol unix]
+Family=unix
+DataPath=direct
+{unix_rules}
+[Protocol unix-relayed]
+Family=unix
+DataPath=relay
+{unix_rules}
 """
-RELAYED = ("relayed",)  # the protocols whose bytes a relay carries
-RULES = {
-    "all": "Connect=127.0.0.1:*\nListen=127.0.0.1:*\nIdleTimeout=10min",
-    "connect": "Connect=127.0.0.1:*",
-    "listen": "Listen=127.0.0.1:*\nIdleTimeout=10min",
+RELAYED = ("relayed", "unix-relayed")  # the protocols whose bytes a relay carries
+UNIX = ("unix", "unix-relayed")
+RULES = {  # what is granted, and the verbs for it
+    "all": ("connect", "listen"),
+    "connect": ("connect",),
+    "listen": ("listen",),
 }
 
 
@@ -294,6 +305,8 @@ class World:
     def __init__(self):
         self.folder = tempfile.mkdtemp(prefix="netbroker-model-")
         os.mkdir(self.path("policy"))
+        os.mkdir(self.path("sockets"))
+        self.n_names = 0
         self.keeper = Daemon([os.environ["NETBROKER_KEEPER"], "--socket", self.path("keeper.sock")], self.path("log"))
         RelaySocket(self.path("relay.sock"), self.path("log"))
         self.rules = None
@@ -311,7 +324,23 @@ class World:
     def write_policy(self, rules):
         self.rules = rules
         with open(self.path("policy/acme.conf"), "w", encoding="ascii") as file:
-            file.write(POLICY.format(user=os.getuid(), rules=RULES[rules]))
+            verbs = RULES[rules]
+            file.write(POLICY.format(user=os.getuid(), rules=self.lines(verbs, "127.0.0.1:*") + "\nIdleTimeout=10min" * ("listen" in verbs),
+                                     unix_rules=self.lines(verbs, self.unix_names)))
+
+    @staticmethod
+    def lines(verbs, pattern):
+        return "\n".join(f"{verb.capitalize()}={pattern}" for verb in verbs)
+
+    @property
+    def unix_names(self):
+        """A pattern of all that new_unix_name() makes."""
+        return f"{self.path('sockets')}/*.sock @{os.path.basename(self.folder)}-*"
+
+    def new_unix_name(self, abstract):
+        """One that nothing has had before."""
+        self.n_names += 1
+        return f"@{os.path.basename(self.folder)}-{self.n_names}" if abstract else f"{self.path('sockets')}/{self.n_names}.sock"
 
     def start_broker(self):
         self.broker = Daemon([os.environ["NETBROKERD"], "--policy", self.path("policy"), "--socket", self.path("session.sock"),

@@ -247,12 +247,12 @@ class DatagramMachine(Machine):
         """Most traces begin with a server that has a peer, or with a part of that."""
         steps = [
             lambda: self.open("server", protocol, True, flags, RIGHTS_CONTROL, RIGHTS_STREAM),
-            lambda: self.listen("server", 0),
+            lambda: self.listen("server", -1),
             lambda: self.open("client", protocol >> 1, False, 0, RIGHTS_CONTROL, RIGHTS_STREAM),
-            lambda: self.connect("client", 0, "server", 0),
+            lambda: self.connect("client", 0, "server", -1),
             lambda: self.stream_create("client", 0, flags, RIGHTS_STREAM),
             lambda: self.send("client", 0, 5),
-            lambda: self.accept("server", 0),
+            lambda: self.accept("server", -1),
             lambda: self.stream_create("server", 0, NONBLOCK, RIGHTS_STREAM),
         ]
         for step in steps[:n_steps]:
@@ -284,7 +284,8 @@ class DatagramMachine(Machine):
             there = [end.local for end in self.ends if not end.is_server and not end.gone]
         else:
             states = [Control.LISTENING] if kind == "server" else [Control.IDLE]
-            there = [other.address for other in self.controls() if other is not subject and other.is_bound and other.state in states]
+            there = [other.address for other in self.controls() if other is not subject and other.is_bound and other.state in states and
+                     not other.is_preopened]
         return there[n % len(there)] if there else self.place.nobody
 
     def connected(self, who, fd, subject, connecting):

@@ -5,7 +5,7 @@
  * It is a host's process with libnetbroker and a guest without an engine, whose memory is an array. Each line of standard input is a
  * request, each line of standard output the answer to one, in order. A call that waits is one whose answer does not come.
  *
- *      begin                       a session and its guest              0 PROTOCOLS, as NETWORKING_PROTOCOLS has them, or -ERRNO
+ *      begin                       a session and its guest              0 PROTOCOLS PREOPENS, as the guest's environment has them, or -ERRNO
  *      call NAME WORD...           one function of the guest's           ERRNO and the bytes asked for, each as hexadecimal digits
  *              NUMBER              an argument
  *              @ADDRESS=HEX        bytes that stand in the memory before
@@ -34,6 +34,7 @@
 struct player {
         const char *socket_path;
         const char *tenant;
+        bool has_preopens;
         struct nb_session *session;
         struct nb_guest *guest;
         uint8_t *memory;
@@ -137,13 +138,16 @@ static void begin(struct player *player) {
                 return;
         }
         guest_options.session = player->session;
+        guest_options.no_preopens = !player->has_preopens;
         for (size_t i = 0; i < sizeof(guest_options.stdio) / sizeof(guest_options.stdio[0]); ++i)
                 guest_options.stdio[i] = -1;
         r = nb_guest_new(&guest_options, &player->guest);
-        if (r < 0)
+        if (r < 0) {
+                player->session = nb_session_free(player->session);
                 printf("%d\n", r);
-        else
-                printf("0 %s\n", nb_guest_protocols(player->guest));
+        } else {
+                printf("0 %s %s\n", nb_guest_protocols(player->guest), nb_guest_preopens(player->guest));
+        }
 }
 
 static void end(struct player *player) {
@@ -220,8 +224,9 @@ int main(int argc, char **argv) {
         char *line NB_CLEANUP_FREE = NULL;
         size_t size = 0;
 
-        if (argc != 3 || !player.memory)
-                errx(2, "usage: %s SOCKET TENANT", argv[0]);
+        if (argc < 3 || argc > 4 || !player.memory)
+                errx(2, "usage: %s SOCKET TENANT [preopens]", argv[0]);
+        player.has_preopens = argc == 4;
         player.socket_path = argv[1];
         player.tenant = argv[2];
         while (getline(&line, &size, stdin) >= 0)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import world
-from model import Connection, Control, Difference, Stream, Table, NO, YES, check, nothing
+from model import Connection, Control, Difference, Preopened, Stream, Table, NO, YES, check, nothing
 from world import DEADLINE, NONBLOCK, READ, WRITE, RIGHTS_CONTROL, RIGHTS_STREAM, Request
 
 WHO = st.sampled_from(world.World.NAMES)
@@ -79,7 +79,14 @@ class Machine(RuleBasedStateMachine):
 
     def new_table(self, who):
         """A session, and what it begins with."""
-        table = Table(self.guests[who].begin(), self.protocols)
+        protocols, preopens = self.guests[who].begin()
+        table = Table(protocols, self.protocols)
+        for name, fd in preopens.items():
+            _, flags, base, inheriting = self.ask(who, world.request_fdstat(fd))
+            check(base & (world.RIGHT_LISTEN | world.RIGHT_ACCEPT | world.RIGHT_CONNECT) == world.RIGHT_LISTEN | world.RIGHT_ACCEPT,
+                  f"{who}: a preopened listener has the rights {base:#x}")
+            check(flags == NONBLOCK, f"{who}: a preopened listener has the flags {flags}")
+            table.add(fd, Preopened(name, self.place.door, base, inheriting))
         for fd in table.of_kind("protocol"):
             _, _, table.objects[fd].base, table.objects[fd].inheriting = self.ask(who, world.request_fdstat(fd))
         return table
@@ -442,7 +449,7 @@ class Machine(RuleBasedStateMachine):
             connecting.uncertain = True
         if not self.granted("listen"):
             for control in self.controls():
-                if control.is_bound:
+                if control.is_bound and not control.is_preopened:
                     control.forfeit()
 
     def reloaded(self):

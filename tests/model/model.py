@@ -320,6 +320,7 @@ class Control(Descriptor):
     """IDLE -> LISTENING by listen; IDLE -> CONNECTING -> IDLE by connect, any number of times; any -> ENDED when the policy no longer grants it."""
 
     kind = "control"
+    is_preopened = False
     IDLE, LISTENING, CONNECTING, ENDED = "idle", "listening", "connecting", "ended"
 
     def __init__(self, protocol, address, base, inheriting, flags, filetype=world.TYPE_STREAM):
@@ -471,6 +472,16 @@ class Control(Descriptor):
         if self.n_uncertain:
             outcomes["success"] = accepted
         return outcomes
+
+
+class Preopened(Control):
+    """A listener that is there from the start, nonblocking, by a grant of its own."""
+
+    is_preopened = True
+
+    def __init__(self, name, address, base, inheriting):
+        super().__init__(Protocol(name, True), address, base, inheriting, world.NONBLOCK)
+        self.state = self.LISTENING
 
 
 class Connecting:

@@ -39,10 +39,10 @@ class StreamMachine(Machine):
         """Most traces begin with a connection and its streams, or with a part of that."""
         steps = [
             lambda: self.open("server", protocol, True, flags, RIGHTS_CONTROL, RIGHTS_STREAM),
-            lambda: self.listen("server", 0),
+            lambda: self.listen("server", -1),
             lambda: self.open("client", protocol & 2 | protocol >> 2 & 1, False, 0, RIGHTS_CONTROL, RIGHTS_STREAM),  # of the same family
-            lambda: self.connect("client", 0, "listener", 0),
-            lambda: self.accept("server", 0),
+            lambda: self.connect("client", 0, "listener", -1),
+            lambda: self.accept("server", -1),
             lambda: self.stream_create("client", 0, flags, RIGHTS_STREAM),
             lambda: self.stream_create("server", 0, NONBLOCK, RIGHTS_STREAM),
         ]

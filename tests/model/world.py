@@ -3,6 +3,7 @@
 
 Nothing is guessed here: daemons say when they are ready or have read their policy again (sd_notify), and whoever waits, waits for an event with a deadline.
 """
+import errno
 import os
 import select
 import shutil
@@ -200,10 +201,10 @@ class RelaySocket:
 class Guest:
     """A process of guest.c."""
 
-    def __init__(self, program, socket_path, log):
+    def __init__(self, program, socket_path, log, preopens):
         self.log = log
         with open(log, "ab") as output:
-            self.process = subprocess.Popen([program, socket_path, "acme"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
+            self.process = subprocess.Popen([program, socket_path, "acme", *preopens], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
                                             bufsize=0)
         self.rest = b""
 
@@ -231,11 +232,14 @@ class Guest:
         return self.receive()
 
     def begin(self):
-        """Opens a session. Returns its protocols, name -> descriptor."""
+        """Opens a session. Returns its protocols and its preopened sockets, name -> descriptor."""
+        deadline = time.monotonic() + DEADLINE
         answer = self.ask("begin")
+        while answer[0] == str(-errno.EADDRINUSE) and time.monotonic() < deadline:
+            answer = self.ask("begin")  # the broker has not seen the end of the guest before
         if answer[0] != "0":
             raise Broken(f"no session: {answer[0]}")
-        return {name: int(fd) for name, fd in (pair.split("=") for pair in answer[1].split(":"))}
+        return [{name: int(fd) for name, fd in (pair.split("=") for pair in text.split(":") if pair)} for text in answer[1:]]
 
     def start(self, request):
         self.send("call", *request.words)
@@ -287,9 +291,12 @@ DataPath=direct
 Family=unix
 DataPath=relay
 {unix_rules}
+[Preopen door]
+Listen={door}
+DataPath=direct
 """
 RELAYED = ("relayed", "unix-relayed")  # the protocols whose bytes a relay carries
-UNIX = ("unix", "unix-relayed")
+UNIX = ("unix", "unix-relayed", "door")
 RULES = {  # what is granted, and the verbs for it
     "all": ("connect", "listen"),
     "connect": ("connect",),
@@ -312,7 +319,7 @@ class World:
         self.rules = None
         self.write_policy("all")
         self.start_broker()
-        self.guests = {name: self.new_guest() for name in self.NAMES}
+        self.guests = {name: self.new_guest(name) for name in self.NAMES}
         self.resident = self.new_guest()
         self.nobody = self.hold_port()
         self.warm_up()
@@ -326,7 +333,7 @@ class World:
         with open(self.path("policy/acme.conf"), "w", encoding="ascii") as file:
             verbs = RULES[rules]
             file.write(POLICY.format(user=os.getuid(), rules=self.lines(verbs, "127.0.0.1:*") + "\nIdleTimeout=10min" * ("listen" in verbs),
-                                     unix_rules=self.lines(verbs, self.unix_names)))
+                                     door=self.door, unix_rules=self.lines(verbs, self.unix_names)))
 
     @staticmethod
     def lines(verbs, pattern):
@@ -336,6 +343,11 @@ class World:
     def unix_names(self):
         """A pattern of all that new_unix_name() makes."""
         return f"{self.path('sockets')}/*.sock @{os.path.basename(self.folder)}-*"
+
+    @property
+    def door(self):
+        """Where the preopened listener of the server is."""
+        return f"@{os.path.basename(self.folder)}-door"
 
     def new_unix_name(self, abstract):
         """One that nothing has had before."""
@@ -354,13 +366,14 @@ class World:
         self.held.connect(self.held.getsockname())
         return "127.0.0.1:%d" % self.held.getsockname()[1]
 
-    def new_guest(self):
-        return Guest(os.path.join(os.environ["BUILDDIR"], "tests/model/guest"), self.path("session.sock"), self.path("log"))
+    def new_guest(self, name=None):
+        preopens = ["preopens"] if name == "server" else []  # nobody else can listen there
+        return Guest(os.path.join(os.environ["BUILDDIR"], "tests/model/guest"), self.path("session.sock"), self.path("log"), preopens)
 
     def warm_up(self):
         """A guest that stays, and that has had a relayed connection: what the tenant has for itself is there from now on."""
         guest = self.resident
-        protocol = guest.begin()["relayed"]
+        protocol = guest.begin()[0]["relayed"]
         _, server = guest.call(request_open(protocol, "127.0.0.1:0", TYPE_STREAM, RIGHTS_CONTROL, RIGHTS_STREAM, 0))
         _, client = guest.call(request_open(protocol, UNBOUND, TYPE_STREAM, RIGHTS_CONTROL, RIGHTS_STREAM, 0))
         guest.call(Request("listen", server, 1))
@@ -372,7 +385,7 @@ class World:
 
     def replace_guest(self, name):
         self.guests[name].kill()
-        self.guests[name] = self.new_guest()
+        self.guests[name] = self.new_guest(name)
 
     def reload(self, rules):
         if rules != self.rules:

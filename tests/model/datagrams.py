@@ -167,7 +167,7 @@ class End:
 
 
 class Server(Control):
-    """IDLE, LISTENING, CONNECTING as for streams; but a peer arrives by what it sends."""
+    """A control of datagrams: IDLE, LISTENING, CONNECTING as for streams; but a peer arrives by what it sends."""
 
     def __init__(self, *arguments):
         super().__init__(*arguments, filetype=world.TYPE_DATAGRAM)
@@ -189,6 +189,12 @@ class Server(Control):
                     return end
         check(False, f"a peer is accepted from {remote}, which has sent nothing")
 
+    def listen(self, granted):
+        outcomes = super().listen(granted)
+        if self.state == self.ENDED and self.has_listened and self.doubtful:
+            outcomes["success"] = nothing
+        return outcomes
+
     def accept(self, accepted):
         outcomes = super().accept(accepted)
         if self.doubtful and "notcapable" not in outcomes:
@@ -196,9 +202,10 @@ class Server(Control):
         return outcomes
 
     def cut_queue(self):
-        for end in self.arrived:
+        for end in self.arrived + self.doubtful:
             end.gone = True
         self.arrived.clear()
+        self.doubtful.clear()
 
     def doubt_queue(self):
         for end in self.arrived:
@@ -388,6 +395,24 @@ class DatagramMachine(Machine):
 
         outcomes = end.send(length, sent) if subject.base & RIGHT_WRITE else {"notcapable": nothing}
         self.perform(who, world.request_send(fd, data), outcomes)
+
+    @needs("stream")
+    @rule(who=WHO, stream=PICK, lengths=st.lists(LENGTHS, min_size=2, max_size=4))
+    def send_several(self, who, stream, lengths):
+        for length in lengths:
+            self.send(who, stream, length)
+
+    @needs("stream")
+    @rule(peek=st.booleans())
+    def receive_all(self, peek):
+        """All that is sure to have come is read, by whoever does not wait."""
+        for who, table in self.tables.items():
+            streams = [] if who in self.blocked else table.of_kind("stream")
+            for i, fd in enumerate(streams):
+                end = table.objects[fd].end
+                for _ in range(len(end.inbox)):
+                    if end.over == NO and any(datagram.certain for datagram in end.inbox) and table.objects[fd].base & RIGHT_READ:
+                        self.receive(who, i, 65000, peek)
 
     @needs("stream")
     @rule(who=WHO, stream=PICK)

@@ -129,8 +129,8 @@ class End:
         if self.reset != NO:
             peer.may_be_reset()
         elif self.unread:
-            # TCP: who closes with something unread resets. A peer that has had our end already is told otherwise.
-            if self.write_shut or peer.reset != NO:
+            # Who closes with something unread resets. A peer that has had our end already is told otherwise, and a relay has no way to reset a Unix socket.
+            if self.write_shut or peer.reset != NO or self.is_unix and (self.relayed or peer.relayed):
                 peer.may_be_reset()
             else:
                 peer.reset = YES
@@ -507,9 +507,10 @@ class Connecting:
             errnos = ["pipe", "connrefused", "access", "connreset", "addrnotavail", "inval"]
             return {"success": connected, **{errno: refused(errno) for errno in errnos}}
         if self.verdict:
-            return {self.verdict: refused(self.verdict)}
-        outcomes = {"success": connected} if self.listens else {"connrefused": refused("connrefused")}
-        if self.source.is_bound and self.source.has_connected:
+            outcomes = {self.verdict: refused(self.verdict)}
+        else:
+            outcomes = {"success": connected} if self.listens else {"connrefused": refused("connrefused")}
+        if self.verdict in (None, "noent") and self.source.is_bound and self.source.has_connected:
             errno = "addrinuse" if self.source.protocol.is_unix else "addrnotavail"
             outcomes[errno] = refused(errno)
         return outcomes

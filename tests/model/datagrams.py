@@ -241,6 +241,7 @@ class Connecting:
 class DatagramMachine(Machine):
     """Two guests, and datagrams between them."""
 
+    somebody = "server"
     protocols = ("direct", "relayed")
 
     def __init__(self):

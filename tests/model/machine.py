@@ -61,6 +61,7 @@ class Blocked:
 class Machine(RuleBasedStateMachine):
     """The rules are the steps of a trace. A step for which there is no descriptor, or whose guest waits in a call, does nothing."""
 
+    somebody = None  # the kind of target that there is somebody at, for connect()
     protocols = ()  # the names of those that the family is about
     place = None  # the world of all traces
     n_calls = 0
@@ -316,10 +317,11 @@ class Machine(RuleBasedStateMachine):
         return ("", lambda verb, address: False) if kind == "nothing" else (both, lambda verb, address: True)
 
     @needs("protocol")
-    @rule(who=WHO, protocol=PICK, kind=st.sampled_from(["as they are", "nothing", "connect", "listen", "both", "one less", "no rules"]),
+    @rule(who=WHO, protocol=PICK, bound=st.booleans(), kind=st.sampled_from(["as they are", "nothing", "connect", "listen", "both", "one less", "no rules"]),
           base=st.sampled_from([RIGHTS_ALL] * 4 + [RIGHTS_ALL & ~world.RIGHT_BIND]), inheriting=st.sampled_from(
               [RIGHTS_ALL] * 4 + [RIGHTS_ALL & ~right for right in (world.RIGHT_LISTEN, world.RIGHT_ACCEPT, world.RIGHT_CONNECT, world.RIGHT_READ)]))
-    def restrict(self, who, protocol, kind, base, inheriting):
+    def restrict(self, who, protocol, kind, base, inheriting, bound):
+        """Makes a narrower one, and tries what it leaves."""
         who, fd, subject = self.pick(who, protocol, "protocol")
         if len(self.tables[who].of_kind("protocol")) >= PROTOCOLS_MAX:
             return
@@ -327,8 +329,18 @@ class Machine(RuleBasedStateMachine):
             self.perform(who, world.request_restrict(fd, world.NO_RULES, base, inheriting), {"inval": nothing})
             return
         rules, grants = self.narrowing(subject, kind)
-        self.perform(who, world.request_restrict(fd, rules, base, inheriting),
-                     {"success": lambda new: self.tables[who].add(new, subject.narrow(grants, base, inheriting))})
+        narrower = subject.narrow(grants, base, inheriting)
+        self.perform(who, world.request_restrict(fd, rules, base, inheriting), {"success": lambda new: self.tables[who].add(new, narrower)})
+        self.open(who, self.index(who, narrower, "protocol"), bound, 0, RIGHTS_CONTROL, RIGHTS_STREAM)
+        for fd in self.tables[who].of_kind("control"):
+            control = self.tables[who].objects[fd]
+            if control.protocol is narrower:
+                self.connect(who, self.index(who, control, "control"), self.somebody, 0)
+
+    def index(self, who, descriptor, kind):
+        """Which of its kind it is, as pick() counts."""
+        objects = self.tables[who].objects
+        return next(i for i, fd in enumerate(self.tables[who].of_kind(kind)) if objects[fd] is descriptor)
 
     @needs("protocol")
     @rule(who=WHO, protocol=PICK)

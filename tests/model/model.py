@@ -442,6 +442,9 @@ class Control(Descriptor):
     def take(self, remote):
         """Our end of what was accepted, by the peer's address."""
         link = next((link for link in self.arrived if link.client.local == remote), None)
+        if not link and remote == "" and self.protocol.is_unix and self.arrived:
+            link = self.arrived[0]  # a name that was bound before the broker was started again is not known any more
+            link.server.remote = remote
         check(link or not self.protocol.is_unix, f"a peer called '{remote}' is accepted, which has not connected")
         if link is None:
             check(self.n_uncertain, f"a peer is accepted from {remote}, where nobody has connected")
@@ -559,7 +562,7 @@ class Connection(Descriptor):
         return YES, 0, 1 << 31, NO
 
     def local_address(self):
-        if self.stream and self.stream.closed and not self.end.relayed:
+        if self.stream and self.stream.closed and not (self.end.relayed and self.end.local):  # of no name nobody has told
             return {"notconn": nothing}
         return same_text("local", self.end.local)
 

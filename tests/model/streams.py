@@ -26,6 +26,7 @@ OPTIONS = {
 class StreamMachine(Machine):
     """A server and a client with streams between them."""
 
+    somebody = "listener"
     protocols = ("direct", "relayed", "unix", "unix-relayed")
 
     def __init__(self):
@@ -173,6 +174,7 @@ class StreamMachine(Machine):
         elif is_tcp and (end.relayed or end.is_unix):
             outcomes = {"noprotoopt": nothing}
         self.perform(who, Request("set_option", fd, option, value), outcomes)
+        self.get_option(who, self.index(who, subject, "stream"), option)
 
     @needs("stream")
     @rule(who=WHO, stream=PICK, option=st.sampled_from([0, world.OPTION_ERROR, 10] + sorted(OPTIONS)))

@@ -57,9 +57,12 @@ int admin_take(struct admin_call *call, const json_t *request, const char *forma
         va_list arguments;
         int r;
 
+        errno = 0;
         va_start(arguments, format);
         r = json_vunpack_ex((json_t *)request, &error, JSON_STRICT, format, arguments);
         va_end(arguments);
+        if (r < 0 && errno == ENOMEM)
+                return -ENOMEM;
         return r == 0 ? 0 : admin_fail(call, -EINVAL, "not a request of this verb: %s", error.text);
 }
 

@@ -22,7 +22,8 @@ struct admin_client {
         struct deadline *deadline;
         uint64_t last_progress_ms; /* on the loop's clock */
         bool input_ended;
-        bool busy; /* a call is under way */
+        bool busy;   /* a call is under way */
+        bool broken; /* an answer has no end, for want of memory: the client waits for none, and is closed */
         int progress;
         struct admin_call call;
         size_t in_length;
@@ -61,7 +62,7 @@ static bool wants_input(const struct admin_client *client) {
 }
 
 static bool wants_output(const struct admin_client *client) {
-        return client->call.out_length > 0 || (client->busy && client->progress == ADMIN_MORE);
+        return client->call.out_length > 0 || client->broken || (client->busy && client->progress == ADMIN_MORE);
 }
 
 static bool has_request(const struct admin_client *client) {
@@ -105,10 +106,11 @@ static void say_end(struct admin_client *client, int r) {
         if (r < 0 && call->error[0] == '\0')
                 (void)admin_fail(call, r, "%s", strerror(-r));
         if (r < 0)
-                (void)admin_say(call, json_pack("{s:o, s:s}", "error", admin_text(call->error), "errno",
-                                                name ? name : "EIO"));
+                r = admin_say(call,
+                              json_pack("{s:o, s:s}", "error", admin_text(call->error), "errno", name ? name : "EIO"));
         else
-                (void)admin_say(call, json_pack("{s:b}", "end", 1));
+                r = admin_say(call, json_pack("{s:b}", "end", 1));
+        client->broken = r < 0;
 }
 
 static void set_progress(struct admin_client *client, int progress) {
@@ -192,6 +194,8 @@ static bool serve(struct admin_client *client, uint32_t events) {
                 return false;
         if (client->call.out_length > 0)
                 return true;
+        if (client->broken)
+                return false;
         if (client->busy && client->progress == ADMIN_MORE)
                 set_progress(client, client->call.next(&client->call));
         else if (!client->busy && has_request(client))

@@ -74,7 +74,10 @@ static int parse(struct admin_call *call, const char *line, size_t length, json_
 
         if (is_nested(line, length))
                 return admin_fail(call, -EINVAL, "a request is one object without others inside");
+        errno = 0; /* the library calls a text invalid that it had no memory for */
         request = json_loadb(line, length, JSON_REJECT_DUPLICATES, &error);
+        if (!request && errno == ENOMEM)
+                return -ENOMEM;
         if (!request)
                 return admin_fail(call, -EINVAL, "not JSON: %s, at byte %d", error.text, error.position);
         if (!json_is_string(json_object_get(request, "verb"))) {

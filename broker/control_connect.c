@@ -128,6 +128,7 @@ static int dial(struct control *control, const struct nb_socket_address *address
                 .function = dialled,
                 .data = control,
         };
+        bool is_datagram = control_socket_type(control) == POLICY_SOCKET_DGRAM;
         NB_CLEANUP_FD int connected_fd = -1;
         int fd = socket_for(control, address->family);
         int r;
@@ -135,8 +136,12 @@ static int dial(struct control *control, const struct nb_socket_address *address
         if (fd < 0)
                 return fd;
         r = connector_start(&options, fd, &connected_fd, &control->connector);
-        /* There is no handshake: such a socket is connected at once. */
-        if (r == 0 && control_socket_type(control) == POLICY_SOCKET_DGRAM)
+        /* There is no handshake: such a socket is connected at once, or not at all. */
+        if (is_datagram && control->connector) {
+                control->connector = connector_free(control->connector);
+                return -EAGAIN;
+        }
+        if (r == 0 && is_datagram)
                 r = address->family == AF_UNIX ? datagram_take_from_unix(connected_fd)
                                                : datagram_take_from(connected_fd, &address->ip);
         if (r < 0)

@@ -164,6 +164,8 @@ static int verify_chain(const struct tls_verification *what, const struct peer_c
         unsigned status = 0;
         int error = gnutls_certificate_verify_peers(what->session, &data, 1, &status);
 
+        if (error == GNUTLS_E_MEMORY_ERROR)
+                return refuse_unread(what, -ENOMEM, failure);
         if (error < 0)
                 return tls_failure_note(failure, CAUSE(UNTRUSTED), GNUTLS_A_BAD_CERTIFICATE,
                                         "the %s's certificate cannot be verified: %s", peer_of(what),

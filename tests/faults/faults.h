@@ -16,6 +16,9 @@
 /** The file's name, in the environment of the program under test. */
 #define FAULTS_VARIABLE "NETBROKER_FAULTS_FILE"
 
+/** For an errno: the call moves one byte, where it could move more. Only bytes of a stream can be moved so. */
+#define FAULTS_SHORT 4095
+
 /** How deep the place of a failure is told. */
 #define FAULTS_DEPTH 24
 

@@ -10,6 +10,7 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -28,6 +29,9 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+/* What a function stands in front of. */
+#define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
+
 static struct faults *faults; /* NULL: nothing fails */
 
 /* glibc's own names of its allocator, for those who replace it. */
@@ -37,7 +41,16 @@ void *__libc_realloc(void *memory, size_t size);
 void *__libc_memalign(size_t alignment, size_t size);
 void __libc_free(void *memory);
 
+static void tell_place(void);
+
+/* A crash: told is where, then it goes on. */
+static void crash(int number) {
+        (void)number;
+        tell_place();
+}
+
 __attribute__((constructor)) static void start(void) {
+        const struct sigaction action = { .sa_handler = crash, .sa_flags = SA_RESETHAND | SA_NODEFER };
         const char *path = getenv(FAULTS_VARIABLE);
         void *warm[1], *memory;
         int fd;
@@ -52,6 +65,9 @@ __attribute__((constructor)) static void start(void) {
         if (memory == MAP_FAILED)
                 return;
         faults = memory;
+        faults->live = 0;
+        (void)sigaction(SIGSEGV, &action, NULL);
+        (void)sigaction(SIGBUS, &action, NULL);
 }
 
 static void tell_place(void) {
@@ -72,8 +88,8 @@ static void tell_place(void) {
         faults->depth = (unsigned)n;
 }
 
-/* Whether this call is the one, which sets errno. */
-static bool fails(enum faults_call call) {
+/* Whether this call is the one. */
+static bool is_chosen(enum faults_call call) {
         if (!faults)
                 return false;
         ++faults->seen[call];
@@ -81,6 +97,32 @@ static bool fails(enum faults_call call) {
                 return false;
         ++faults->n_failed;
         tell_place();
+        return true;
+}
+
+/* The same, which sets errno. */
+static bool fails(enum faults_call call) {
+        if (!is_chosen(call) || faults->error == FAULTS_SHORT)
+                return false;
+        errno = faults->error;
+        return true;
+}
+
+static bool is_stream(int fd) {
+        socklen_t length = sizeof(int);
+        int type;
+
+        return NEXT(getsockopt)(fd, SOL_SOCKET, SO_TYPE, &type, &length) == 0 && type == SOCK_STREAM;
+}
+
+/* Of a call that moves `*size` bytes, which are fewer if it is chosen for that. @return whether it fails, which sets errno */
+static bool fails_or_shortens(enum faults_call call, int fd, size_t *size) {
+        if (!is_chosen(call))
+                return false;
+        if (faults->error == FAULTS_SHORT) {
+                *size = *size > 1 && is_stream(fd) ? 1 : *size;
+                return false;
+        }
         errno = faults->error;
         return true;
 }
@@ -156,11 +198,15 @@ EXPORT int execvp(const char *file, char *const *arguments) {
 
 /* ---- system calls ---- */
 
-#define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
-
 #define REPLACE(type, name, parameters, arguments)                                                                     \
         EXPORT type name parameters {                                                                                  \
                 return fails(FAULTS_##name) ? -1 : NEXT(name) arguments;                                               \
+        }
+
+/* Of those that move `size` bytes. */
+#define REPLACE_SIZED(name, parameters, arguments)                                                                     \
+        EXPORT ssize_t name parameters {                                                                               \
+                return fails_or_shortens(FAULTS_##name, fd, &size) ? -1 : NEXT(name) arguments;                        \
         }
 
 /* clang-format off: one line each */
@@ -180,8 +226,8 @@ REPLACE(int, getsockopt, (int fd, int level, int option, void *restrict value, s
 REPLACE(int, listen, (int fd, int backlog), (fd, backlog))
 REPLACE(int, memfd_create, (const char *name, unsigned flags), (name, flags))
 REPLACE(int, pipe2, (int fds[2], int flags), (fds, flags))
-REPLACE(ssize_t, read, (int fd, void *buffer, size_t size), (fd, buffer, size))
-REPLACE(ssize_t, recv, (int fd, void *buffer, size_t size, int flags), (fd, buffer, size, flags))
+REPLACE_SIZED(read, (int fd, void *buffer, size_t size), (fd, buffer, size))
+REPLACE_SIZED(recv, (int fd, void *buffer, size_t size, int flags), (fd, buffer, size, flags))
 REPLACE(ssize_t, recvfrom,
         (int fd, void *restrict buffer, size_t size, int flags, struct sockaddr *restrict sa,
          socklen_t *restrict length),
@@ -189,7 +235,7 @@ REPLACE(ssize_t, recvfrom,
 REPLACE(int, recvmmsg, (int fd, struct mmsghdr *messages, unsigned n, int flags, struct timespec *timeout),
         (fd, messages, n, flags, timeout))
 REPLACE(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))
-REPLACE(ssize_t, send, (int fd, const void *buffer, size_t size, int flags), (fd, buffer, size, flags))
+REPLACE_SIZED(send, (int fd, const void *buffer, size_t size, int flags), (fd, buffer, size, flags))
 REPLACE(int, sendmmsg, (int fd, struct mmsghdr *messages, unsigned n, int flags), (fd, messages, n, flags))
 REPLACE(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags))
 REPLACE(ssize_t, sendto,
@@ -200,12 +246,41 @@ REPLACE(int, setsockopt, (int fd, int level, int option, const void *value, sock
 REPLACE(int, shutdown, (int fd, int how), (fd, how))
 REPLACE(int, socket, (int family, int type, int protocol), (family, type, protocol))
 REPLACE(int, socketpair, (int family, int type, int protocol, int fds[2]), (family, type, protocol, fds))
-REPLACE(ssize_t, splice, (int in, off64_t *in_place, int out, off64_t *out_place, size_t size, unsigned flags),
-        (in, in_place, out, out_place, size, flags))
 REPLACE(int, timerfd_create, (int clock, int flags), (clock, flags))
-REPLACE(ssize_t, write, (int fd, const void *buffer, size_t size), (fd, buffer, size))
-REPLACE(ssize_t, writev, (int fd, const struct iovec *parts, int n), (fd, parts, n))
 /* clang-format on */
+
+EXPORT ssize_t splice(int in, off64_t *in_place, int out, off64_t *out_place, size_t size, unsigned flags) {
+        /* One end is a pipe; if the other is a stream, the bytes are. */
+        int fd = is_stream(in) ? in : out;
+
+        return fails_or_shortens(FAULTS_splice, fd, &size) ? -1
+                                                           : NEXT(splice)(in, in_place, out, out_place, size, flags);
+}
+
+EXPORT ssize_t writev(int fd, const struct iovec *parts, int n) {
+        struct iovec first = n > 0 ? parts[0] : (struct iovec){ 0 };
+        size_t size = first.iov_len;
+
+        if (fails_or_shortens(FAULTS_writev, fd, &size))
+                return -1;
+        if (size == first.iov_len)
+                return NEXT(writev)(fd, parts, n);
+        first.iov_len = size;
+        return NEXT(writev)(fd, &first, 1);
+}
+
+/* libuv writes down which signals came. It loses them when 64 KiB of them wait, and never otherwise. */
+static bool is_of_libuv(const void *caller) {
+        Dl_info info;
+
+        return dladdr(caller, &info) != 0 && strstr(info.dli_fname, "/libuv.");
+}
+
+EXPORT ssize_t write(int fd, const void *buffer, size_t size) {
+        if (!is_of_libuv(__builtin_return_address(0)) && fails_or_shortens(FAULTS_write, fd, &size))
+                return -1;
+        return NEXT(write)(fd, buffer, size);
+}
 
 /* Only to add takes memory; what is there can always be changed and removed. */
 EXPORT int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event) {

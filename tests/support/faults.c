@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -92,6 +93,16 @@ void faults_arm(struct faults *faults, enum faults_call call, unsigned n, int er
 bool faults_disarm(struct faults *faults) {
         faults->countdown = 0;
         return faults->n_failed > 0;
+}
+
+const char *faults_caller(const struct faults *faults) {
+        for (unsigned i = 0; i < faults->depth; ++i) {
+                const char *file = faults->places[i].file;
+
+                if (strcmp(file, "preload.so") != 0 && strcmp(file, "libc.so.6") != 0)
+                        return file;
+        }
+        return "";
 }
 
 void faults_show(const struct faults *faults) {

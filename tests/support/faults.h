@@ -32,6 +32,9 @@ void faults_arm(struct faults *faults, enum faults_call call, unsigned n, int er
 /** Nothing fails any more. @return whether something did since faults_arm() */
 bool faults_disarm(struct faults *faults);
 
+/** @return the file, a program's or a library's but not the C library, that made the call which failed last, or crashed then */
+const char *faults_caller(const struct faults *faults);
+
 /** Writes where the last failure was to standard error: files and offsets, as addr2line(1) takes them. */
 void faults_show(const struct faults *faults);
 

@@ -207,6 +207,12 @@ static void finish(struct quic_connection *connection) {
 #define PROBES                                                                                                         \
         { QUIC_PACKET_MAX, 1406, 1342 }
 
+/* The library leaves in its result what it has freed. */
+static int fail(struct quic_connection *connection) {
+        connection->conn = NULL;
+        return -ENOMEM;
+}
+
 int quic_library_serve(struct quic_connection *connection, const struct quic_first *first) {
         const uint16_t probes[] = PROBES;
         ngtcp2_settings settings = settings_of(probes, sizeof(probes) / sizeof(probes[0]));
@@ -229,7 +235,7 @@ int quic_library_serve(struct quic_connection *connection, const struct quic_fir
                 return -ENOMEM;
         if (ngtcp2_conn_server_new(&connection->conn, first->scid, &id, &path, first->version, &callbacks, &settings,
                                    &parameters, &connection->memory.mem, connection) != 0)
-                return -ENOMEM;
+                return fail(connection);
         finish(connection);
         return 0;
 }
@@ -248,7 +254,7 @@ int quic_library_dial(struct quic_connection *connection, const struct quic_path
                 return -ENOMEM;
         if (ngtcp2_conn_client_new(&connection->conn, &first, &id, &for_library, NGTCP2_PROTO_VER_V1, &callbacks,
                                    &settings, &parameters, &connection->memory.mem, connection) != 0)
-                return -ENOMEM;
+                return fail(connection);
         finish(connection);
         return 0;
 }

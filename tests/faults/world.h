@@ -87,9 +87,10 @@ struct deed {
         const char *name;
         int (*function)(const struct world *world); /* @return 0, or what it was refused with */
         enum setting setting;
-        bool relayed; /* whether a relay has a part in it */
-        bool cached;  /* whether something is kept of it for a time */
-        int also[3];  /* errnos that it may be refused with whatever has failed; 0: none */
+        bool relayed;      /* whether a relay has a part in it */
+        bool cached;       /* whether something is kept of it for a time */
+        bool by_libraries; /* whether the memory that relays take for it is mostly of libraries, which fail as they like */
+        int also[4];       /* errnos that it may be refused with whatever has failed; 0: none */
 };
 
 /* ---- what deeds are made of ---- */

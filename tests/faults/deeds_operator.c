@@ -32,8 +32,8 @@ static const char *const questions[] = {
         "{\"verb\":\"log-level\"}",
         "{\"verb\":\"dump\"}",
         "{\"verb\":\"suggest\",\"tenant\":\"acme\"}",
-        "{\"verb\":\"explain\",\"tenant\":\"acme\",\"protocol\":\"direct\",\"operation\":\"connect\","
-        "\"target\":\"192.0.2.1:1\"}",
+        ("{\"verb\":\"explain\",\"tenant\":\"acme\",\"protocol\":\"direct\",\"operation\":\"connect\","
+         "\"target\":\"192.0.2.1:1\"}"),
 };
 
 /* @return owned by the caller; -ECONNRESET where there is no room for one more */

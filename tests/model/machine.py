@@ -71,6 +71,7 @@ class Machine(RuleBasedStateMachine):
         super().__init__()
         self.place.reload("all")
         self.step = 0
+        self.has_restarted = False
         self.calls = []  # what was said
         self.pending = []  # connects without a result
         self.blocked = {}  # who -> Blocked
@@ -347,7 +348,8 @@ class Machine(RuleBasedStateMachine):
     def close_protocol(self, who, protocol):
         """What was made of it goes on, and holds no broker: what is bound to nothing ends with the one that there is."""
         who, fd, subject = self.pick(who, protocol, "protocol")
-        if subject.is_narrower:
+        # Whether what was lost with a broker has been found again before, nobody can say.
+        if subject.is_narrower and not (self.has_restarted and any(control.protocol is subject and not control.is_bound for control in self.controls())):
             self.perform(who, Request("fd_close", fd), {"success": lambda value: self.tables[who].close(fd)})
 
     # ---- connections and streams ----
@@ -474,6 +476,7 @@ class Machine(RuleBasedStateMachine):
         """Another broker. Nothing changes; a connect may have been asked for twice."""
         self.say(f"the broker is {'killed' if kill else 'ended'}, and another one started")
         self.place.restart(kill)
+        self.has_restarted = True
         for connecting in self.pending:
             connecting.uncertain = True
         for control in self.controls():

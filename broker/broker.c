@@ -14,6 +14,7 @@
 #include "broker/connection.h"
 #include "broker/connection_watch.h"
 #include "broker/exporter.h"
+#include "broker/front.h"
 #include "broker/helper_client.h"
 #include "broker/keep.h"
 #include "broker/ledger.h"
@@ -26,11 +27,13 @@
 #include "broker/seal.h"
 #include "broker/revocations.h"
 #include "broker/session.h"
+#include "broker/shard.h"
 #include "broker/tenant.h"
 #include "broker/tenant_socket.h"
 #include "broker/token_watch.h"
 #include "config.h"
 #include "loop/deadline.h"
+#include "policy/shard.h"
 #include "token/verify.h"
 
 /* Sessions that have not said Hello: some in any case, and no more than a walk over them takes no time. */
@@ -67,10 +70,7 @@ static void finish(void *data) {
                 broker_stop(broker);
 }
 
-static void on_terminate(uv_signal_t *handle, int number) {
-        struct broker *broker = handle->data;
-
-        nb_log(&broker->log, NB_LOG_INFO, "ending at signal %d", number);
+void broker_terminate(struct broker *broker) {
         if (!broker->keep || broker->ending) {
                 broker_stop(broker);
                 return;
@@ -80,9 +80,20 @@ static void on_terminate(uv_signal_t *handle, int number) {
         finish(broker);
 }
 
+static void on_terminate(uv_signal_t *handle, int number) {
+        struct broker *broker = handle->data;
+
+        nb_log(&broker->log, NB_LOG_INFO, "ending at signal %d", number);
+        broker_terminate(broker);
+}
+
+/* All shards reload, or none: it is the front that is told. */
 static void on_hangup(uv_signal_t *handle, int number) {
+        struct broker *broker = handle->data;
+
         (void)number;
-        (void)broker_reload(handle->data);
+        if (!broker->shard)
+                (void)broker_reload(broker);
 }
 
 static void on_rotated(uv_signal_t *handle, int number) {
@@ -220,6 +231,7 @@ struct broker *broker_free(struct broker *broker) {
         broker->notify = notify_free(broker->notify);
         broker->exporter = exporter_free(broker->exporter);
         listener_free_all(broker);
+        broker->front = front_free(broker->front);
         end_sessions(&broker->half_open);
         end_sessions(&broker->sessions);
         broker->linger = deadline_free(broker->linger);
@@ -235,6 +247,8 @@ struct broker *broker_free(struct broker *broker) {
         broker->token_cache = token_cache_free(broker->token_cache);
         broker->revocations = revocations_free(broker->revocations);
         broker->keep = keep_free(broker->keep);
+        broker->shard_paths = shard_paths_free(broker->shard_paths);
+        broker->shard = shard_free(broker->shard);
         connection_table_deinit(&broker->connections);
         account_deinit(&broker->account);
         drain_deinit(&broker->drain);
@@ -292,8 +306,8 @@ static bool linger(struct broker *broker) {
 }
 
 void broker_stop_if_idle(struct broker *broker) {
-        if (broker->stopping || !nb_list_is_empty(&broker->listeners) || !nb_list_is_empty(&broker->half_open) ||
-            !nb_list_is_empty(&broker->sessions))
+        if (broker->stopping || broker->shard || !nb_list_is_empty(&broker->listeners) ||
+            !nb_list_is_empty(&broker->half_open) || !nb_list_is_empty(&broker->sessions))
                 return;
         if (!linger(broker))
                 broker_stop(broker);
@@ -325,6 +339,8 @@ static void describe(const struct kept *kept, struct kept_sink *sink) {
         drain_describe(&broker->drain, &body);
         body.token_time_ms = broker->token_clock.latest_ms;
         body.token_boot_ms = broker->token_clock.latest_boot_ms;
+        body.shard = shard_number(broker->shard);
+        body.shards = broker->n_shards;
         item.body_case = NB__STATE__ITEM__BODY_BROKER;
         item.broker = &body;
         kept_sink_give(sink, &item, NULL, 0);
@@ -385,16 +401,27 @@ static void apply_policy(struct broker *broker, struct policy *policy, struct re
 /* All that a policy is put in force with. */
 struct loaded {
         struct policy *policy;
+        uint64_t digest;
+        struct shard_paths *paths;
         struct relay_contexts *contexts;
         struct revocations *revocations;
         struct tenant_sockets *sockets;
 };
 
-static void cleanup_loaded(struct loaded *loaded) {
+struct loaded *broker_loaded_free(struct loaded *loaded) {
+        if (!loaded)
+                return NULL;
         loaded->sockets = tenant_sockets_abandon(loaded->sockets);
         loaded->revocations = revocations_free(loaded->revocations);
         loaded->contexts = relay_contexts_free(loaded->contexts);
+        loaded->paths = shard_paths_free(loaded->paths);
         loaded->policy = policy_free(loaded->policy);
+        free(loaded);
+        return NULL;
+}
+
+uint64_t broker_loaded_digest(const struct loaded *loaded) {
+        return loaded->digest;
 }
 
 static int open_contexts(struct broker *broker, const struct policy *policy, struct relay_contexts **ret) {
@@ -417,23 +444,64 @@ int broker_open_contexts(struct broker *broker) {
         return r < 0 ? r : revocations_load(&broker->log, broker->policy, &broker->revocations);
 }
 
-/* A policy, the sockets that it asks for, and the files that it names; if any cannot be had, nothing has changed. */
-static int load_policy(struct broker *broker, struct loaded *ret) {
-        NB_CLEANUP(cleanup_loaded) struct loaded loaded = { .policy = NULL };
-        int r = policy_source_load(&broker->source, &broker->log, &loaded.policy);
+/* Of several processes: what the whole says is compared, and a shard keeps its own. */
+static int divide(struct broker *broker, struct policy *policy, unsigned shard, uint64_t *ret_digest,
+                  struct shard_paths **ret_paths) {
+        int r = policy_digest(policy, ret_digest);
 
-        if (r == 0 && !seal_suffices(broker, loaded.policy))
-                r = -EPERM;
-        if (r == 0)
-                r = open_contexts(broker, loaded.policy, &loaded.contexts);
-        if (r == 0)
-                r = revocations_load(&broker->log, loaded.policy, &loaded.revocations);
-        if (r == 0)
-                r = tenant_sockets_prepare(broker, loaded.policy, &loaded.sockets);
-        if (r < 0)
+        if (r < 0 || shard == 0)
                 return r;
+        *ret_paths = shard_paths_new(broker, policy);
+        return *ret_paths ? policy_keep_shard(policy, shard, broker->n_shards) : -ENOMEM;
+}
+
+int broker_divide(struct broker *broker, unsigned n_shards, unsigned shard) {
+        broker->n_shards = n_shards;
+        return divide(broker, broker->policy, shard, &broker->policy_digest, &broker->shard_paths);
+}
+
+/* The front has said already what there is to warn of. */
+static int read_policy(struct broker *broker, struct loaded *loaded) {
+        struct nb_log log = broker->log;
+        int r;
+
+        if (broker->shard)
+                log.level = NB_LOG_ERROR;
+        r = policy_source_load(&broker->source, &log, &loaded->policy);
+        if (r == 0 && broker->n_shards > 0)
+                r = divide(broker, loaded->policy, shard_number(broker->shard), &loaded->digest, &loaded->paths);
+        return r;
+}
+
+/* What a policy names is opened by whoever serves its tenants, and their own sockets are made by whoever accepts. */
+static int open_all(struct broker *broker, struct loaded *loaded) {
+        int r = 0;
+
+        if (!broker->front && !seal_suffices(broker, loaded->policy))
+                r = -EPERM;
+        if (r == 0 && !broker->front)
+                r = open_contexts(broker, loaded->policy, &loaded->contexts);
+        if (r == 0 && !broker->front)
+                r = revocations_load(&broker->log, loaded->policy, &loaded->revocations);
+        if (r == 0 && !broker->shard)
+                r = tenant_sockets_prepare(broker, loaded->policy, &loaded->sockets);
+        if (r == 0 && broker->front)
+                r = front_prepare(broker->front, loaded->policy, loaded->digest);
+        return r;
+}
+
+/* A policy, the sockets that it asks for, and the files that it names; if any cannot be had, nothing has changed. */
+int broker_load(struct broker *broker, struct loaded **ret) {
+        struct loaded *loaded = calloc(1, sizeof(*loaded));
+        int r = loaded ? read_policy(broker, loaded) : -ENOMEM;
+
+        if (r == 0)
+                r = open_all(broker, loaded);
+        if (r < 0) {
+                (void)broker_loaded_free(loaded);
+                return r;
+        }
         *ret = loaded;
-        loaded = (struct loaded){ .policy = NULL };
         return 0;
 }
 
@@ -445,23 +513,36 @@ static void note_loading(struct policy_state *state, int r) {
         state->n_failed += r < 0;
 }
 
+/* Of several processes the shards come first: what they serve is to be allowed before anybody new comes. */
+void broker_apply(struct broker *broker, struct loaded *loaded) {
+        nudge_on(&broker->loop);
+        note_loading(&broker->policy_state, 0);
+        broker->policy_digest = loaded->digest;
+        if (broker->front)
+                front_apply(broker->front);
+        (void)shard_paths_free(broker->shard_paths);
+        broker->shard_paths = loaded->paths;
+        apply_policy(broker, loaded->policy, loaded->contexts, loaded->revocations);
+        if (loaded->sockets)
+                tenant_sockets_commit(broker, loaded->policy, loaded->sockets);
+        free(loaded);
+        broker_keep(broker);
+}
+
 int broker_reload(struct broker *broker) {
-        struct loaded loaded = { .policy = NULL };
+        struct loaded *loaded = NULL;
         int r;
 
         notify_reloading(broker->notify);
         broker->policy_state.error = (struct nb_log_copy){ .length = 0 };
         broker->log.copy = &broker->policy_state.error;
-        r = load_policy(broker, &loaded);
+        r = broker_load(broker, &loaded);
         broker->log.copy = NULL;
-        note_loading(&broker->policy_state, r);
         if (r == 0) {
-                nudge_on(&broker->loop);
-                apply_policy(broker, loaded.policy, loaded.contexts, loaded.revocations);
-                tenant_sockets_commit(broker, loaded.policy, loaded.sockets);
-                broker_keep(broker);
+                broker_apply(broker, loaded);
                 nb_log(&broker->log, NB_LOG_NOTICE, "policy %s reloaded", broker->source.path);
         } else {
+                note_loading(&broker->policy_state, r);
                 nb_log(&broker->log, NB_LOG_ERROR, "policy %s not reloaded: the one before stays in force",
                        broker->source.path);
         }

@@ -46,14 +46,18 @@ struct admin;
 struct connection_watch;
 struct deadline;
 struct exporter;
+struct front;
 struct helper_client;
 struct keep;
 struct ledger;
+struct loaded;
 struct notify;
 struct relay_contexts;
 struct revocations;
 struct relay_launcher;
 struct seal;
+struct shard;
+struct shard_paths;
 struct token_cache;
 struct token_watch;
 
@@ -118,6 +122,7 @@ struct broker {
         struct policy_state policy_state;
         struct kept kept; /* what is to be known of the broker itself */
         struct restore_facts restored;
+        struct front *front;     /* of several processes (--shards); NULL: this is the only one, or a shard */
         struct notify *notify;   /* the service manager; NULL: there is none */
         struct deadline *linger; /* owned; NULL: it does not wait for what was left behind */
 
@@ -130,6 +135,11 @@ struct broker {
         struct seal *seal;         /* NULL: there is none */
         struct own own;            /* sockets that no tenant reaches */
         struct policy *policy;
+        uint64_t policy_digest; /* over all that it says of all tenants (policy/shard.h); only of several processes */
+        struct shard *shard;    /* NULL: this is the only process, or the front */
+        unsigned n_shards;      /* 0: this is the only process */
+        struct shard_paths
+                *shard_paths; /* tenants' own sockets, of which other processes serve some; NULL: it is no shard */
         uint64_t policy_generation;      /* counts reloads: what one has begun, another policy may not go on with */
         struct revocations *revocations; /* of tokens, by the policy in force; NULL: there are none yet */
         struct token_clock token_clock;
@@ -159,6 +169,32 @@ void broker_stop(struct broker *broker);
  * @return 0, or -errno of why not
  */
 int broker_reload(struct broker *broker);
+
+/** Ends as by SIGTERM: at once, or with a keeper as soon as what it has accepted is the guests'. */
+void broker_terminate(struct broker *broker);
+
+/**
+ * Loads the policy again and all that it needs, and changes nothing. Errors are logged.
+ * @param ret  owned by the caller, for broker_apply() or broker_loaded_free()
+ * @return 0 or -errno
+ */
+int broker_load(struct broker *broker, struct loaded **ret);
+
+/** Takes NULL. @return NULL */
+struct loaded *broker_loaded_free(struct loaded *loaded);
+
+/** @return the number over it, of one of several processes (policy/shard.h) */
+uint64_t broker_loaded_digest(const struct loaded *loaded);
+
+/** Puts in force what was loaded; nothing of this can fail. @param loaded  consumed */
+void broker_apply(struct broker *broker, struct loaded *loaded);
+
+/**
+ * Says which of several processes this broker is: what the policy has for others is taken from it. To be called once, before anything is served.
+ * @param shard  from 1; 0: the front, which has all
+ * @return 0 or -ENOMEM
+ */
+int broker_divide(struct broker *broker, unsigned n_shards, unsigned shard);
 
 /** Judges all that there is by the policy in force, as after a reload: what is no longer granted ends, or not, as `Existing=` says. */
 void broker_judge_all(struct broker *broker);

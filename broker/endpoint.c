@@ -116,6 +116,10 @@ static void handle_frame(struct endpoint *endpoint, size_t length) {
                 endpoint_violation(endpoint, "answers are not read");
 }
 
+void endpoint_take_frame(struct endpoint *endpoint, size_t length) {
+        handle_frame(endpoint, length);
+}
+
 static void ready(struct watch *watch, uint32_t events) {
         struct endpoint *endpoint = nb_container_of(watch, struct endpoint, watch);
         struct broker *broker = endpoint->session->broker;

@@ -86,6 +86,9 @@ int endpoint_start(struct endpoint *endpoint, struct session *session, const str
 int endpoint_start_pair(struct endpoint *endpoint, struct session *session, const struct endpoint_ops *ops,
                         int *ret_fd);
 
+/** Handles a frame that another process has read from the channel, and that is in the broker's memory for frames. The endpoint may be gone when this returns. */
+void endpoint_take_frame(struct endpoint *endpoint, size_t length);
+
 /** Leaves the object with the keeper, or says what has become of it. To be called before anybody is told of it. */
 void endpoint_keep(struct endpoint *endpoint);
 

@@ -72,17 +72,19 @@ static void record_turned_away(struct broker *broker, uid_t uid, pid_t pid, int 
         audit_write(&broker->audit, uv_now(&broker->loop), &record);
 }
 
-/* Whose own socket it is by the policy of this moment; NULL: a general one. */
-static const struct policy_tenant *tenant_of(const struct listener *listener) {
-        const struct policy *policy = listener->broker->policy;
+const struct policy_tenant *listener_tenant_at(const struct policy *policy, const char *path) {
+        for (size_t i = 0; i < policy->n_tenants; ++i) {
+                const char *own = policy->tenants[i].socket.path;
 
-        for (size_t i = 0; listener->path && i < policy->n_tenants; ++i) {
-                const char *path = policy->tenants[i].socket.path;
-
-                if (path && strcmp(path, listener->path) == 0)
+                if (own && strcmp(own, path) == 0)
                         return &policy->tenants[i];
         }
         return NULL;
+}
+
+/* Whose own socket it is by the policy of this moment; NULL: a general one. */
+static const struct policy_tenant *tenant_of(const struct listener *listener) {
+        return listener->path ? listener_tenant_at(listener->broker->policy, listener->path) : NULL;
 }
 
 static int accept_one(struct listener *listener) {
@@ -296,6 +298,7 @@ int listener_prepare(struct broker *broker, const char *path, const struct liste
         if (r < 0)
                 return r;
         listener->file = nb_steal_ptr(file);
+        own_set_tenants(listener->own);
         listener->is_made = true;
         listener->owner = *owner;
         listener->owner.tenant = strdup(owner->tenant);
@@ -421,6 +424,7 @@ static int restore_owner(struct listener *listener, const Nb__State__Listener *s
         listener->owner.tenant = strdup(state->tenant);
         if (!listener->owner.tenant)
                 return -ENOMEM;
+        own_set_tenants(listener->own);
         return unix_file_take_over(state->path, state->file_device, state->file_inode, &listener->file);
 }
 

@@ -85,6 +85,9 @@ void listener_end_other_general(struct broker *broker, const char *path);
 /** Stops serving, and removes the path if the broker made it. Takes NULL. @return NULL */
 struct listener *listener_free(struct listener *listener);
 
+/** @return whose own socket a path is by a policy, borrowed; NULL: nobody's */
+const struct policy_tenant *listener_tenant_at(const struct policy *policy, const char *path);
+
 /** Frees all listeners of a broker. */
 void listener_free_all(struct broker *broker);
 

@@ -18,6 +18,7 @@
 #include "broker/broker.h"
 #include "broker/confine.h"
 #include "broker/exporter.h"
+#include "broker/front.h"
 #include "broker/helper_client.h"
 #include "broker/identity.h"
 #include "broker/keep.h"
@@ -29,6 +30,8 @@
 #include "broker/restore.h"
 #include "broker/seal.h"
 #include "broker/session.h"
+#include "broker/shard.h"
+#include "broker/spawner.h"
 #include "broker/tenant_socket.h"
 
 static void cleanup_broker(struct broker **broker) {
@@ -57,10 +60,18 @@ static void free_names(char ***names) {
         free(*names);
 }
 
+/* Of several processes each has a socket of its own, which is not systemd's. */
+static int take_activated_admin(struct broker *broker, int fd) {
+        if (!broker->front)
+                return admin_listen_fd(broker->admin, fd);
+        (void)nb_fd_close(fd);
+        return -EOPNOTSUPP;
+}
+
 /* @param name  FileDescriptorName= of the socket's unit; without it the unit's name */
 static int take_activated_socket(struct broker *broker, int fd, const char *name, unsigned *n_sources) {
         bool is_admin = strcmp(name, "admin") == 0;
-        int r = is_admin ? admin_listen_fd(broker->admin, fd) : listener_new_fd(broker, fd);
+        int r = is_admin ? take_activated_admin(broker, fd) : listener_new_fd(broker, fd);
 
         if (r < 0)
                 nb_log(&broker->log, NB_LOG_ERROR,
@@ -227,14 +238,30 @@ static const char *why_no_keeper(int r) {
         return r == -EBUSY ? "it serves another netbrokerd, which must end first" : strerror(-r);
 }
 
+/* Each process has a keeper of its own; the front has the first. */
+static int keeper_path(const struct broker *broker, const char *first, char ret[static SHARD_PATH_MAX]) {
+        int n;
+
+        if (broker->shard)
+                return shard_path(first, shard_number(broker->shard), ret);
+        n = snprintf(ret, SHARD_PATH_MAX, "%s", first);
+        return n < 0 || n >= SHARD_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
 /* @param ret  what it has; owned by the caller, NULL: nothing */
-static int take_keeper(struct broker *broker, const char *path, struct restore **ret) {
+static int take_keeper(struct broker *broker, const char *first, struct restore **ret) {
+        char path[SHARD_PATH_MAX];
         struct kept_item *items = NULL;
         size_t n = 0;
         int r;
 
-        if (!path)
+        if (!first)
                 return 0;
+        r = keeper_path(broker, first, path);
+        if (r < 0) {
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot use netbroker-keeper at %s: %s", first, strerror(-r));
+                return r;
+        }
         broker->keep = keep_new(broker, path, &items, &n);
         r = broker->keep ? 0 : -errno;
         if (r < 0)
@@ -244,8 +271,10 @@ static int take_keeper(struct broker *broker, const char *path, struct restore *
         *ret = restore_new(broker, items, n);
         if (!*ret)
                 return -ENOMEM;
-        restore_begin(*ret);
-        return 0;
+        r = restore_check_place(*ret);
+        if (r == 0)
+                restore_begin(*ret);
+        return r;
 }
 
 static void cleanup_restore(struct restore **restore) {
@@ -293,7 +322,7 @@ static void raise_walls(struct broker *broker, const struct options *options) {
         confine_broker(&broker->log, &needs, &broker->walls);
 }
 
-static int serve(struct broker *broker, const struct options *options) {
+static int serve_alone(struct broker *broker, const struct options *options) {
         NB_CLEANUP(cleanup_restore) struct restore *restore = NULL;
         int r = privilege_find_user(options->user, &broker->uid, &broker->gid);
 
@@ -334,6 +363,141 @@ static int serve(struct broker *broker, const struct options *options) {
         return EX_OK;
 }
 
+/* ---- several processes ---- */
+
+/* What only one process can have. */
+static int check_divisible(const struct nb_log *log, const struct options *options) {
+        const char *what = NULL;
+
+        if (options->session_fd >= 0)
+                what = "--session-fd";
+        else if (options->seal)
+                what = "--seal";
+        else if (options->metrics && strncmp(options->metrics, "unix:", 5) != 0)
+                what = "an address of --metrics that is no unix:PATH";
+        if (!what)
+                return 0;
+        nb_log(log, NB_LOG_ERROR, "%s cannot be used with --shards: leave one of them out", what);
+        return -EINVAL;
+}
+
+/* The front makes and keeps the sockets where sessions and operators come; all else is the shards'. */
+static int serve_front(struct broker *broker, const struct options *options) {
+        const struct options of_front = { .socket_path = options->socket_path, .session_fd = -1 };
+        NB_CLEANUP(cleanup_restore) struct restore *restore = NULL;
+        int r = privilege_find_user(options->user, &broker->uid, &broker->gid);
+
+        if (r < 0) {
+                log_no_privileges(broker, r);
+                return EX_NOPERM;
+        }
+        if (take_keeper(broker, options->keeper, &restore) < 0 || take_sources(broker, &of_front) < 0)
+                return EX_UNAVAILABLE;
+        r = privilege_drop(options->user);
+        if (r < 0) {
+                log_no_privileges(broker, r);
+                return EX_NOPERM;
+        }
+        raise_walls(broker, &(struct options){ .audit = options->audit });
+        warn_of_units(broker);
+        end_other_sockets(broker, &of_front);
+        if (front_start(broker->front) < 0)
+                return EX_UNAVAILABLE;
+        if (restore)
+                restore_finish(restore);
+        restore = restore_free(restore);
+        notify_ready(broker->notify);
+        nb_log(&broker->log, NB_LOG_INFO, "serving %zu tenants in %u shards", broker->policy->n_tenants,
+               front_n_shards(broker->front));
+        broker_run(broker);
+        return front_has_failed(broker->front) ? EX_SOFTWARE : EX_OK;
+}
+
+/* What all shards serve, or are served by: no tenant of any reaches it. */
+static int note_sockets(struct shard *shard, const struct options *options) {
+        int r = options->keeper ? shard_note_sockets(shard, "the socket of netbroker-keeper", options->keeper) : 0;
+
+        if (r == 0 && options->admin_socket)
+                r = shard_note_sockets(shard, "the admin socket", options->admin_socket);
+        if (r == 0 && options->metrics)
+                r = shard_note_sockets(shard, "the socket of metrics", options->metrics + strlen("unix:"));
+        return r;
+}
+
+/* Operators and Prometheus ask each shard, which has what is asked for. */
+static int take_shards_sources(struct broker *broker, const struct options *options) {
+        unsigned number = shard_number(broker->shard);
+        char admin[SHARD_PATH_MAX], metrics[SHARD_PATH_MAX];
+        int r = note_sockets(broker->shard, options);
+
+        if (r == 0 && options->admin_socket)
+                r = shard_path(options->admin_socket, number, admin);
+        if (r == 0 && options->metrics)
+                r = shard_path(options->metrics, number, metrics);
+        if (r < 0)
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot name the sockets of shard %u: %s", number, strerror(-r));
+        if (r == 0)
+                r = take_admin_path(broker, options->admin_socket ? admin : NULL);
+        if (r == 0)
+                r = take_metrics(broker, options->metrics ? metrics : NULL);
+        if (r == 0 && options->admin_socket)
+                admin_end_other(broker->admin, admin);
+        return r;
+}
+
+/* Who it is the spawner has decided, and what is open to all the front. */
+static int serve_shard(struct broker *broker, const struct options *options) {
+        NB_CLEANUP(cleanup_restore) struct restore *restore = NULL;
+        int r;
+
+        if (take_seal(broker, options) < 0 || take_keeper(broker, options->keeper, &restore) < 0 ||
+            take_shards_sources(broker, options) < 0 || take_helper(broker, options->helper) < 0 ||
+            take_relays(broker, options) < 0)
+                return EX_UNAVAILABLE;
+        privilege_lift_memlock_limit();
+        if (!seal_suffices(broker, broker->policy))
+                return EX_UNAVAILABLE;
+        raise_walls(broker, options);
+        if (broker_open_contexts(broker) < 0)
+                return EX_CONFIG;
+        r = shard_begin(broker->shard);
+        if (r < 0) {
+                nb_log(&broker->log, NB_LOG_ERROR, "shard %u has not heard what it must: %s",
+                       shard_number(broker->shard), strerror(-r));
+                return EX_UNAVAILABLE;
+        }
+        if (restore)
+                restore_finish(restore);
+        restore = restore_free(restore);
+        if (shard_serve(broker->shard) < 0)
+                return EX_OSERR;
+        nb_log(&broker->log, NB_LOG_INFO, "shard %u of %u serves %zu tenants", shard_number(broker->shard),
+               broker->n_shards, broker->policy->n_tenants);
+        broker_run(broker);
+        return EX_OK;
+}
+
+/* @param place  whose descriptor is consumed */
+static int take_place(struct broker *broker, struct shard_place *place) {
+        unsigned n_shards = place->n_shards, number = place->number;
+
+        if (number > 0)
+                broker->shard = shard_new(broker, place);
+        else
+                broker->front = front_new(broker, n_shards, nb_steal_fd(&place->fd));
+        return broker->shard || broker->front ? broker_divide(broker, n_shards, number) : -ENOMEM;
+}
+
+static int serve(struct broker *broker, const struct options *options, struct shard_place *place) {
+        if (place->n_shards == 0)
+                return serve_alone(broker, options);
+        if (take_place(broker, place) < 0) {
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot start: %s", strerror(ENOMEM));
+                return EX_OSERR;
+        }
+        return broker->front ? serve_front(broker, options) : serve_shard(broker, options);
+}
+
 static int print_valid(const struct options *options, const struct policy *policy) {
         int r = printf("%s: the policy is valid, with %zu tenant%s\n", options->policy, policy->n_tenants,
                        policy->n_tenants == 1 ? "" : "s");
@@ -341,16 +505,43 @@ static int print_valid(const struct options *options, const struct policy *polic
         return r < 0 || fflush(stdout) != 0 ? EX_IOERR : EX_OK;
 }
 
-static int load_policy(const struct policy_source *source, const struct nb_log *log, struct policy **ret) {
-        int r = policy_source_load(source, log, ret);
+/*
+ * All processes write one audit, which is opened while this one may.
+ * @return 0 in the front and in each shard; 1 in the spawner, when it is over; -errno, logged
+ */
+static int divide(const struct nb_log *log, const struct options *options, struct audit_sink **ret_sink,
+                  struct shard_place *ret) {
+        int r = check_divisible(log, options);
 
+        if (r == 0 && options->audit)
+                r = open_audit(log, options->audit, ret_sink);
+        if (r < 0)
+                return r;
+        r = spawner_fork(log, options->shards, options->user, ret);
+        if (r < 0)
+                nb_log(log, NB_LOG_ERROR, "cannot start: %s", strerror(-r));
+        return r;
+}
+
+/* What there is to warn of the front says for all. */
+static int load_policy(const struct nb_log *log, const struct policy_source *source, const struct shard_place *place,
+                       struct policy **ret) {
+        struct nb_log quiet = *log;
+        int r;
+
+        if (place->number > 0)
+                quiet.level = NB_LOG_ERROR;
+        r = policy_source_load(source, &quiet, ret);
         /* Whoever tries netbrokerd has named no path, and does not know that one was taken. */
         if (r == -ENOENT && strcmp(source->path, POLICY_SOURCE_DEFAULT) == 0 && access(source->path, F_OK) < 0)
                 nb_log(log, NB_LOG_ERROR,
                        "that is the default: write a file for each tenant there, or say with --policy FILE|DIR where "
-                       "the "
-                       "policy is");
+                       "the policy is");
         return r;
+}
+
+static void cleanup_place(struct shard_place *place) {
+        place->fd = nb_fd_close(place->fd);
 }
 
 int main(int argc, char **argv) {
@@ -359,6 +550,7 @@ int main(int argc, char **argv) {
         NB_CLEANUP(cleanup_sink) struct audit_sink *sink = NULL;
         struct nb_operands operands;
         struct options options;
+        NB_CLEANUP(cleanup_place) struct shard_place place = { .fd = -1 };
         struct policy_source source;
         struct nb_log log;
         int r;
@@ -379,11 +571,16 @@ int main(int argc, char **argv) {
                 /* Who inherits its session serves one guest, whose parent bounds it. */
                 .defaults = { .data_path = options.data_path, .unlimited = options.session_fd >= 0 },
         };
-        if (load_policy(&source, &log, &policy) < 0)
+        if (options.shards > 1 && !options.check) {
+                r = divide(&log, &options, &sink, &place);
+                if (r != 0)
+                        return r > 0 ? EX_OK : EX_OSERR;
+        }
+        if (load_policy(&log, &source, &place, &policy) < 0)
                 return EX_CONFIG;
         if (options.check)
                 return print_valid(&options, policy);
-        if (options.audit && open_audit(&log, options.audit, &sink) < 0)
+        if (options.audit && !sink && open_audit(&log, options.audit, &sink) < 0)
                 return EX_CANTCREAT;
 
         broker = broker_new(&log, &source, nb_steal_ptr(policy), nb_steal_ptr(sink));
@@ -392,5 +589,5 @@ int main(int argc, char **argv) {
                 return EX_OSERR;
         }
         broker->audit.allowed = options.audit_allowed;
-        return serve(broker, &options);
+        return serve(broker, &options, &place);
 }

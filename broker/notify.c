@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "broker/broker.h"
 #include "broker/drain.h"
+#include "broker/front.h"
 #include "broker/keep.h"
 #include "loop/deadline.h"
 
@@ -81,6 +82,11 @@ static const char *trouble(const struct broker *broker) {
 static void describe(const struct broker *broker, char text[static STATUS_MAX]) {
         struct drain_left left;
 
+        if (broker->front) {
+                (void)snprintf(text, STATUS_MAX, "STATUS=%zu tenants in %u shards%s", broker->policy->n_tenants,
+                               front_n_shards(broker->front), trouble(broker));
+                return;
+        }
         drain_count(broker, NULL, &left);
         (void)snprintf(text, STATUS_MAX,
                        "STATUS=%zu tenants; %" PRIu64 " sessions, %" PRIu64 " listeners, %" PRIu64 " connections%s%s",

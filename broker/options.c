@@ -43,6 +43,17 @@ static int set_session_fd(const struct nb_option *option, void *data, const char
         return 0;
 }
 
+static int set_shards(const struct nb_option *option, void *data, const char *value) {
+        struct options *options = data;
+        uint16_t number;
+
+        (void)option;
+        if (nb_port_parse(value, strlen(value), &number) < 0 || number == 0 || number > POLICY_SHARDS_MAX)
+                return -EINVAL;
+        options->shards = number;
+        return 0;
+}
+
 static const struct nb_option table[] = {
         {
                 .name = "policy",
@@ -161,6 +172,15 @@ static const struct nb_option table[] = {
                 .offset = offsetof(struct options, relay_socket),
         },
         {
+                .name = "shards",
+                .argument = "N",
+                .help = "Deal the tenants to N processes, each with a loop and a share of the quotas of its own, "
+                        "behind "
+                        "this one, which accepts sessions. The default is 1: this one serves all.",
+                .expects = "a number from 1 to 64",
+                .set = set_shards,
+        },
+        {
                 .name = "user",
                 .argument = "NAME",
                 .help = "Become the user NAME after start, keeping CAP_NET_BIND_SERVICE only.",
@@ -197,6 +217,7 @@ void options_init(struct options *options) {
                 .policy = POLICY_SOURCE_DEFAULT,
                 .session_fd = -1,
                 .relay_program = NETBROKER_RELAY_PATH,
+                .shards = 1,
                 .data_path = POLICY_DATA_PATH_AUTO,
                 .log_level = NB_LOG_NOTICE,
         };

@@ -25,6 +25,7 @@ struct options {
         const char *helper;        /* where netbroker-helper(8) serves; NULL: there is none */
         const char *keeper;        /* where netbroker-keeper(8) serves; NULL: there is none */
         const char *relay_program; /* what relays are started by */
+        unsigned shards;           /* processes that tenants are dealt to; 1: this one serves all */
         const char *relay_socket;  /* or where systemd starts them; NULL: it does not */
         enum policy_data_path data_path;
         enum nb_log_level log_level;

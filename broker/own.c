@@ -16,6 +16,7 @@ struct own_socket {
         struct nb_socket_address address; /* family 0: none that a tenant could name */
         char path[sizeof(((struct sockaddr_un *)NULL)->sun_path) + 1];
         bool served_by_others;
+        bool is_tenants;
         bool has_file; /* `device` and `inode` are those of its path */
         dev_t device;
         ino_t inode;
@@ -81,6 +82,30 @@ struct own_socket *own_add_path(struct own *own, const char *what, const char *p
         own_set_path(socket, path);
         socket->served_by_others = true;
         return socket;
+}
+
+struct own_socket *own_add_address(struct own *own, const char *what, const struct nb_socket_address *address) {
+        struct own_socket *socket = add(own, what);
+
+        if (socket)
+                socket->address = *address;
+        return socket;
+}
+
+void own_set_tenants(struct own_socket *socket) {
+        socket->is_tenants = true;
+}
+
+void own_each_lasting(const struct own *own,
+                      void (*function)(void *data, const char *what, const struct nb_socket_address *address,
+                                       const char *path),
+                      void *data) {
+        nb_list_foreach_safe(link, &own->sockets) {
+                const struct own_socket *socket = nb_container_of(link, struct own_socket, link);
+
+                if (!socket->is_tenants)
+                        function(data, socket->what, &socket->address, socket->path);
+        }
 }
 
 struct own_socket *own_free(struct own_socket *socket) {

@@ -47,6 +47,18 @@ struct own_socket *own_add_path(struct own *own, const char *what, const char *p
 /** Says that a socket's file has another name now. */
 void own_set_path(struct own_socket *socket, const char *path);
 
+/** Notes an address that another process serves for the broker, which has no path. As own_add(). */
+struct own_socket *own_add_address(struct own *own, const char *what, const struct nb_socket_address *address);
+
+/** Says that a socket is a tenant's, and goes when that does. */
+void own_set_tenants(struct own_socket *socket);
+
+/** Calls a function for each that is no tenant's. @param path  empty where there is none */
+void own_each_lasting(const struct own *own,
+                      void (*function)(void *data, const char *what, const struct nb_socket_address *address,
+                                       const char *path),
+                      void *data);
+
 /** Takes NULL. @return NULL */
 struct own_socket *own_free(struct own_socket *socket);
 

@@ -20,8 +20,10 @@
 #include "broker/protocol.h"
 #include "broker/relay.h"
 #include "broker/session.h"
+#include "broker/shard.h"
 #include "broker/tenant.h"
 #include "broker/token_watch.h"
+#include "policy/shard.h"
 
 struct restore {
         struct broker *broker;
@@ -244,6 +246,45 @@ static void tell(const struct restore *restore) {
 
 static void resume_sessions(struct broker *broker) {
         nb_list_foreach_safe(link, &broker->sessions) session_resume(nb_container_of(link, struct session, link));
+}
+
+/* ---- which process's it is ---- */
+
+static int check_broker(const struct restore *restore, const Nb__State__Broker *body) {
+        const struct broker *broker = restore->broker;
+
+        if (body->shards == broker->n_shards && body->shard == shard_number(broker->shard))
+                return 0;
+        nb_log(&broker->log, NB_LOG_ERROR,
+               "netbroker-keeper has what shard %u of %u has left, and this is shard %u of %u; start netbrokerd with "
+               "as "
+               "many --shards as before, or end what is kept by restarting netbroker-keeper",
+               body->shard, body->shards, shard_number(broker->shard), broker->n_shards);
+        return -EXDEV;
+}
+
+static int check_session(const struct restore *restore, const Nb__State__Session *body) {
+        if (!policy_is_elsewhere(restore->broker->policy, body->tenant))
+                return 0;
+        nb_log(&restore->broker->log, NB_LOG_ERROR,
+               "netbroker-keeper has sessions of tenant %s, which another shard serves now; take its Shard= back, or "
+               "end them first",
+               body->tenant);
+        return -EXDEV;
+}
+
+int restore_check_place(const struct restore *restore) {
+        int r = 0;
+
+        for (size_t i = 0; i < restore->n && r == 0; ++i) {
+                const Nb__State__Item *item = restore->items[i].item;
+
+                if (item->body_case == NB__STATE__ITEM__BODY_BROKER)
+                        r = check_broker(restore, item->broker);
+                if (item->body_case == NB__STATE__ITEM__BODY_SESSION)
+                        r = check_session(restore, item->session);
+        }
+        return r;
 }
 
 void restore_begin(struct restore *restore) {

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "broker/broker.h"
 #include "broker/connection.h"
+#include "broker/front.h"
 #include "broker/ledger.h"
 #include "broker/hello_token.h"
 #include "broker/session_token.h"
@@ -76,6 +77,7 @@ static void session_endpoint_free(struct endpoint *endpoint) {
         struct session *session = nb_container_of(endpoint, struct session, endpoint);
 
         throttle_cancel(&session->welcome);
+        session->parked = front_unpark(session->parked);
         leave_half_open(session);
 }
 
@@ -159,7 +161,8 @@ void session_drop_delegation(struct session *session, uint64_t delegation, const
 static void hello_timed_out(void *data) {
         struct session *session = data;
 
-        session_drop(session, "session", "no Hello in time");
+        session_drop(session, "session",
+                     session->parked ? "a Hello that its shard did not take in time" : "no Hello in time");
 }
 
 /* The user's oldest half-open session, if it has as many as one may have. */
@@ -237,6 +240,14 @@ int session_new(struct broker *broker, int fd_consumed, struct identity *identit
         nb_list_append(&broker->half_open, &session->link);
         (void)nb_steal_ptr(session);
         return 0;
+}
+
+int session_new_with_hello(struct broker *broker, int fd, struct identity *identity, size_t length) {
+        int r = session_new(broker, fd, identity);
+
+        if (r == 0)
+                endpoint_take_frame(&nb_container_of(broker->half_open.prev, struct session, link)->endpoint, length);
+        return r;
 }
 
 /* Why no tenant fits, in words for the operator: what others have is not told. */
@@ -401,7 +412,7 @@ static int session_request(struct endpoint *endpoint, const Nb__Request *request
         const Nb__Hello *hello = request->hello;
         const char *reason = NULL;
 
-        if (request->body_case != NB__REQUEST__BODY_HELLO || session->tenant)
+        if (request->body_case != NB__REQUEST__BODY_HELLO || session->tenant || session->parked)
                 return -EPROTO;
         if (strlen(hello->tenant) > NB_NAME_LENGTH_MAX || strlen(hello->label) > NB_LABEL_LENGTH_MAX)
                 return -EPROTO;
@@ -410,6 +421,8 @@ static int session_request(struct endpoint *endpoint, const Nb__Request *request
         tenant = select_tenant(session, hello->tenant, &reason);
         if (!tenant)
                 return refuse_hello(session, hello->tenant, NB_WASI_EACCES, reason);
+        if (session->broker->front)
+                return front_hand_over(session->broker->front, session, request, tenant);
         /* As if no broker were there: its host goes to another one. */
         if (drain_refuses(&session->broker->drain, tenant->name))
                 return refuse_hello(session, hello->tenant, NB_WASI_ECONNREFUSED,

@@ -27,6 +27,7 @@ struct broker;
 struct deadline;
 struct narrowings;
 struct session_token;
+struct front_parked;
 struct tenant;
 
 struct session {
@@ -43,6 +44,7 @@ struct session {
         struct nb_list lingering;       /* endpoints that have ended with descriptors unread */
         struct endpoint endpoint;       /* of the session's own channel */
         uint64_t last_delegation;       /* counts the restricted protocols of it */
+        struct front_parked *parked;    /* owned: what a shard is to get of it, in the front; NULL: nothing */
         struct throttle_waiter welcome; /* while it waits for its tenant's tokens */
         bool dropping;                  /* all endpoints are being ended */
 };
@@ -54,6 +56,13 @@ struct session {
  * @return 0, or -errno
  */
 int session_new(struct broker *broker, int fd, struct identity *identity);
+
+/**
+ * Serves a new session whose Hello another process has read (broker/shard.h).
+ * @param length  of the frame, which is in the broker's memory for frames
+ * @return as session_new(); the session may have ended by then
+ */
+int session_new_with_hello(struct broker *broker, int fd, struct identity *identity, size_t length);
 
 /** Ends everything of a session at once, for a violation, with an audit record. `where` names the kind of channel. */
 void session_drop(struct session *session, const char *where, const char *what);

@@ -85,6 +85,8 @@ static void print_tenant_section(FILE *out, const struct policy_tenant *tenant) 
         fprintf(out, "ExplainDenials=%s\n", policy_word(policy_words_yes_no, tenant->explain_denials));
         print_resolvers(out, tenant);
         fprintf(out, "Relays=%u\n", tenant->n_relays);
+        if (tenant->shard > 0)
+                fprintf(out, "Shard=%u\n", tenant->shard);
         print_tokens(out, tenant);
         print_limits(out, tenant);
 }

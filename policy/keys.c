@@ -62,6 +62,9 @@ static const struct key keys[PARSER_N_KEYS] = {
                                    "the system's", "The name servers for this tenant's names, at most four." },
         [PARSER_KEY_RELAYS] = { "Relays", PARSER_TENANT, false, tenant_set_relays, "N", "1",
                                 "Processes that the tenant's relayed connections are spread over, from 1 to 16." },
+        [PARSER_KEY_SHARD] = { "Shard", PARSER_TENANT, false, tenant_set_shard, "N", "by the tenant's name",
+                               "Which of netbrokerd's processes serves the tenant, from 1 up, where it has several "
+                               "(--shards)." },
         [PARSER_KEY_TOKEN_KEY] = { "TokenKey", PARSER_OF_TENANT, false, tenant_set_token_keys, "ed25519/BASE64...",
                                    NULL, "Public keys of those who issue tokens for the tenant, at most three." },
         [PARSER_KEY_REQUIRE_TOKEN] = { "RequireToken", PARSER_OF_TENANT, false, tenant_set_require_token, "yes|no",

@@ -62,7 +62,7 @@ void policy_protocol_deinit(struct policy_protocol *protocol) {
         free(protocol->name);
 }
 
-static void tenant_deinit(struct policy_tenant *tenant) {
+void policy_tenant_deinit(struct policy_tenant *tenant) {
         for (size_t i = 0; i < tenant->n_protocols; ++i)
                 policy_protocol_deinit(&tenant->protocols[i]);
         for (size_t i = 0; i < tenant->n_preopens; ++i)
@@ -84,9 +84,12 @@ struct policy *policy_free(struct policy *policy) {
                 return NULL;
 
         for (size_t i = 0; i < policy->n_tenants; ++i)
-                tenant_deinit(&policy->tenants[i]);
+                policy_tenant_deinit(&policy->tenants[i]);
         for (size_t i = 0; i < policy->n_files; ++i)
                 free(policy->files[i]);
+        for (size_t i = 0; i < policy->n_elsewhere; ++i)
+                free(policy->elsewhere[i]);
+        free(policy->elsewhere);
         policy_table_deinit(&policy->names);
         policy_table_deinit(&policy->sockets);
         free(policy->tenants);

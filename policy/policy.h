@@ -37,6 +37,9 @@
 /** The most bytes of all files of one tenant together. 100,000 rules are a few megabytes; what is larger is not a policy. */
 #define POLICY_TEXT_MAX (16u * 1024 * 1024)
 
+/** The most processes that tenants are dealt to (`Shard=`, netbrokerd --shards). */
+#define POLICY_SHARDS_MAX 64
+
 /** The most relays of one tenant (`Relays=`). */
 #define POLICY_RELAYS_MAX 16
 
@@ -417,6 +420,7 @@ struct policy_tenant {
         size_t n_resolvers;
         struct policy_tokens tokens;
         struct policy_path revoked_tokens; /* RevokedTokens=; no path: nothing is revoked */
+        unsigned shard;    /* Shard=: of netbrokerd's processes, from 1; 0: by the name (policy/shard.h) */
         unsigned n_relays; /* Relays=: processes that links are spread over; default 1, at most POLICY_RELAYS_MAX */
         struct policy_protocol *protocols;
         size_t n_protocols;
@@ -433,7 +437,9 @@ struct policy {
         struct policy_table names;   /* of tenants, to their place in `tenants` */
         struct policy_table sockets; /* their Socket= paths, likewise */
         bool require_seal;           /* RequireSeal=: nothing is served unless the seal is proven */
-        char **files;                /* names, owned; rules and sections point into it */
+        char **elsewhere; /* names, owned: of tenants that other processes of the broker serve (policy/shard.h) */
+        size_t n_elsewhere;
+        char **files; /* names, owned; rules and sections point into it */
         size_t n_files;
 };
 
@@ -539,6 +545,9 @@ bool policy_bears(const struct policy_protocol *protocol, const struct policy_ma
 
 /** Frees what a protocol owns; also of one that is zero or half-built. */
 void policy_protocol_deinit(struct policy_protocol *protocol);
+
+/** Frees what a tenant holds. */
+void policy_tenant_deinit(struct policy_tenant *tenant);
 
 /** Whether the protocol has a rule of that kind. */
 bool policy_has_rule(const struct policy_protocol *protocol, enum policy_rule_kind kind);

@@ -172,6 +172,15 @@ int tenant_set_relays(struct parser *p, const char *value) {
         return 0;
 }
 
+int tenant_set_shard(struct parser *p, const char *value) {
+        uint16_t number;
+
+        if (nb_port_parse(value, strlen(value), &number) < 0 || number == 0 || number > POLICY_SHARDS_MAX)
+                return policy_complain(&p->complaint, 0, "shards are numbered from 1 to %d", POLICY_SHARDS_MAX);
+        p->tenant->shard = number;
+        return 0;
+}
+
 /* ---- tokens ---- */
 
 /* With a blank behind each but the last. One more would not fit: `TokenKey=` is one line, as whoever reads what a tenant trusts expects. */

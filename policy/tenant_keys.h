@@ -18,6 +18,7 @@ int tenant_set_existing(struct parser *p, const char *value);
 int tenant_set_explain_denials(struct parser *p, const char *value);
 int tenant_set_resolvers(struct parser *p, const char *value);
 int tenant_set_relays(struct parser *p, const char *value);
+int tenant_set_shard(struct parser *p, const char *value);
 int tenant_set_token_keys(struct parser *p, const char *value);
 int tenant_set_require_token(struct parser *p, const char *value);
 int tenant_set_revoked_tokens(struct parser *p, const char *value);

@@ -45,12 +45,12 @@ static void run_keeper(const struct keeper *keeper, const char *notify, const ch
         _exit(127);
 }
 
-void keeper_start(struct keeper *keeper, const char *folder) {
+/* At its path. */
+static void start_in(struct keeper *keeper, const char *folder) {
         char notify[64], text[64], output_path[HARNESS_PATH_MAX];
         NB_CLEANUP_FD int notify_fd = new_notify_socket(notify, sizeof(notify));
         ssize_t n;
 
-        ck_assert_int_lt(snprintf(keeper->path, sizeof(keeper->path), "%s/keeper.sock", folder), sizeof(keeper->path));
         ck_assert_int_lt(snprintf(output_path, sizeof(output_path), "%s/keeper.stderr", folder), sizeof(output_path));
         keeper->pid = fork();
         ck_assert_int_ge(keeper->pid, 0);
@@ -63,6 +63,17 @@ void keeper_start(struct keeper *keeper, const char *folder) {
         ck_assert_int_gt(n, 0);
         text[n] = '\0';
         ck_assert_ptr_nonnull(strstr(text, "READY=1"));
+}
+
+void keeper_start(struct keeper *keeper, const char *folder) {
+        ck_assert_int_lt(snprintf(keeper->path, sizeof(keeper->path), "%s/keeper.sock", folder), sizeof(keeper->path));
+        start_in(keeper, folder);
+}
+
+void keeper_start_of_shard(struct keeper *keeper, const char *folder, unsigned shard) {
+        ck_assert_int_lt(snprintf(keeper->path, sizeof(keeper->path), "%s/keeper.sock.%u", folder, shard),
+                         sizeof(keeper->path));
+        start_in(keeper, folder);
 }
 
 void keeper_kill(struct keeper *keeper) {

@@ -21,6 +21,9 @@ struct keeper {
 /** Starts it (environment NETBROKER_KEEPER) with a socket in `folder`, and waits until it serves. */
 void keeper_start(struct keeper *keeper, const char *folder);
 
+/** The same for a shard of the daemon's (--shards). @param shard  from 1 */
+void keeper_start_of_shard(struct keeper *keeper, const char *folder, unsigned shard);
+
 /** Kills it, and removes its socket. */
 void keeper_kill(struct keeper *keeper);
 

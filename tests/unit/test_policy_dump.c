@@ -316,6 +316,8 @@ static void write_tenant(FILE *out, uint64_t *state) {
                         "RequireToken=%s\nRevokedTokens=/etc/revoked\nTokenExpiry=%s\n",
                         coin(state) ? "yes" : "no", coin(state) ? "keep" : "close");
         fprintf(out, "Relays=%u\n", (unsigned)(next_random(state) % POLICY_RELAYS_MAX + 1));
+        if (coin(state))
+                fprintf(out, "Shard=%u\n", (unsigned)(next_random(state) % POLICY_SHARDS_MAX + 1));
         fprintf(out, "MaxSessions=%u\nConnectRate=%u/s\nMaxMemory=%s\n", (unsigned)(next_random(state) % 1000 + 1),
                 (unsigned)(next_random(state) % 1000 + 1), PICK(state, bytes));
 }
@@ -427,6 +429,7 @@ static void expect_same_tenant(const struct policy_tenant *a, const struct polic
                       "%s", text);
         ck_assert_mem_eq(a->limits, b->limits, sizeof(a->limits));
         ck_assert_uint_eq(a->n_relays, b->n_relays);
+        ck_assert_uint_eq(a->shard, b->shard);
         ck_assert_uint_eq(a->n_resolvers, b->n_resolvers);
         for (size_t i = 0; i < a->n_resolvers; ++i)
                 ck_assert(nb_address_equal(&a->resolvers[i], &b->resolvers[i]));

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "broker/spawner.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+
+#include "base/channel.h"
+#include "base/cleanup.h"
+#include "broker/privilege.h"
+#include "broker/shard_message.h"
+#include "policy/policy.h"
+
+struct spawner {
+        const struct nb_log *log;
+        int fd;       /* owned: to the front */
+        int child_fd; /* owned: a signalfd of SIGCHLD */
+        unsigned n_shards;
+        pid_t shards[POLICY_SHARDS_MAX];
+        uint8_t message[NB_CHANNEL_MESSAGE_MAX];
+};
+
+/* Whoever tells the service as a whole to end tells the front, too, whose end is this one's. */
+static const int front_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
+
+#define N_FRONT_SIGNALS (sizeof(front_signals) / sizeof(front_signals[0]))
+
+static void handle_signals(void (*handler)(int)) {
+        for (size_t i = 0; i < N_FRONT_SIGNALS; ++i)
+                (void)signal(front_signals[i], handler);
+}
+
+static int watch_children(bool on, int *ret_fd) {
+        sigset_t set;
+        int r;
+
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, SIGCHLD);
+        r = sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL) < 0 ? -errno : 0;
+        if (r < 0 || !on)
+                return r;
+        *ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+        return *ret_fd < 0 ? -errno : 0;
+}
+
+/* What systemd gives and expects is the front's. */
+static void leave_to_front(void) {
+        int n = sd_listen_fds(1);
+
+        for (int i = 0; i < n; ++i)
+                (void)close(SD_LISTEN_FDS_START + i);
+        (void)unsetenv("NOTIFY_SOCKET");
+        (void)unsetenv("WATCHDOG_USEC");
+        (void)unsetenv("WATCHDOG_PID");
+}
+
+/* ---- ends of shards ---- */
+
+static unsigned number_of(const struct spawner *spawner, pid_t pid) {
+        for (unsigned i = 0; i < spawner->n_shards; ++i) {
+                if (spawner->shards[i] == pid)
+                        return i + 1;
+        }
+        return 0;
+}
+
+static void log_end(const struct spawner *spawner, pid_t pid, int status) {
+        unsigned number = number_of(spawner, pid);
+        const char *name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
+
+        if (WIFSIGNALED(status))
+                nb_log(spawner->log, NB_LOG_ERROR, "shard %u, process %d, was killed by SIG%s", number, (int)pid,
+                       name ? name : "RTMIN+");
+        else if (WEXITSTATUS(status) != 0)
+                nb_log(spawner->log, NB_LOG_ERROR, "shard %u, process %d, ended with status %d", number, (int)pid,
+                       WEXITSTATUS(status));
+}
+
+static void reap(struct spawner *spawner) {
+        struct signalfd_siginfo info;
+        int status;
+        pid_t pid;
+
+        (void)!read(spawner->child_fd, &info, sizeof(info));
+        while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+                log_end(spawner, pid, status);
+}
+
+/* ---- starting them ---- */
+
+static int become_shard(const struct spawner *spawner, unsigned number, int channel_fd, struct shard_place *ret) {
+        handle_signals(SIG_DFL);
+        (void)watch_children(false, NULL);
+        *ret = (struct shard_place){ .n_shards = spawner->n_shards, .number = number, .fd = channel_fd };
+        return 0;
+}
+
+/* @return 0 in the new shard; 1 in the spawner; -errno */
+static int start(struct spawner *spawner, unsigned number, struct nb_channel_fds *fds, struct shard_place *ret) {
+        pid_t pid = fork();
+
+        if (pid < 0) {
+                nb_log(spawner->log, NB_LOG_ERROR, "cannot start shard %u: %s", number, strerror(errno));
+                return 1; /* its channel is closed, which tells the front */
+        }
+        if (pid == 0) {
+                fds->n = 0;
+                return become_shard(spawner, number, fds->fds[0], ret);
+        }
+        spawner->shards[number - 1] = pid;
+        return 1;
+}
+
+/* @return as start(); -EPIPE when the front has gone */
+static int serve_one(struct spawner *spawner, struct shard_place *ret) {
+        struct shard_message message;
+        struct nb_channel_fds fds;
+        int r = -EPROTO, n = nb_channel_receive(spawner->fd, spawner->message, &fds);
+
+        if (n == -EAGAIN)
+                return 1;
+        if (n <= 0)
+                return n < 0 ? n : -EPIPE;
+        memcpy(&message, spawner->message, sizeof(message));
+        if ((size_t)n == sizeof(message) && message.verb == SHARD_START && fds.n == 1 && message.number > 0 &&
+            message.number <= spawner->n_shards)
+                r = start(spawner, (unsigned)message.number, &fds, ret);
+        nb_channel_fds_close(&fds);
+        return r;
+}
+
+/* @return 0 in a new shard; 1 when the front has gone */
+static int serve(struct spawner *spawner, struct shard_place *ret) {
+        struct pollfd events[] = {
+                { .fd = spawner->fd, .events = POLLIN },
+                { .fd = spawner->child_fd, .events = POLLIN },
+        };
+        int r = 1;
+
+        while (r == 1) {
+                if (poll(events, 2, -1) < 0 && errno != EINTR)
+                        return -errno;
+                if (events[1].revents)
+                        reap(spawner);
+                if (events[0].revents)
+                        r = serve_one(spawner, ret);
+        }
+        return r < 0 ? 1 : 0;
+}
+
+static void cleanup_spawner(struct spawner *spawner) {
+        spawner->fd = nb_fd_close(spawner->fd);
+        spawner->child_fd = nb_fd_close(spawner->child_fd);
+}
+
+static int run(const struct nb_log *log, unsigned n_shards, const char *user, int fd, struct shard_place *ret) {
+        NB_CLEANUP(cleanup_spawner)
+        struct spawner spawner = { .log = log, .fd = fd, .child_fd = -1, .n_shards = n_shards };
+        int r;
+
+        handle_signals(SIG_IGN);
+        leave_to_front();
+        r = privilege_drop(user);
+        if (r == 0)
+                r = watch_children(true, &spawner.child_fd);
+        if (r == 0)
+                return serve(&spawner, ret);
+        nb_log(log, NB_LOG_ERROR, "cannot prepare the process that starts shards: %s", strerror(-r));
+        return 1;
+}
+
+int spawner_fork(const struct nb_log *log, unsigned n_shards, const char *user, struct shard_place *ret) {
+        NB_CLEANUP_FD int ours = -1, theirs = -1;
+        int ends[2], r = nb_channel_pair(ends);
+        pid_t pid;
+
+        if (r < 0)
+                return r;
+        ours = ends[0];
+        theirs = ends[1];
+        pid = fork();
+        if (pid < 0)
+                return -errno;
+        if (pid == 0) {
+                ours = nb_fd_close(ours);
+                return run(log, n_shards, user, nb_steal_fd(&theirs), ret);
+        }
+        *ret = (struct shard_place){ .n_shards = n_shards, .fd = nb_steal_fd(&ours) };
+        return 0;
+}

@@ -80,9 +80,12 @@ void broker_terminate(struct broker *broker) {
         finish(broker);
 }
 
+/* Who tells the service as a whole tells the front, too, and with that shards end. */
 static void on_terminate(uv_signal_t *handle, int number) {
         struct broker *broker = handle->data;
 
+        if (broker->shard)
+                return;
         nb_log(&broker->log, NB_LOG_INFO, "ending at signal %d", number);
         broker_terminate(broker);
 }

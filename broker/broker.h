@@ -72,7 +72,7 @@ struct policy_state {
         struct nb_log_copy error; /* as it was logged then */
 };
 
-/* What each part would become with several loops is in ARCHITECTURE.md, "Not built yet"; so the parts are kept apart here. */
+/* What several processes have of these is in ARCHITECTURE.md, "Several loops"; so the parts are kept apart here. */
 struct broker {
         /* ---- one of a loop, whatever lives on it ---- */
         uv_loop_t loop;

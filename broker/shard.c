@@ -50,12 +50,6 @@ unsigned shard_number(const struct shard *shard) {
         return shard ? shard->number : 0;
 }
 
-unsigned shard_of_id(uint64_t id) {
-        uint64_t number = id >> SHARD_ID_SHIFT;
-
-        return number <= POLICY_SHARDS_MAX ? (unsigned)number : 0;
-}
-
 /* ---- sockets that no rule reaches ---- */
 
 static int take_own(struct shard *shard, const struct shard_own *own) {

@@ -55,9 +55,6 @@ int shard_note_sockets(struct shard *shard, const char *what, const char *first)
 /** Which it is, from 1; 0 for NULL. */
 unsigned shard_number(const struct shard *shard);
 
-/** The shard that has a session or connection of this number; 0: none. */
-unsigned shard_of_id(uint64_t id);
-
 /**
  * The sockets that tenants of any shard have of their own (`Socket=`): no rule reaches them.
  * @param policy  with all tenants

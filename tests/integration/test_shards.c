@@ -16,6 +16,7 @@
 #include "proto/wasi.h"
 #include "tests/support/harness.h"
 #include "tests/support/keeper.h"
+#include "tests/support/operator.h"
 #include "tests/support/runner.h"
 #include "tests/support/wire.h"
 
@@ -392,8 +393,42 @@ START_TEST(a_shard_that_is_started_again_brings_its_policy_to_all) {
 }
 END_TEST
 
+/* Each shard answers for its own tenants. @return what was written, owned by the caller */
+static char *ask_shard(const struct world *world, unsigned shard, int status, const char *verb) {
+        char path[HARNESS_PATH_MAX];
+        char *written = NULL;
+
+        ck_assert_int_lt(snprintf(path, sizeof(path), "%s/admin.%u", world->daemon.folder, shard), sizeof(path));
+        ck_assert_int_eq(operator_run(path, (const char *const[]){ verb, NULL }, &written), status);
+        return written;
+}
+
+START_TEST(operators_ask_each_shard) {
+        NB_CLEANUP_FREE char *first = NULL, *second = NULL, *refused = NULL;
+        struct wire_session session;
+        char path[HARNESS_PATH_MAX];
+        struct world world;
+
+        prepare(&world);
+        ck_assert_int_lt(snprintf(path, sizeof(path), "%s/admin", world.daemon.folder), sizeof(path));
+        world.arguments[world.n_arguments++] = "--admin-socket";
+        world.arguments[world.n_arguments++] = path;
+        start(&world);
+        wire_session_open(world.daemon.socket_path, "blue", &session);
+        first = ask_shard(&world, 1, 0, "tenants");
+        ck_assert_msg(strstr(first, "red") && strstr(first, "green") && !strstr(first, "blue"), "%s", first);
+        second = ask_shard(&world, 2, 0, "sessions");
+        /* Its number says which shard's it is: 2 in the bits from 40 up. */
+        ck_assert_msg(strstr(second, "blue") && strstr(second, "2199023255553"), "%s", second);
+        refused = ask_shard(&world, 2, 1, "reload");
+        ck_assert_msg(strstr(refused, "which reload together"), "%s", refused);
+        wire_session_close(&session);
+        end(&world);
+}
+END_TEST
+
 START_TEST(what_only_one_process_can_have_is_refused) {
-        static const char *const refused[][2] = { { "--seal", "/nonexistent" } };
+        static const char *const refused[][2] = { { "--seal", "/nonexistent" }, { "--metrics", "127.0.0.1:0" } };
         struct world world;
 
         prepare(&world);
@@ -427,6 +462,7 @@ int main(void) {
         tcase_add_test(tcase, another_number_of_shards_is_refused_and_loses_nothing);
         tcase_add_test(tcase, a_reload_is_for_all_or_for_none);
         tcase_add_test(tcase, a_shard_that_is_started_again_brings_its_policy_to_all);
+        tcase_add_test(tcase, operators_ask_each_shard);
         tcase_add_test(tcase, what_only_one_process_can_have_is_refused);
         suite_add_tcase(suite, tcase);
         return run_suite(suite);

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One shard in this process, and the test as its front: what it believes of what the front says.
+ */
+#include <check.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/channel.h"
+#include "base/cleanup.h"
+#include "broker/broker.h"
+#include "broker/session.h"
+#include "broker/shard.h"
+#include "broker/shard_message.h"
+#include "policy/shard.h"
+#include "proto/wasi.h"
+#include "tests/support/runner.h"
+#include "tests/support/wire.h"
+
+/* The shard is the first of two, and has the tenant ours. */
+struct world {
+        struct nb_log log;
+        struct policy_source source;
+        struct broker *broker;
+        int front; /* the test's end */
+};
+
+static void add_tenant(struct policy *policy, const char *name, unsigned shard, const char *socket) {
+        const struct policy_defaults defaults = { .data_path = POLICY_DATA_PATH_DIRECT };
+        struct policy_error error;
+        char file[32], text[256];
+
+        (void)snprintf(file, sizeof(file), "%s.conf", name);
+        (void)snprintf(text, sizeof(text), "[Tenant]\nName=%s\nUser=%u\nShard=%u\nSocket=%s\n", name,
+                       (unsigned)getuid(), shard, socket);
+        ck_assert_int_eq(policy_add_file(policy, file, text, strlen(text), &defaults, &error), 0);
+        /* As policy/source.c finds it. */
+        policy->tenants[policy->n_tenants - 1].principals[0].id = getuid();
+}
+
+static struct policy *new_policy(void) {
+        struct policy *policy = policy_new();
+
+        ck_assert_ptr_nonnull(policy);
+        add_tenant(policy, "theirs", 2, "/run/theirs.sock");
+        add_tenant(policy, "ours", 1, "/run/ours.sock");
+        return policy;
+}
+
+static void say(const struct world *world, struct shard_message message) {
+        ck_assert_int_eq(nb_channel_send(world->front, &message, sizeof(message), NULL, 0), 0);
+}
+
+static void turn(const struct world *world) {
+        for (int i = 0; i < 4; ++i)
+                (void)uv_run(&world->broker->loop, UV_RUN_NOWAIT);
+}
+
+static void world_start(struct world *world) {
+        struct shard_place place = { .n_shards = 2, .number = 1 };
+        int pair[2];
+
+        nb_log_init(&world->log, "test", NB_LOG_NOTICE);
+        world->source = (struct policy_source){ .path = "none" };
+        world->broker = broker_new(&world->log, &world->source, new_policy(),
+                                   audit_sink_new_fd(open("/dev/null", O_WRONLY | O_CLOEXEC)));
+        ck_assert_ptr_nonnull(world->broker);
+        ck_assert_int_eq(nb_channel_pair(pair), 0);
+        world->front = pair[0];
+        place.fd = pair[1];
+        world->broker->shard = shard_new(world->broker, &place);
+        ck_assert_ptr_nonnull(world->broker->shard);
+        ck_assert_int_eq(broker_divide(world->broker, 2, 1), 0);
+        say(world, (struct shard_message){ .verb = SHARD_BEGIN });
+        ck_assert_int_eq(shard_begin(world->broker->shard), 0);
+        ck_assert_int_eq(shard_serve(world->broker->shard), 0);
+}
+
+static void world_end(struct world *world) {
+        (void)broker_free(world->broker);
+        (void)nb_fd_close(world->front);
+}
+
+static size_t pack_hello(const char *tenant, uint8_t *ret) {
+        Nb__Hello hello = NB__HELLO__INIT;
+        Nb__Request request = NB__REQUEST__INIT;
+
+        hello.oldest_version = hello.newest_version = NB_PROTOCOL_VERSION;
+        hello.tenant = (char *)tenant;
+        request.serial = 1;
+        request.body_case = NB__REQUEST__BODY_HELLO;
+        request.hello = &hello;
+        return nb__request__pack(&request, ret);
+}
+
+/* Hands a session over, as the front does. @return the host's end */
+static struct wire hand_over(const struct world *world, const char *tenant, const char *path) {
+        uint8_t bytes[1024];
+        struct shard_message message = { .verb = SHARD_SESSION, .text = (uint32_t)strlen(path) };
+        size_t length = sizeof(message) + message.text;
+        int pair[2];
+
+        ck_assert_int_eq(nb_channel_pair(pair), 0);
+        message.frame = (uint32_t)pack_hello(tenant, bytes + length);
+        memcpy(bytes, &message, sizeof(message));
+        memcpy(bytes + sizeof(message), path, message.text);
+        ck_assert_int_eq(nb_channel_send(world->front, bytes, length + message.frame, &pair[0], 1), 0);
+        (void)nb_fd_close(pair[0]);
+        turn(world);
+        return (struct wire){ .fd = pair[1], .serial = 1 };
+}
+
+static void expect_refused(const struct wire *wire) {
+        NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
+
+        ck_assert(wire_receive(wire, reply));
+        ck_assert_int_eq(reply->reply->body_case, NB__REPLY__BODY_REFUSED);
+        ck_assert_uint_eq(reply->reply->refused->error, NB_WASI_EACCES);
+        wire_expect_end(wire);
+}
+
+START_TEST(its_own_tenant_is_served) {
+        NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
+        struct world world;
+        struct wire wire;
+
+        world_start(&world);
+        wire = hand_over(&world, "ours", _i == 0 ? "" : "/run/ours.sock");
+        ck_assert(wire_receive(&wire, reply));
+        ck_assert_int_eq(reply->reply->body_case, NB__REPLY__BODY_WELCOME);
+        ck_assert_uint_eq(world.broker->last_session_id, (UINT64_C(1) << SHARD_ID_SHIFT) + 1);
+        (void)wire_close(&wire);
+        turn(&world);
+        world_end(&world);
+}
+END_TEST
+
+/* The front may have taken one for the other: nobody is served but by his own. */
+START_TEST(a_tenant_of_another_shard_is_refused) {
+        struct world world;
+        struct wire wire;
+
+        world_start(&world);
+        wire = hand_over(&world, "theirs", "");
+        expect_refused(&wire);
+        (void)wire_close(&wire);
+        world_end(&world);
+}
+END_TEST
+
+/* Another tenant's socket, whoever's that is, makes nobody general. */
+START_TEST(a_socket_of_another_shards_tenant_leads_nowhere) {
+        struct world world;
+        struct wire wire;
+
+        world_start(&world);
+        wire = hand_over(&world, "ours", "/run/theirs.sock");
+        wire_expect_end(&wire);
+        (void)wire_close(&wire);
+        ck_assert_uint_eq(world.broker->n_half_open, 0);
+        world_end(&world);
+}
+END_TEST
+
+/* What makes no sense ends the shard, and nothing else. */
+START_TEST(nonsense_ends_it) {
+        static const struct shard_message nonsense[] = {
+                { .verb = 0 },
+                { .verb = SHARD_READY },
+                { .verb = SHARD_SESSION, .text = UINT32_MAX, .frame = 1 },
+                { .verb = SHARD_SESSION },
+        };
+        struct world world;
+
+        world_start(&world);
+        say(&world, nonsense[_i]);
+        turn(&world);
+        ck_assert(world.broker->stopping);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(tenants_are_dealt) {
+        struct policy *policy = new_policy();
+        uint64_t whole, again;
+
+        ck_assert_uint_eq(policy_shard_of(&policy->tenants[0], 2), 2);
+        ck_assert_uint_eq(policy_shard_of(&policy->tenants[0], 1), 1);
+        for (unsigned n = 1; n <= POLICY_SHARDS_MAX; ++n) {
+                unsigned shard = policy_shard_of_name("acme", n);
+
+                ck_assert(shard >= 1 && shard <= n);
+        }
+        ck_assert_int_eq(policy_digest(policy, &whole), 0);
+        ck_assert_int_eq(policy_keep_shard(policy, 1, 2), 0);
+        ck_assert_int_eq(policy_digest(policy, &again), 0);
+        ck_assert_uint_ne(whole, again);
+        ck_assert_uint_eq(policy->n_tenants, 1);
+        ck_assert_ptr_eq(policy_find_tenant(policy, "ours"), &policy->tenants[0]);
+        ck_assert_ptr_null(policy_find_tenant(policy, "theirs"));
+        ck_assert(policy_is_elsewhere(policy, "theirs") && !policy_is_elsewhere(policy, "ours"));
+        (void)policy_free(policy);
+}
+END_TEST
+
+int main(void) {
+        Suite *suite = suite_create("shard");
+        TCase *tcase = tcase_create("shard");
+
+        tcase_add_loop_test(tcase, its_own_tenant_is_served, 0, 2);
+        tcase_add_test(tcase, a_tenant_of_another_shard_is_refused);
+        tcase_add_test(tcase, a_socket_of_another_shards_tenant_leads_nowhere);
+        tcase_add_loop_test(tcase, nonsense_ends_it, 0, 4);
+        tcase_add_test(tcase, tenants_are_dealt);
+        suite_add_tcase(suite, tcase);
+        return run_suite(suite);
+}

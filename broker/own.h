@@ -53,7 +53,7 @@ struct own_socket *own_add_address(struct own *own, const char *what, const stru
 /** Says that a socket is a tenant's, and goes when that does. */
 void own_set_tenants(struct own_socket *socket);
 
-/** Calls a function for each that is no tenant's. @param path  empty where there is none */
+/** Calls a function for each that is no tenant's, with its path, which is empty where there is none. */
 void own_each_lasting(const struct own *own,
                       void (*function)(void *data, const char *what, const struct nb_socket_address *address,
                                        const char *path),

@@ -36,14 +36,18 @@ static void handle_signals(void (*handler)(int)) {
                 (void)signal(front_signals[i], handler);
 }
 
-static int watch_children(bool on, int *ret_fd) {
-        sigset_t set;
-        int r;
+/* @param how  SIG_BLOCK or SIG_UNBLOCK @param ret  the signals */
+static int mask_children(int how, sigset_t *ret) {
+        (void)sigemptyset(ret);
+        (void)sigaddset(ret, SIGCHLD);
+        return sigprocmask(how, ret, NULL) < 0 ? -errno : 0;
+}
 
-        (void)sigemptyset(&set);
-        (void)sigaddset(&set, SIGCHLD);
-        r = sigprocmask(on ? SIG_BLOCK : SIG_UNBLOCK, &set, NULL) < 0 ? -errno : 0;
-        if (r < 0 || !on)
+static int watch_children(int *ret_fd) {
+        sigset_t set;
+        int r = mask_children(SIG_BLOCK, &set);
+
+        if (r < 0)
                 return r;
         *ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         return *ret_fd < 0 ? -errno : 0;
@@ -95,8 +99,10 @@ static void reap(struct spawner *spawner) {
 /* ---- starting them ---- */
 
 static int become_shard(const struct spawner *spawner, unsigned number, int channel_fd, struct shard_place *ret) {
+        sigset_t set;
+
         handle_signals(SIG_DFL);
-        (void)watch_children(false, NULL);
+        (void)mask_children(SIG_UNBLOCK, &set);
         *ret = (struct shard_place){ .n_shards = spawner->n_shards, .number = number, .fd = channel_fd };
         return 0;
 }
@@ -168,7 +174,7 @@ static int run(const struct nb_log *log, unsigned n_shards, const char *user, in
         leave_to_front();
         r = privilege_drop(user);
         if (r == 0)
-                r = watch_children(true, &spawner.child_fd);
+                r = watch_children(&spawner.child_fd);
         if (r == 0)
                 return serve(&spawner, ret);
         nb_log(log, NB_LOG_ERROR, "cannot prepare the process that starts shards: %s", strerror(-r));

@@ -136,14 +136,8 @@ void restart_prepare(struct restart_scene *world) {
 }
 
 void restart_begin(struct restart_scene *world, const char *rules) {
-        struct scene *scene = &world->scene;
-
-        scene_write_policy(scene, rules);
-        daemon_start(&scene->daemon, &world->options);
-        wire_session_open(scene->daemon.socket_path, "acme", &scene->session);
-        scene->web = &scene->session.protocols[0];
-        wire_settle(scene->web);
-        scene->baseline = daemon_count_fds_at_rest(&scene->daemon);
+        scene_write_policy(&world->scene, rules);
+        scene_open(&world->scene, &world->options);
 }
 
 void restart_start(struct restart_scene *world, const char *rules) {

@@ -8,14 +8,18 @@ void scene_write_policy(const struct scene *scene, const char *rules) {
         daemon_write_policy(&scene->daemon, SCENE_TENANT "%s", (unsigned)getuid(), rules);
 }
 
-void scene_start(struct scene *scene, const struct daemon_options *options, const char *rules) {
-        daemon_init(&scene->daemon);
-        scene_write_policy(scene, rules);
+void scene_open(struct scene *scene, const struct daemon_options *options) {
         daemon_start(&scene->daemon, options);
         wire_session_open(scene->daemon.socket_path, "acme", &scene->session);
         scene->web = &scene->session.protocols[0];
         wire_settle(scene->web);
         scene->baseline = daemon_count_fds_at_rest(&scene->daemon);
+}
+
+void scene_start(struct scene *scene, const struct daemon_options *options, const char *rules) {
+        daemon_init(&scene->daemon);
+        scene_write_policy(scene, rules);
+        scene_open(scene, options);
 }
 
 void scene_expect_baseline(struct scene *scene) {

@@ -36,6 +36,9 @@ struct scene {
 /** Starts the daemon and the session. @param rules  of the protocol "web", and what else stands behind it */
 void scene_start(struct scene *scene, const struct daemon_options *options, const char *rules);
 
+/** The same where the daemon is initialised and its policy written; the tenant is "acme". */
+void scene_open(struct scene *scene, const struct daemon_options *options);
+
 /** Writes the tenant's policy with other rules. It is not read before a reload. */
 void scene_write_policy(const struct scene *scene, const char *rules);
 

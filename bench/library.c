@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "bench/library.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -16,10 +17,11 @@ void bench_check(const char *what, int result) {
 
 struct nb_session *bench_session(const char *socket_path, struct nb_protocol **ret_protocol) {
         struct nb_session_options options = NB_SESSION_OPTIONS_INIT;
+        const char *tenant = getenv("BENCH_TENANT");
         struct nb_session *session;
 
         options.socket_path = socket_path;
-        options.tenant = TENANT;
+        options.tenant = tenant ? tenant : TENANT;
         bench_check("nb_session_open", nb_session_open(&options, &session));
         *ret_protocol = nb_session_find_protocol(session, PROTOCOL);
         if (!*ret_protocol)

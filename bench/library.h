@@ -16,7 +16,7 @@
 void bench_check(const char *what, int result);
 
 /**
- * Opens a session.
+ * Opens a session of the tenant that BENCH_TENANT in the environment names, or else of the only one.
  * @param socket_path   of the broker
  * @param ret_protocol  its protocol, which lives as long as the session
  * @return owned by the caller

@@ -112,8 +112,9 @@ class Process:
 class Program(Process):
     """One of bench/*.c: says "ready", then answers each line with nanoseconds (bench/common.h)."""
 
-    def __init__(self, arguments, cpus, log, cgroup=None):
-        super().__init__(arguments, cpus, log, cgroup, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, arguments, cpus, log, cgroup=None, environment=None):
+        all_of_it = {**os.environ, **(environment or {})}
+        super().__init__(arguments, cpus, log, cgroup, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=all_of_it)
         answer = self._answer(DEADLINE).split()
         if not answer or answer[0] != "ready":
             raise self.failure("not ready")
@@ -128,11 +129,19 @@ class Program(Process):
             raise self.failure(f"ended with {self.popen.returncode}")
         return line
 
-    def ask(self, line):
-        """Sends a line and returns the nanoseconds that it took."""
+    def tell(self, line):
+        """Sends a line, whose answer is taken later."""
         self.popen.stdin.write(f"{line}\n".encode())
         self.popen.stdin.flush()
+
+    def answer(self):
+        """Waits for the answer to a line, and returns the nanoseconds that it took."""
         return int(self._answer(ROUND_DEADLINE))
+
+    def ask(self, line):
+        """Sends a line and returns the nanoseconds that it took."""
+        self.tell(line)
+        return self.answer()
 
 
 class Processes:
@@ -158,12 +167,12 @@ class Processes:
     def _log(self, name):
         return os.path.join(self.bench.folder, f"{name}.log")
 
-    def program(self, cpus, name, *arguments):
-        """Starts bench/NAME."""
+    def program(self, cpus, name, *arguments, environment=None):
+        """Starts bench/NAME, with more in its environment where that is given."""
         path = os.path.join(self.bench.build, "bench", name)
         if not os.path.exists(path):
             raise BenchError(f"there is no {path}: run `make bench-programs`")
-        return self.add(Program([path, *map(str, arguments)], cpus, self._log(name), self.cgroup))
+        return self.add(Program([path, *map(str, arguments)], cpus, self._log(name), self.cgroup, environment))
 
     def bare(self, cpus, cpus_between, address):
         """Starts bench/bare; its helper is placed as what is between."""

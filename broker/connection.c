@@ -273,13 +273,18 @@ static void init(struct connection *connection, const struct connection_facts *f
 
 /* The session's quota, if its token has one, and the tenant's. */
 static int claim(const struct connection_facts *facts) {
-        int r = session_token_claim(facts->session->token, ACCOUNT_CONNECTIONS);
+        struct session_token *token = facts->session->token;
+        int r;
 
+        if (!session_token_has_room(token, ACCOUNT_CONNECTIONS))
+                connection_watch_make_room_of_token(facts->grant->tenant->broker->connection_watch,
+                                                    facts->grant->tenant, token);
+        r = session_token_claim(token, ACCOUNT_CONNECTIONS);
         if (r < 0)
                 return r;
         r = quota_claim(facts->grant->tenant, ACCOUNT_CONNECTIONS);
         if (r < 0)
-                session_token_release(facts->session->token, ACCOUNT_CONNECTIONS);
+                session_token_release(token, ACCOUNT_CONNECTIONS);
         return r;
 }
 

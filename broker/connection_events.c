@@ -48,11 +48,15 @@ static void leave(struct connection_events *events) {
         events->listens = false;
 }
 
+static bool is_insisted_on(const struct connection_events *events, uint64_t now_ms) {
+        return events->insisted_at_ms != 0 && now_ms - events->insisted_at_ms < CONNECTION_EVENTS_LEAVE_MS;
+}
+
 /* Whether too many events were strangers'. */
 static bool is_too_much(struct connection_events *events) {
         uint64_t now_ms = uv_now(&events->broker->loop);
 
-        if (events->n_strangers > STRANGERS_MAX)
+        if (events->n_strangers > STRANGERS_MAX && !is_insisted_on(events, now_ms))
                 return true;
         if (now_ms - events->since_ms < STRANGERS_MS)
                 return false;
@@ -70,6 +74,12 @@ void connection_events_want(struct connection_events *events) {
         /* Where the kernel refuses, it is tried again later, and sweeps do meanwhile. */
         if (nb_sock_diag_listen(events->fd, true) < 0)
                 leave(events);
+}
+
+void connection_events_insist(struct connection_events *events) {
+        events->insisted_at_ms = uv_now(&events->broker->loop);
+        if (events->leave)
+                listen_again(events);
 }
 
 /* ---- reading ---- */

@@ -5,6 +5,7 @@
  * The kernel tells of all sockets of the network namespace, also of those that are no business of ours, and each event costs work of the kernel's, a wake and
  * a system call. So nobody listens before there is a connection. And when more than a few events in a moment are strangers', the groups are left for a while,
  * in which sweeps find what is closed; then it is tried again, if there is a connection still. What was missed is looked for like what was lost.
+ * While somebody is refused a connection they are not left: he has to have back at once what he closes, and no other tenant's noise may come between.
  */
 #ifndef NB_BROKER_CONNECTION_EVENTS_H
 #define NB_BROKER_CONNECTION_EVENTS_H
@@ -37,10 +38,11 @@ struct connection_events {
         int fd; /* -1: there are none */
         struct watch watch;
         bool listens;
-        bool lost;              /* some were, and the queue was not empty since */
-        unsigned n_strangers;   /* events of others' sockets, since... */
-        uint64_t since_ms;      /* by uv_now() */
-        struct deadline *leave; /* until when the groups are left; NULL: they are not */
+        bool lost;               /* some were, and the queue was not empty since */
+        unsigned n_strangers;    /* events of others' sockets, since... */
+        uint64_t since_ms;       /* by uv_now() */
+        struct deadline *leave;  /* until when the groups are left; NULL: they are not */
+        uint64_t insisted_at_ms; /* by uv_now(); 0: never */
 };
 
 /**
@@ -57,6 +59,9 @@ void connection_events_deinit(struct connection_events *events);
 
 /** There is a connection: its end is to be heard of. To be called before anybody else has its socket. */
 void connection_events_want(struct connection_events *events);
+
+/** Somebody is refused for want of room: they are joined again if they were left, and not left for as long. */
+void connection_events_insist(struct connection_events *events);
 
 /** Whether the groups are left because strangers' sockets were too many. */
 static inline bool connection_events_are_left(const struct connection_events *events) {

@@ -15,6 +15,9 @@
 #define FIRST_MS 10
 #define TIMES 4
 
+/* How many are asked about again for a tenant that waits. */
+#define AGAIN_MAX 16
+
 /* ---- one socket ---- */
 
 /* Whom the socket has, which may be a proxy. */
@@ -48,9 +51,13 @@ static void put(struct connection_release *release, struct connection *connectio
 
         for (unsigned i = 0; i < number; ++i)
                 ms *= TIMES;
-        nb_list_append(&step->connections, &connection->in_closing);
         if (!step->deadline)
                 step->deadline = deadline_new(&release->broker->loop, ms, look, step);
+        /* Without memory for it nobody would look: a dump does. */
+        if (step->deadline)
+                nb_list_append(&step->connections, &connection->in_closing);
+        else
+                release->left(release->data, connection);
 }
 
 static void look_at(struct connection_release *release, struct connection *connection, unsigned number) {
@@ -83,6 +90,21 @@ void connection_release_take(struct connection_release *release, struct connecti
                 put(release, connection, 0);
         else
                 connection_end(connection);
+}
+
+/* The kernel may have been asked while the close was still under way, so the last ones are the likeliest to be gone by now. */
+void connection_release_look_again(struct connection_release *release, const struct tenant *tenant) {
+        struct nb_list *fresh = &release->steps[0].connections, *link = fresh->prev;
+
+        for (unsigned i = 0; i < AGAIN_MAX && link != fresh; ++i) {
+                struct connection *connection = nb_container_of(link, struct connection, in_closing);
+
+                link = link->prev;
+                if (connection->tenant != tenant || is_there(release, connection))
+                        continue;
+                nb_list_remove(&connection->in_closing);
+                connection_end(connection);
+        }
 }
 
 /* ---- beginning and end ---- */

@@ -16,6 +16,7 @@
 struct broker;
 struct connection;
 struct deadline;
+struct tenant;
 
 /** How often the kernel is asked about one, after the first time. */
 #define CONNECTION_RELEASE_STEPS 4
@@ -47,5 +48,8 @@ void connection_release_deinit(struct connection_release *release);
 
 /** Ends the connection as soon as the kernel has no socket of it any more. Harmless for one that is looked at already. */
 void connection_release_take(struct connection_release *release, struct connection *connection);
+
+/** Asks the kernel once more about the tenant's, as far as they are among those that it was asked about last. */
+void connection_release_look_again(struct connection_release *release, const struct tenant *tenant);
 
 #endif

@@ -17,6 +17,7 @@
 #include "broker/connection_files.h"
 #include "broker/connection_release.h"
 #include "broker/seal.h"
+#include "broker/session_token.h"
 #include "loop/deadline.h"
 #include "broker/tenant.h"
 #include "broker/calls.h"
@@ -40,8 +41,12 @@
 /* On so few files a sweep in vain costs next to nothing. */
 #define SWEEP_SMALL 64
 
-/* While events are left, after so many new connections there is a sweep: what is closed would take memory. */
+/*
+ * While events are left, after so many new connections there is a sweep: what is closed would take memory. It looks at all tenants' connections, so it
+ * waits for as many as a part of these: who makes and closes connections as fast as he can has others' looked at for 6 us each.
+ */
 #define SWEEP_ADDED 512
+#define SWEEP_ADDED_PART 4
 
 /* How often buffers are measured, and it is looked whether what was revoked stays dead. */
 #define MEASURE_MS 1000
@@ -169,6 +174,14 @@ static void release_all_on_shelf_list(struct connection_watch *watch, struct nb_
         }
 }
 
+/*
+ * Whether its holder may have connected it elsewhere: by the addresses that we know the kernel would not find it, and what it holds there is not acknowledged
+ * either. A dump finds it by its cookie.
+ */
+static bool may_be_elsewhere(const struct connection *connection) {
+        return !connection->is_sealed && !connection->was_relayed;
+}
+
 /* Whether it is to be asked of the kernel now; what a dump or a later look is to tell of is asked again by who cannot wait. */
 static bool is_to_be_asked(struct connection *connection, bool at_once) {
         if (connection->held)
@@ -194,10 +207,11 @@ static void sweep_shelf(struct connection_watch *watch, struct connection_shelf 
                 return;
         nb_list_foreach_safe(other, &shelf->connections) {
                 struct connection *connection = nb_container_of(other, struct connection, on_shelf);
+                bool by_address = at_once && !may_be_elsewhere(connection);
 
-                if (!is_to_be_asked(connection, at_once))
+                if (!is_to_be_asked(connection, by_address))
                         continue;
-                if (!ends_with_file(watch, connection) && !at_once) {
+                if (!ends_with_file(watch, connection) && !by_address) {
                         note_closing(watch, connection);
                         continue;
                 }
@@ -303,25 +317,47 @@ static bool has_room(const struct tenant *tenant) {
         return tenant->account.used[ACCOUNT_CONNECTIONS] < tenant->account.limit[ACCOUNT_CONNECTIONS];
 }
 
-void connection_watch_make_room(struct connection_watch *watch, struct tenant *tenant) {
+static void look_at_some(struct connection_watch *watch, struct tenant *tenant) {
         struct tenant_holding *holding = &tenant->holding;
         struct connection_shelf *shelf;
         uint64_t start = uv_hrtime(), end, used, n_gone;
         uint32_t n;
 
-        seal_hear(watch->broker->seal);
-        if (has_room(tenant))
-                return;
+        connection_release_look_again(&watch->release, tenant);
         if (start < holding->no_sweep_before || nb_list_is_empty(&tenant->connections))
                 return;
         shelf = take_shelf(holding);
         n = shelf->n;
         used = tenant->account.used[ACCOUNT_CONNECTIONS];
         sweep_shelf(watch, shelf, true);
+        start_dump(watch);
         end = uv_hrtime();
         n_gone = used - tenant->account.used[ACCOUNT_CONNECTIONS];
         if (n_gone == 0 || (n > SWEEP_SMALL && n_gone * SWEEP_WORTH < n))
                 holding->no_sweep_before = end + SWEEP_REST * (end - start);
+}
+
+/* What he closes may be on another shelf, and no look may come for a while. */
+static void insist(struct connection_watch *watch, const struct tenant *tenant) {
+        if (!nb_list_is_empty(&tenant->connections))
+                connection_events_insist(&watch->events);
+}
+
+void connection_watch_make_room(struct connection_watch *watch, struct tenant *tenant) {
+        seal_hear(watch->broker->seal);
+        if (!has_room(tenant))
+                look_at_some(watch, tenant);
+        if (!has_room(tenant))
+                insist(watch, tenant);
+}
+
+void connection_watch_make_room_of_token(struct connection_watch *watch, struct tenant *tenant,
+                                         const struct session_token *token) {
+        seal_hear(watch->broker->seal);
+        if (!session_token_has_room(token, ACCOUNT_CONNECTIONS))
+                look_at_some(watch, tenant);
+        if (!session_token_has_room(token, ACCOUNT_CONNECTIONS))
+                insist(watch, tenant);
 }
 
 /* ---- dumps ---- */
@@ -510,13 +546,20 @@ void connection_watch_lost_some(struct connection_watch *watch) {
 
 /* ---- for others ---- */
 
+static void sweep_for_added(struct connection_watch *watch) {
+        watch->n_added++;
+        if (watch->n_added >= SWEEP_ADDED && watch->n_added >= watch->broker->connections.n / SWEEP_ADDED_PART &&
+            !watch->sweeping)
+                start_sweep(watch);
+}
+
 void connection_watch_add(struct connection_watch *watch, const struct connection *connection) {
         if (connection_is_unix(connection))
                 watch->n_unix++;
         else if (!connection->ends_by_report)
                 connection_events_want(&watch->events);
-        if (connection_events_are_left(&watch->events) && ++watch->n_added >= SWEEP_ADDED && !watch->sweeping)
-                start_sweep(watch);
+        if (connection_events_are_left(&watch->events))
+                sweep_for_added(watch);
         plan_sweep(watch);
         if (has_limit(connection->tenant))
                 plan_measure(watch);

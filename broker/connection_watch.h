@@ -8,7 +8,8 @@
  *      sweeps     of the shelves (broker/connection_files.h): which files are closed. For Unix sockets, of which there are no events;
  *                 and for all after events or releases were lost, where events are left, before a tenant is refused for too many, and from time to time.
  *      dumps      of sock_diag: whether a TCP socket whose file is closed is still in the kernel, and what buffers take. For a tenant that waits
- *                 for room the kernel is asked for each single one, which is dearer, and has its answer at once (broker/connection_release.h).
+ *                 for room the kernel is asked for each single one, which is dearer, and has its answer at once (broker/connection_release.h); but of a
+ *                 socket that its holder may have connected elsewhere only a dump knows.
  *
  * When a connection stops to count: when its file is closed, in all processes that have it, and for TCP when the kernel has freed
  * the socket as well. Until then it holds what was written and is not acknowledged, up to the size of its buffers, and a tenant could otherwise
@@ -29,6 +30,7 @@
 struct broker;
 struct connection;
 struct connection_watch;
+struct session_token;
 struct tenant;
 
 /** What is known of one tenant's connections together. */
@@ -57,6 +59,10 @@ void connection_watch_remove(struct connection_watch *watch, struct connection *
 
 /** Looks whether some of a tenant's connections are gone, if it is time for that: it has as many as it may have. */
 void connection_watch_make_room(struct connection_watch *watch, struct tenant *tenant);
+
+/** The same where its session's token lets it have no more. @param token  may be NULL */
+void connection_watch_make_room_of_token(struct connection_watch *watch, struct tenant *tenant,
+                                         const struct session_token *token);
 
 /** Notes that a connection was revoked: if its holder brings it back to life, it is revoked again. Harmless the second time. */
 void connection_watch_revoked(struct connection_watch *watch, struct connection *connection);

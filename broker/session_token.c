@@ -114,8 +114,12 @@ static uint64_t limit_of(const struct session_token *token, enum account_kind ki
         return POLICY_UNLIMITED;
 }
 
+bool session_token_has_room(const struct session_token *token, enum account_kind kind) {
+        return !token || token->used[kind] < limit_of(token, kind);
+}
+
 int session_token_claim(struct session_token *token, enum account_kind kind) {
-        if (token && token->used[kind] >= limit_of(token, kind))
+        if (!session_token_has_room(token, kind))
                 return -EMFILE;
         session_token_restore(token, kind);
         return 0;

@@ -48,6 +48,9 @@ struct session_token *session_token_unref(struct session_token *token);
 /** What a token narrows, borrowed; NULL without one. */
 const struct narrowings *session_token_narrowings(const struct session_token *token);
 
+/** Whether a session with that token may have one more. Takes NULL: a session without one may. */
+bool session_token_has_room(const struct session_token *token, enum account_kind kind);
+
 /** Takes one of a quota. @param token  NULL: there is none @return 0; -EMFILE: it has as many as it may have */
 int session_token_claim(struct session_token *token, enum account_kind kind);
 

@@ -317,6 +317,35 @@ START_TEST(what_is_not_yet_delivered_counts) {
 }
 END_TEST
 
+/* Nor where its holder has connected it to somebody else before. */
+START_TEST(what_is_not_yet_delivered_elsewhere_counts) {
+        struct peer peer = peer_listen("127.0.0.1", 8), elsewhere = peer_listen("127.0.0.1", 8);
+        struct sockaddr_storage sa;
+        socklen_t length = nb_address_to_sockaddr(&elsewhere.address, &sa);
+        struct scene scene;
+        struct wire control;
+        int fd, peer_fd;
+
+        start(&scene, NULL, "MaxConnections=1\n", SCENE_LOOPBACK);
+        control = wire_open_control(scene.web, "0.0.0.0:0");
+        fd = connect_must(&control, peer.text);
+        kernel_disconnect(fd);
+        ck_assert(connect(fd, (struct sockaddr *)&sa, length) == 0 || errno == EINPROGRESS);
+        peer_fd = peer_accept(&elsewhere);
+        fill(fd);
+        (void)nb_fd_close(fd);
+        ck_assert_uint_eq(kernel_count_sockets(IPPROTO_TCP, elsewhere.address.port), 1);
+        for (int i = 0; i < 20; ++i)
+                connect_must_not(&control, peer.text, NB_WASI_EMFILE);
+        (void)nb_fd_close(peer_fd);
+        (void)nb_fd_close(connect_when_there_is_room(&control, peer.text));
+        (void)wire_close(&control);
+        peer_close(&peer);
+        peer_close(&elsewhere);
+        scene_end(&scene);
+}
+END_TEST
+
 /* The same when the kernel's events of it were lost. */
 START_TEST(what_is_not_yet_delivered_is_found_gone) {
         const struct daemon_options options = { .no_info = true, .arguments = debugging };
@@ -360,6 +389,13 @@ static void make_noise(const struct daemon *daemon) {
         peer_close(&peer);
 }
 
+static void make_and_close_some(void) {
+        struct peer peer = peer_udp("127.0.0.1");
+
+        make_and_close(&peer, 100);
+        peer_close(&peer);
+}
+
 /* A broker without connections pays nothing for others' sockets, and one that has some not much. */
 START_TEST(strangers_sockets_cost_little) {
         struct scene scene;
@@ -385,6 +421,32 @@ START_TEST(strangers_sockets_cost_little) {
 }
 END_TEST
 
+/* Who is refused has to hear at once of what he closes, whatever noise others make. */
+START_TEST(who_is_refused_is_told_beside_noise) {
+        struct scene scene;
+        struct wire control;
+        struct peer peer;
+        int fd;
+
+        network_enter();
+        peer = peer_listen("127.0.0.1", 8);
+        start(&scene, NULL, "MaxConnections=1\n", SCENE_LOOPBACK);
+        control = wire_open_control(scene.web, "0.0.0.0:0");
+        fd = connect_must(&control, peer.text);
+        make_noise(&scene.daemon);
+        for (int i = 0; i < 10; ++i) {
+                connect_must_not(&control, peer.text, NB_WASI_EMFILE);
+                ck_assert(kernel_tells_of_sockets(scene.daemon.pid));
+                make_and_close_some();
+        }
+        (void)nb_fd_close(fd);
+        (void)nb_fd_close(connect_when_there_is_room(&control, peer.text));
+        (void)wire_close(&control);
+        peer_close(&peer);
+        scene_end(&scene);
+}
+END_TEST
+
 /* What is closed meanwhile makes room at once, for whoever is at his limit. */
 START_TEST(what_is_closed_makes_room_beside_noise) {
         struct scene scene;
@@ -400,7 +462,7 @@ START_TEST(what_is_closed_makes_room_beside_noise) {
         living_peer = peer_accept(&peer);
         make_noise(&scene.daemon);
         for (int i = 0; i < 100; ++i) {
-                int fd = connect_must(&control, peer.text);
+                int fd = connect_when_there_is_room(&control, peer.text);
                 int other_fd = peer_accept(&peer);
 
                 (void)nb_fd_close(other_fd);
@@ -569,10 +631,12 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, a_duplicate_of_an_accomplice_counts);
         tcase_add_test(tcase, an_overrun_is_made_good);
         tcase_add_test(tcase, what_is_not_yet_delivered_counts);
+        tcase_add_test(tcase, what_is_not_yet_delivered_elsewhere_counts);
         tcase_add_test(tcase, what_is_not_yet_delivered_is_found_gone);
         if (getuid() == 0) {
                 tcase_add_test(tcase, strangers_sockets_cost_little);
                 tcase_add_test(tcase, what_is_closed_makes_room_beside_noise);
+                tcase_add_test(tcase, who_is_refused_is_told_beside_noise);
         } else {
                 fprintf(stderr, "not tested: strangers' sockets: a network of the test's own needs root\n");
         }

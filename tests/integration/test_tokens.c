@@ -3,6 +3,7 @@
  * Sessions with capability tokens, at the real netbrokerd: what a token leaves, who takes it, and what becomes of what it has opened.
  */
 #include <check.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include "base/wall_clock.h"
 #include "policy/pin.h"
 #include "tests/support/keeper.h"
+#include "tests/support/kernel.h"
+#include "tests/support/network.h"
 #include "tests/support/peer.h"
 #include "tests/support/relay_units.h"
 #include "tests/support/runner.h"
@@ -159,6 +162,17 @@ static uint32_t try_connect(struct wire *protocol, const char *address, int *ret
 /* @return the other end, owned by the caller */
 static int connect_to(struct wire *protocol, const struct peer *peer, int *ret_fd) {
         ck_assert_uint_eq(try_connect(protocol, peer->text, ret_fd), 0);
+        return peer_accept(peer);
+}
+
+/* What was closed a moment ago may count until a dump has missed it. */
+static int connect_when_there_is_room(struct wire *protocol, const struct peer *peer, int *ret_fd) {
+        uint64_t start_ms = harness_now_ms();
+        uint32_t error;
+
+        while ((error = try_connect(protocol, peer->text, ret_fd)) == NB_WASI_EMFILE)
+                harness_wait_a_moment(start_ms, "room in the session's quota");
+        ck_assert_uint_eq(error, 0);
         return peer_accept(peer);
 }
 
@@ -447,6 +461,47 @@ START_TEST(quotas_are_a_sessions) {
 }
 END_TEST
 
+/* What is closed takes no place of a session's quota for long, also while the broker does not want to hear of sockets. */
+START_TEST(a_quota_beside_noise) {
+        struct wire_session session;
+        struct peer peer, noise;
+        uint64_t start_ms = harness_now_ms();
+        struct world world;
+        int living, living_other;
+
+        network_enter();
+        peer = peer_listen("127.0.0.1", 8);
+        noise = peer_udp("127.0.0.1");
+        world_start(&world, "");
+        open_with(&world, &(struct block){ .quota = "MaxConnections", .n = 2 }, &session);
+        living_other = connect_to(&session.protocols[0], &peer, &living);
+        do {
+                for (int i = 0; i < 100; ++i) {
+                        int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+                        struct sockaddr_storage sa;
+                        socklen_t length = nb_address_to_sockaddr(&noise.address, &sa);
+
+                        ck_assert_int_eq(connect(fd, (struct sockaddr *)&sa, length), 0);
+                        (void)nb_fd_close(fd);
+                }
+                harness_wait_a_moment(start_ms, "the broker to leave the events");
+        } while (kernel_tells_of_sockets(world.daemon.pid));
+        for (int i = 0; i < 20; ++i) {
+                int fd, other = connect_when_there_is_room(&session.protocols[0], &peer, &fd);
+
+                (void)nb_fd_close(other);
+                (void)nb_fd_close(fd);
+                kernel_wait_sockets(IPPROTO_TCP, peer.address.port, 1);
+        }
+        (void)nb_fd_close(living);
+        (void)nb_fd_close(living_other);
+        wire_session_close(&session);
+        peer_close(&noise);
+        peer_close(&peer);
+        world_end(&world);
+}
+END_TEST
+
 /* Restrict. @return 0 or the WASI errno of the refusal */
 static uint32_t wire_restrict(struct wire *protocol, const char *rules, struct wire *ret) {
         NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
@@ -720,6 +775,8 @@ static Suite *tokens_suite(void) {
         tcase_add_test(test, a_revoked_token_gets_nothing_new);
         tcase_add_test(test, an_issuer_that_is_trusted_no_more);
         tcase_add_test(test, quotas_are_a_sessions);
+        if (getuid() == 0)
+                tcase_add_test(test, a_quota_beside_noise);
         tcase_add_test(test, a_narrower_protocol_is_a_control);
         tcase_add_test(test, a_flood_costs_its_own_tenant);
         tcase_add_test(test, a_fleet);

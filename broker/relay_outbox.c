@@ -80,9 +80,9 @@ static int put_by(struct relay_outbox *outbox, const Nb__Relay__Order *order, co
         return 0;
 }
 
-/* The queue is full for now, or too many descriptors are in flight. */
+/* The queue is full for now, too many descriptors are in flight, or the kernel has no memory for the message. */
 static bool is_to_wait(int r) {
-        return r == -EAGAIN || r == -ETOOMANYREFS;
+        return r == -EAGAIN || r == -ETOOMANYREFS || r == -ENOBUFS || r == -ENOMEM;
 }
 
 int relay_outbox_send(struct relay_outbox *outbox, int channel_fd, const Nb__Relay__Order *order, const int *fds,

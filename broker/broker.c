@@ -104,6 +104,8 @@ static void on_rotated(uv_signal_t *handle, int number) {
 
         (void)number;
         audit_reopen(&broker->audit);
+        if (broker->front)
+                front_rotated(broker->front);
 }
 
 static int start_signal(struct broker *broker, uv_signal_t *handle, int number, uv_signal_cb function) {

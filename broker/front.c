@@ -14,13 +14,13 @@
 #include "loop/deadline.h"
 #include "policy/shard.h"
 
-/* How long shards may take to end, and to answer about a policy. */
+/* How long shards may take to end, and to answer about a policy: less than Hello's time, for nobody is accepted meanwhile. */
 #define END_MS 5000
-#define ANSWER_MS 60000
+#define ANSWER_MS 8000
 
 /* ---- sessions ---- */
 
-/* The message is whole: it is sent as it is, now or later. */
+/* The message is whole: it is sent as it is, now or later. One that never could be would stand in front of all others. */
 static struct front_parked *park(struct session *session, const Nb__Request *hello) {
         const char *path = session->identity.socket ? session->identity.socket : "";
         const struct shard_message message = {
@@ -29,7 +29,7 @@ static struct front_parked *park(struct session *session, const Nb__Request *hel
                 .frame = (uint32_t)nb__request__get_packed_size(hello),
         };
         size_t length = sizeof(message) + message.text + message.frame;
-        struct front_parked *parked = malloc(sizeof(*parked) + length);
+        struct front_parked *parked = length <= NB_CHANNEL_MESSAGE_MAX ? malloc(sizeof(*parked) + length) : NULL;
 
         if (!parked)
                 return NULL;
@@ -168,6 +168,16 @@ void front_apply(struct front *front) {
                         front_link_lose(link, "it does not put the policy in force");
         }
         front->reloading = false;
+}
+
+/* One that is being started may have opened it before: it hears this when it serves. */
+void front_rotated(struct front *front) {
+        const struct shard_message message = { .verb = SHARD_ROTATED };
+
+        for (unsigned i = 0; i < front->n_links; ++i) {
+                if (front->links[i].state != FRONT_LINK_DOWN)
+                        (void)front_link_say(&front->links[i], &message);
+        }
 }
 
 unsigned front_n_shards(const struct front *front) {

@@ -72,6 +72,9 @@ int front_prepare(struct front *front, const struct policy *policy, uint64_t dig
 /** Has all shards put in force what they have prepared, and waits for that. One that cannot ends, and is started again with it. */
 void front_apply(struct front *front);
 
+/** Has all shards open the audit's file again. */
+void front_rotated(struct front *front);
+
 /** @return how many shards there are; 0 for NULL */
 unsigned front_n_shards(const struct front *front);
 

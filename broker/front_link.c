@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "broker/broker.h"
+#include "broker/notify.h"
 #include "broker/session.h"
 #include "loop/deadline.h"
 
@@ -23,7 +24,10 @@
 #define CROWDED_MS 10
 
 /* How long it is waited for room for what must not be lost. */
-#define SAY_MS 10000
+#define SAY_MS 2000
+
+/* How often the service manager is told meanwhile that it is one shard that does not answer, and not all. */
+#define ALIVE_MS 1000
 
 static void ready(struct watch *watch, uint32_t events);
 
@@ -38,6 +42,7 @@ int front_link_say(struct front_link *link, const struct shard_message *message)
                 struct pollfd event = { .fd = link->fd, .events = POLLOUT };
 
                 (void)poll(&event, 1, CROWDED_MS);
+                notify_alive(link->front->broker->notify);
                 r = nb_channel_send(link->fd, message, sizeof(*message), NULL, 0);
         }
         if (r < 0)
@@ -275,19 +280,28 @@ static nfds_t awaited(struct front *front, struct pollfd *events, struct front_l
         return n;
 }
 
+/* @param timeout_ms  -1: for ever */
+static int next_turn_ms(int timeout_ms, uint64_t passed) {
+        if (timeout_ms < 0 || (uint64_t)timeout_ms - passed > ALIVE_MS)
+                return ALIVE_MS;
+        return timeout_ms - (int)passed;
+}
+
 void front_link_wait_all(struct front *front, int timeout_ms) {
         uint64_t begin = uv_hrtime() / 1000000;
         struct front_link *links[POLICY_SHARDS_MAX];
         struct pollfd events[POLICY_SHARDS_MAX];
         nfds_t n = awaited(front, events, links);
+        int r;
 
         while (n > 0) {
                 uint64_t passed = uv_hrtime() / 1000000 - begin;
 
                 if (timeout_ms >= 0 && passed >= (uint64_t)timeout_ms)
                         return;
-                (void)poll(events, n, timeout_ms < 0 ? -1 : timeout_ms - (int)passed);
-                for (nfds_t i = 0; i < n; ++i) {
+                r = poll(events, n, next_turn_ms(timeout_ms, passed));
+                notify_alive(front->broker->notify);
+                for (nfds_t i = 0; r > 0 && i < n; ++i) {
                         if (events[i].revents)
                                 receive(links[i]);
                 }

@@ -300,6 +300,12 @@ static void log_no_privileges(const struct broker *broker, int r) {
                r == -ENOENT ? "there is no such user" : strerror(-r));
 }
 
+static void warn_of_root(const struct broker *broker) {
+        if (geteuid() == 0)
+                nb_log(&broker->log, NB_LOG_WARNING,
+                       "running as root: without capabilities, but as the owner of root's files; give --user NAME");
+}
+
 static void warn_of_units(const struct broker *broker) {
         const struct policy_tenant *tenant = identity_find_blind(broker->policy);
 
@@ -349,9 +355,8 @@ static int serve_alone(struct broker *broker, const struct options *options) {
         raise_walls(broker, options);
         if (broker_open_contexts(broker) < 0)
                 return EX_CONFIG;
-        if (geteuid() == 0 && options->session_fd < 0)
-                nb_log(&broker->log, NB_LOG_WARNING,
-                       "running as root: without capabilities, but as the owner of root's files; give --user NAME");
+        if (options->session_fd < 0)
+                warn_of_root(broker);
         warn_of_units(broker);
         end_other_sockets(broker, options);
         if (restore)
@@ -399,6 +404,7 @@ static int serve_front(struct broker *broker, const struct options *options) {
                 return EX_NOPERM;
         }
         raise_walls(broker, &(struct options){ .audit = options->audit });
+        warn_of_root(broker);
         warn_of_units(broker);
         end_other_sockets(broker, &of_front);
         if (front_start(broker->front) < 0)
@@ -454,7 +460,8 @@ static int serve_shard(struct broker *broker, const struct options *options) {
             take_shards_sources(broker, options) < 0 || take_helper(broker, options->helper) < 0 ||
             take_relays(broker, options) < 0)
                 return EX_UNAVAILABLE;
-        privilege_lift_memlock_limit();
+        if (broker->helper)
+                helper_client_look(broker->helper);
         if (!seal_suffices(broker, broker->policy))
                 return EX_UNAVAILABLE;
         raise_walls(broker, options);
@@ -517,9 +524,14 @@ static int divide(const struct nb_log *log, const struct options *options, struc
                 r = open_audit(log, options->audit, ret_sink);
         if (r < 0)
                 return r;
+        /* What relays may lock is what their shard may, which will have no capability to ask for more. */
+        privilege_lift_memlock_limit();
         r = spawner_fork(log, options->shards, options->user, ret);
         if (r < 0)
                 nb_log(log, NB_LOG_ERROR, "cannot start: %s", strerror(-r));
+        /* Of the spawner a shard has the file that was there when all began. Where that may not be opened again, it stays in use. */
+        if (r == 0 && ret->number > 0 && *ret_sink)
+                (void)audit_sink_reopen(*ret_sink);
         return r;
 }
 

@@ -60,6 +60,11 @@ static void tell(const struct notify *notify, const char *text) {
 
 /* ---- alive ---- */
 
+void notify_alive(const struct notify *notify) {
+        if (notify && notify->watchdog_ns > 0)
+                tell(notify, "WATCHDOG=1");
+}
+
 static void say_alive(void *data) {
         struct notify *notify = data;
 

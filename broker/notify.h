@@ -23,6 +23,9 @@ struct notify *notify_new(struct broker *broker);
 /** Takes NULL. @return NULL */
 struct notify *notify_free(struct notify *notify);
 
+/** Tells the watchdog that we live, from where the loop does not turn for a while. */
+void notify_alive(const struct notify *notify);
+
 /** We serve, again after notify_reloading(). From the first time on the rest is told by itself. */
 void notify_ready(struct notify *notify);
 

@@ -406,6 +406,15 @@ static int open_session(struct session *session, const Nb__Hello *hello, const s
                                                                                    : 0;
 }
 
+/* What is longer than any token the shard would refuse, too; but with what goes along it may be longer than a message. */
+static int hand_over(struct session *session, const Nb__Request *request, const struct policy_tenant *tenant) {
+        const Nb__Hello *hello = request->hello;
+
+        if (hello->token.len > NB_TOKEN_LENGTH_MAX)
+                return refuse_hello(session, hello->tenant, NB_WASI_EACCES, "what was shown is too long for a token");
+        return front_hand_over(session->broker->front, session, request, tenant);
+}
+
 static int session_request(struct endpoint *endpoint, const Nb__Request *request) {
         struct session *session = nb_container_of(endpoint, struct session, endpoint);
         const struct policy_tenant *tenant;
@@ -422,7 +431,7 @@ static int session_request(struct endpoint *endpoint, const Nb__Request *request
         if (!tenant)
                 return refuse_hello(session, hello->tenant, NB_WASI_EACCES, reason);
         if (session->broker->front)
-                return front_hand_over(session->broker->front, session, request, tenant);
+                return hand_over(session, request, tenant);
         /* As if no broker were there: its host goes to another one. */
         if (drain_refuses(&session->broker->drain, tenant->name))
                 return refuse_hello(session, hello->tenant, NB_WASI_ECONNREFUSED,

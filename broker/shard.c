@@ -204,6 +204,9 @@ static int handle(struct shard *shard, const struct shard_message *message, size
         case SHARD_ABANDON:
                 shard->prepared = broker_loaded_free(shard->prepared);
                 return 0;
+        case SHARD_ROTATED:
+                audit_reopen(&shard->broker->audit);
+                return 0;
         default:
                 return -EPROTO;
         }

@@ -11,6 +11,7 @@
  *                                    ◄      Prepared         with the number, or an error in words
  *      Apply, or Abandon             ►
  *                                    ◄      Applied
+ *      Rotated                       ►                       the audit's file is to be opened again
  *      (its end is closed)           ►                       the shard ends, as by SIGTERM
  *
  *      front                                spawner
@@ -36,6 +37,7 @@ enum shard_verb {
         SHARD_APPLY,
         SHARD_ABANDON,
         SHARD_APPLIED,
+        SHARD_ROTATED,
 };
 
 struct shard_message {

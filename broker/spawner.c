@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -17,6 +18,10 @@
 #include "broker/shard_message.h"
 #include "policy/policy.h"
 
+/* How long one that the front has given up may take to end, by itself and when it is killed. */
+#define FORMER_TURNS 10
+#define FORMER_TURN_MS 50
+
 struct spawner {
         const struct nb_log *log;
         int fd;       /* owned: to the front */
@@ -26,7 +31,7 @@ struct spawner {
         uint8_t message[NB_CHANNEL_MESSAGE_MAX];
 };
 
-/* Whoever tells the service as a whole to end tells the front, too, whose end is this one's. */
+/* Whoever tells the service as a whole to end tells the front, too, whose end is this one's; a shard has handlers as soon as it has a loop. */
 static const int front_signals[] = { SIGTERM, SIGINT, SIGHUP, SIGUSR1 };
 
 #define N_FRONT_SIGNALS (sizeof(front_signals) / sizeof(front_signals[0]))
@@ -53,12 +58,14 @@ static int watch_children(int *ret_fd) {
         return *ret_fd < 0 ? -errno : 0;
 }
 
-/* What systemd gives and expects is the front's. */
-static void leave_to_front(void) {
-        int n = sd_listen_fds(1);
-
-        for (int i = 0; i < n; ++i)
+/*
+ * What systemd gives and expects is the front's.
+ * @param n_sockets  as sd_listen_fds() has told the front: to a process that systemd has not started it says that there are none
+ */
+static void leave_to_front(int n_sockets) {
+        for (int i = 0; i < n_sockets; ++i)
                 (void)close(SD_LISTEN_FDS_START + i);
+        (void)sd_listen_fds(1);
         (void)unsetenv("NOTIFY_SOCKET");
         (void)unsetenv("WATCHDOG_USEC");
         (void)unsetenv("WATCHDOG_PID");
@@ -66,16 +73,19 @@ static void leave_to_front(void) {
 
 /* ---- ends of shards ---- */
 
-static unsigned number_of(const struct spawner *spawner, pid_t pid) {
+/* @return which one it was; 0: none of those */
+static unsigned forget(struct spawner *spawner, pid_t pid) {
         for (unsigned i = 0; i < spawner->n_shards; ++i) {
-                if (spawner->shards[i] == pid)
-                        return i + 1;
+                if (spawner->shards[i] != pid)
+                        continue;
+                spawner->shards[i] = 0;
+                return i + 1;
         }
         return 0;
 }
 
-static void log_end(const struct spawner *spawner, pid_t pid, int status) {
-        unsigned number = number_of(spawner, pid);
+static void log_end(struct spawner *spawner, pid_t pid, int status) {
+        unsigned number = forget(spawner, pid);
         const char *name = WIFSIGNALED(status) ? sigabbrev_np(WTERMSIG(status)) : NULL;
 
         if (WIFSIGNALED(status))
@@ -96,12 +106,29 @@ static void reap(struct spawner *spawner) {
                 log_end(spawner, pid, status);
 }
 
+/*
+ * The front has given up whoever had the number before, who may be stopped, or wait for what never comes: its keeper, its sockets and its tenants' ports are
+ * the next one's. @return whether it is gone
+ */
+static bool end_former(struct spawner *spawner, unsigned number) {
+        struct pollfd event = { .fd = spawner->child_fd, .events = POLLIN };
+        const pid_t *former = &spawner->shards[number - 1];
+        int turns = 0;
+
+        while (*former > 0 && turns < 2 * FORMER_TURNS) {
+                if (turns++ == FORMER_TURNS)
+                        (void)kill(*former, SIGKILL);
+                (void)poll(&event, 1, FORMER_TURN_MS);
+                reap(spawner);
+        }
+        return *former == 0;
+}
+
 /* ---- starting them ---- */
 
 static int become_shard(const struct spawner *spawner, unsigned number, int channel_fd, struct shard_place *ret) {
         sigset_t set;
 
-        handle_signals(SIG_DFL);
         (void)mask_children(SIG_UNBLOCK, &set);
         *ret = (struct shard_place){ .n_shards = spawner->n_shards, .number = number, .fd = channel_fd };
         return 0;
@@ -109,8 +136,10 @@ static int become_shard(const struct spawner *spawner, unsigned number, int chan
 
 /* @return 0 in the new shard; 1 in the spawner; -errno */
 static int start(struct spawner *spawner, unsigned number, struct nb_channel_fds *fds, struct shard_place *ret) {
-        pid_t pid = fork();
+        pid_t pid;
 
+        errno = EBUSY;
+        pid = end_former(spawner, number) ? fork() : -1;
         if (pid < 0) {
                 nb_log(spawner->log, NB_LOG_ERROR, "cannot start shard %u: %s", number, strerror(errno));
                 return 1; /* its channel is closed, which tells the front */
@@ -165,13 +194,14 @@ static void cleanup_spawner(struct spawner *spawner) {
         spawner->child_fd = nb_fd_close(spawner->child_fd);
 }
 
-static int run(const struct nb_log *log, unsigned n_shards, const char *user, int fd, struct shard_place *ret) {
+static int run(const struct nb_log *log, unsigned n_shards, const char *user, int n_sockets, int fd,
+               struct shard_place *ret) {
         NB_CLEANUP(cleanup_spawner)
         struct spawner spawner = { .log = log, .fd = fd, .child_fd = -1, .n_shards = n_shards };
         int r;
 
         handle_signals(SIG_IGN);
-        leave_to_front();
+        leave_to_front(n_sockets);
         r = privilege_drop(user);
         if (r == 0)
                 r = watch_children(&spawner.child_fd);
@@ -183,7 +213,7 @@ static int run(const struct nb_log *log, unsigned n_shards, const char *user, in
 
 int spawner_fork(const struct nb_log *log, unsigned n_shards, const char *user, struct shard_place *ret) {
         NB_CLEANUP_FD int ours = -1, theirs = -1;
-        int ends[2], r = nb_channel_pair(ends);
+        int n_sockets = sd_listen_fds(0), ends[2], r = nb_channel_pair(ends);
         pid_t pid;
 
         if (r < 0)
@@ -195,7 +225,7 @@ int spawner_fork(const struct nb_log *log, unsigned n_shards, const char *user, 
                 return -errno;
         if (pid == 0) {
                 ours = nb_fd_close(ours);
-                return run(log, n_shards, user, nb_steal_fd(&theirs), ret);
+                return run(log, n_shards, user, n_sockets, nb_steal_fd(&theirs), ret);
         }
         *ret = (struct shard_place){ .n_shards = n_shards, .fd = nb_steal_fd(&ours) };
         return 0;

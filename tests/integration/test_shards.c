@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -275,6 +277,26 @@ START_TEST(who_comes_while_a_shard_is_down_waits) {
 }
 END_TEST
 
+/* What is sent to the shard is the frame and more: a frame of the greatest length must not stand before all others' for ever. */
+START_TEST(a_hello_that_is_too_long_holds_nobody_up) {
+        static const uint8_t token[NB_CHANNEL_MESSAGE_MAX - 64] = { 1 };
+        struct wire_session session;
+        struct world world;
+        struct wire wire;
+
+        prepare(&world);
+        start(&world);
+        wire = wire_connect(world.daemon.socket_path);
+        ck_assert_uint_eq(wire_hello_with(&wire, "red", token, _i == 0 ? sizeof(token) : NB_TOKEN_LENGTH_MAX, &session),
+                          NB_WASI_EACCES);
+        (void)wire_close(&wire);
+        wire_session_open(world.daemon.socket_path, "green", &session);
+        expect_works(&session);
+        wire_session_close(&session);
+        end(&world);
+}
+END_TEST
+
 START_TEST(with_a_keeper_a_killed_shard_loses_nothing) {
         struct wire_session sessions[N_TENANTS];
         struct world world;
@@ -317,6 +339,45 @@ START_TEST(with_a_keeper_a_restart_loses_nothing) {
 }
 END_TEST
 
+/* Red's shard refuses red a session more than there may be, and records it. */
+static void refuse_red(const struct world *world, unsigned n_records) {
+        struct wire_session sessions[3];
+        uint64_t start_ms;
+
+        for (size_t i = 0; i < 3; ++i)
+                wire_session_open(world->daemon.socket_path, "red", &sessions[i]);
+        ck_assert_uint_eq(try_tenant(world, "red"), NB_WASI_EMFILE);
+        for (size_t i = 0; i < 3; ++i)
+                wire_session_close(&sessions[i]);
+        start_ms = harness_now_ms();
+        while (daemon_count_audit(&world->daemon, (const char *const[]){ "\"hello\"", "as many sessions", NULL }) <
+               n_records)
+                harness_wait_a_moment(start_ms, "a record of the shard's in the audit");
+}
+
+/* logrotate(8) tells the process that was started, which is the front. A shard that is started later is no fork of the front. */
+START_TEST(an_audit_that_was_rotated_is_every_shards) {
+        char before[2 * HARNESS_PATH_MAX];
+        struct world world;
+        uint64_t start_ms;
+
+        prepare(&world);
+        start(&world);
+        refuse_red(&world, 1);
+        (void)snprintf(before, sizeof(before), "%s.1", world.daemon.audit_path);
+        ck_assert_int_eq(rename(world.daemon.audit_path, before), 0);
+        ck_assert_int_eq(kill(world.daemon.pid, SIGUSR1), 0);
+        start_ms = harness_now_ms();
+        while (access(world.daemon.audit_path, F_OK) < 0)
+                harness_wait_a_moment(start_ms, "the audit to be made again");
+        refuse_red(&world, 1);
+        kill_shard(&world, 1);
+        refuse_red(&world, 2);
+        (void)unlink(before);
+        end(&world);
+}
+END_TEST
+
 START_TEST(another_number_of_shards_is_refused_and_loses_nothing) {
         struct wire_session sessions[N_TENANTS];
         NB_CLEANUP_FREE char *written = NULL;
@@ -340,6 +401,43 @@ START_TEST(another_number_of_shards_is_refused_and_loses_nothing) {
                 expect_works(&sessions[i]);
         }
         close_all(sessions);
+        end(&world);
+}
+END_TEST
+
+/* @return whether a process has that socket */
+static bool has_socket(pid_t pid, int fd) {
+        struct stat socket, other;
+        char path[64];
+
+        ck_assert_int_eq(fstat(fd, &socket), 0);
+        for (int i = 0; i < 64; ++i) {
+                (void)snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)pid, i);
+                if (stat(path, &other) == 0 && other.st_dev == socket.st_dev && other.st_ino == socket.st_ino)
+                        return true;
+        }
+        return false;
+}
+
+/* A shard that had it could accept what is for others. */
+START_TEST(systemds_sockets_are_the_fronts_only) {
+        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        NB_CLEANUP_FD int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        struct wire_session session;
+        struct world world;
+
+        prepare(&world);
+        memcpy(sa.sun_path, world.daemon.socket_path, strlen(world.daemon.socket_path));
+        ck_assert_int_eq(bind(listener, (struct sockaddr *)&sa, sizeof(sa)), 0);
+        ck_assert_int_eq(listen(listener, 8), 0);
+        world.options.activation_fd = listener;
+        start(&world);
+        wire_session_open(world.daemon.socket_path, "red", &session);
+        expect_works(&session);
+        ck_assert(has_socket(world.daemon.pid, listener));
+        ck_assert(!has_socket(pid_of(&world, 1), listener));
+        ck_assert(!has_socket(pid_of(&world, 2), listener));
+        wire_session_close(&session);
         end(&world);
 }
 END_TEST
@@ -457,9 +555,12 @@ int main(void) {
         tcase_add_test(tcase, a_tenants_own_socket_leads_to_its_shard);
         tcase_add_test(tcase, a_shard_that_is_killed_takes_its_tenants_only);
         tcase_add_test(tcase, who_comes_while_a_shard_is_down_waits);
+        tcase_add_loop_test(tcase, a_hello_that_is_too_long_holds_nobody_up, 0, 2);
         tcase_add_test(tcase, with_a_keeper_a_killed_shard_loses_nothing);
         tcase_add_loop_test(tcase, with_a_keeper_a_restart_loses_nothing, 0, 2);
+        tcase_add_test(tcase, an_audit_that_was_rotated_is_every_shards);
         tcase_add_test(tcase, another_number_of_shards_is_refused_and_loses_nothing);
+        tcase_add_test(tcase, systemds_sockets_are_the_fronts_only);
         tcase_add_test(tcase, a_reload_is_for_all_or_for_none);
         tcase_add_test(tcase, a_shard_that_is_started_again_brings_its_policy_to_all);
         tcase_add_test(tcase, operators_ask_each_shard);

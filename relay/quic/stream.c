@@ -422,12 +422,8 @@ static void settle_ends(struct quic_stream *stream) {
                 return;
         if (stream->hung_up && stream->in_state != QUIC_IN_OVER)
                 stop_in(stream);
-        if (stream->in_state != QUIC_IN_OVER)
-                return;
-        /* A guest that has shut down both directions, and may not have closed, reads the end that it asked for. */
-        if (stream->hung_up && stream->out_state != QUIC_OUT_OVER)
-                pair_settle(stream->pair);
-        close_pair(stream);
+        if (stream->in_state == QUIC_IN_OVER)
+                close_pair(stream);
 }
 
 bool quic_stream_run(struct quic_stream *stream) {

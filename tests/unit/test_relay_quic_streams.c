@@ -306,31 +306,6 @@ START_TEST(who_stops_reading_goes_on_writing) {
 }
 END_TEST
 
-START_TEST(who_has_shut_all_down_reads_the_end) {
-        struct both both = make_stream(false, 1);
-        uint8_t byte;
-
-        if (_i == 1)
-                quic_world_send(&world, both.theirs, "too late", 8);
-        quic_world_send(&world, both.ours, "last", 4);
-        ck_assert_int_eq(shutdown(both.ours, SHUT_RDWR), 0);
-        quic_world_receive(&world, both.theirs, "last", 4);
-        expect_end(both.theirs, 0);
-        expect_write_error(both.theirs, EPIPE);
-        ck_assert_int_eq(close(both.theirs), 0);
-        expect_no_streams(world.client);
-        for (int i = 0; i < 2; ++i) {
-                ssize_t n = recv(both.ours, &byte, 1, MSG_DONTWAIT);
-
-                while (_i == 1 && n > 0)
-                        n = recv(both.ours, &byte, 1, MSG_DONTWAIT);
-                ck_assert_int_eq(n, 0);
-        }
-        ck_assert_int_eq(close(both.ours), 0);
-        expect_no_streams(world.server);
-}
-END_TEST
-
 static struct quic_connection *connection_of(const struct relay_world *relay) {
         return nb_container_of(quic_of(relay)->connections.next, struct quic_connection, in_quic);
 }
@@ -1166,7 +1141,6 @@ int main(void) {
         tcase_add_test(streams, a_close_with_unread_bytes_resets);
         tcase_add_test(streams, a_reset_comes_behind_what_came_before);
         tcase_add_test(streams, who_stops_reading_goes_on_writing);
-        tcase_add_loop_test(streams, who_has_shut_all_down_reads_the_end, 0, 2);
         tcase_add_test(streams, who_waits_for_credit_hears_that_nobody_reads);
         tcase_add_test(streams, who_waits_for_the_connections_credit_hears_it_too);
         tcase_add_test(streams, one_of_many_that_wait_hears_that_nobody_reads);

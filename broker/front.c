@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/broker.h"
 #include "broker/front_link.h"
@@ -149,12 +150,10 @@ int front_prepare(struct front *front, const struct policy *policy, uint64_t dig
         if (r < 0)
                 return r;
         front->n_reloads++;
-        front->reloading = true;
         ask_all(front, SHARD_PREPARE);
         r = check_answers(front, digest);
         if (r < 0)
                 abandon(front);
-        front->reloading = r == 0;
         return r;
 }
 
@@ -167,7 +166,6 @@ void front_apply(struct front *front) {
                 if (link->state == FRONT_LINK_READY && !link->has_answered)
                         front_link_lose(link, "it does not put the policy in force");
         }
-        front->reloading = false;
 }
 
 /* One that is being started may have opened it before: it hears this when it serves. */

@@ -41,7 +41,7 @@ struct front *front_new(struct broker *broker, unsigned n_shards, int spawner_fd
 
 /**
  * Starts all shards and waits until they are ready. To be called before the loop runs, when all sockets of the broker's own are there. Errors are logged.
- * @return 0; -ECHILD when one has ended, -EINVAL when it has read another policy
+ * @return 0; -ECHILD when one has ended before it was ready; another -errno
  */
 int front_start(struct front *front);
 

@@ -54,7 +54,6 @@ struct front {
         int spawner_fd; /* owned */
         struct watch spawner_watch;
         uint64_t n_reloads;
-        bool reloading;
         bool serves; /* all were ready once: from now on a shard that ends is started again */
         bool ending;
         bool has_failed;

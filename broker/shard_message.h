@@ -23,7 +23,6 @@
 #include <stdint.h>
 #include <sys/un.h>
 
-#include "base/channel.h"
 #include "base/socket_address.h"
 
 enum shard_verb {
@@ -49,9 +48,6 @@ struct shard_message {
         uint32_t text;   /* bytes of a text behind this, without a NUL: the socket's path, or the error */
         uint32_t frame;  /* bytes of a frame behind that */
 };
-
-/** The most bytes behind one. */
-#define SHARD_MESSAGE_ROOM (NB_CHANNEL_MESSAGE_MAX - sizeof(struct shard_message))
 
 /** What is behind Own, in place of text and frame. */
 struct shard_own {

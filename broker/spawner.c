@@ -41,19 +41,19 @@ static void handle_signals(void (*handler)(int)) {
                 (void)signal(front_signals[i], handler);
 }
 
-/* @param how  SIG_BLOCK or SIG_UNBLOCK @param ret  the signals */
-static int mask_children(int how, sigset_t *ret) {
-        (void)sigemptyset(ret);
-        (void)sigaddset(ret, SIGCHLD);
-        return sigprocmask(how, ret, NULL) < 0 ? -errno : 0;
+static sigset_t children_signals(void) {
+        sigset_t set;
+
+        (void)sigemptyset(&set);
+        (void)sigaddset(&set, SIGCHLD);
+        return set;
 }
 
 static int watch_children(int *ret_fd) {
-        sigset_t set;
-        int r = mask_children(SIG_BLOCK, &set);
+        const sigset_t set = children_signals();
 
-        if (r < 0)
-                return r;
+        if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+                return -errno;
         *ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
         return *ret_fd < 0 ? -errno : 0;
 }
@@ -126,16 +126,9 @@ static bool end_former(struct spawner *spawner, unsigned number) {
 
 /* ---- starting them ---- */
 
-static int become_shard(const struct spawner *spawner, unsigned number, int channel_fd, struct shard_place *ret) {
-        sigset_t set;
-
-        (void)mask_children(SIG_UNBLOCK, &set);
-        *ret = (struct shard_place){ .n_shards = spawner->n_shards, .number = number, .fd = channel_fd };
-        return 0;
-}
-
 /* @return 0 in the new shard; 1 in the spawner; -errno */
 static int start(struct spawner *spawner, unsigned number, struct nb_channel_fds *fds, struct shard_place *ret) {
+        const sigset_t blocked = children_signals();
         pid_t pid;
 
         errno = EBUSY;
@@ -145,8 +138,10 @@ static int start(struct spawner *spawner, unsigned number, struct nb_channel_fds
                 return 1; /* its channel is closed, which tells the front */
         }
         if (pid == 0) {
+                (void)sigprocmask(SIG_UNBLOCK, &blocked, NULL);
                 fds->n = 0;
-                return become_shard(spawner, number, fds->fds[0], ret);
+                *ret = (struct shard_place){ .n_shards = spawner->n_shards, .number = number, .fd = fds->fds[0] };
+                return 0;
         }
         spawner->shards[number - 1] = pid;
         return 1;

@@ -39,13 +39,13 @@ struct restore_facts {
  */
 struct restore *restore_new(struct broker *broker, struct kept_item *items, size_t n);
 
-/** The first half; to be called before the broker makes sockets of its own. */
 /**
  * Whether what is there is of this one of several processes, or of a broker that is the only one. Errors are logged. To be called first.
  * @return 0; -EXDEV: it is not, and all stays with the keeper
  */
 int restore_check_place(const struct restore *restore);
 
+/** The first half; to be called before the broker makes sockets of its own. */
 void restore_begin(struct restore *restore);
 
 /** The second half; to be called when all is there that a reload needs, and before anybody is told that the broker serves. */

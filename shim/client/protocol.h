@@ -43,10 +43,10 @@ void nb_protocol_forget(struct nb_protocol *protocol, struct nb_lost *lost);
 /** The descriptor to poll, and for what, until nb_protocol_find() goes further. @return borrowed */
 int nb_protocol_poll_fd(const struct nb_protocol *protocol, short *ret_events);
 
-/** Whether its channel has ended, so that nothing can be had of it any more. */
 /** @return how many brokers have come since the beginning and said so on the protocol's channel */
 uint64_t nb_protocol_n_resumed(const struct nb_protocol *protocol);
 
+/** Whether its channel has ended, so that nothing can be had of it any more. */
 bool nb_protocol_has_ended(const struct nb_protocol *protocol);
 
 #endif

@@ -281,6 +281,13 @@ static void cleanup_restore(struct restore **restore) {
         *restore = restore_free(*restore);
 }
 
+/* @param restore  consumed; NULL: there was nothing to bring back */
+static void bring_back(struct restore **restore) {
+        if (*restore)
+                restore_finish(*restore);
+        *restore = restore_free(*restore);
+}
+
 /* Those of an earlier command line, when those of this one are there. */
 static void end_other_sockets(struct broker *broker, const struct options *options) {
         listener_end_other_general(broker, options->socket_path);
@@ -295,9 +302,21 @@ static int take_seal(struct broker *broker, const struct options *options) {
         return broker->seal ? 0 : -ENOMEM;
 }
 
-static void log_no_privileges(const struct broker *broker, int r) {
-        nb_log(&broker->log, NB_LOG_ERROR, "cannot give up privileges: %s",
-               r == -ENOENT ? "there is no such user" : strerror(-r));
+/* @param r  of what gives them up @return r */
+static int log_no_privileges(const struct broker *broker, int r) {
+        if (r < 0)
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot give up privileges: %s",
+                       r == -ENOENT ? "there is no such user" : strerror(-r));
+        return r;
+}
+
+/* Who the broker will be; files are made for it before it is. Errors are logged, as are those of the next. */
+static int find_user(struct broker *broker, const char *user) {
+        return log_no_privileges(broker, privilege_find_user(user, &broker->uid, &broker->gid));
+}
+
+static int become_user(const struct broker *broker, const char *user) {
+        return log_no_privileges(broker, privilege_drop(user));
 }
 
 static void warn_of_root(const struct broker *broker) {
@@ -330,22 +349,16 @@ static void raise_walls(struct broker *broker, const struct options *options) {
 
 static int serve_alone(struct broker *broker, const struct options *options) {
         NB_CLEANUP(cleanup_restore) struct restore *restore = NULL;
-        int r = privilege_find_user(options->user, &broker->uid, &broker->gid);
 
-        if (r < 0) {
-                log_no_privileges(broker, r);
+        if (find_user(broker, options->user) < 0)
                 return EX_NOPERM;
-        }
         if (take_seal(broker, options) < 0 || take_keeper(broker, options->keeper, &restore) < 0 ||
             take_sources(broker, options) < 0 || take_helper(broker, options->helper) < 0 ||
             take_relays(broker, options) < 0)
                 return EX_UNAVAILABLE;
         privilege_lift_memlock_limit();
-        r = privilege_drop(options->user);
-        if (r < 0) {
-                log_no_privileges(broker, r);
+        if (become_user(broker, options->user) < 0)
                 return EX_NOPERM;
-        }
         if (broker->helper)
                 helper_client_look(broker->helper);
         if (broker->seal)
@@ -359,9 +372,7 @@ static int serve_alone(struct broker *broker, const struct options *options) {
                 warn_of_root(broker);
         warn_of_units(broker);
         end_other_sockets(broker, options);
-        if (restore)
-                restore_finish(restore);
-        restore = restore_free(restore);
+        bring_back(&restore);
         notify_ready(broker->notify);
         nb_log(&broker->log, NB_LOG_INFO, "serving %zu tenants", broker->policy->n_tenants);
         broker_run(broker);
@@ -390,28 +401,20 @@ static int check_divisible(const struct nb_log *log, const struct options *optio
 static int serve_front(struct broker *broker, const struct options *options) {
         const struct options of_front = { .socket_path = options->socket_path, .session_fd = -1 };
         NB_CLEANUP(cleanup_restore) struct restore *restore = NULL;
-        int r = privilege_find_user(options->user, &broker->uid, &broker->gid);
 
-        if (r < 0) {
-                log_no_privileges(broker, r);
+        if (find_user(broker, options->user) < 0)
                 return EX_NOPERM;
-        }
         if (take_keeper(broker, options->keeper, &restore) < 0 || take_sources(broker, &of_front) < 0)
                 return EX_UNAVAILABLE;
-        r = privilege_drop(options->user);
-        if (r < 0) {
-                log_no_privileges(broker, r);
+        if (become_user(broker, options->user) < 0)
                 return EX_NOPERM;
-        }
         raise_walls(broker, &(struct options){ .audit = options->audit });
         warn_of_root(broker);
         warn_of_units(broker);
         end_other_sockets(broker, &of_front);
         if (front_start(broker->front) < 0)
                 return EX_UNAVAILABLE;
-        if (restore)
-                restore_finish(restore);
-        restore = restore_free(restore);
+        bring_back(&restore);
         notify_ready(broker->notify);
         nb_log(&broker->log, NB_LOG_INFO, "serving %zu tenants in %u shards", broker->policy->n_tenants,
                front_n_shards(broker->front));
@@ -473,9 +476,7 @@ static int serve_shard(struct broker *broker, const struct options *options) {
                        shard_number(broker->shard), strerror(-r));
                 return EX_UNAVAILABLE;
         }
-        if (restore)
-                restore_finish(restore);
-        restore = restore_free(restore);
+        bring_back(&restore);
         if (shard_serve(broker->shard) < 0)
                 return EX_OSERR;
         nb_log(&broker->log, NB_LOG_INFO, "shard %u of %u serves %zu tenants", shard_number(broker->shard),

@@ -91,16 +91,6 @@ static void tls_world_end(struct world *world) {
         certificates_deinit(&world->certificates);
 }
 
-/* The daemon's first relay. */
-static pid_t relay_of(const struct daemon *daemon) {
-        NB_CLEANUP_FREE char *text = NULL;
-        char path[64];
-
-        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)daemon->pid, (int)daemon->pid);
-        text = daemon_read(path);
-        return (pid_t)strtol(text, NULL, 10);
-}
-
 static long resident_kib(pid_t pid) {
         NB_CLEANUP_FREE char *text = NULL;
         const char *line;
@@ -189,14 +179,15 @@ START_TEST(abuse_45_who_does_not_read_costs_little) {
         ck_assert_uint_eq(wire_connect_to(&control, peer.text, &fd), 0);
         other_fd = peer_accept(&peer);
         peer_exchange(fd, other_fd);
-        before = resident_kib(relay_of(&world.daemon));
+        before = resident_kib(harness_only_child(world.daemon.pid));
         for (size_t i = 0; i < SLOW_LINKS; ++i) {
                 ck_assert_uint_eq(wire_connect_to(&control, peer.text, &fds[i]), 0);
                 other_fds[i] = peer_accept(&peer);
                 fill(fds[i]);
                 fill(other_fds[i]);
         }
-        ck_assert_int_lt(resident_kib(relay_of(&world.daemon)) - before, SLOW_LINKS * SLOW_LINK_KIB + SLOW_SLACK_KIB);
+        ck_assert_int_lt(resident_kib(harness_only_child(world.daemon.pid)) - before,
+                         SLOW_LINKS * SLOW_LINK_KIB + SLOW_SLACK_KIB);
         peer_exchange(fd, other_fd);
         for (size_t i = 0; i < SLOW_LINKS; ++i) {
                 (void)nb_fd_close(fds[i]);
@@ -300,7 +291,7 @@ START_TEST(abuse_41_nonsense_instead_of_a_handshake) {
         ck_assert_uint_eq(wire_open(&world.session.protocols[0], "127.0.0.1:0", &control, NULL), 0);
         ck_assert_uint_eq(wire_listen(&control, 8, address), 0);
         expect_served(&control, address, 1);
-        relay = relay_of(&world.daemon);
+        relay = harness_only_child(world.daemon.pid);
         for (size_t i = 0; i < sizeof(nonsense) / sizeof(nonsense[0]); ++i) {
                 int fd = peer_connect(address);
 
@@ -314,7 +305,7 @@ START_TEST(abuse_41_nonsense_instead_of_a_handshake) {
         }
         wire_expect_silence(&control);
         expect_served(&control, address, 2);
-        ck_assert_int_eq(relay_of(&world.daemon), relay);
+        ck_assert_int_eq(harness_only_child(world.daemon.pid), relay);
         daemon_expect_audit(&world.daemon, "\"verb\":\"accept\"", "\"verdict\":\"denied\"", "\"reason\"");
         (void)wire_close(&control);
         tls_world_end(&world);

@@ -427,21 +427,6 @@ START_TEST(a_reload_ends_peers_that_are_denied) {
 }
 END_TEST
 
-/* A child of the broker's: it has one, the tenant's relay. @return 0: none */
-static pid_t child_of(pid_t parent) {
-        char path[64], line[64] = "";
-        FILE *file;
-
-        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)parent, (int)parent);
-        file = fopen(path, "re");
-        if (!file)
-                return 0;
-        if (!fgets(line, sizeof(line), file))
-                line[0] = '\0';
-        (void)fclose(file);
-        return (pid_t)strtol(line, NULL, 10);
-}
-
 START_TEST(the_next_relay_serves_the_same_socket) {
         struct peer peer = peer_udp("127.0.0.1");
         struct server server;
@@ -454,8 +439,7 @@ START_TEST(the_next_relay_serves_the_same_socket) {
         peer_udp_send(&peer, server.address, "hello");
         stream = accept_peer(&server);
         ck_assert_str_eq(hear(stream.fd), "hello");
-        relay = child_of(scene.daemon.pid);
-        ck_assert_int_gt(relay, 0);
+        relay = harness_only_child(scene.daemon.pid);
         ck_assert_int_eq(kill(relay, SIGKILL), 0);
         ck_assert_str_eq(hear(stream.fd), "(end)");
         (void)nb_fd_close(stream.fd);

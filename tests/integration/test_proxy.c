@@ -515,18 +515,6 @@ START_TEST(abuse_39_what_answers_come_to) {
 }
 END_TEST
 
-/* The relay, which is the daemon's only child. */
-static pid_t relay_of(const struct world *world) {
-        NB_CLEANUP_FREE char *children = NULL;
-        char path[64];
-        int pid = (int)world->scene.daemon.pid;
-
-        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
-        children = daemon_read(path);
-        ck_assert_str_ne(children, "");
-        return (pid_t)strtol(children, NULL, 10);
-}
-
 static void connect_and_fail(struct world *world, size_t answer) {
         wire_send_connect(&world->control, world->destination.text);
         fake_proxy_accept(&world->proxy);
@@ -547,7 +535,7 @@ START_TEST(nothing_is_left_of_connects_that_fail) {
                         connect_and_fail(&world, i);
         wire_settle(world.scene.web);
         baseline = daemon_count_fds_at_rest(&world.scene.daemon);
-        relay = (struct daemon){ .pid = relay_of(&world) };
+        relay = (struct daemon){ .pid = harness_only_child(world.scene.daemon.pid) };
         relay_baseline = daemon_count_fds_at_rest(&relay);
         for (size_t i = 0; i < 10 * COUNT(answers); ++i)
                 if (answers[i % COUNT(answers)].kind == KIND(_i))

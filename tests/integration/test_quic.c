@@ -12,7 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "tests/support/certificates.h"
 #include "tests/support/harness.h"
 #include "tests/support/process.h"
@@ -173,19 +172,6 @@ static void run_visits(struct world *world, const struct visit *visits, size_t n
         for (size_t i = 0; i < n_visits; ++i)
                 process_expect(&world->server, "ended: notconn", PATIENCE_MS);
         ck_assert_int_eq(process_finish(&world->server, PATIENCE_MS), 0);
-}
-
-/* The daemon's children, of which each is a relay. @return how many */
-static size_t relays_of(const struct daemon *daemon, pid_t pids[static 2]) {
-        NB_CLEANUP_FREE char *text = NULL;
-        char path[64], *rest = NULL;
-        size_t n = 0;
-
-        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)daemon->pid, (int)daemon->pid);
-        text = daemon_read(path);
-        for (char *word = strtok_r(text, " \n", &rest); word && n < 2; word = strtok_r(NULL, " \n", &rest))
-                pids[n++] = (pid_t)strtol(word, NULL, 10);
-        return n;
 }
 
 /* ---- streams ---- */
@@ -371,15 +357,15 @@ END_TEST
 
 /* The kernel says to the relay's own guest that it is gone; to the peer it is the next relay that says so, when it is asked. */
 START_TEST(a_relay_that_dies_is_a_reset_on_both_sides) {
-        pid_t relays[2];
         struct world world;
         PROCESS client;
+        pid_t relay;
 
         world_start(&world, SERVES, CONNECTS "KeepAlive=1s\n");
         start_server(&world, "0", NULL);
-        ck_assert_uint_eq(relays_of(&world.daemon, relays), 1); /* the server's */
+        relay = harness_only_child(world.daemon.pid); /* the server's */
         hold(&world, &client);
-        ck_assert_int_eq(kill(relays[0], SIGKILL), 0);
+        ck_assert_int_eq(kill(relay, SIGKILL), 0);
         process_expect(&world.server, "ended: connreset", PATIENCE_MS);
         expect_end_of(&client, "stream: connreset\naccept: connreset\ncreate: connreset\n");
         run_client(&world, "echo", "10", "1000", "10 streams of 1000 bytes");

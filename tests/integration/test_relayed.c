@@ -98,33 +98,13 @@ static void world_end(struct world *world) {
         daemon_deinit(&world->daemon);
 }
 
-/* The daemon's children, of which each is a relay. @return how many */
-static size_t relays_of(const struct daemon *daemon, pid_t *pids, size_t max) {
-        NB_CLEANUP_FREE char *text = NULL;
-        char path[64], *rest = NULL;
-        size_t n = 0;
-
-        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)daemon->pid, (int)daemon->pid);
-        text = daemon_read(path);
-        for (char *word = strtok_r(text, " \n", &rest); word && n < max; word = strtok_r(NULL, " \n", &rest))
-                pids[n++] = (pid_t)strtol(word, NULL, 10);
-        return n;
-}
-
 /* Waits until there are that many, and the daemon has taken note of it. */
 static void wait_for_relays(const struct daemon *daemon, size_t n) {
         uint64_t start = harness_now_ms();
         pid_t pids[8];
 
-        while (relays_of(daemon, pids, 8) != n)
+        while (harness_children(daemon->pid, pids, 8) != n)
                 harness_wait_a_moment(start, "relays to end");
-}
-
-static pid_t relay_of(const struct daemon *daemon) {
-        pid_t pids[2];
-
-        ck_assert_uint_eq(relays_of(daemon, pids, 2), 1);
-        return pids[0];
 }
 
 static sa_family_t family_of(int fd) {
@@ -363,7 +343,7 @@ START_TEST(orders_wait_for_a_relay_that_is_busy) {
         pid_t relay;
 
         world_start(&world, "MaxConnecting=infinity\nConnectRate=infinity\nRequestRate=infinity\n", RELAY);
-        relay = relay_of(&world.daemon);
+        relay = harness_only_child(world.daemon.pid);
         ck_assert_int_eq(kill(relay, SIGSTOP), 0);
         for (int i = 0; i < BURST; ++i) {
                 controls[i] = wire_open_control(world.web, "0.0.0.0:0");
@@ -458,7 +438,7 @@ START_TEST(a_crash_is_its_tenants_own) {
         write_policy(&world, "other", "", RELAY);
         world_open(&world, NULL);
         pair_open(&pair, world.web);
-        relay = relay_of(&world.daemon);
+        relay = harness_only_child(world.daemon.pid);
         wire_session_open(world.daemon.socket_path, "other", &other);
         pair_open(&others, &other.protocols[0]);
         world.baseline = daemon_count_fds_at_rest(&world.daemon);
@@ -491,7 +471,7 @@ START_TEST(what_crashes_again_is_started_after_a_pause) {
         world_start(&world, "", RELAY);
         for (int i = 0; i < 2; ++i) {
                 pair_open(&pair, world.web);
-                ck_assert_int_eq(kill(relay_of(&world.daemon), SIGKILL), 0);
+                ck_assert_int_eq(kill(harness_only_child(world.daemon.pid), SIGKILL), 0);
                 expect_reset(pair.fd);
                 pair_close(&pair);
                 wait_for_relays(&world.daemon, 0);
@@ -519,10 +499,10 @@ START_TEST(connects_under_way_fail_with_their_relay) {
         ck_assert_uint_eq(wire_open(world.web, "127.0.0.1:0", &control, NULL), 0);
         ck_assert_uint_eq(wire_listen(&control, 8, address), 0);
         /* A relay that does nothing, and what is asked of it. */
-        ck_assert_int_eq(kill(relay_of(&world.daemon), SIGSTOP), 0);
+        ck_assert_int_eq(kill(harness_only_child(world.daemon.pid), SIGSTOP), 0);
         other_fd = peer_connect(address);
         wire_settle(world.web);
-        ck_assert_int_eq(kill(relay_of(&world.daemon), SIGKILL), 0);
+        ck_assert_int_eq(kill(harness_only_child(world.daemon.pid), SIGKILL), 0);
         peer_expect_end(other_fd);
         (void)nb_fd_close(other_fd);
         /* The listener is none the worse for it. */
@@ -548,7 +528,7 @@ START_TEST(links_are_spread_over_relays) {
         world_open(&world, NULL);
         for (int i = 0; i < 4; ++i)
                 pair_open(&pairs[i], world.web);
-        n = relays_of(&world.daemon, pids, 8);
+        n = harness_children(world.daemon.pid, pids, 8);
         ck_assert_uint_eq(n, 2);
         /* Half of them live on. */
         ck_assert_int_eq(kill(pids[0], SIGKILL), 0);
@@ -1035,7 +1015,7 @@ END_TEST
 
 /* A relay that dies takes with it what is waited for. */
 static void kill_relay_and_expect_end(struct daemon *daemon) {
-        ck_assert_int_eq(kill(relay_of(daemon), SIGKILL), 0);
+        ck_assert_int_eq(kill(harness_only_child(daemon->pid), SIGKILL), 0);
         daemon_expect_end(daemon);
 }
 

@@ -279,18 +279,6 @@ struct relayed {
         pid_t relay;
 };
 
-static pid_t only_child_of(pid_t pid) {
-        NB_CLEANUP_FREE char *text = NULL;
-        char path[64], *rest;
-        long child;
-
-        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
-        text = daemon_read(path);
-        child = strtol(text, &rest, 10);
-        ck_assert_str_eq(rest, " ");
-        return (pid_t)child;
-}
-
 static void relayed_start(struct relayed *relayed) {
         const struct daemon_options options = { .no_info = true };
 
@@ -304,7 +292,7 @@ static void relayed_start(struct relayed *relayed) {
         ck_assert_uint_eq(wire_connect_to(&relayed->control, relayed->peer.text, &relayed->fd), 0);
         relayed->other_fd = peer_accept(&relayed->peer);
         peer_exchange(relayed->fd, relayed->other_fd);
-        relayed->relay = only_child_of(relayed->daemon.pid);
+        relayed->relay = harness_only_child(relayed->daemon.pid);
 }
 
 static void relayed_end(struct relayed *relayed) {

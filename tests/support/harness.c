@@ -25,6 +25,9 @@
 
 #define ARGUMENTS_MAX 32
 
+/* More than any test has relays. */
+#define CHILDREN_MAX 1024
+
 /* Linux 6.16; see base/channel.h. */
 #ifndef SO_PASSRIGHTS
 #define SO_PASSRIGHTS 83
@@ -378,6 +381,25 @@ unsigned daemon_count_fds(const struct daemon *daemon) {
         return n - 2;
 }
 
+size_t harness_children(pid_t pid, pid_t *ret, size_t max) {
+        NB_CLEANUP_FREE char *text = NULL;
+        char path[64], *rest = NULL;
+        size_t n = 0;
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+        text = daemon_read(path);
+        for (char *word = strtok_r(text, " \n", &rest); word && n < max; word = strtok_r(NULL, " \n", &rest))
+                ret[n++] = (pid_t)strtol(word, NULL, 10);
+        return n;
+}
+
+pid_t harness_only_child(pid_t pid) {
+        pid_t children[2];
+
+        ck_assert_uint_eq(harness_children(pid, children, 2), 1);
+        return children[0];
+}
+
 /* Adds how often a process has given a processor up. @return whether it sleeps now, or is gone */
 static bool sleeps(pid_t pid, uint64_t *switches) {
         NB_CLEANUP_FREE char *text = NULL;
@@ -394,16 +416,15 @@ static bool sleeps(pid_t pid, uint64_t *switches) {
 }
 
 static bool all_sleep(const struct daemon *daemon, uint64_t *ret_switches) {
-        NB_CLEANUP_FREE char *text = NULL;
-        char path[64], *rest = NULL;
+        pid_t children[CHILDREN_MAX];
+        size_t n = harness_children(daemon->pid, children, CHILDREN_MAX);
         bool asleep;
 
+        ck_assert_uint_lt(n, CHILDREN_MAX);
         *ret_switches = 0;
         asleep = sleeps(daemon->pid, ret_switches);
-        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)daemon->pid, (int)daemon->pid);
-        text = daemon_read(path);
-        for (char *word = strtok_r(text, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest))
-                asleep &= sleeps((pid_t)strtol(word, NULL, 10), ret_switches);
+        for (size_t i = 0; i < n; ++i)
+                asleep &= sleeps(children[i], ret_switches);
         return asleep;
 }
 

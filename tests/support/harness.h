@@ -90,6 +90,15 @@ unsigned daemon_count_fds(const struct daemon *daemon);
  */
 unsigned daemon_count_fds_at_rest(const struct daemon *daemon);
 
+/**
+ * The children of a process, as they stand in /proc/PID/task/PID/children: the daemon's are its relays.
+ * @return how many are in `ret`; `max` at most
+ */
+size_t harness_children(pid_t pid, pid_t *ret, size_t max);
+
+/** The child of a process that has one, and only one. */
+pid_t harness_only_child(pid_t pid);
+
 /** @return the lowest number that is no descriptor of the daemon's at the moment. */
 unsigned daemon_lowest_free_fd(const struct daemon *daemon);
 

@@ -76,30 +76,11 @@ void quic_world_end(struct quic_world *world) {
 }
 
 size_t quic_world_relays(const struct quic_world *world, pid_t *ret, size_t max) {
-        NB_CLEANUP_FREE char *text = NULL;
-        char path[64], *next;
-        size_t n = 0;
-
-        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)world->daemon.pid, (int)world->daemon.pid);
-        text = daemon_read(path);
-        next = text;
-        while (n < max && *next != '\0') {
-                char *end;
-                pid_t pid = (pid_t)strtol(next, &end, 10);
-
-                if (end == next)
-                        break;
-                ret[n++] = pid;
-                next = end;
-        }
-        return n;
+        return harness_children(world->daemon.pid, ret, max);
 }
 
 pid_t quic_world_relay(const struct quic_world *world) {
-        pid_t relay;
-
-        ck_assert_uint_eq(quic_world_relays(world, &relay, 1), 1);
-        return relay;
+        return harness_only_child(world->daemon.pid);
 }
 
 /* ---- a client ---- */

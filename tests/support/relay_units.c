@@ -69,23 +69,7 @@ void relay_units_stop(struct relay_units *units) {
 }
 
 size_t relay_units_list(const struct relay_units *units, pid_t *ret, size_t max) {
-        NB_CLEANUP_FREE char *text = NULL;
-        char path[64], *next;
-        size_t n = 0;
-
-        (void)snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)units->pid, (int)units->pid);
-        text = daemon_read(path);
-        next = text;
-        while (n < max && *next != '\0') {
-                char *end;
-                pid_t pid = (pid_t)strtol(next, &end, 10);
-
-                if (end == next)
-                        break;
-                ret[n++] = pid;
-                next = end;
-        }
-        return n;
+        return harness_children(units->pid, ret, max);
 }
 
 void relay_units_wait(const struct relay_units *units, size_t n) {

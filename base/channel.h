@@ -10,6 +10,8 @@
 #ifndef NB_BASE_CHANNEL_H
 #define NB_BASE_CHANNEL_H
 
+#include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -67,6 +69,14 @@ void nb_channel_refuse_fds(int fd);
  *         limits; -ETOOMANYREFS when this user has too many descriptors in flight; another -errno.
  */
 int nb_channel_send(int fd, const void *message, size_t length, const int *fds, size_t n_fds);
+
+/**
+ * Whether a message was not sent because this user has too many descriptors in flight, not only on that channel, or the kernel has no
+ * memory for it. No event tells of room then: it is to be tried again after a while. @param r  of nb_channel_send()
+ */
+static inline bool nb_channel_is_short(int r) {
+        return r == -ETOOMANYREFS || r == -ENOBUFS || r == -ENOMEM;
+}
 
 /**
  * Receives one message without waiting. Every received descriptor is CLOEXEC.

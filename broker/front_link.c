@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/broker.h"
 #include "broker/notify.h"
@@ -82,7 +83,7 @@ void front_link_flush(struct front_link *link) {
         if (link->state != FRONT_LINK_READY || link->again)
                 return;
         r = send_parked(link);
-        if (r == -ETOOMANYREFS || r == -ENOBUFS || r == -ENOMEM)
+        if (nb_channel_is_short(r))
                 link->again = deadline_new(&link->front->broker->loop, CROWDED_MS, try_again, link);
         /* Its end is told by an event, too, and then it is started again. */
         (void)watch_change(&link->watch, r == -EAGAIN ? EPOLLIN | EPOLLOUT : EPOLLIN);

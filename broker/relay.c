@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/channel.h"
 #include "base/cleanup.h"
 #include "base/wall_clock.h"
 #include "broker/broker.h"
@@ -102,20 +103,15 @@ static void flush_again(void *data) {
         flush(relay);
 }
 
-/* Nothing is ready once there is room: not of what others have in flight, and not of the kernel's memory. */
-static bool is_short(int r) {
-        return r == -ETOOMANYREFS || r == -ENOBUFS || r == -ENOMEM;
-}
-
 /* A relay that is gone is noticed by its channel's end. */
 static void flush(struct relay *relay) {
         int r = relay->flush ? 0 : relay_outbox_flush(&relay->outbox, relay->fd);
 
-        if (is_short(r))
+        if (nb_channel_is_short(r))
                 relay->flush = deadline_new(&relay_broker(relay)->loop, FLUSH_MS, flush_again, relay);
         /* Without memory for a deadline it is tried at once. */
         (void)watch_change(&relay->watch,
-                           r == -EAGAIN || (is_short(r) && !relay->flush) ? EPOLLIN | EPOLLOUT : EPOLLIN);
+                           r == -EAGAIN || (nb_channel_is_short(r) && !relay->flush) ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 /* A relay of systemd's is in a control group of its own, and names the peers of datagrams; one that was forked is in the broker's. */

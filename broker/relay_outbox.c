@@ -80,18 +80,13 @@ static int put_by(struct relay_outbox *outbox, const Nb__Relay__Order *order, co
         return 0;
 }
 
-/* The queue is full for now, too many descriptors are in flight, or the kernel has no memory for the message. */
-static bool is_to_wait(int r) {
-        return r == -EAGAIN || r == -ETOOMANYREFS || r == -ENOBUFS || r == -ENOMEM;
-}
-
 int relay_outbox_send(struct relay_outbox *outbox, int channel_fd, const Nb__Relay__Order *order, const int *fds,
                       size_t n_fds) {
         int r = -EAGAIN;
 
         if (relay_outbox_is_empty(outbox))
                 r = nb_relay_order_send(channel_fd, order, fds, n_fds);
-        return is_to_wait(r) ? put_by(outbox, order, fds, n_fds) : r;
+        return r == -EAGAIN || nb_channel_is_short(r) ? put_by(outbox, order, fds, n_fds) : r;
 }
 
 bool relay_outbox_withdraw(struct relay_outbox *outbox, uint64_t link) {

@@ -184,8 +184,7 @@ static int send_reply(struct guest_channel *channel, const Nb__Reply *reply, int
                 channel->is_full = true;
                 watch_as_needed(channel);
         }
-        /* All descriptors of this user that are under way, not only ours, are too many; or the kernel has no memory. */
-        if (r == -ETOOMANYREFS || r == -ENOBUFS || r == -ENOMEM) {
+        if (nb_channel_is_short(r)) {
                 try_later(channel);
                 return -EAGAIN;
         }

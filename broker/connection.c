@@ -227,7 +227,7 @@ static bool is_full(const struct tenant *tenant) {
 
 int connection_check_room(struct tenant *tenant) {
         if (is_full(tenant))
-                connection_watch_make_room(tenant->broker->connection_watch, tenant);
+                connection_watch_make_room(tenant->broker->connection_watch, tenant, NULL);
         if (is_full(tenant))
                 return -EMFILE;
         if (tenant->policy && tenant->holding.bytes > tenant->policy->limits[POLICY_LIMIT_BYTES_IN_FLIGHT])
@@ -277,8 +277,7 @@ static int claim(const struct connection_facts *facts) {
         int r;
 
         if (!session_token_has_room(token, ACCOUNT_CONNECTIONS))
-                connection_watch_make_room_of_token(facts->grant->tenant->broker->connection_watch,
-                                                    facts->grant->tenant, token);
+                connection_watch_make_room(facts->grant->tenant->broker->connection_watch, facts->grant->tenant, token);
         r = session_token_claim(token, ACCOUNT_CONNECTIONS);
         if (r < 0)
                 return r;

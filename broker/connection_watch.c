@@ -313,7 +313,9 @@ static struct connection_shelf *take_shelf(struct tenant_holding *holding) {
         return shelf;
 }
 
-static bool has_room(const struct tenant *tenant) {
+static bool has_room(const struct tenant *tenant, const struct session_token *token) {
+        if (token)
+                return session_token_has_room(token, ACCOUNT_CONNECTIONS);
         return tenant->account.used[ACCOUNT_CONNECTIONS] < tenant->account.limit[ACCOUNT_CONNECTIONS];
 }
 
@@ -343,20 +345,12 @@ static void insist(struct connection_watch *watch, const struct tenant *tenant) 
                 connection_events_insist(&watch->events);
 }
 
-void connection_watch_make_room(struct connection_watch *watch, struct tenant *tenant) {
+void connection_watch_make_room(struct connection_watch *watch, struct tenant *tenant,
+                                const struct session_token *token) {
         seal_hear(watch->broker->seal);
-        if (!has_room(tenant))
+        if (!has_room(tenant, token))
                 look_at_some(watch, tenant);
-        if (!has_room(tenant))
-                insist(watch, tenant);
-}
-
-void connection_watch_make_room_of_token(struct connection_watch *watch, struct tenant *tenant,
-                                         const struct session_token *token) {
-        seal_hear(watch->broker->seal);
-        if (!session_token_has_room(token, ACCOUNT_CONNECTIONS))
-                look_at_some(watch, tenant);
-        if (!session_token_has_room(token, ACCOUNT_CONNECTIONS))
+        if (!has_room(tenant, token))
                 insist(watch, tenant);
 }
 

@@ -57,12 +57,12 @@ void connection_watch_add(struct connection_watch *watch, const struct connectio
 /** Notes that one goes. */
 void connection_watch_remove(struct connection_watch *watch, struct connection *connection);
 
-/** Looks whether some of a tenant's connections are gone, if it is time for that: it has as many as it may have. */
-void connection_watch_make_room(struct connection_watch *watch, struct tenant *tenant);
-
-/** The same where its session's token lets it have no more. @param token  may be NULL */
-void connection_watch_make_room_of_token(struct connection_watch *watch, struct tenant *tenant,
-                                         const struct session_token *token);
+/**
+ * Looks whether some of a tenant's connections are gone, if it is time for that: it has as many as it may have.
+ * @param token  the session's, if it is that one which lets it have no more; NULL: the tenant's own limit does
+ */
+void connection_watch_make_room(struct connection_watch *watch, struct tenant *tenant,
+                                const struct session_token *token);
 
 /** Notes that a connection was revoked: if its holder brings it back to life, it is revoked again. Harmless the second time. */
 void connection_watch_revoked(struct connection_watch *watch, struct connection *connection);

@@ -93,6 +93,12 @@ void free_connection(struct nb_connection **connection) {
         *connection = nb_connection_free(*connection);
 }
 
+void free_dialled(struct dialled *dialled) {
+        dialled->stream.fd = nb_fd_close(dialled->stream.fd);
+        free_connection(&dialled->connection);
+        free_control(&dialled->control);
+}
+
 int open_session(const struct world *world, struct waiter *waiter, const char *token, struct nb_session **ret) {
         struct nb_session_options options = NB_SESSION_OPTIONS_INIT;
 
@@ -118,27 +124,26 @@ int take_stream(struct nb_connection *connection, struct nb_stream *ret) {
         return nb_stream_create(connection, 0, ret);
 }
 
+int dial(struct nb_protocol *protocol, const char *from, enum nb_socket_type type, const char *address,
+         struct dialled *ret) {
+        int r = open_control(protocol, from, type, &ret->control);
+
+        if (r == 0)
+                r = nb_connect(ret->control, address, strlen(address), &ret->connection);
+        return r < 0 ? r : take_stream(ret->connection, &ret->stream);
+}
+
 int connect_stream(const struct world *world, struct nb_protocol *protocol, const char *address) {
-        CLEANUP(control) struct nb_control *control = NULL;
-        CLEANUP(connection) struct nb_connection *connection = NULL;
         NB_CLEANUP_FD int other = -1;
-        struct nb_stream stream;
+        CLEANUP(dialled) struct dialled dialled = DIALLED_INIT;
         int r;
 
         forget_strangers(world);
-        r = open_control(protocol, "0.0.0.0:0", NB_SOCKET_STREAM, &control);
-        if (r < 0)
-                return r;
-        r = nb_connect(control, address, strlen(address), &connection);
-        if (r < 0)
-                return r;
-        r = take_stream(connection, &stream);
+        r = dial(protocol, "0.0.0.0:0", NB_SOCKET_STREAM, address, &dialled);
         if (r < 0)
                 return r;
         other = peer_accept(&world->peer);
-        r = exchange(world, stream.fd, other);
-        (void)close(stream.fd);
-        return r;
+        return exchange(world, dialled.stream.fd, other);
 }
 
 int accept_one(struct nb_control *control, struct waiter *waiter, int peer) {

@@ -82,22 +82,10 @@ static int say_datagrams(const struct world *world, int from, int to) {
 /* Words to a peer. Those that were sent once more go with its socket, or are known by their text. */
 static int connect_datagrams(const struct world *world, struct nb_protocol *protocol, const char *from,
                              const char *address, int peer) {
-        CLEANUP(control) struct nb_control *control = NULL;
-        CLEANUP(connection) struct nb_connection *connection = NULL;
-        struct nb_stream stream;
-        int r = open_control(protocol, from, NB_SOCKET_DGRAM, &control);
+        CLEANUP(dialled) struct dialled dialled = DIALLED_INIT;
+        int r = dial(protocol, from, NB_SOCKET_DGRAM, address, &dialled);
 
-        if (r < 0)
-                return r;
-        r = nb_connect(control, address, strlen(address), &connection);
-        if (r < 0)
-                return r;
-        r = take_stream(connection, &stream);
-        if (r < 0)
-                return r;
-        r = say_datagrams(world, stream.fd, peer);
-        (void)close(stream.fd);
-        return r;
+        return r < 0 ? r : say_datagrams(world, dialled.stream.fd, peer);
 }
 
 /* The peer says a word until the listener has somebody, or has ended. A daemon without descriptors gets some back after a while. */
@@ -172,7 +160,8 @@ int do_session(const struct world *world) {
         return r;
 }
 
-int do_direct(const struct world *world) {
+/* A stream there, and one that comes, by a protocol. */
+static int talk_both_ways(const struct world *world, const char *name) {
         CLEANUP(session) struct nb_session *session = NULL;
         struct waiter waiter = { -1, NULL };
         struct nb_protocol *protocol;
@@ -180,26 +169,17 @@ int do_direct(const struct world *world) {
 
         if (r < 0)
                 return r;
-        protocol = nb_session_find_protocol(session, "direct");
+        protocol = nb_session_find_protocol(session, name);
         r = connect_stream(world, protocol, world->peer.text);
-        if (r < 0)
-                return r;
-        return accept_stream(protocol, &waiter);
+        return r < 0 ? r : accept_stream(protocol, &waiter);
+}
+
+int do_direct(const struct world *world) {
+        return talk_both_ways(world, "direct");
 }
 
 int do_relayed(const struct world *world) {
-        CLEANUP(session) struct nb_session *session = NULL;
-        struct waiter waiter = { -1, NULL };
-        struct nb_protocol *protocol;
-        int r = open_session(world, &waiter, NULL, &session);
-
-        if (r < 0)
-                return r;
-        protocol = nb_session_find_protocol(session, "relayed");
-        r = connect_stream(world, protocol, world->peer.text);
-        if (r < 0)
-                return r;
-        return accept_stream(protocol, &waiter);
+        return talk_both_ways(world, "relayed");
 }
 
 int do_unix(const struct world *world) {

@@ -113,24 +113,12 @@ int do_quic(const struct world *world) {
 
 int do_proxy(const struct world *world) {
         CLEANUP(session) struct nb_session *session = NULL;
-        CLEANUP(control) struct nb_control *control = NULL;
-        CLEANUP(connection) struct nb_connection *connection = NULL;
+        CLEANUP(dialled) struct dialled dialled = DIALLED_INIT;
         struct waiter waiter = { -1, NULL };
-        struct nb_stream stream;
         int r = open_session(world, &waiter, NULL, &session);
 
         if (r < 0)
                 return r;
-        r = open_control(nb_session_find_protocol(session, "proxied"), "0.0.0.0:0", NB_SOCKET_STREAM, &control);
-        if (r < 0)
-                return r;
-        r = nb_connect(control, BEHIND_PROXY, strlen(BEHIND_PROXY), &connection);
-        if (r < 0)
-                return r;
-        r = take_stream(connection, &stream);
-        if (r < 0)
-                return r;
-        r = exchange(world, stream.fd, stream.fd);
-        (void)close(stream.fd);
-        return r;
+        r = dial(nb_session_find_protocol(session, "proxied"), "0.0.0.0:0", NB_SOCKET_STREAM, BEHIND_PROXY, &dialled);
+        return r < 0 ? r : exchange(world, dialled.stream.fd, dialled.stream.fd);
 }

@@ -115,6 +115,22 @@ int exchange(const struct world *world, int one, int other);
 /** Closes whoever has connected to the peer and is not expected any more. */
 void forget_strangers(const struct world *world);
 
+/** A guest's connection, with its stream. */
+struct dialled {
+        struct nb_control *control;
+        struct nb_connection *connection;
+        struct nb_stream stream;
+};
+
+#define DIALLED_INIT                                                                                                   \
+        {                                                                                                              \
+                .stream = {.fd = -1 }                                                                                  \
+        }
+
+/** Connects, up to the stream. @param from  the bind address @param ret  DIALLED_INIT; to be freed also on failure, with what it has by then */
+int dial(struct nb_protocol *protocol, const char *from, enum nb_socket_type type, const char *address,
+         struct dialled *ret);
+
 /** Connects to the peer, by the address given, and talks. */
 int connect_stream(const struct world *world, struct nb_protocol *protocol, const char *address);
 
@@ -124,6 +140,7 @@ int accept_one(struct nb_control *control, struct waiter *waiter, int peer);
 void free_session(struct nb_session **session);
 void free_control(struct nb_control **control);
 void free_connection(struct nb_connection **connection);
+void free_dialled(struct dialled *dialled);
 
 #define CLEANUP(what) __attribute__((cleanup(free_##what)))
 

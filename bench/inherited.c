@@ -124,26 +124,25 @@ static int take_iovecs(const struct memory *memory, const wasmtime_val_raw_t *ar
         return (int)n;
 }
 
-static int fd_read(const struct memory *memory, const wasmtime_val_raw_t *arguments) {
+/* @param transfer  readv(2) or writev(2) */
+static int move_bytes(const struct memory *memory, const wasmtime_val_raw_t *arguments,
+                      ssize_t (*transfer)(int fd, const struct iovec *iovecs, int n)) {
         struct iovec iovecs[IOVECS_MAX];
         int n = take_iovecs(memory, arguments, iovecs);
         ssize_t length;
 
         if (n < 0)
                 return WASI_EINVAL;
-        length = readv(arguments[0].i32, iovecs, n);
+        length = transfer(arguments[0].i32, iovecs, n);
         return length < 0 ? wasi_error(errno) : store(memory, (uint32_t)arguments[3].i32, (uint32_t)length);
 }
 
-static int fd_write(const struct memory *memory, const wasmtime_val_raw_t *arguments) {
-        struct iovec iovecs[IOVECS_MAX];
-        int n = take_iovecs(memory, arguments, iovecs);
-        ssize_t length;
+static int fd_read(const struct memory *memory, const wasmtime_val_raw_t *arguments) {
+        return move_bytes(memory, arguments, readv);
+}
 
-        if (n < 0)
-                return WASI_EINVAL;
-        length = writev(arguments[0].i32, iovecs, n);
-        return length < 0 ? wasi_error(errno) : store(memory, (uint32_t)arguments[3].i32, (uint32_t)length);
+static int fd_write(const struct memory *memory, const wasmtime_val_raw_t *arguments) {
+        return move_bytes(memory, arguments, writev);
 }
 
 static int fd_close(const struct memory *memory, const wasmtime_val_raw_t *arguments) {

@@ -293,24 +293,28 @@ static void fill(int fd) {
         ck_assert_int_eq(errno, EAGAIN);
 }
 
+/* Writes more than is read and closes; it counts until the peer has ended. @param from  where it was connected @param to  where it is now */
+static void expect_counts_until_read(struct wire *control, int fd, const struct peer *from, const struct peer *to) {
+        int peer_fd = peer_accept(to);
+
+        fill(fd);
+        (void)nb_fd_close(fd);
+        ck_assert_uint_eq(kernel_count_sockets(IPPROTO_TCP, to->address.port), 1);
+        for (int i = 0; i < 20; ++i)
+                connect_must_not(control, from->text, NB_WASI_EMFILE);
+        (void)nb_fd_close(peer_fd);
+        (void)nb_fd_close(connect_when_there_is_room(control, from->text));
+}
+
 /* What was written and not acknowledged is the kernel's memory still, so a tenant cannot leave any number of such connections behind. */
 START_TEST(what_is_not_yet_delivered_counts) {
         struct peer peer = peer_listen("127.0.0.1", 8);
         struct scene scene;
         struct wire control;
-        int fd, peer_fd;
 
         start(&scene, NULL, "MaxConnections=1\n", SCENE_LOOPBACK);
         control = wire_open_control(scene.web, "0.0.0.0:0");
-        fd = connect_must(&control, peer.text);
-        peer_fd = peer_accept(&peer);
-        fill(fd);
-        (void)nb_fd_close(fd);
-        ck_assert_uint_eq(kernel_count_sockets(IPPROTO_TCP, peer.address.port), 1);
-        for (int i = 0; i < 20; ++i)
-                connect_must_not(&control, peer.text, NB_WASI_EMFILE);
-        (void)nb_fd_close(peer_fd);
-        (void)nb_fd_close(connect_when_there_is_room(&control, peer.text));
+        expect_counts_until_read(&control, connect_must(&control, peer.text), &peer, &peer);
         (void)wire_close(&control);
         peer_close(&peer);
         scene_end(&scene);
@@ -324,21 +328,14 @@ START_TEST(what_is_not_yet_delivered_elsewhere_counts) {
         socklen_t length = nb_address_to_sockaddr(&elsewhere.address, &sa);
         struct scene scene;
         struct wire control;
-        int fd, peer_fd;
+        int fd;
 
         start(&scene, NULL, "MaxConnections=1\n", SCENE_LOOPBACK);
         control = wire_open_control(scene.web, "0.0.0.0:0");
         fd = connect_must(&control, peer.text);
         kernel_disconnect(fd);
         ck_assert(connect(fd, (struct sockaddr *)&sa, length) == 0 || errno == EINPROGRESS);
-        peer_fd = peer_accept(&elsewhere);
-        fill(fd);
-        (void)nb_fd_close(fd);
-        ck_assert_uint_eq(kernel_count_sockets(IPPROTO_TCP, elsewhere.address.port), 1);
-        for (int i = 0; i < 20; ++i)
-                connect_must_not(&control, peer.text, NB_WASI_EMFILE);
-        (void)nb_fd_close(peer_fd);
-        (void)nb_fd_close(connect_when_there_is_room(&control, peer.text));
+        expect_counts_until_read(&control, fd, &peer, &elsewhere);
         (void)wire_close(&control);
         peer_close(&peer);
         peer_close(&elsewhere);

@@ -178,6 +178,17 @@ static void expect_resumed(const struct wire_session *session) {
         restart_expect_resumed(&session->protocols[0]);
 }
 
+static void expect_all_work(struct wire_session sessions[static N_TENANTS]) {
+        for (size_t i = 0; i < N_TENANTS; ++i)
+                expect_works(&sessions[i]);
+}
+
+static void expect_all_resumed(struct wire_session sessions[static N_TENANTS]) {
+        for (size_t i = 0; i < N_TENANTS; ++i)
+                expect_resumed(&sessions[i]);
+        expect_all_work(sessions);
+}
+
 /* ---- the tests ---- */
 
 START_TEST(each_tenant_is_served) {
@@ -187,8 +198,7 @@ START_TEST(each_tenant_is_served) {
         prepare(&world);
         start(&world);
         open_all(&world, sessions);
-        for (size_t i = 0; i < N_TENANTS; ++i)
-                expect_works(&sessions[i]);
+        expect_all_work(sessions);
         ck_assert_int_ne(pid_of(&world, 1), pid_of(&world, 2));
         ck_assert_uint_eq(try_tenant(&world, "nobody"), NB_WASI_EACCES);
         /* Several fit, and the front sees all of them. */
@@ -309,8 +319,7 @@ START_TEST(with_a_keeper_a_killed_shard_loses_nothing) {
         expect_resumed(&sessions[0]);
         expect_resumed(&sessions[2]);
         wire_expect_silence(&sessions[1].channel);
-        for (size_t i = 0; i < N_TENANTS; ++i)
-                expect_works(&sessions[i]);
+        expect_all_work(sessions);
         close_all(sessions);
         end(&world);
 }
@@ -330,10 +339,7 @@ START_TEST(with_a_keeper_a_restart_loses_nothing) {
         else
                 daemon_kill(&world.daemon);
         start(&world);
-        for (size_t i = 0; i < N_TENANTS; ++i) {
-                expect_resumed(&sessions[i]);
-                expect_works(&sessions[i]);
-        }
+        expect_all_resumed(sessions);
         close_all(sessions);
         end(&world);
 }
@@ -396,10 +402,7 @@ START_TEST(another_number_of_shards_is_refused_and_loses_nothing) {
                          69);
         ck_assert_msg(strstr(written, "as many --shards as before"), "%s", written);
         start(&world);
-        for (size_t i = 0; i < N_TENANTS; ++i) {
-                expect_resumed(&sessions[i]);
-                expect_works(&sessions[i]);
-        }
+        expect_all_resumed(sessions);
         close_all(sessions);
         end(&world);
 }
@@ -467,8 +470,7 @@ START_TEST(a_reload_is_for_all_or_for_none) {
         ck_assert_uint_eq(connect_through(&sessions[0]), NB_WASI_EACCES);
         write_tenant(&world, 1, 2, LOOPBACK);
         daemon_reload(&world.daemon);
-        for (size_t i = 0; i < N_TENANTS; ++i)
-                expect_works(&sessions[i]);
+        expect_all_work(sessions);
         close_all(sessions);
         end(&world);
 }

@@ -521,8 +521,6 @@ START_TEST(a_stream_that_lost_something_does_not_end_well) {
 }
 END_TEST
 
-/* ---- how many ---- */
-
 /* What the kernel has no memory for does not get to the guest, so neither does a clean end. */
 START_TEST(a_stream_that_lacks_bytes_does_not_end_well) {
         struct both both = make_stream(false, 1);
@@ -563,6 +561,8 @@ START_TEST(what_came_whole_and_lacks_bytes_does_not_end_well) {
         free(bytes);
 }
 END_TEST
+
+/* ---- how many ---- */
 
 START_TEST(a_stream_that_is_gone_makes_room_for_another) {
         Nb__Relay__Quic quic = NB__RELAY__QUIC__INIT;

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
@@ -224,14 +225,32 @@ static int take_helper(struct broker *broker, const char *path) {
         return -errno;
 }
 
-/* They are started when they are needed, as who the broker is then. */
+static int check_program(const char *path) {
+        struct stat facts;
+
+        if (stat(path, &facts) < 0 || access(path, X_OK) < 0)
+                return -errno;
+        return S_ISREG(facts.st_mode) ? 0 : -EACCES;
+}
+
+/*
+ * They are started when they are needed, as who the broker is then. The installed program may be missing where nobody needs it; one that was
+ * named is a mistake then, which should not wait for the first guest.
+ */
 static int take_relays(struct broker *broker, const struct options *options) {
-        broker->relay_launcher = relay_launcher_new(broker, options->relay_program, options->relay_socket);
-        if (broker->relay_launcher)
-                return 0;
-        nb_log(&broker->log, NB_LOG_ERROR, "cannot have relays started by systemd at %s: %s", options->relay_socket,
-               strerror(errno));
-        return -errno;
+        const char *program = options_relay_program(options);
+        int r = program && options->relay_program ? check_program(program) : 0;
+
+        if (r < 0) {
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot start relays by %s: %s", program, strerror(-r));
+                return r;
+        }
+        broker->relay_launcher = relay_launcher_new(broker, program, options->relay_socket);
+        r = broker->relay_launcher ? 0 : -errno;
+        if (r < 0)
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot have relays started by %s: %s",
+                       program ? program : options->relay_socket, strerror(-r));
+        return r;
 }
 
 static const char *why_no_keeper(int r) {
@@ -341,7 +360,7 @@ static void raise_walls(struct broker *broker, const struct options *options) {
         const char *audit = options->audit;
         const struct broker_needs needs = {
                 .audit = audit && strcmp(audit, "journal") != 0 && strcmp(audit, "stdout") != 0 ? audit : NULL,
-                .relay_program = options->relay_socket ? NULL : options->relay_program,
+                .relay_program = options_relay_program(options),
         };
 
         confine_broker(&broker->log, &needs, &broker->walls);

@@ -216,9 +216,14 @@ void options_init(struct options *options) {
         *options = (struct options){
                 .policy = POLICY_SOURCE_DEFAULT,
                 .session_fd = -1,
-                .relay_program = NETBROKER_RELAY_PATH,
                 .shards = 1,
                 .data_path = POLICY_DATA_PATH_AUTO,
                 .log_level = NB_LOG_NOTICE,
         };
+}
+
+const char *options_relay_program(const struct options *options) {
+        if (options->relay_socket)
+                return NULL;
+        return options->relay_program ? options->relay_program : NETBROKER_RELAY_PATH;
 }

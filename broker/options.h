@@ -24,9 +24,9 @@ struct options {
         const char *probe;         /* where netbroker-probe(8) serves; NULL: nobody proves the seal */
         const char *helper;        /* where netbroker-helper(8) serves; NULL: there is none */
         const char *keeper;        /* where netbroker-keeper(8) serves; NULL: there is none */
-        const char *relay_program; /* what relays are started by */
-        unsigned shards;           /* processes that tenants are dealt to; 1: this one serves all */
+        const char *relay_program; /* what relays are started by; NULL: see options_relay_program() */
         const char *relay_socket;  /* or where systemd starts them; NULL: it does not */
+        unsigned shards;           /* processes that tenants are dealt to; 1: this one serves all */
         enum policy_data_path data_path;
         enum nb_log_level log_level;
         bool check;
@@ -35,6 +35,9 @@ struct options {
 
 /** The defaults, before parsing. */
 void options_init(struct options *options);
+
+/** What relays are started by: the program that was named, or else the installed one. Borrowed from the options; NULL: systemd starts them. */
+const char *options_relay_program(const struct options *options);
 
 /** For nb_options_parse() with a `struct options` as data. */
 extern const struct nb_option_table options_table;

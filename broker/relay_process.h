@@ -21,7 +21,7 @@ struct relay_process;
 
 /**
  * Makes what starts a broker's relays.
- * @param program      borrowed, lives as long as the launcher
+ * @param program      borrowed, lives as long as the launcher; NULL with a socket
  * @param socket_path  NULL: by `program`; borrowed likewise
  * @return owned by the caller, or NULL (errno is set; ENAMETOOLONG for a path that is too long for a socket)
  */

@@ -384,16 +384,20 @@ START_TEST(refused_with_a_record) {
 }
 END_TEST
 
-/* A server is the relay's, and needs a grant. Where one of both is missing the control is still a client. */
+/* A server is the relay's, and needs a grant. Where one of both is missing the control is still a client. The program goes when the daemon has started. */
 START_TEST(no_servers_without_a_relay) {
-        static const char *const arguments[] = { "--relay-program", "/nonexistent/netbroker-relay", NULL };
+        char program[64];
+        const char *const arguments[] = { "--relay-program", program, NULL };
         const struct daemon_options options = { .arguments = arguments };
         struct peer peer = peer_udp("127.0.0.1");
         struct scene scene;
         struct wire control;
         int fd;
 
+        (void)snprintf(program, sizeof(program), "/tmp/nb-test-relay-%d", (int)getpid());
+        ck_assert_int_eq(symlink(getenv("NETBROKER_RELAY"), program), 0);
         scene_start(&scene, &options, BOTH_TYPES SCENE_LOOPBACK);
+        ck_assert_int_eq(unlink(program), 0);
         control = open_dgram(scene.web, _i ? "127.0.0.1:0" : "0.0.0.0:0", NULL);
         ck_assert_uint_eq(wire_listen(&control, 1, NULL), _i ? NB_WASI_ENOTSUP : NB_WASI_EACCES);
         daemon_expect_audit(&scene.daemon, "\"verb\":\"listen\"", "\"verdict\":\"denied\"",

@@ -545,26 +545,6 @@ START_TEST(links_are_spread_over_relays) {
 }
 END_TEST
 
-START_TEST(a_relay_that_cannot_be_started_is_said_so) {
-        const char *arguments[] = { "--relay-program", "/nonexistent/netbroker-relay", NULL };
-        const struct daemon_options options = { .arguments = arguments };
-        struct peer peer = peer_listen("127.0.0.1", 8);
-        struct world world;
-        struct wire control;
-        int fd;
-
-        daemon_init(&world.daemon);
-        write_policy(&world, "acme", "", RELAY);
-        world_open(&world, &options);
-        control = wire_open_control(world.web, "0.0.0.0:0");
-        ck_assert_uint_ne(wire_connect_to(&control, peer.text, &fd), 0);
-        daemon_expect_log(&world.daemon, "cannot start a relay by /nonexistent/netbroker-relay: No such file");
-        (void)wire_close(&control);
-        peer_close(&peer);
-        world_end(&world);
-}
-END_TEST
-
 /*
  * A program that is started as a relay, and is none: this one by another name, which waits (main()). No script would do, for the broker executes
  * nothing but the relays' program, and no script's interpreter.
@@ -578,6 +558,31 @@ static void make_idler(const struct world *world, char path[static HARNESS_PATH_
         ck_assert_int_lt(snprintf(path, HARNESS_PATH_MAX, "%s" IDLER, world->daemon.folder), HARNESS_PATH_MAX);
         ck_assert_int_eq(symlink(self, path), 0);
 }
+
+/* It was there when the daemon started. */
+START_TEST(a_relay_that_cannot_be_started_is_said_so) {
+        char path[HARNESS_PATH_MAX], expected[2 * HARNESS_PATH_MAX];
+        const char *arguments[] = { "--relay-program", path, NULL };
+        const struct daemon_options options = { .arguments = arguments };
+        struct peer peer = peer_listen("127.0.0.1", 8);
+        struct world world;
+        struct wire control;
+        int fd;
+
+        daemon_init(&world.daemon);
+        make_idler(&world, path);
+        write_policy(&world, "acme", "", RELAY);
+        world_open(&world, &options);
+        ck_assert_int_eq(unlink(path), 0);
+        control = wire_open_control(world.web, "0.0.0.0:0");
+        ck_assert_uint_ne(wire_connect_to(&control, peer.text, &fd), 0);
+        (void)snprintf(expected, sizeof(expected), "cannot start a relay by %s: No such file", path);
+        daemon_expect_log(&world.daemon, expected);
+        (void)wire_close(&control);
+        peer_close(&peer);
+        world_end(&world);
+}
+END_TEST
 
 START_TEST(a_relay_that_says_nothing_is_ended) {
         char path[HARNESS_PATH_MAX];

@@ -114,6 +114,31 @@ START_TEST(a_user_that_is_none) {
 }
 END_TEST
 
+static const struct {
+        const char *path, *why;
+} no_programs[] = {
+        { "/nonexistent/netbroker-relay", "No such file" },
+        { "/etc", "Permission denied" },
+        { "/etc/passwd", "Permission denied" },
+};
+
+START_TEST(a_program_for_relays_that_is_none) {
+        const char *path = no_programs[_i].path;
+        NB_CLEANUP_FREE char *output = NULL;
+        struct daemon daemon;
+
+        init(&daemon);
+        ck_assert_int_eq(daemon_run_once(&daemon,
+                                         (const char *[]){ "--policy", daemon.policy_path, "--socket",
+                                                           daemon.socket_path, "--relay-program", path, NULL },
+                                         &output),
+                         EX_UNAVAILABLE);
+        ck_assert_msg(strstr(output, path) && strstr(output, no_programs[_i].why), "%s", output);
+        ck_assert_int_lt(access(daemon.socket_path, F_OK), 0);
+        daemon_deinit(&daemon);
+}
+END_TEST
+
 /* ---- --check ---- */
 
 static int check_policy(const struct daemon *daemon, char **ret_output) {
@@ -555,6 +580,7 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, nothing_to_serve);
         tcase_add_test(tcase, an_audit_file_that_cannot_be_made);
         tcase_add_test(tcase, a_user_that_is_none);
+        tcase_add_loop_test(tcase, a_program_for_relays_that_is_none, 0, sizeof(no_programs) / sizeof(no_programs[0]));
         tcase_add_test(tcase, a_good_policy_is_valid);
         tcase_add_loop_test(tcase, a_bad_policy_is_ex_config, 0, sizeof(bad) / sizeof(bad[0]));
         tcase_add_test(tcase, what_is_no_policy_file_is_ex_config);

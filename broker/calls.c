@@ -4,9 +4,10 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <seccomp.h>
-#include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+
+#include "base/sanitized.h"
 
 static const struct confine_call of_loop[] = {
         CONFINE_CALL(epoll_wait, "loop/watch.c waits"),
@@ -96,15 +97,7 @@ static const struct confine_call of_policy[] = {
 };
 const struct confine_list broker_policy_calls = CONFINE_LIST(of_policy);
 
-#if defined(__SANITIZE_ADDRESS__)
-#define HAS_SANITIZERS true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAS_SANITIZERS true
-#endif
-#endif
-
-#ifdef HAS_SANITIZERS
+#if NB_SANITIZED
 /* Leaks are looked for at the end, by a process that stops this one and looks into it. */
 static const struct confine_call of_sanitizers[] = {
         CONFINE_CALL(clone, "the process that looks"),

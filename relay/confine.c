@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/sanitized.h"
 #include "confine/capabilities.h"
 #include "confine/filter.h"
 #include "confine/landlock.h"
@@ -81,17 +82,6 @@ int confine_begin(int keep_fd) {
 
 /* ---- memory ---- */
 
-#if defined(__SANITIZE_ADDRESS__)
-#define HAS_SHADOW_MEMORY true
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAS_SHADOW_MEMORY true
-#endif
-#endif
-#ifndef HAS_SHADOW_MEMORY
-#define HAS_SHADOW_MEMORY false
-#endif
-
 /* Deeper than anything here goes. */
 #define STACK_RESERVED ((size_t)512 * 1024)
 
@@ -105,7 +95,7 @@ static __attribute__((noinline)) void reserve_stack(void) {
 
 static int limit_memory(uint64_t memory_max) {
         /* AddressSanitizer has terabytes of addresses for its own use. */
-        if (memory_max == 0 || HAS_SHADOW_MEMORY)
+        if (memory_max == 0 || NB_SANITIZED)
                 return 0;
         return set_limit(RLIMIT_AS, (rlim_t)memory_max);
 }
@@ -114,7 +104,7 @@ static int limit_memory(uint64_t memory_max) {
 static bool lock_memory(uint64_t memory_max) {
         struct rlimit limit;
 
-        if (HAS_SHADOW_MEMORY || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
+        if (NB_SANITIZED || getrlimit(RLIMIT_MEMLOCK, &limit) < 0)
                 return false;
         if (limit.rlim_cur != RLIM_INFINITY && (memory_max == 0 || limit.rlim_cur < memory_max))
                 return false;

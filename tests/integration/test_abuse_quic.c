@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/sanitized.h"
 #include "tests/support/fake_dns.h"
 #include "tests/support/hostile.h"
 #include "tests/support/impair.h"
@@ -29,16 +30,8 @@
 #define SLOW_STREAMS 50
 #define COME_BACK_MS 10000
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#define SANITIZED __has_feature(address_sanitizer)
-#else
-#define SANITIZED 0
-#endif
-
 /* What a relay's process may grow by beside what is counted: its allocator keeps what was freed, AddressSanitizer 256 MiB of it. */
-#define GROWTH_KIB (SANITIZED ? 524288 : 32768)
+#define GROWTH_KIB (NB_SANITIZED ? 524288 : 32768)
 
 static long resident_kib(pid_t pid) {
         NB_CLEANUP_FREE char *text = NULL;

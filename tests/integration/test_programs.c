@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/sanitized.h"
 #include "tests/support/harness.h"
 #include "tests/support/peer.h"
 #include "tests/support/process.h"
@@ -562,14 +563,6 @@ START_TEST(the_chat_of_the_examples) {
 }
 END_TEST
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED true
-#elif defined(__has_feature)
-#define SANITIZED __has_feature(address_sanitizer)
-#else
-#define SANITIZED false
-#endif
-
 int main(void) {
         Suite *suite = suite_create("programs");
 
@@ -578,7 +571,7 @@ int main(void) {
         add(suite, "lighttpd", lighttpd_serves_files, 120);
         add(suite, "lighttpd refused", lighttpd_is_told_that_it_may_not_listen, 60);
         /* Nearly all of its time is the engine's, which has no sanitizers; the shim does for it what it does for the others. */
-        if (!SANITIZED)
+        if (!NB_SANITIZED)
                 add(suite, "httpd", plain_go_serves_on_a_preopened_listener, 720);
         return run_suite(suite);
 }

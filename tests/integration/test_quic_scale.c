@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/sanitized.h"
 #include "tests/support/harness.h"
 #include "tests/support/quic_host.h"
 #include "tests/support/runner.h"
@@ -21,23 +22,15 @@
 #define CONNECTIONS 1000
 #define BATCH 100
 
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#define SANITIZED __has_feature(address_sanitizer)
-#else
-#define SANITIZED 0
-#endif
-
 /* Under sanitizers each is some ten times as slow. */
-#define IN_COURSE (SANITIZED ? 1000u : 10000u)
+#define IN_COURSE (NB_SANITIZED ? 1000u : 10000u)
 
 /* Each takes a descriptor of every process that it goes through, and two of a relay at the most. */
 #define STREAMS 10000
 #define SPARE_DESCRIPTORS 500
 
 /* What a relay's allocator keeps of what was freed; AddressSanitizer keeps 256 MiB. */
-#define KEPT_KIB (SANITIZED ? 524288 : 65536)
+#define KEPT_KIB (NB_SANITIZED ? 524288 : 65536)
 
 struct scale {
         struct quic_world world;

@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/sanitized.h"
 #include "tests/soak/scene.h"
 #include "tests/soak/state.h"
 #include "tests/support/random.h"
@@ -58,14 +59,6 @@
 
 /* Of netbrokerd's log, in bytes, where something is wrong. */
 #define LOG_SHOWN 4096
-
-#if defined(__SANITIZE_ADDRESS__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#define SANITIZED __has_feature(address_sanitizer)
-#else
-#define SANITIZED 0
-#endif
 
 struct member {
         struct soak_party party;
@@ -383,8 +376,9 @@ static struct course run_quiet_rounds(struct soak *soak, unsigned eighths) {
 }
 
 static void expect_memory(const char *who, uint64_t early, uint64_t late) {
-        ck_assert_msg(SANITIZED || late <= early + GROWTH_KIB, "%s has grown from %llu to %llu KiB in the second half",
-                      who, (unsigned long long)early, (unsigned long long)late);
+        ck_assert_msg(NB_SANITIZED || late <= early + GROWTH_KIB,
+                      "%s has grown from %llu to %llu KiB in the second half", who, (unsigned long long)early,
+                      (unsigned long long)late);
 }
 
 static void run_halves(struct soak *soak) {

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sanitized.h"
 #include "broker/confine.h"
 #include "confine/landlock.h"
 #include "tests/support/runner.h"
@@ -156,23 +157,12 @@ START_TEST(what_it_does_not_need_is_refused) {
 }
 END_TEST
 
-#if defined(__SANITIZE_ADDRESS__)
-#define HAS_SANITIZERS 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define HAS_SANITIZERS 1
-#endif
-#endif
-#ifndef HAS_SANITIZERS
-#define HAS_SANITIZERS 0
-#endif
-
 /* Sanitizers need that call themselves. */
 START_TEST(it_does_not_trace) {
         struct place place;
 
         place_init(&place);
-        ck_assert_int_eq(attempt(&place, NULL, try_trace), HAS_SANITIZERS ? DONE : REFUSED);
+        ck_assert_int_eq(attempt(&place, NULL, try_trace), NB_SANITIZED ? DONE : REFUSED);
         place_deinit(&place);
 }
 END_TEST

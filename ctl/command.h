@@ -51,15 +51,18 @@ void ctl_complain(const char *format, ...) __attribute__((format(printf, 1, 2)))
 /** Says what is wrong with how the command was called, and where its help is. @return CTL_BAD */
 int ctl_misused(const struct ctl *ctl, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* ctl/show.c: */
+/* ctl/status.c: */
 int ctl_status_run(const struct ctl *ctl);
+
+/* ctl/show.c: */
 int ctl_tenants(const struct ctl *ctl);
 int ctl_sessions(const struct ctl *ctl);
 int ctl_connections(const struct ctl *ctl);
 int ctl_relays(const struct ctl *ctl);
 int ctl_certificates(const struct ctl *ctl);
-
 int ctl_quota(const struct ctl *ctl);
+
+/* ctl/metrics.c: */
 int ctl_metrics(const struct ctl *ctl);
 
 /* ctl/check.c: */

@@ -2,9 +2,7 @@
 /*
  * netbrokerd of several processes (--shards), with the real daemon: three tenants on two shards.
  */
-#include <arpa/inet.h>
 #include <check.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,104 +14,17 @@
 
 #include "base/cleanup.h"
 #include "proto/wasi.h"
-#include "tests/support/harness.h"
-#include "tests/support/keeper.h"
 #include "tests/support/operator.h"
 #include "tests/support/runner.h"
-#include "tests/support/wire.h"
-
-/* Tenants red and green are shard 1's, blue is shard 2's. */
-static const struct {
-        const char *name;
-        const char *file;
-        unsigned shard;
-} tenants[] = {
-        { "red", "red.conf", 1 },
-        { "blue", "blue.conf", 2 },
-        { "green", "green.conf", 1 },
-};
-
-#define N_TENANTS (sizeof(tenants) / sizeof(tenants[0]))
-#define N_SHARDS 2
-#define KEEPERS (N_SHARDS + 1)
-#define ARGUMENTS_MAX 8
-
-#define LOOPBACK "Connect=127.0.0.0/8:*\nListen=127.0.0.1:*\n"
-
-struct world {
-        struct daemon daemon;
-        struct keeper keepers[KEEPERS]; /* of the front, and of each shard */
-        bool has_keepers;
-        const char *arguments[ARGUMENTS_MAX];
-        size_t n_arguments;
-        struct daemon_options options;
-};
-
-static void write_tenant(const struct world *world, size_t i, unsigned shard, const char *rules) {
-        daemon_write_policy_file(&world->daemon, tenants[i].file,
-                                 "[Tenant]\nName=%s\nUser=%u\nShard=%u\nExplainDenials=yes\nMaxSessions=3\n"
-                                 "[Protocol web]\nFamily=ip\nDataPath=direct\n%s",
-                                 tenants[i].name, (unsigned)getuid(), shard, rules);
-}
-
-static void prepare(struct world *world) {
-        *world = (struct world){ .has_keepers = false };
-        daemon_init(&world->daemon);
-        for (size_t i = 0; i < N_TENANTS; ++i)
-                write_tenant(world, i, tenants[i].shard, LOOPBACK);
-        world->arguments[world->n_arguments++] = "--shards";
-        world->arguments[world->n_arguments++] = "2";
-        world->options.arguments = world->arguments;
-}
-
-/* The first keeper's socket has the name that the others' begin with. */
-static void give_keepers(struct world *world) {
-        keeper_start(&world->keepers[0], world->daemon.folder);
-        for (unsigned i = 1; i < KEEPERS; ++i)
-                keeper_start_of_shard(&world->keepers[i], world->daemon.folder, i);
-        world->arguments[world->n_arguments++] = "--keeper";
-        world->arguments[world->n_arguments++] = world->keepers[0].path;
-        world->has_keepers = true;
-}
-
-static void start(struct world *world) {
-        daemon_start(&world->daemon, &world->options);
-}
-
-static void end(struct world *world) {
-        daemon_stop(&world->daemon);
-        for (unsigned i = 0; world->has_keepers && i < KEEPERS; ++i)
-                keeper_kill(&world->keepers[i]);
-        daemon_deinit(&world->daemon);
-}
+#include "tests/support/sharded.h"
 
 /* ---- what a session can do ---- */
 
-/* A connect of the session's, to a listener of the test's. @return 0, or the WASI errno */
-static uint32_t connect_through(struct wire_session *session) {
-        struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-        NB_CLEANUP_FD int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        NB_CLEANUP_FD int stream = -1;
-        socklen_t length = sizeof(sa);
-        struct wire control;
-        char address[32];
-        uint32_t error;
-
-        ck_assert_int_eq(bind(listener, (struct sockaddr *)&sa, sizeof(sa)), 0);
-        ck_assert_int_eq(listen(listener, 1), 0);
-        ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&sa, &length), 0);
-        (void)snprintf(address, sizeof(address), "127.0.0.1:%u", (unsigned)ntohs(sa.sin_port));
-        control = wire_open_control(&session->protocols[0], "0.0.0.0:0");
-        error = wire_connect_to(&control, address, &stream);
-        (void)wire_close(&control);
-        return error;
-}
-
 static void expect_works(struct wire_session *session) {
-        ck_assert_uint_eq(connect_through(session), 0);
+        ck_assert_uint_eq(sharded_connect(session), 0);
 }
 
-static uint32_t try_tenant(const struct world *world, const char *name) {
+static uint32_t try_tenant(const struct sharded *world, const char *name) {
         struct wire wire = wire_connect(world->daemon.socket_path);
         struct wire_session session;
         uint32_t error = wire_hello(&wire, name, &session);
@@ -125,66 +36,19 @@ static uint32_t try_tenant(const struct world *world, const char *name) {
         return error;
 }
 
-/* ---- which process is which ---- */
-
-/* The last that the log names. */
-static pid_t pid_of(const struct world *world, unsigned shard) {
-        NB_CLEANUP_FREE char *log = daemon_read(world->daemon.stderr_path);
-        const char *found = NULL;
-        char text[64];
-
-        (void)snprintf(text, sizeof(text), "shard %u serves, as process ", shard);
-        for (const char *p = log; (p = strstr(p, text)); ++p)
-                found = p + strlen(text);
-        ck_assert_msg(found, "shard %u is not named in the log:\n%s", shard, log);
-        return (pid_t)strtol(found, NULL, 10);
-}
-
-static unsigned count_log(const struct world *world, const char *text) {
-        NB_CLEANUP_FREE char *log = daemon_read(world->daemon.stderr_path);
-        unsigned n = 0;
-
-        for (const char *p = log; (p = strstr(p, text)); ++p)
-                n++;
-        return n;
-}
-
-/* Kills a shard, and waits until it serves again. */
-static void kill_shard(const struct world *world, unsigned shard) {
-        uint64_t start_ms = harness_now_ms();
-        char text[64];
-        unsigned n;
-
-        (void)snprintf(text, sizeof(text), "shard %u serves, as process ", shard);
-        n = count_log(world, text);
-        ck_assert_int_eq(kill(pid_of(world, shard), SIGKILL), 0);
-        while (count_log(world, text) == n)
-                harness_wait_a_moment(start_ms, "a shard to serve again");
-}
-
-static void open_all(const struct world *world, struct wire_session sessions[static N_TENANTS]) {
-        for (size_t i = 0; i < N_TENANTS; ++i)
-                wire_session_open(world->daemon.socket_path, tenants[i].name, &sessions[i]);
-}
-
-static void close_all(struct wire_session sessions[static N_TENANTS]) {
-        for (size_t i = 0; i < N_TENANTS; ++i)
-                wire_session_close(&sessions[i]);
-}
-
 /* The session's own channel and its protocol's. */
 static void expect_resumed(const struct wire_session *session) {
         restart_expect_resumed(&session->channel);
         restart_expect_resumed(&session->protocols[0]);
 }
 
-static void expect_all_work(struct wire_session sessions[static N_TENANTS]) {
-        for (size_t i = 0; i < N_TENANTS; ++i)
+static void expect_all_work(struct wire_session sessions[static SHARDED_TENANTS]) {
+        for (size_t i = 0; i < SHARDED_TENANTS; ++i)
                 expect_works(&sessions[i]);
 }
 
-static void expect_all_resumed(struct wire_session sessions[static N_TENANTS]) {
-        for (size_t i = 0; i < N_TENANTS; ++i)
+static void expect_all_resumed(struct wire_session sessions[static SHARDED_TENANTS]) {
+        for (size_t i = 0; i < SHARDED_TENANTS; ++i)
                 expect_resumed(&sessions[i]);
         expect_all_work(sessions);
 }
@@ -192,30 +56,30 @@ static void expect_all_resumed(struct wire_session sessions[static N_TENANTS]) {
 /* ---- the tests ---- */
 
 START_TEST(each_tenant_is_served) {
-        struct wire_session sessions[N_TENANTS];
-        struct world world;
+        struct wire_session sessions[SHARDED_TENANTS];
+        struct sharded world;
 
-        prepare(&world);
-        start(&world);
-        open_all(&world, sessions);
+        sharded_prepare(&world);
+        sharded_start(&world);
+        sharded_open_all(&world, sessions);
         expect_all_work(sessions);
-        ck_assert_int_ne(pid_of(&world, 1), pid_of(&world, 2));
+        ck_assert_int_ne(sharded_pid(&world, 1), sharded_pid(&world, 2));
         ck_assert_uint_eq(try_tenant(&world, "nobody"), NB_WASI_EACCES);
         /* Several fit, and the front sees all of them. */
         ck_assert_uint_eq(try_tenant(&world, ""), NB_WASI_EACCES);
         daemon_expect_audit(&world.daemon, "\"hello\"", "several tenants fit");
-        close_all(sessions);
-        end(&world);
+        sharded_close_all(sessions);
+        sharded_end(&world);
 }
 END_TEST
 
 START_TEST(quotas_are_exact) {
-        struct wire_session sessions[N_TENANTS], more[2];
-        struct world world;
+        struct wire_session sessions[SHARDED_TENANTS], more[2];
+        struct sharded world;
 
-        prepare(&world);
-        start(&world);
-        open_all(&world, sessions);
+        sharded_prepare(&world);
+        sharded_start(&world);
+        sharded_open_all(&world, sessions);
         wire_session_open(world.daemon.socket_path, "red", &more[0]);
         wire_session_open(world.daemon.socket_path, "red", &more[1]);
         ck_assert_uint_eq(try_tenant(&world, "red"), NB_WASI_EMFILE);
@@ -223,23 +87,23 @@ START_TEST(quotas_are_exact) {
         ck_assert_uint_eq(try_tenant(&world, "blue"), 0);
         wire_session_close(&more[0]);
         wire_session_close(&more[1]);
-        close_all(sessions);
-        end(&world);
+        sharded_close_all(sessions);
+        sharded_end(&world);
 }
 END_TEST
 
 START_TEST(a_tenants_own_socket_leads_to_its_shard) {
         char path[HARNESS_PATH_MAX], rules[2 * HARNESS_PATH_MAX];
         struct wire_session session;
-        struct world world;
+        struct sharded world;
         struct wire wire;
 
-        prepare(&world);
+        sharded_prepare(&world);
         ck_assert_int_lt(snprintf(path, sizeof(path), "%s/blue.sock", world.daemon.folder), sizeof(path));
         (void)snprintf(rules, sizeof(rules), "[Tenant]\nName=blue\nSocket=%s\nShard=2\n[Protocol web]\nFamily=ip\n",
                        path);
-        daemon_write_policy_file(&world.daemon, "blue.conf", "%sDataPath=direct\n%s", rules, LOOPBACK);
-        start(&world);
+        daemon_write_policy_file(&world.daemon, "blue.conf", "%sDataPath=direct\n%s", rules, SHARDED_LOOPBACK);
+        sharded_start(&world);
         wire_session_open(path, "", &session);
         expect_works(&session);
         wire_session_close(&session);
@@ -247,43 +111,43 @@ START_TEST(a_tenants_own_socket_leads_to_its_shard) {
         ck_assert_uint_eq(wire_hello(&wire, "red", &session), NB_WASI_EACCES);
         (void)wire_close(&wire);
         ck_assert_uint_eq(try_tenant(&world, "blue"), NB_WASI_EACCES);
-        end(&world);
+        sharded_end(&world);
 }
 END_TEST
 
 START_TEST(a_shard_that_is_killed_takes_its_tenants_only) {
-        struct wire_session sessions[N_TENANTS], again;
-        struct world world;
+        struct wire_session sessions[SHARDED_TENANTS], again;
+        struct sharded world;
 
-        prepare(&world);
-        start(&world);
-        open_all(&world, sessions);
-        kill_shard(&world, 1);
+        sharded_prepare(&world);
+        sharded_start(&world);
+        sharded_open_all(&world, sessions);
+        sharded_kill(&world, 1);
         wire_expect_end(&sessions[0].channel);
         wire_expect_end(&sessions[2].channel);
         expect_works(&sessions[1]);
         wire_session_open(world.daemon.socket_path, "red", &again);
         expect_works(&again);
         wire_session_close(&again);
-        close_all(sessions);
-        end(&world);
+        sharded_close_all(sessions);
+        sharded_end(&world);
 }
 END_TEST
 
 START_TEST(who_comes_while_a_shard_is_down_waits) {
         struct wire_session session;
-        struct world world;
+        struct sharded world;
         struct wire wire;
 
-        prepare(&world);
-        start(&world);
+        sharded_prepare(&world);
+        sharded_start(&world);
         wire = wire_connect(world.daemon.socket_path);
-        ck_assert_int_eq(kill(pid_of(&world, 1), SIGKILL), 0);
+        ck_assert_int_eq(kill(sharded_pid(&world, 1), SIGKILL), 0);
         daemon_expect_log(&world.daemon, "shard 1 has ended");
         ck_assert_uint_eq(wire_hello(&wire, "red", &session), 0);
         expect_works(&session);
         wire_session_close(&session);
-        end(&world);
+        sharded_end(&world);
 }
 END_TEST
 
@@ -291,11 +155,11 @@ END_TEST
 START_TEST(a_hello_that_is_too_long_holds_nobody_up) {
         static const uint8_t token[NB_CHANNEL_MESSAGE_MAX - 64] = { 1 };
         struct wire_session session;
-        struct world world;
+        struct sharded world;
         struct wire wire;
 
-        prepare(&world);
-        start(&world);
+        sharded_prepare(&world);
+        sharded_start(&world);
         wire = wire_connect(world.daemon.socket_path);
         ck_assert_uint_eq(wire_hello_with(&wire, "red", token, _i == 0 ? sizeof(token) : NB_TOKEN_LENGTH_MAX, &session),
                           NB_WASI_EACCES);
@@ -303,50 +167,50 @@ START_TEST(a_hello_that_is_too_long_holds_nobody_up) {
         wire_session_open(world.daemon.socket_path, "green", &session);
         expect_works(&session);
         wire_session_close(&session);
-        end(&world);
+        sharded_end(&world);
 }
 END_TEST
 
 START_TEST(with_a_keeper_a_killed_shard_loses_nothing) {
-        struct wire_session sessions[N_TENANTS];
-        struct world world;
+        struct wire_session sessions[SHARDED_TENANTS];
+        struct sharded world;
 
-        prepare(&world);
-        give_keepers(&world);
-        start(&world);
-        open_all(&world, sessions);
-        kill_shard(&world, 1);
+        sharded_prepare(&world);
+        sharded_give_keepers(&world);
+        sharded_start(&world);
+        sharded_open_all(&world, sessions);
+        sharded_kill(&world, 1);
         expect_resumed(&sessions[0]);
         expect_resumed(&sessions[2]);
         wire_expect_silence(&sessions[1].channel);
         expect_all_work(sessions);
-        close_all(sessions);
-        end(&world);
+        sharded_close_all(sessions);
+        sharded_end(&world);
 }
 END_TEST
 
 /* By SIGTERM, and by SIGKILL of the front, whose end all others see. */
 START_TEST(with_a_keeper_a_restart_loses_nothing) {
-        struct wire_session sessions[N_TENANTS];
-        struct world world;
+        struct wire_session sessions[SHARDED_TENANTS];
+        struct sharded world;
 
-        prepare(&world);
-        give_keepers(&world);
-        start(&world);
-        open_all(&world, sessions);
+        sharded_prepare(&world);
+        sharded_give_keepers(&world);
+        sharded_start(&world);
+        sharded_open_all(&world, sessions);
         if (_i == 0)
                 daemon_stop(&world.daemon);
         else
                 daemon_kill(&world.daemon);
-        start(&world);
+        sharded_start(&world);
         expect_all_resumed(sessions);
-        close_all(sessions);
-        end(&world);
+        sharded_close_all(sessions);
+        sharded_end(&world);
 }
 END_TEST
 
 /* Red's shard refuses red a session more than there may be, and records it. */
-static void refuse_red(const struct world *world, unsigned n_records) {
+static void refuse_red(const struct sharded *world, unsigned n_records) {
         struct wire_session sessions[3];
         uint64_t start_ms;
 
@@ -364,11 +228,11 @@ static void refuse_red(const struct world *world, unsigned n_records) {
 /* logrotate(8) tells the process that was started, which is the front. A shard that is started later is no fork of the front. */
 START_TEST(an_audit_that_was_rotated_is_every_shards) {
         char before[2 * HARNESS_PATH_MAX];
-        struct world world;
+        struct sharded world;
         uint64_t start_ms;
 
-        prepare(&world);
-        start(&world);
+        sharded_prepare(&world);
+        sharded_start(&world);
         refuse_red(&world, 1);
         (void)snprintf(before, sizeof(before), "%s.1", world.daemon.audit_path);
         ck_assert_int_eq(rename(world.daemon.audit_path, before), 0);
@@ -377,22 +241,22 @@ START_TEST(an_audit_that_was_rotated_is_every_shards) {
         while (access(world.daemon.audit_path, F_OK) < 0)
                 harness_wait_a_moment(start_ms, "the audit to be made again");
         refuse_red(&world, 1);
-        kill_shard(&world, 1);
+        sharded_kill(&world, 1);
         refuse_red(&world, 2);
         (void)unlink(before);
-        end(&world);
+        sharded_end(&world);
 }
 END_TEST
 
 START_TEST(another_number_of_shards_is_refused_and_loses_nothing) {
-        struct wire_session sessions[N_TENANTS];
+        struct wire_session sessions[SHARDED_TENANTS];
         NB_CLEANUP_FREE char *written = NULL;
-        struct world world;
+        struct sharded world;
 
-        prepare(&world);
-        give_keepers(&world);
-        start(&world);
-        open_all(&world, sessions);
+        sharded_prepare(&world);
+        sharded_give_keepers(&world);
+        sharded_start(&world);
+        sharded_open_all(&world, sessions);
         daemon_stop(&world.daemon);
         ck_assert_int_eq(daemon_run_once(&world.daemon,
                                          (const char *const[]){ "--policy", world.daemon.policy_path, "--socket",
@@ -401,10 +265,10 @@ START_TEST(another_number_of_shards_is_refused_and_loses_nothing) {
                                          &written),
                          69);
         ck_assert_msg(strstr(written, "as many --shards as before"), "%s", written);
-        start(&world);
+        sharded_start(&world);
         expect_all_resumed(sessions);
-        close_all(sessions);
-        end(&world);
+        sharded_close_all(sessions);
+        sharded_end(&world);
 }
 END_TEST
 
@@ -427,78 +291,78 @@ START_TEST(systemds_sockets_are_the_fronts_only) {
         struct sockaddr_un sa = { .sun_family = AF_UNIX };
         NB_CLEANUP_FD int listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
         struct wire_session session;
-        struct world world;
+        struct sharded world;
 
-        prepare(&world);
+        sharded_prepare(&world);
         memcpy(sa.sun_path, world.daemon.socket_path, strlen(world.daemon.socket_path));
         ck_assert_int_eq(bind(listener, (struct sockaddr *)&sa, sizeof(sa)), 0);
         ck_assert_int_eq(listen(listener, 8), 0);
         world.options.activation_fd = listener;
-        start(&world);
+        sharded_start(&world);
         wire_session_open(world.daemon.socket_path, "red", &session);
         expect_works(&session);
         ck_assert(has_socket(world.daemon.pid, listener));
-        ck_assert(!has_socket(pid_of(&world, 1), listener));
-        ck_assert(!has_socket(pid_of(&world, 2), listener));
+        ck_assert(!has_socket(sharded_pid(&world, 1), listener));
+        ck_assert(!has_socket(sharded_pid(&world, 2), listener));
         wire_session_close(&session);
-        end(&world);
+        sharded_end(&world);
 }
 END_TEST
 
 START_TEST(a_reload_is_for_all_or_for_none) {
-        struct wire_session sessions[N_TENANTS];
-        struct world world;
+        struct wire_session sessions[SHARDED_TENANTS];
+        struct sharded world;
 
-        prepare(&world);
-        start(&world);
-        open_all(&world, sessions);
-        write_tenant(&world, 0, 1, "Connect=192.0.2.1:*\n");
+        sharded_prepare(&world);
+        sharded_start(&world);
+        sharded_open_all(&world, sessions);
+        sharded_write_tenant(&world, 0, 1, "Connect=192.0.2.1:*\n");
         daemon_reload(&world.daemon);
-        ck_assert_uint_eq(connect_through(&sessions[0]), NB_WASI_EACCES);
+        ck_assert_uint_eq(sharded_connect(&sessions[0]), NB_WASI_EACCES);
         expect_works(&sessions[1]);
         /* Shard 2 cannot have it: a file is not there, which the front does not open. */
-        write_tenant(&world, 0, 1, LOOPBACK);
-        write_tenant(&world, 1, 2, LOOPBACK "TLS=client\nTLSTrust=/nonexistent/ca.pem\n");
+        sharded_write_tenant(&world, 0, 1, SHARDED_LOOPBACK);
+        sharded_write_tenant(&world, 1, 2, SHARDED_LOOPBACK "TLS=client\nTLSTrust=/nonexistent/ca.pem\n");
         daemon_reload(&world.daemon);
         daemon_expect_log(&world.daemon, "shard 2: ");
-        ck_assert_uint_eq(connect_through(&sessions[0]), NB_WASI_EACCES);
+        ck_assert_uint_eq(sharded_connect(&sessions[0]), NB_WASI_EACCES);
         expect_works(&sessions[1]);
         /* Nobody is moved. */
-        write_tenant(&world, 1, 1, LOOPBACK);
+        sharded_write_tenant(&world, 1, 1, SHARDED_LOOPBACK);
         daemon_reload(&world.daemon);
         daemon_expect_log(&world.daemon, "Shard= moves tenant blue from shard 2 to shard 1");
-        ck_assert_uint_eq(connect_through(&sessions[0]), NB_WASI_EACCES);
-        write_tenant(&world, 1, 2, LOOPBACK);
+        ck_assert_uint_eq(sharded_connect(&sessions[0]), NB_WASI_EACCES);
+        sharded_write_tenant(&world, 1, 2, SHARDED_LOOPBACK);
         daemon_reload(&world.daemon);
         expect_all_work(sessions);
-        close_all(sessions);
-        end(&world);
+        sharded_close_all(sessions);
+        sharded_end(&world);
 }
 END_TEST
 
 /* The one that is started again has read what the others have not: they do, too. */
 START_TEST(a_shard_that_is_started_again_brings_its_policy_to_all) {
         struct wire_session session;
-        struct world world;
+        struct sharded world;
 
-        prepare(&world);
-        start(&world);
+        sharded_prepare(&world);
+        sharded_start(&world);
         wire_session_open(world.daemon.socket_path, "blue", &session);
-        write_tenant(&world, 1, 2, "Connect=192.0.2.1:*\n");
-        kill_shard(&world, 1);
+        sharded_write_tenant(&world, 1, 2, "Connect=192.0.2.1:*\n");
+        sharded_kill(&world, 1);
         daemon_expect_log(&world.daemon, " reloaded");
-        ck_assert_uint_eq(connect_through(&session), NB_WASI_EACCES);
+        ck_assert_uint_eq(sharded_connect(&session), NB_WASI_EACCES);
         wire_session_close(&session);
-        end(&world);
+        sharded_end(&world);
 }
 END_TEST
 
 /* Each shard answers for its own tenants. @return what was written, owned by the caller */
-static char *ask_shard(const struct world *world, unsigned shard, int status, const char *verb) {
+static char *ask_shard(const struct sharded *world, unsigned shard, int status, const char *verb) {
         char path[HARNESS_PATH_MAX];
         char *written = NULL;
 
-        ck_assert_int_lt(snprintf(path, sizeof(path), "%s/admin.%u", world->daemon.folder, shard), sizeof(path));
+        ck_assert_int_lt(snprintf(path, sizeof(path), "%s.%u", world->admin_socket, shard), sizeof(path));
         ck_assert_int_eq(operator_run(path, (const char *const[]){ verb, NULL }, &written), status);
         return written;
 }
@@ -506,14 +370,11 @@ static char *ask_shard(const struct world *world, unsigned shard, int status, co
 START_TEST(operators_ask_each_shard) {
         NB_CLEANUP_FREE char *first = NULL, *second = NULL, *refused = NULL;
         struct wire_session session;
-        char path[HARNESS_PATH_MAX];
-        struct world world;
+        struct sharded world;
 
-        prepare(&world);
-        ck_assert_int_lt(snprintf(path, sizeof(path), "%s/admin", world.daemon.folder), sizeof(path));
-        world.arguments[world.n_arguments++] = "--admin-socket";
-        world.arguments[world.n_arguments++] = path;
-        start(&world);
+        sharded_prepare(&world);
+        sharded_give_admin_socket(&world);
+        sharded_start(&world);
         wire_session_open(world.daemon.socket_path, "blue", &session);
         first = ask_shard(&world, 1, 0, "tenants");
         ck_assert_msg(strstr(first, "red") && strstr(first, "green") && !strstr(first, "blue"), "%s", first);
@@ -523,15 +384,15 @@ START_TEST(operators_ask_each_shard) {
         refused = ask_shard(&world, 2, 1, "reload");
         ck_assert_msg(strstr(refused, "which reload together"), "%s", refused);
         wire_session_close(&session);
-        end(&world);
+        sharded_end(&world);
 }
 END_TEST
 
 START_TEST(what_only_one_process_can_have_is_refused) {
         static const char *const refused[][2] = { { "--seal", "/nonexistent" }, { "--metrics", "127.0.0.1:0" } };
-        struct world world;
+        struct sharded world;
 
-        prepare(&world);
+        sharded_prepare(&world);
         for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); ++i) {
                 NB_CLEANUP_FREE char *written = NULL;
                 int status = daemon_run_once(&world.daemon,

@@ -47,6 +47,9 @@ struct admin_call {
         char *out;                       /* lines that the client has not taken yet */
         size_t out_length;
         size_t out_allocated;
+        unsigned
+                shards; /* how many other processes have the rest of the answer (broker/admin_front.h); 0: this is all */
+        unsigned shard;   /* which of them has it; 0: each has a part */
         char error[2048]; /* what admin_fail() said */
 };
 

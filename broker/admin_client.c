@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "broker/admin.h"
 #include "broker/admin_call.h"
+#include "broker/admin_front.h"
 #include "broker/admin_verbs.h"
 #include "broker/broker.h"
 #include "loop/deadline.h"
@@ -106,8 +107,8 @@ static void say_end(struct admin_client *client, int r) {
         if (r < 0 && call->error[0] == '\0')
                 (void)admin_fail(call, r, "%s", strerror(-r));
         if (r < 0)
-                r = admin_say(call,
-                              json_pack("{s:o, s:s}", "error", admin_text(call->error), "errno", name ? name : "EIO"));
+                r = admin_say(call, admin_front_tell(call, json_pack("{s:o, s:s}", "error", admin_text(call->error),
+                                                                     "errno", name ? name : "EIO")));
         else
                 r = admin_say(call, json_pack("{s:b}", "end", 1));
         client->broken = r < 0;
@@ -117,7 +118,7 @@ static void set_progress(struct admin_client *client, int progress) {
         client->progress = progress;
         if (progress == ADMIN_MORE || progress == ADMIN_WAIT)
                 return;
-        say_end(client, progress);
+        say_end(client, progress == ADMIN_END ? admin_front_finish(&client->call) : progress);
         end_call(client);
 }
 
@@ -126,6 +127,7 @@ static void start_call(struct admin_client *client) {
         size_t length = (size_t)(newline - client->in);
 
         client->call.error[0] = '\0';
+        client->call.shards = client->call.shard = 0;
         client->busy = true;
         client->progress = ADMIN_WAIT; /* until the verb says otherwise */
         set_progress(client, admin_verbs_begin(&client->call, client->in, length));

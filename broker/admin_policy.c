@@ -22,8 +22,8 @@ int admin_reload(struct admin_call *call, const json_t *request) {
                 return r;
         if (broker->shard)
                 return admin_fail(call, -EOPNOTSUPP,
-                                  "this is one of several processes, which reload together: send SIGHUP to the "
-                                  "netbrokerd that has started them (systemctl reload netbrokerd)");
+                                  "this is one of several processes, which reload together: ask at the admin socket "
+                                  "without a number behind its path");
         r = broker_reload(broker);
         if (r < 0)
                 return admin_fail(call, -ECANCELED, "not reloaded; the policy before stays in force:\n%.1900s",

@@ -10,6 +10,7 @@
 #include "broker/admin.h"
 #include "broker/admin_batch.h"
 #include "broker/admin_find.h"
+#include "broker/admin_front.h"
 #include "broker/admin_list.h"
 #include "broker/admin_verbs.h"
 #include "broker/admin_warnings.h"
@@ -27,6 +28,7 @@
 #include "broker/security.h"
 #include "broker/session.h"
 #include "broker/session_token.h"
+#include "broker/shard.h"
 #include "broker/tenant.h"
 #include "config.h"
 #include "policy/explain.h"
@@ -165,6 +167,8 @@ int admin_status(struct admin_call *call, const json_t *request) {
                            policy_status(broker));
         if (!status)
                 return -ENOMEM;
+        (void)json_object_set_new(status, "shard", broker->shard ? number(shard_number(broker->shard)) : json_null());
+        (void)json_object_set_new(status, "shards", admin_front_shards(broker->front));
         (void)json_object_set_new(status, "log_level", json_string(admin_level_name(broker->log.level)));
         (void)json_object_set_new(status, "helper", helper_status(broker));
         (void)json_object_set_new(status, "walls", walls_status(&broker->walls));

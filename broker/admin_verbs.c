@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "broker/admin_front.h"
 #include "broker/audit.h"
 #include "broker/broker.h"
 
@@ -34,16 +35,17 @@ static const struct {
 /* Every request leaves a record, also one that only looks: who has looked is worth knowing when someone should not have. */
 static void record(const struct admin_call *call, const char *line, size_t length, int r) {
         struct broker *broker = call->broker;
+        bool is_refused = r < 0 && r != -EREMOTE;
         char reason[512];
         struct audit_record record = {
                 .verb = "admin",
-                .verdict = r < 0 ? "refused" : "done",
+                .verdict = is_refused ? "refused" : "done",
                 .asked = line,
                 .asked_length = length,
                 .reason = reason,
         };
 
-        if (r < 0)
+        if (is_refused)
                 (void)snprintf(reason, sizeof(reason), "asked by pid %d of user %u: %.400s", (int)call->pid,
                                (unsigned)call->uid, call->error[0] ? call->error : strerror(-r));
         else
@@ -92,8 +94,12 @@ static int begin(struct admin_call *call, const json_t *request) {
         const char *name = json_string_value(json_object_get(request, "verb"));
 
         for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); ++i) {
-                if (strcmp(verbs[i].name, name) == 0)
-                        return verbs[i].begin(call, request);
+                int r;
+
+                if (strcmp(verbs[i].name, name) != 0)
+                        continue;
+                r = admin_front_begin(call, request);
+                return r < 0 ? r : verbs[i].begin(call, request);
         }
         return admin_fail(call, -ENOSYS,
                           "there is no such verb; the version of netbrokerctl may be another than the "

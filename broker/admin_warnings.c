@@ -10,6 +10,7 @@
 #include "base/wall_clock.h"
 #include "broker/admin_call.h"
 #include "broker/broker.h"
+#include "broker/front_link.h"
 #include "broker/helper_client.h"
 #include "broker/identity.h"
 #include "broker/keep.h"
@@ -60,7 +61,7 @@ static bool wants_helper(const struct policy *policy) {
 }
 
 static void warn_of_helper(json_t *warnings, const struct broker *broker) {
-        if (!broker->helper && wants_helper(broker->policy))
+        if (!broker->helper && !broker->front && wants_helper(broker->policy))
                 warn(warnings, "without a helper (--helper) neither Existing=close nor a revocation can shut down "
                                "connections that tenants hold");
         if (broker->helper && !helper_client_is_well(broker->helper))
@@ -121,6 +122,13 @@ static void warn_of_units(json_t *warnings, const struct policy *policy) {
                      "the tenant %s: Unit= fits nobody, for /proc hides other users' processes: ProtectProc=default "
                      "in a drop-in of netbrokerd.service shows them",
                      tenant->name);
+}
+
+static void warn_of_shards(json_t *warnings, const struct front *front) {
+        for (unsigned i = 0; i < front_n_shards(front); ++i) {
+                if (front->links[i].state != FRONT_LINK_READY)
+                        warn(warnings, "shard %u has ended, and is being started again: its tenants wait", i + 1);
+        }
 }
 
 /* ---- relays ---- */
@@ -207,7 +215,7 @@ json_t *admin_warnings(const struct broker *broker) {
                 warn(warnings, "the last reload failed; the policy before stays in force");
         if (geteuid() == 0)
                 warn(warnings, "netbrokerd runs as root, as the owner of root's files; give it --user NAME");
-        if (broker->policy->n_tenants == 0)
+        if (broker->policy->n_tenants == 0 && !broker->shard)
                 warn(warnings, "the policy has no tenant: nobody can open a session");
         if (broker->audit.n_lost > 0)
                 warn(warnings, "audit records were lost: what they are written to does not take them");
@@ -218,6 +226,7 @@ json_t *admin_warnings(const struct broker *broker) {
         warn_of_seal(warnings, broker);
         warn_of_units(warnings, broker->policy);
         warn_of_report_mode(warnings, broker->policy);
+        warn_of_shards(warnings, broker->front);
         warn_of_relays(warnings, broker);
         warn_of_certificates(warnings, broker);
         return warnings;

@@ -7,6 +7,7 @@
 
 #include "broker/admin.h"
 #include "broker/admin_client.h"
+#include "broker/admin_front.h"
 #include "broker/admin_verbs.h"
 #include "broker/audit.h"
 #include "broker/broker.h"
@@ -103,5 +104,5 @@ int admin_watch(struct admin_call *call, const json_t *request) {
         call->broker->audit.tap_data = admin;
         call->broker->audit.tap = tap;
         /* From now on nothing is missed. */
-        return admin_say(call, json_pack("{s:b}", "watching", 1)) < 0 ? -ENOMEM : ADMIN_WAIT;
+        return admin_say(call, admin_front_tell(call, json_pack("{s:b}", "watching", 1))) < 0 ? -ENOMEM : ADMIN_WAIT;
 }

@@ -416,9 +416,13 @@ static int check_divisible(const struct nb_log *log, const struct options *optio
         return -EINVAL;
 }
 
-/* The front makes and keeps the sockets where sessions and operators come; all else is the shards'. */
+/* The front makes and keeps the sockets where sessions come, and an operator who asks of all; all else is the shards'. */
 static int serve_front(struct broker *broker, const struct options *options) {
-        const struct options of_front = { .socket_path = options->socket_path, .session_fd = -1 };
+        const struct options of_front = {
+                .socket_path = options->socket_path,
+                .admin_socket = options->admin_socket,
+                .session_fd = -1,
+        };
         NB_CLEANUP(cleanup_restore) struct restore *restore = NULL;
 
         if (find_user(broker, options->user) < 0)

@@ -430,12 +430,12 @@ static int session_request(struct endpoint *endpoint, const Nb__Request *request
         tenant = select_tenant(session, hello->tenant, &reason);
         if (!tenant)
                 return refuse_hello(session, hello->tenant, NB_WASI_EACCES, reason);
-        if (session->broker->front)
-                return hand_over(session, request, tenant);
-        /* As if no broker were there: its host goes to another one. */
+        /* As if no broker were there: its host goes to another one. A shard that is started again has not heard of it, so the front refuses, too. */
         if (drain_refuses(&session->broker->drain, tenant->name))
                 return refuse_hello(session, hello->tenant, NB_WASI_ECONNREFUSED,
                                     "new sessions are refused: an operator drains this broker (netbrokerctl drain)");
+        if (session->broker->front)
+                return hand_over(session, request, tenant);
         return open_session(session, hello, tenant);
 }
 

@@ -70,15 +70,23 @@ void exposition_family(struct exposition *exposition, const char *name, const ch
         add(exposition, "\n");
 }
 
+static void add_label(struct exposition *exposition, const char *before, const struct exposition_label *label) {
+        add(exposition, before);
+        add(exposition, label->name);
+        add(exposition, "=\"");
+        add_escaped(exposition, label->value);
+        add(exposition, "\"");
+}
+
 static void add_labels(struct exposition *exposition, const struct exposition_label *labels) {
         const char *before = "{";
 
+        if (exposition->common) {
+                add_label(exposition, before, exposition->common);
+                before = ",";
+        }
         for (; labels && labels->name; ++labels) {
-                add(exposition, before);
-                add(exposition, labels->name);
-                add(exposition, "=\"");
-                add_escaped(exposition, labels->value);
-                add(exposition, "\"");
+                add_label(exposition, before, labels);
                 before = ",";
         }
         if (*before == ',')

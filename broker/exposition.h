@@ -28,8 +28,9 @@ struct exposition_label {
 
 /** Zero is an empty one. */
 struct exposition {
-        const char *family; /* borrowed: whose samples are being written */
-        char *text;         /* owned; ends with NUL once there is anything */
+        const char *family;                    /* borrowed: whose samples are being written */
+        const struct exposition_label *common; /* borrowed: stands in front of each sample's own; NULL: none */
+        char *text;                            /* owned; ends with NUL once there is anything */
         size_t length;
         size_t allocated;
         bool failed; /* out of memory: what was written since is lost */

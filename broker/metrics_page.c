@@ -13,6 +13,7 @@
 #include "broker/relay.h"
 #include "broker/relay_context.h"
 #include "broker/seal.h"
+#include "broker/shard.h"
 #include "broker/tenant.h"
 #include "config.h"
 #include "policy/explain.h"
@@ -659,11 +660,19 @@ static void write_certificates(struct metrics_page *page, struct exposition *exp
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Of several processes each has these of its own, and one page is made of all of theirs; a tenant is one process's. */
 static void write_broker_family(struct metrics_page *page, struct exposition *exposition) {
         const struct broker_family *family = &broker_families[page->n_broker_families++];
+        unsigned shard = shard_number(page->broker->shard);
+        char name[24] = "front";
+        const struct exposition_label process = { "process", name };
 
+        if (shard > 0)
+                (void)snprintf(name, sizeof(name), "shard-%u", shard);
+        exposition->common = page->broker->n_shards > 0 ? &process : NULL;
         exposition_family(exposition, family->name, family->type, family->help);
         family->write(page->broker, exposition);
+        exposition->common = NULL;
 }
 
 /* The tenants behind those that are written; the end of the list: none. */

@@ -2,28 +2,78 @@
 /*
  * The commands that change something in a running netbrokerd: reload, revoke, drain, undrain, log-level.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/escape.h"
 #include "ctl/command.h"
 #include "ctl/list.h"
+#include "ctl/merge.h"
 #include "ctl/number.h"
+
+/* ---- log-level ---- */
+
+static const char *level_of(const json_t *line) {
+        return json_string_value(json_object_get(line, "level"));
+}
+
+static bool have_one_level(const json_t *lines) {
+        for (size_t i = 1; i < json_array_size(lines); ++i) {
+                if (!json_equal(json_object_get(json_array_get(lines, i), "level"),
+                                json_object_get(json_array_get(lines, 0), "level")))
+                        return false;
+        }
+        return true;
+}
+
+/* A shard that was started again logs as netbrokerd was told at its start. */
+static void print_levels(const json_t *lines) {
+        char shown[64];
+
+        if (have_one_level(lines)) {
+                list_print_text(level_of(json_array_get(lines, 0)));
+                return;
+        }
+        for (size_t i = 0; i < json_array_size(lines); ++i) {
+                const json_t *line = json_array_get(lines, i);
+                const char *level = level_of(line) ? level_of(line) : "-";
+
+                if (i == 0)
+                        printf("front: ");
+                else
+                        printf("shard %lld: ", (long long)json_integer_value(json_object_get(line, "shard")));
+                puts(nb_escape(level, strlen(level), shown, sizeof(shown)));
+        }
+}
+
+/* The first one's, with those of shards behind it if there are. */
+static void print_levels_json(json_t *lines) {
+        json_t *first = json_incref(json_array_get(lines, 0));
+
+        (void)json_array_remove(lines, 0);
+        if (json_array_size(lines) > 0)
+                (void)json_object_set(first, "shards", lines);
+        list_print_json(first);
+        json_decref(first);
+}
 
 int ctl_log_level(const struct ctl *ctl) {
         const char *level = ctl->n_operands == 1 ? ctl->operands[0] : NULL;
-        json_t *answer = NULL;
-        int r = list_ask_one(ctl, json_pack("{s:s, s:s*}", "verb", "log-level", "level", level), &answer);
+        json_t *lines = NULL;
+        int status = list_collect(ctl, json_pack("{s:s, s:s*}", "verb", "log-level", "level", level), &lines);
 
-        if (r != CTL_OK)
-                return r;
+        if (!lines)
+                return status;
         if (ctl->options->json)
-                list_print_json(answer);
+                print_levels_json(lines);
         else
-                list_print_text(json_string_value(json_object_get(answer, "level")));
-        json_decref(answer);
-        return CTL_OK;
+                print_levels(lines);
+        json_decref(lines);
+        return status;
 }
+
+/* ---- reload ---- */
 
 int ctl_reload(const struct ctl *ctl) {
         json_t *answer = NULL;
@@ -110,21 +160,42 @@ static void print_drain(const struct ctl *ctl, const json_t *answer, bool on) {
                 printf("left: sessions %lld, listeners %lld, connections %lld\n", sessions, listeners, connections);
 }
 
+/* One answer of all: what is left is the sum of what shards have left. @return enum ctl_status */
+static int ask_drain(const struct ctl *ctl, bool on, bool wait, json_t **ret) {
+        static const char *const members[] = { "all", "tenants", "sessions", "listeners", "connections", NULL };
+        json_t *lines = NULL;
+        int status = list_collect(ctl,
+                                  json_pack("{s:s, s:s*, s:b, s:b}", "verb", "drain", "tenant", ctl->options->tenant,
+                                            "on", (int)on, "wait", (int)wait),
+                                  &lines);
+
+        if (!lines)
+                return status;
+        *ret = json_incref(json_array_get(lines, 0));
+        for (size_t i = 1; i < json_array_size(lines); ++i)
+                merge_into(*ret, json_array_get(lines, i), members);
+        json_decref(lines);
+        return status;
+}
+
+/* Shards are waited for one after the other, so all are drained first. */
 static int change_drain(const struct ctl *ctl, bool on) {
         json_t *answer = NULL;
-        int r = list_ask_one(ctl,
-                             json_pack("{s:s, s:s*, s:b, s:b}", "verb", "drain", "tenant", ctl->options->tenant, "on",
-                                       (int)on, "wait", (int)ctl->options->wait),
-                             &answer);
+        int status = ask_drain(ctl, on, false, &answer);
 
-        if (r != CTL_OK)
-                return r;
+        if (status == CTL_OK && on && ctl->options->wait) {
+                json_decref(answer);
+                answer = NULL;
+                status = ask_drain(ctl, on, true, &answer);
+        }
+        if (!answer)
+                return status;
         if (ctl->options->json)
                 list_print_json(answer);
         else
                 print_drain(ctl, answer, on);
         json_decref(answer);
-        return CTL_OK;
+        return status;
 }
 
 int ctl_drain(const struct ctl *ctl) {

@@ -2,15 +2,17 @@
 #include "ctl/client.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "ctl/command.h"
+#include "policy/policy.h"
 
 static const char *connect_hint(int error) {
         switch (error) {
@@ -25,23 +27,65 @@ static const char *connect_hint(int error) {
         }
 }
 
-int client_open(struct client *client, const char *path) {
-        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+static const char *who(const struct client *client, char text[static CLIENT_WHO_MAX]) {
+        if (client->number > 0)
+                (void)snprintf(text, CLIENT_WHO_MAX, "shard %u", client->number);
+        else
+                (void)snprintf(text, CLIENT_WHO_MAX, "netbrokerd");
+        return text;
+}
 
-        *client = (struct client){ .fd = -1, .status = CTL_UNREACHABLE };
-        if (strlen(path) >= sizeof(sa.sun_path)) {
-                ctl_complain("%s: a socket's path has at most %zu bytes", path, sizeof(sa.sun_path) - 1);
-                return -ENAMETOOLONG;
-        }
-        memcpy(sa.sun_path, path, strlen(path));
-        client->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (client->fd < 0 || connect(client->fd, (const struct sockaddr *)&sa, sizeof(sa)) < 0) {
-                int error = errno;
+/* @return 0 or -ENAMETOOLONG */
+static int write_path(const char *path, unsigned number, struct sockaddr_un *ret) {
+        int n = number > 0 ? snprintf(ret->sun_path, sizeof(ret->sun_path), "%s.%u", path, number)
+                           : snprintf(ret->sun_path, sizeof(ret->sun_path), "%s", path);
 
-                ctl_complain("cannot reach netbrokerd at %s: %s%s", path, strerror(error), connect_hint(error));
-                return -error;
-        }
+        return n < 0 || (size_t)n >= sizeof(ret->sun_path) ? -ENAMETOOLONG : 0;
+}
+
+/* Zero is without a limit. @return 0 or -errno */
+static int limit_waiting(int fd, unsigned seconds) {
+        const struct timeval limit = { .tv_sec = seconds };
+
+        if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) < 0 ||
+            setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)) < 0)
+                return -errno;
         return 0;
+}
+
+static int connect_to(const struct sockaddr_un *sa, unsigned patience_s, int *ret_fd) {
+        NB_CLEANUP_FD int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        int r = fd < 0 ? -errno : limit_waiting(fd, patience_s);
+
+        if (r < 0)
+                return r;
+        if (connect(fd, (const struct sockaddr *)sa, sizeof(*sa)) < 0)
+                return errno == EAGAIN ? -ETIMEDOUT : -errno;
+        *ret_fd = nb_steal_fd(&fd);
+        return 0;
+}
+
+int client_connect(struct client *client, const char *path, unsigned number, unsigned patience_s) {
+        struct sockaddr_un sa = { .sun_family = AF_UNIX };
+        int r = write_path(path, number, &sa);
+
+        *client = (struct client){ .fd = -1, .status = CTL_UNREACHABLE, .number = number };
+        return r < 0 ? r : connect_to(&sa, patience_s, &client->fd);
+}
+
+int client_open(struct client *client, const char *path, unsigned number, unsigned patience_s) {
+        int r = client_connect(client, path, number, patience_s);
+        char name[CLIENT_WHO_MAX];
+
+        if (r == -ENAMETOOLONG)
+                ctl_complain("%s: a socket's path has at most %zu bytes", path,
+                             sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+        else if (r < 0 && number > 0)
+                ctl_complain("cannot reach %s at %s.%u: %s; what it has is missing", who(client, name), path, number,
+                             strerror(-r));
+        else if (r < 0)
+                ctl_complain("cannot reach netbrokerd at %s: %s%s", path, strerror(-r), connect_hint(-r));
+        return r;
 }
 
 void client_close(struct client *client) {
@@ -50,9 +94,15 @@ void client_close(struct client *client) {
         client->buffer = NULL;
 }
 
-static int lost(int error) {
-        ctl_complain("netbrokerd has gone away in the middle of an answer: %s", strerror(error));
-        return -error;
+/* What the kernel tells of a limit of time is that there is nothing yet. */
+static int lost(const struct client *client, int error) {
+        char name[CLIENT_WHO_MAX];
+
+        if (error == EAGAIN)
+                ctl_complain("%s does not answer", who(client, name));
+        else
+                ctl_complain("%s has gone away in the middle of an answer: %s", who(client, name), strerror(error));
+        return error == EAGAIN ? -ETIMEDOUT : -error;
 }
 
 int client_send(struct client *client, json_t *request) {
@@ -72,7 +122,7 @@ int client_send(struct client *client, json_t *request) {
                 if (n < 0 && (errno == EPIPE || errno == ECONNRESET))
                         return 0;
                 if (n < 0 && errno != EINTR)
-                        return lost(errno);
+                        return lost(client, errno);
                 sent += n > 0 ? (size_t)n : 0;
         }
         return 0;
@@ -131,71 +181,89 @@ static bool take_line(struct client *client, const char **ret, size_t *ret_lengt
         return true;
 }
 
-static int next_line(struct client *client, const char **ret, size_t *ret_length) {
-        while (!take_line(client, ret, ret_length)) {
-                int r = receive(client);
-
-                if (r < 0)
-                        return r;
-        }
-        return 0;
-}
-
 /* What the daemon says is not there, or makes no sense, is a bad question; what it cannot do is a no. */
 static int status_of(const char *name) {
         return strcmp(name, "EINVAL") == 0 || strcmp(name, "ENOENT") == 0 || strcmp(name, "ENOSYS") == 0 ? CTL_BAD
                                                                                                          : CTL_NO;
 }
 
-static int say_error(struct client *client, const json_t *line) {
+static bool is_lack(const char *name) {
+        return strcmp(name, "ENOENT") == 0 || strcmp(name, "ESRCH") == 0;
+}
+
+static int take_error(struct client *client, const json_t *line) {
         const char *error = json_string_value(json_object_get(line, "error"));
         const char *name = json_string_value(json_object_get(line, "errno"));
 
-        ctl_complain("%s", error ? error : "netbrokerd gives no reason");
-        client->status = status_of(name ? name : "");
+        error = error ? error : "netbrokerd gives no reason";
+        name = name ? name : "";
+        if (client->n_shards > 0 && strcmp(name, "EREMOTE") == 0)
+                return 0;
+        client->status = status_of(name);
+        if (client->may_lack && is_lack(name))
+                (void)snprintf(client->lacks, sizeof(client->lacks), "%s", error);
+        else
+                ctl_complain("%s", error);
         return -EREMOTEIO;
 }
 
-int client_next(struct client *client, json_t **ret) {
+/* Where the rest of the answer is. @return 0 or -EPROTO */
+static int take_place(struct client *client, const json_t *line) {
+        const json_t *n_shards = json_object_get(line, "shards");
+        json_int_t n = json_integer_value(n_shards), shard = json_integer_value(json_object_get(line, "shard"));
+
+        if (!json_is_integer(n_shards))
+                return 0;
+        if (n < 1 || n > POLICY_SHARDS_MAX || shard < 0 || shard > n)
+                return -EPROTO;
+        client->n_shards = (unsigned)n;
+        client->shard = (unsigned)shard;
+        return 0;
+}
+
+/* Says from where a line is: what several processes have told is put together. */
+static void mark(const struct client *client, json_t *line) {
+        if (client->number > 0)
+                (void)json_object_set_new(line, "shard", json_integer((json_int_t)client->number));
+}
+
+int client_receive(struct client *client) {
+        int r = receive(client);
+
+        return r < 0 ? lost(client, -r) : 0;
+}
+
+int client_take(struct client *client, json_t **ret) {
         json_t *line;
         const char *text;
         size_t length;
-        int r = next_line(client, &text, &length);
+        int r;
 
-        if (r < 0)
-                return lost(-r);
+        if (!take_line(client, &text, &length))
+                return -EAGAIN;
         line = json_loadb(text, length, JSON_REJECT_DUPLICATES, NULL);
-        if (!json_is_object(line)) {
+        if (!json_is_object(line) || (client->number == 0 && take_place(client, line) < 0)) {
                 json_decref(line);
-                ctl_complain("what answers is not netbrokerd: it does not write JSON objects");
+                ctl_complain("what answers is not netbrokerd: it does not write what proto/ADMIN.md says");
                 return -EPROTO;
         }
-        r = json_object_get(line, "error") ? say_error(client, line) : json_object_get(line, "end") ? 0 : 1;
-        if (r == 1)
-                *ret = line;
-        else
+        r = json_object_get(line, "error") ? take_error(client, line) : json_object_get(line, "end") ? 0 : 1;
+        if (r != 1) {
                 json_decref(line);
-        return r;
+                return r;
+        }
+        mark(client, line);
+        *ret = line;
+        return 1;
 }
 
-int client_ask(const char *path, json_t *request, client_line_function function, void *data) {
-        CLIENT client = { .fd = -1 };
-        json_t *line = NULL;
-        int r = client_open(&client, path);
+int client_next(struct client *client, json_t **ret) {
+        int r = client_take(client, ret);
 
-        if (r < 0) {
-                json_decref(request);
-                return CTL_UNREACHABLE;
+        while (r == -EAGAIN) {
+                r = client_receive(client);
+                if (r == 0)
+                        r = client_take(client, ret);
         }
-        r = client_send(&client, request);
-        if (r < 0)
-                return r == -EINVAL ? CTL_BAD : CTL_UNREACHABLE;
-        while ((r = client_next(&client, &line)) > 0) {
-                int status = function(data, line);
-
-                json_decref(line);
-                if (status != CTL_OK)
-                        return status;
-        }
-        return r < 0 ? client.status : CTL_OK;
+        return r;
 }

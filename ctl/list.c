@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/escape.h"
-#include "ctl/client.h"
+#include "ctl/ask.h"
 
 #define INDENTED (JSON_INDENT(2) | JSON_ENSURE_ASCII)
 
@@ -28,8 +28,9 @@ static int take_line(void *data, const json_t *line) {
         }
         if (listing->json) {
                 text = json_dumps(line, JSON_COMPACT | JSON_ENSURE_ASCII);
-                printf("%s\n  %s", listing->n++ > 0 ? "," : "", text ? text : "null");
+                printf("%s\n  %s", listing->n > 0 ? "," : "", text ? text : "null");
         }
+        listing->n++;
         return CTL_OK;
 }
 
@@ -40,35 +41,48 @@ int list_ask(const struct ctl *ctl, json_t *request, const struct table_column *
         table_init(&listing.table, columns, n_columns);
         if (listing.json)
                 printf("[");
-        status = client_ask(ctl->options->admin_socket, request, take_line, &listing);
+        status = ask_broker(ctl->options->admin_socket, request, take_line, &listing);
         if (listing.json)
                 printf("%s]\n", listing.n > 0 ? "\n" : "");
-        else if (status == CTL_OK)
+        else if (status == CTL_OK || listing.n > 0)
                 (void)table_print(&listing.table, stdout);
         table_deinit(&listing.table);
         return status;
 }
 
 static int keep_line(void *data, const json_t *line) {
-        json_t **kept = data;
+        json_t *lines = data;
 
-        json_decref(*kept);
-        *kept = json_incref((json_t *)line);
-        return CTL_OK;
+        return json_array_append(lines, (json_t *)line) == 0 ? CTL_OK : CTL_NO;
+}
+
+int list_collect(const struct ctl *ctl, json_t *request, json_t **ret) {
+        json_t *lines = json_array();
+        int status;
+
+        if (!lines) {
+                json_decref(request);
+                ctl_complain("out of memory");
+                return CTL_NO;
+        }
+        status = ask_broker(ctl->options->admin_socket, request, keep_line, lines);
+        if (json_array_size(lines) == 0) {
+                json_decref(lines);
+                if (status == CTL_OK)
+                        ctl_complain("netbrokerd has answered nothing");
+                return status == CTL_OK ? CTL_UNREACHABLE : status;
+        }
+        *ret = lines;
+        return status;
 }
 
 int list_ask_one(const struct ctl *ctl, json_t *request, json_t **ret) {
-        json_t *line = NULL;
-        int status = client_ask(ctl->options->admin_socket, request, keep_line, &line);
+        json_t *lines = NULL;
+        int status = list_collect(ctl, request, &lines);
 
-        if (status == CTL_OK && !line) {
-                ctl_complain("netbrokerd has answered nothing");
-                return CTL_UNREACHABLE;
-        }
         if (status == CTL_OK)
-                *ret = line;
-        else
-                json_decref(line);
+                *ret = json_incref(json_array_get(lines, json_array_size(lines) - 1));
+        json_decref(lines);
         return status;
 }
 

@@ -19,7 +19,14 @@
  */
 int list_ask(const struct ctl *ctl, json_t *request, const struct table_column *columns, size_t n_columns);
 
-/** Asks for an answer of one line. @param ret  owned by the caller @return enum ctl_status */
+/**
+ * Asks for an answer of one line from each process that has a part of it, the one that was started first.
+ * @param ret  an array of one line at least, owned by the caller; also where shards do not answer. NULL as before: there is none
+ * @return enum ctl_status
+ */
+int list_collect(const struct ctl *ctl, json_t *request, json_t **ret);
+
+/** Asks for an answer of one line, of one process. @param ret  owned by the caller @return enum ctl_status */
 int list_ask_one(const struct ctl *ctl, json_t *request, json_t **ret);
 
 /** Prints an object as JSON, indented. */

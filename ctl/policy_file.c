@@ -10,7 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/escape.h"
-#include "ctl/client.h"
+#include "ctl/ask.h"
 #include "ctl/list.h"
 #include "policy/keys.h"
 
@@ -135,11 +135,11 @@ int ctl_dump(const struct ctl *ctl) {
         if (ctl->options->policy)
                 status = dump_file(&dumping);
         else
-                status = client_ask(ctl->options->admin_socket,
+                status = ask_broker(ctl->options->admin_socket,
                                     json_pack("{s:s, s:s*}", "verb", "dump", "tenant",
                                               ctl->n_operands == 1 ? ctl->operands[0] : NULL),
                                     take_text, &dumping);
-        if (dumping.dump.array && status == CTL_OK)
+        if (dumping.dump.array && (status == CTL_OK || json_array_size(dumping.dump.array) > 0))
                 list_print_json(dumping.dump.array);
         json_decref(dumping.dump.array);
         return status;

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "ctl/client.h"
+#include "ctl/ask.h"
 #include "ctl/policy_file.h"
 #include "policy/explain_json.h"
 
@@ -36,7 +36,7 @@ static int ask_daemon(const struct asker *asker, const struct question *question
                           "protocol", question->protocol, "operation", question->operation, "target", question->target,
                           "resolve", (int)question->resolve, "address", question->address);
 
-        return client_ask(asker->options->admin_socket, request, append, answer);
+        return ask_broker(asker->options->admin_socket, request, append, answer);
 }
 
 /* ---- by the policy of files ---- */

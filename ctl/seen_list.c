@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "ctl/client.h"
+#include "ctl/ask.h"
 
 void seen_list_deinit(struct seen_list *list) {
         free(list->frame);
@@ -34,7 +34,7 @@ static int take_line(void *data, const json_t *line) {
 
 int seen_list_ask(struct seen_list *list, const struct ctl *ctl, const char *tenant) {
         *list = (struct seen_list){ .entries = json_array() };
-        return client_ask(ctl->options->admin_socket, json_pack("{s:s, s:s}", "verb", "suggest", "tenant", tenant),
+        return ask_broker(ctl->options->admin_socket, json_pack("{s:s, s:s}", "verb", "suggest", "tenant", tenant),
                           take_line, list);
 }
 

@@ -19,6 +19,7 @@ static const struct table_column tenant_columns[] = {
         { .title = "ALLOWED", .key = "allowed", .right = true },
         { .title = "DENIED", .key = "denied", .right = true },
         { .title = "REPORTED", .key = "reported", .right = true },
+        { .title = "SHARD", .key = "shard", .right = true, .may_be_missing = true },
 };
 
 static const struct table_column session_columns[] = {
@@ -61,6 +62,7 @@ static const struct table_column relay_columns[] = {
         { .title = "MEMORY", .key = "memory", .right = true },
         { .title = "LOCKED", .key = "locked_memory" },
         { .title = "CRASHES", .key = "crashes", .right = true },
+        { .title = "SHARD", .key = "shard", .right = true, .may_be_missing = true },
 };
 
 static const struct table_column certificate_columns[] = {

@@ -8,6 +8,7 @@
 #include "base/escape.h"
 #include "ctl/command.h"
 #include "ctl/list.h"
+#include "ctl/merge.h"
 
 static void print_line(const char *title, const char *text) {
         char shown[1024];
@@ -117,33 +118,98 @@ static void print_texts(const char *title, const json_t *array) {
         }
 }
 
-int ctl_status_run(const struct ctl *ctl) {
-        json_t *status = NULL;
-        char text[128];
-        int r = list_ask_one(ctl, json_pack("{s:s}", "verb", "status"), &status);
+static void print_shard(const json_t *shard) {
+        const json_t *status = json_object_get(shard, "status"), *counts = json_object_get(status, "counts");
+        char title[32], text[256];
+        int n;
 
-        if (r != CTL_OK)
-                return r;
-        if (ctl->options->json) {
-                list_print_json(status);
-        } else {
-                (void)snprintf(text, sizeof(text), "%s, pid %lld", text_of(status, "version"),
-                               number_of(status, "pid"));
-                print_line("netbrokerd:", text);
-                print_uptime(status);
-                print_policy(json_object_get(status, "policy"));
-                print_line("log level:", text_of(status, "log_level"));
-                print_line("helper:", text_of(status, "helper"));
-                print_seal(json_object_get(status, "seal"));
-                print_walls(json_object_get(status, "walls"));
-                print_keeper(json_object_get(status, "keeper"));
-                print_restored(json_object_get(status, "restored"));
-                print_audit(json_object_get(status, "audit"));
-                printf("%-12s %lld\n", "resolvers:", number_of(status, "resolvers"));
-                print_relays(json_object_get(status, "relays"));
-                print_counts(json_object_get(status, "counts"));
-                print_texts("warning:", json_object_get(status, "warnings"));
+        (void)snprintf(title, sizeof(title), "shard %lld:", number_of(shard, "shard"));
+        n = snprintf(text, sizeof(text), "%.32s, pid %lld, starts: %lld", text_of(shard, "state"),
+                     number_of(shard, "pid"), number_of(shard, "starts"));
+        if (!json_is_object(status))
+                (void)snprintf(text + n, sizeof(text) - (size_t)n, "; it has not answered");
+        else
+                (void)snprintf(text + n, sizeof(text) - (size_t)n,
+                               ", tenants: %lld, sessions: %lld, listeners: %lld, connections: %lld",
+                               number_of(json_object_get(status, "policy"), "tenants"), number_of(counts, "sessions"),
+                               number_of(counts, "listeners"), number_of(counts, "connections"));
+        print_line(title, text);
+}
+
+static void print_shards(const json_t *shards) {
+        for (size_t i = 0; i < json_array_size(shards); ++i)
+                print_shard(json_array_get(shards, i));
+}
+
+static void print_one(const json_t *status) {
+        char text[128];
+
+        (void)snprintf(text, sizeof(text), "%s, pid %lld", text_of(status, "version"), number_of(status, "pid"));
+        print_line("netbrokerd:", text);
+        print_uptime(status);
+        print_policy(json_object_get(status, "policy"));
+        print_line("log level:", text_of(status, "log_level"));
+        print_line("helper:", text_of(status, "helper"));
+        print_seal(json_object_get(status, "seal"));
+        print_walls(json_object_get(status, "walls"));
+        print_keeper(json_object_get(status, "keeper"));
+        print_restored(json_object_get(status, "restored"));
+        print_audit(json_object_get(status, "audit"));
+        printf("%-12s %lld\n", "resolvers:", number_of(status, "resolvers"));
+        print_relays(json_object_get(status, "relays"));
+        print_counts(json_object_get(status, "counts"));
+        print_shards(json_object_get(status, "shards"));
+        print_texts("warning:", json_object_get(status, "warnings"));
+}
+
+/* ---- of several processes ---- */
+
+/* What is one process's, such as its age, stands with the front and in a shard's own status. */
+static const char *const merged_members[] = {
+        "helper",    "walls",  "keeper", "restored", "drain",         "audit",
+        "resolvers", "relays", "counts", "warnings", "admin_clients", NULL,
+};
+
+/* @param lines  the first is the front's @return what shard `number` has said, borrowed; NULL: nothing */
+static json_t *find_answer(const json_t *lines, json_int_t number) {
+        for (size_t i = 1; i < json_array_size(lines); ++i) {
+                json_t *line = json_array_get(lines, i);
+
+                if (json_integer_value(json_object_get(line, "shard")) == number)
+                        return line;
         }
-        json_decref(status);
-        return CTL_OK;
+        return NULL;
+}
+
+/* One status of all, with that of each shard under "shards", and null for one that has not answered. @return owned by the caller */
+static json_t *put_together(const json_t *lines) {
+        json_t *all = json_deep_copy(json_array_get(lines, 0)), *shards = json_object_get(all, "shards");
+
+        for (size_t i = 0; i < json_array_size(shards); ++i) {
+                json_t *shard = json_array_get(shards, i);
+                json_t *answer = find_answer(lines, json_integer_value(json_object_get(shard, "shard")));
+
+                (void)json_object_set_new(shard, "status", answer ? json_incref(answer) : json_null());
+                if (answer)
+                        merge_into(all, answer, merged_members);
+        }
+        return all;
+}
+
+/* ---- the command ---- */
+
+int ctl_status_run(const struct ctl *ctl) {
+        json_t *lines = NULL, *all;
+        int status = list_collect(ctl, json_pack("{s:s}", "verb", "status"), &lines);
+
+        if (!lines)
+                return status;
+        all = put_together(lines);
+        if (ctl->options->json)
+                list_print_json(all);
+        else
+                print_one(all);
+        json_decref(all);
+        json_decref(lines);
+        return status;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * netbrokerctl's tables, numbers and expectations.
+ * netbrokerctl's tables, numbers and expectations, and how it makes one answer of several.
  */
 #include <check.h>
 #include <errno.h>
@@ -10,7 +10,9 @@
 
 #include "base/cleanup.h"
 #include "ctl/expect.h"
+#include "ctl/merge.h"
 #include "ctl/number.h"
+#include "ctl/page.h"
 #include "ctl/table.h"
 #include "tests/support/runner.h"
 
@@ -176,6 +178,85 @@ START_TEST(places) {
 }
 END_TEST
 
+/* ---- what several processes say ---- */
+
+static const char first_page[] = "# HELP a_total How often.\n# TYPE a_total counter\na_total{process=\"front\"} 1\n"
+                                 "# HELP b B.\n# TYPE b gauge\n";
+static const char second_page[] = "# HELP a_total Never.\n# TYPE a_total counter\na_total{process=\"shard-1\"} 2\n"
+                                  "# HELP b B.\n# TYPE b gauge\nb{tenant=\"x\"} 3\n"
+                                  "# HELP c C.\n# TYPE c gauge\nc 4\n";
+static const char both_pages[] = "# HELP a_total How often.\n# TYPE a_total counter\n"
+                                 "a_total{process=\"front\"} 1\na_total{process=\"shard-1\"} 2\n"
+                                 "# HELP b B.\n# TYPE b gauge\nb{tenant=\"x\"} 3\n"
+                                 "# HELP c C.\n# TYPE c gauge\nc 4\n";
+
+/* In pieces of any length: those of one page begin anywhere but at a head's name. */
+START_TEST(pages_become_one) {
+        static struct page page;
+        NB_CLEANUP_FREE char *text = NULL;
+
+        ck_assert_int_eq(page_add(&page, first_page), 0);
+        for (const char *line = second_page; *line;) {
+                size_t length = strcspn(line, "\n") + 1, first = length > 20 ? 20 : length;
+                char piece[128];
+
+                (void)snprintf(piece, sizeof(piece), "%.*s", (int)first, line);
+                ck_assert_int_eq(page_add(&page, piece), 0);
+                (void)snprintf(piece, sizeof(piece), "%.*s", (int)(length - first), line + first);
+                ck_assert_int_eq(page_add(&page, piece), 0);
+                line += length;
+        }
+        text = page_format(&page);
+        ck_assert_str_eq(text, both_pages);
+        page_deinit(&page);
+}
+END_TEST
+
+START_TEST(what_is_no_page) {
+        static struct page page;
+        char head[64];
+
+        ck_assert_int_eq(page_add(&page, "a_total 1\n"), -EBADMSG);
+        ck_assert_int_eq(page_add(&page, "\n"), -EBADMSG);
+        page_deinit(&page);
+        for (unsigned i = 0; i < PAGE_FAMILIES_MAX; ++i) {
+                (void)snprintf(head, sizeof(head), "# HELP a%u A.\n", i);
+                ck_assert_int_eq(page_add(&page, head), 0);
+        }
+        ck_assert_int_eq(page_add(&page, "# HELP b B.\n"), -E2BIG);
+        ck_assert_int_eq(page_add(&page, "# HELP a0 A.\n"), 0);
+        page_deinit(&page);
+}
+END_TEST
+
+START_TEST(what_several_say_is_put_together) {
+        static const char *const names[] = { "n", "o", "list", "state", "none", "missing", NULL };
+        json_t *into =
+                json_loads("{\"n\": 1, \"o\": {\"all\": true, \"calls\": true, \"starts_programs\": false, \"n\": 2},"
+                           " \"list\": [\"a\", \"b\"], \"state\": \"ready\", \"none\": null, \"pid\": 7}",
+                           0, NULL);
+        json_t *other =
+                json_loads("{\"n\": 5, \"o\": {\"all\": false, \"calls\": false, \"starts_programs\": true, \"n\": 3},"
+                           " \"list\": [\"b\", \"c\"], \"state\": \"does not answer\", \"none\": 4, \"pid\": 8,"
+                           " \"missing\": 1}",
+                           0, NULL);
+        json_t *expected =
+                json_loads("{\"n\": 6, \"o\": {\"all\": true, \"calls\": false, \"starts_programs\": true, \"n\": 5},"
+                           " \"list\": [\"a\", \"b\", \"c\"], \"state\": \"does not answer\", \"none\": 4,"
+                           " \"pid\": 7}",
+                           0, NULL);
+
+        ck_assert_ptr_nonnull(into);
+        ck_assert_ptr_nonnull(other);
+        ck_assert_ptr_nonnull(expected);
+        merge_into(into, other, names);
+        ck_assert(json_equal(into, expected));
+        json_decref(into);
+        json_decref(other);
+        json_decref(expected);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("ctl_parts");
         TCase *tcase = tcase_create("ctl_parts");
@@ -187,6 +268,9 @@ int main(void) {
         tcase_add_test(tcase, expectations);
         tcase_add_test(tcase, bad_expectations);
         tcase_add_test(tcase, places);
+        tcase_add_test(tcase, pages_become_one);
+        tcase_add_test(tcase, what_is_no_page);
+        tcase_add_test(tcase, what_several_say_is_put_together);
         suite_add_tcase(suite, tcase);
         return run_suite(suite);
 }

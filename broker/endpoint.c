@@ -241,8 +241,8 @@ int endpoint_resume(struct endpoint *endpoint) {
 /* ---- the end ---- */
 
 /*
- * Closes the channel. Whoever started the broker may have kept a duplicate of the session's descriptor, and the keeper has one of what is kept: then
- * closing ours ends neither the watch nor, for the peer, the channel.
+ * Closes the channel. Whoever started the broker may have kept a duplicate of the session's descriptor, the keeper has one of what is kept, and the front
+ * one of what it has just handed over: then closing ours ends neither the watch nor, for the peer, the channel.
  */
 static void close_channel(struct endpoint *endpoint) {
         const struct session *session = endpoint->session;

@@ -73,7 +73,7 @@ struct endpoint {
         bool may_have_unread_fd; /* and with a descriptor */
         bool has_pushed;         /* descriptors that were not asked for */
         bool came_with_welcome;  /* the peer's end of the channel travelled in the session's Welcome */
-        bool is_shared;          /* the keeper has, or had, a duplicate of the descriptor */
+        bool is_shared;          /* the keeper, or the front, has or had a duplicate of the descriptor */
         bool may_have_resumed;   /* a Resumed may be unread, which its peer need not read before it asks */
         struct kept kept;
         uint64_t delegation; /* of which restricted protocol it came; 0: of none */

@@ -244,10 +244,15 @@ int session_new(struct broker *broker, int fd_consumed, struct identity *identit
 
 int session_new_with_hello(struct broker *broker, int fd, struct identity *identity, size_t length) {
         int r = session_new(broker, fd, identity);
+        struct endpoint *endpoint;
 
-        if (r == 0)
-                endpoint_take_frame(&nb_container_of(broker->half_open.prev, struct session, link)->endpoint, length);
-        return r;
+        if (r < 0)
+                return r;
+        endpoint = &nb_container_of(broker->half_open.prev, struct session, link)->endpoint;
+        /* The front may not have closed its own descriptor yet: until then the kernel knows the watch of one that is closed here. */
+        endpoint->is_shared = true;
+        endpoint_take_frame(endpoint, length);
+        return 0;
 }
 
 /* Why no tenant fits, in words for the operator: what others have is not told. */

@@ -95,8 +95,8 @@ static size_t pack_hello(const char *tenant, uint8_t *ret) {
         return nb__request__pack(&request, ret);
 }
 
-/* Hands a session over, as the front does. @return the host's end */
-static struct wire hand_over(const struct world *world, const char *tenant, const char *path) {
+/* Hands a session over, as the front does before it closes its own descriptor. @return the host's end */
+static struct wire hand_over_and_keep(const struct world *world, const char *tenant, const char *path, int *ret_fd) {
         uint8_t bytes[1024];
         struct shard_message message = { .verb = SHARD_SESSION, .text = (uint32_t)strlen(path) };
         size_t length = sizeof(message) + message.text;
@@ -107,9 +107,16 @@ static struct wire hand_over(const struct world *world, const char *tenant, cons
         memcpy(bytes, &message, sizeof(message));
         memcpy(bytes + sizeof(message), path, message.text);
         ck_assert_int_eq(nb_channel_send(world->front, bytes, length + message.frame, &pair[0], 1), 0);
-        (void)nb_fd_close(pair[0]);
         turn(world);
+        *ret_fd = pair[0];
         return (struct wire){ .fd = pair[1], .serial = 1 };
+}
+
+/* @return the host's end */
+static struct wire hand_over(const struct world *world, const char *tenant, const char *path) {
+        NB_CLEANUP_FD int fd = -1;
+
+        return hand_over_and_keep(world, tenant, path, &fd);
 }
 
 static void expect_refused(const struct wire *wire) {
@@ -146,6 +153,34 @@ START_TEST(a_tenant_of_another_shard_is_refused) {
         wire = hand_over(&world, "theirs", "");
         expect_refused(&wire);
         (void)wire_close(&wire);
+        world_end(&world);
+}
+END_TEST
+
+/*
+ * Both processes run at once: the shard may be done with a session before the front has closed its own descriptor. The kernel must not go on to tell
+ * the shard of it by then, and the host must hear of the end.
+ */
+START_TEST(one_that_the_front_still_has_ends_all_the_same) {
+        NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
+        NB_CLEANUP_FD int fronts = -1;
+        struct world world;
+        struct wire wire;
+
+        world_start(&world);
+        wire = hand_over_and_keep(&world, _i == 0 ? "theirs" : "ours", "", &fronts);
+        if (_i == 0) {
+                expect_refused(&wire);
+        } else {
+                ck_assert(wire_receive(&wire, reply));
+                ck_assert_int_eq(wire_send_bytes(&wire, "nonsense", 8, NULL, 0), 0);
+                turn(&world);
+                wire_expect_end(&wire);
+        }
+        ck_assert(nb_list_is_empty(&world.broker->sessions));
+        ck_assert_uint_eq(world.broker->n_half_open, 0);
+        (void)wire_close(&wire);
+        turn(&world);
         world_end(&world);
 }
 END_TEST
@@ -211,6 +246,7 @@ int main(void) {
 
         tcase_add_loop_test(tcase, its_own_tenant_is_served, 0, 2);
         tcase_add_test(tcase, a_tenant_of_another_shard_is_refused);
+        tcase_add_loop_test(tcase, one_that_the_front_still_has_ends_all_the_same, 0, 2);
         tcase_add_test(tcase, a_socket_of_another_shards_tenant_leads_nowhere);
         tcase_add_loop_test(tcase, nonsense_ends_it, 0, 4);
         tcase_add_test(tcase, tenants_are_dealt);

@@ -94,7 +94,8 @@ void sharded_kill(const struct sharded *world, unsigned shard) {
 
         (void)snprintf(text, sizeof(text), "shard %u serves, as process ", shard);
         n = count_log(world, text);
-        ck_assert_int_eq(kill(sharded_pid(world, shard), SIGKILL), 0);
+        if (kill(sharded_pid(world, shard), SIGKILL) < 0)
+                ck_abort_msg("shard %u is not there:\n%s", shard, daemon_read(world->daemon.stderr_path));
         while (count_log(world, text) == n)
                 harness_wait_a_moment(start_ms, "a shard to serve again");
 }

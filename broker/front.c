@@ -19,6 +19,9 @@
 #define END_MS 5000
 #define ANSWER_MS 8000
 
+/* How often shards are asked whether they are alive: one that hangs is ended within four times that, as by a service manager's watchdog. */
+#define LOOK_NS (3 * UINT64_C(1000000000))
+
 /* ---- sessions ---- */
 
 /* The message is whole: it is sent as it is, now or later. One that never could be would stand in front of all others. */
@@ -195,6 +198,23 @@ static void spawner_ended(struct watch *watch, uint32_t events) {
         broker_stop(front->broker);
 }
 
+static void look(void *data) {
+        struct front *front = data;
+
+        for (unsigned i = 0; i < front->n_links; ++i)
+                front_link_ping(&front->links[i]);
+        deadline_move(front->look, uv_hrtime() + LOOK_NS);
+}
+
+/* @return 0 or -ENOMEM */
+static int start_looking(struct front *front) {
+        front->look = deadline_new_unset(&front->broker->loop, look, front);
+        if (!front->look)
+                return -ENOMEM;
+        deadline_move(front->look, uv_hrtime() + LOOK_NS);
+        return 0;
+}
+
 bool front_has_failed(const struct front *front) {
         return front && front->has_failed;
 }
@@ -217,6 +237,8 @@ int front_start(struct front *front) {
                 return -ECHILD;
         }
         front->serves = true;
+        if (start_looking(front) < 0)
+                return -ENOMEM;
         return watch_start(&front->spawner_watch, &front->broker->watches, front->spawner_fd, EPOLLIN, spawner_ended);
 }
 
@@ -249,6 +271,7 @@ struct front *front_free(struct front *front) {
         for (unsigned i = 0; i < front->n_links; ++i)
                 front_link_deinit(&front->links[i]);
         front->reload = deadline_free(front->reload);
+        front->look = deadline_free(front->look);
         watch_end_before_close(&front->spawner_watch);
         front->spawner_fd = nb_fd_close(front->spawner_fd);
         free(front);

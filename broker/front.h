@@ -14,6 +14,9 @@
  *                 ▲ after a while    │ its channel ends  │
  *                 └──────────────────┴───────────────────┘
  *
+ * One that is ready is asked every few seconds whether it is alive. One that does not answer several times in a row is given up, and its spawner kills it
+ * before it starts the next.
+ *
  * What a shard cannot take at once is parked, with its session, until it can, or until Hello's time is over: who comes while a shard is started again waits. A shard that ends takes
  * only its tenants' sessions with it, and with a keeper none. If the front ends, all end.
  */

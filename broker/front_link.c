@@ -27,6 +27,9 @@
 /* How long it is waited for room for what must not be lost. */
 #define SAY_MS 2000
 
+/* How many questions in a row a shard may leave unanswered. They are counted, and not the time: this process may have been stopped, too. */
+#define PINGS_MOST 3
+
 /* How often the service manager is told meanwhile that it is one shard that does not answer, and not all. */
 #define ALIVE_MS 1000
 
@@ -191,6 +194,22 @@ int front_link_start(struct front_link *link) {
         return 0;
 }
 
+/* ---- being alive ---- */
+
+/* A channel without room for the question is one that nobody reads, and its end is told by an event. */
+void front_link_ping(struct front_link *link) {
+        const struct shard_message message = { .verb = SHARD_PING };
+
+        if (link->state != FRONT_LINK_READY)
+                return;
+        if (link->n_pings == PINGS_MOST) {
+                front_link_lose(link, "it does not answer");
+                return;
+        }
+        link->n_pings++;
+        (void)nb_channel_send(link->fd, &message, sizeof(message), NULL, 0);
+}
+
 /* ---- receiving ---- */
 
 static void reload(void *data) {
@@ -206,6 +225,7 @@ static void take_ready(struct front_link *link, const struct shard_message *mess
         struct broker *broker = front->broker;
 
         link->state = FRONT_LINK_READY;
+        link->n_pings = 0;
         link->awaits = false;
         link->pid = (pid_t)message->pid;
         link->ready_ms = uv_now(&broker->loop);
@@ -242,11 +262,12 @@ static int receive_one(struct front_link *link) {
         memcpy(&message, frame, sizeof(message));
         if (message.text != (size_t)n - sizeof(message))
                 return -EPROTO;
+        link->n_pings = 0;
         if (message.verb == SHARD_READY)
                 take_ready(link, &message);
         else if (message.verb == SHARD_PREPARED || message.verb == SHARD_APPLIED)
                 take_answer(link, &message, (const char *)frame + sizeof(message));
-        else
+        else if (message.verb != SHARD_PONG)
                 return -EPROTO;
         return 0;
 }

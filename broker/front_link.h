@@ -42,6 +42,7 @@ struct front_link {
         uint64_t n_starts;
         uint64_t ready_ms; /* since when it is, on the loop's clock */
         unsigned n_failed; /* in a row */
+        unsigned n_pings;  /* since it has said anything */
         bool awaits;       /* front_link_wait_all() waits for it */
         bool has_answered; /* the last Prepare or Apply */
         int error;
@@ -58,6 +59,7 @@ struct front {
         bool ending;
         bool has_failed;
         struct deadline *reload; /* a shard has read another policy than the others */
+        struct deadline *look;   /* asks whether shards are alive; NULL before they serve */
         unsigned n_links;
         struct front_link links[];
 };
@@ -76,6 +78,9 @@ void front_link_lose(struct front_link *link, const char *why);
 
 /** Sends a message without descriptors that must not be lost: waits for room, for some seconds at most. @return 0; -errno, and the link is lost */
 int front_link_say(struct front_link *link, const struct shard_message *message);
+
+/** Asks a shard that serves whether it is alive. One that has left several such questions in a row unanswered is lost, and started again. */
+void front_link_ping(struct front_link *link);
 
 /** Sends what is parked, as far as there is room. */
 void front_link_flush(struct front_link *link);

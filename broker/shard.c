@@ -207,6 +207,9 @@ static int handle(struct shard *shard, const struct shard_message *message, size
         case SHARD_ROTATED:
                 audit_reopen(&shard->broker->audit);
                 return 0;
+        case SHARD_PING:
+                say(shard, &(struct shard_message){ .verb = SHARD_PONG }, "");
+                return 0;
         default:
                 return -EPROTO;
         }

@@ -12,6 +12,8 @@
  *      Apply, or Abandon             ►
  *                                    ◄      Applied
  *      Rotated                       ►                       the audit's file is to be opened again
+ *      Ping                          ►                       every few seconds; who leaves several in a row unanswered is ended
+ *                                    ◄      Pong
  *      (its end is closed)           ►                       the shard ends, as by SIGTERM
  *
  *      front                                spawner
@@ -37,6 +39,8 @@ enum shard_verb {
         SHARD_ABANDON,
         SHARD_APPLIED,
         SHARD_ROTATED,
+        SHARD_PING,
+        SHARD_PONG,
 };
 
 struct shard_message {

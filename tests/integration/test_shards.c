@@ -134,6 +134,30 @@ START_TEST(a_shard_that_is_killed_takes_its_tenants_only) {
 }
 END_TEST
 
+/* It is alive to the kernel, and its channel has room: only that it says nothing tells. */
+START_TEST(a_shard_that_hangs_is_ended_and_started_again) {
+        struct wire_session sessions[SHARDED_TENANTS], again;
+        struct sharded world;
+        pid_t hung;
+
+        sharded_prepare(&world);
+        sharded_start(&world);
+        sharded_open_all(&world, sessions);
+        hung = sharded_pid(&world, 1);
+        ck_assert_int_eq(kill(hung, SIGSTOP), 0);
+        daemon_expect_log(&world.daemon, "shard 1 has ended: it does not answer");
+        wire_expect_end(&sessions[0].channel);
+        wire_session_open(world.daemon.socket_path, "red", &again);
+        expect_works(&again);
+        expect_works(&sessions[1]);
+        ck_assert_int_ne(sharded_pid(&world, 1), hung);
+        ck_assert_int_eq(kill(hung, 0), -1);
+        wire_session_close(&again);
+        sharded_close_all(sessions);
+        sharded_end(&world);
+}
+END_TEST
+
 START_TEST(who_comes_while_a_shard_is_down_waits) {
         struct wire_session session;
         struct sharded world;
@@ -433,6 +457,7 @@ int main(void) {
         tcase_add_test(tcase, quotas_are_exact);
         tcase_add_test(tcase, a_tenants_own_socket_leads_to_its_shard);
         tcase_add_test(tcase, a_shard_that_is_killed_takes_its_tenants_only);
+        tcase_add_test(tcase, a_shard_that_hangs_is_ended_and_started_again);
         tcase_add_test(tcase, who_comes_while_a_shard_is_down_waits);
         tcase_add_loop_test(tcase, a_hello_that_is_too_long_holds_nobody_up, 0, 2);
         tcase_add_test(tcase, with_a_keeper_a_killed_shard_loses_nothing);

@@ -206,6 +206,7 @@ START_TEST(nonsense_ends_it) {
                 { .verb = SHARD_READY },
                 { .verb = SHARD_SESSION, .text = UINT32_MAX, .frame = 1 },
                 { .verb = SHARD_SESSION },
+                { .verb = SHARD_PONG },
         };
         struct world world;
 
@@ -213,6 +214,22 @@ START_TEST(nonsense_ends_it) {
         say(&world, nonsense[_i]);
         turn(&world);
         ck_assert(world.broker->stopping);
+        world_end(&world);
+}
+END_TEST
+
+START_TEST(it_says_that_it_is_alive) {
+        uint8_t bytes[NB_CHANNEL_MESSAGE_MAX];
+        struct shard_message message;
+        struct world world;
+
+        world_start(&world);
+        ck_assert_int_gt(nb_channel_receive_bytes(world.front, bytes), 0); /* that it is ready */
+        say(&world, (struct shard_message){ .verb = SHARD_PING });
+        turn(&world);
+        ck_assert_int_eq(nb_channel_receive_bytes(world.front, bytes), sizeof(message));
+        memcpy(&message, bytes, sizeof(message));
+        ck_assert_uint_eq(message.verb, SHARD_PONG);
         world_end(&world);
 }
 END_TEST
@@ -248,7 +265,8 @@ int main(void) {
         tcase_add_test(tcase, a_tenant_of_another_shard_is_refused);
         tcase_add_loop_test(tcase, one_that_the_front_still_has_ends_all_the_same, 0, 2);
         tcase_add_test(tcase, a_socket_of_another_shards_tenant_leads_nowhere);
-        tcase_add_loop_test(tcase, nonsense_ends_it, 0, 4);
+        tcase_add_loop_test(tcase, nonsense_ends_it, 0, 5);
+        tcase_add_test(tcase, it_says_that_it_is_alive);
         tcase_add_test(tcase, tenants_are_dealt);
         suite_add_tcase(suite, tcase);
         return run_suite(suite);

@@ -16,9 +16,12 @@
 #include "relay/stage.h"
 #include "relay/tls/tls.h"
 
-#define PEER_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET)
+#define PEER_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET)
 
-/* Room is asked for where it lacks: these wake us for each message that has left. */
+/* Nobody but a stage knows what it waits for. Others ask for room where it lacks: who has room from the beginning would wake us for nothing, */
+#define PEER_EVENTS_STAGES (PEER_EVENTS | EPOLLOUT)
+
+/* and of datagrams each message that has left. */
 #define PEER_EVENTS_DATAGRAMS (EPOLLIN | EPOLLET)
 #define GUEST_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
 
@@ -201,7 +204,7 @@ static int start_pumping(struct link *link) {
         int r;
 
         link->deadline = deadline_free(link->deadline);
-        link->pump = pump_new();
+        link->pump = pump_new(link->had_stages);
         r = link->pump ? watch_start(&link->guest_watch, &link->relay->watches, transport_bottom_fd(link->guest),
                                      GUEST_EVENTS, guest_changed)
                        : -ENOMEM;
@@ -338,14 +341,21 @@ static int add_server_stages(struct link *link, const Nb__Relay__Begin *begin) {
         return r < 0 ? r : add_tls(link, begin->tls_context, "", true, true);
 }
 
+static uint32_t peer_events(const struct link *link) {
+        if (link->datagrams)
+                return PEER_EVENTS_DATAGRAMS;
+        return link->had_stages ? PEER_EVENTS_STAGES : PEER_EVENTS;
+}
+
 static int start(struct link *link, const Nb__Relay__Begin *begin) {
         int r = link->is_server ? add_server_stages(link, begin) : add_client_stages(link, begin);
 
         if (r < 0)
                 return r;
-        r = watch_start(&link->peer_watch, &link->relay->watches, transport_bottom_fd(link->peer),
-                        link->datagrams ? PEER_EVENTS_DATAGRAMS : PEER_EVENTS, peer_changed);
-        if (r == 0 && !nb_list_is_empty(&link->stages) && begin->timeout_ms > 0) {
+        link->had_stages = !nb_list_is_empty(&link->stages);
+        r = watch_start(&link->peer_watch, &link->relay->watches, transport_bottom_fd(link->peer), peer_events(link),
+                        peer_changed);
+        if (r == 0 && link->had_stages && begin->timeout_ms > 0) {
                 link->deadline = deadline_new(&link->relay->loop, begin->timeout_ms, timed_out, link);
                 r = link->deadline ? 0 : -ENOMEM;
         }

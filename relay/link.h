@@ -45,6 +45,7 @@ struct link {
         bool is_server;
         bool datagrams;
         bool may_step_out;
+        bool had_stages;
         struct transport *peer;  /* the top of the stack; owned */
         struct transport *guest; /* owned */
         struct watch peer_watch;

@@ -174,9 +174,11 @@ void pair_settle(struct transport *transport) {
 static void pair_free(struct transport *transport) {
         struct pair *pair = pair_of(transport);
         uint8_t gone[4096];
+        ssize_t n = sizeof(gone);
 
-        while (pair->was_told && pair->has_ended && socket_io_receive(transport->fd, gone, sizeof(gone), 0) > 0)
-                ;
+        /* Less than was asked for is all that there was. */
+        while (n == sizeof(gone) && pair->was_told && pair->has_ended)
+                n = socket_io_receive(transport->fd, gone, sizeof(gone), 0);
         (void)nb_fd_close(transport->fd);
         free(pair);
 }
@@ -273,8 +275,6 @@ struct transport *transport_new_pair(int fd, bool datagrams) {
 
         if (!pair)
                 return NULL;
-        nb_channel_refuse_fds(fd);
-        nb_channel_expect_bytes(fd);
         /* Urgent bytes would stand aside of the queue. */
         set_option(fd, SO_OOBINLINE, 1);
         set_option(fd, SO_PEEK_OFF, 1);
@@ -304,6 +304,7 @@ int pair_new(bool datagrams, struct transport **ret, int *ret_guest_fd) {
                 return -errno;
         our_fd = ends[0];
         guest_fd = ends[1];
+        nb_channel_refuse_fds(our_fd);
         r = prepare_guests(guest_fd, datagrams);
         if (r < 0)
                 return r;
@@ -338,8 +339,5 @@ static const struct confine_call calls[] = {
         CONFINE_OPTION(SOL_SOCKET, SO_OOBINLINE, "its order"),
         CONFINE_OPTION(SOL_SOCKET, SO_TIMESTAMP, "empty messages"),
         CONFINE_OPTION(SOL_SOCKET, 83, "no descriptors"),
-        CONFINE_OPTION(SOL_SOCKET, SO_PASSCRED, "nothing but bytes"),
-        CONFINE_OPTION(SOL_SOCKET, SO_PASSSEC, "nothing but bytes"),
-        CONFINE_OPTION(SOL_SOCKET, 76, "nothing but bytes"),
 };
 const struct confine_list pair_calls = CONFINE_LIST(calls);

@@ -31,14 +31,14 @@ struct run {
         unsigned rounds;
 };
 
-struct pump *pump_new(void) {
+struct pump *pump_new(bool had_stages) {
         struct pump *pump = malloc(sizeof(*pump));
 
-        /* Nobody knows yet what is there. */
+        /* What is there already is told as soon as it is watched; but a stage may have heard of it, and not have read all. */
         if (pump)
                 *pump = (struct pump){
-                        .peer = { .may_read = true, .may_write = true },
-                        .guest = { .may_read = true, .may_write = true },
+                        .peer = { .may_read = had_stages, .may_write = true },
+                        .guest = { .may_write = true },
                 };
         return pump;
 }
@@ -97,13 +97,15 @@ int flow_flush(struct flow *flow, struct transport *sink, uint64_t *count) {
         return 0;
 }
 
-/* The guest's end wakes us whenever the guest has read, if we let it; so that is asked for only while we wait for it. */
+/*
+ * The guest's end wakes us whenever the guest has read, if we let it; so that is asked for only while we wait for it. A peer's of TCP does so
+ * only when it was full: once asked for, that stays.
+ */
 static void wait_for_room(struct run *run) {
-        struct link *link = run->link;
+        struct watch *watch = run->sink == run->link->guest ? &run->link->guest_watch : &run->link->peer_watch;
 
         run->sink_side->may_write = false;
-        if (run->sink == link->guest)
-                (void)watch_change(&link->guest_watch, link->guest_watch.events | EPOLLOUT);
+        (void)watch_change(watch, watch->events | EPOLLOUT);
 }
 
 /* @return 0 to go on with this direction, -EAGAIN, -ENOMEM */

@@ -75,8 +75,12 @@ struct pump {
         struct flow to_peer;
 };
 
-/** @return owned by the caller, or NULL without memory */
-struct pump *pump_new(void);
+/**
+ * Makes one, before the guest's end is watched.
+ * @param had_stages  the peer's socket was read before
+ * @return owned by the caller, or NULL without memory
+ */
+struct pump *pump_new(bool had_stages);
 
 /** Takes NULL. @return NULL */
 struct pump *pump_free(struct pump *pump, struct relay *relay);

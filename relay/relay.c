@@ -95,6 +95,7 @@ static void run_queue(struct relay *relay) {
 void relay_turn(struct relay *relay, bool wait) {
         int timeout_ms = wait && nb_list_is_empty(&relay->queue) ? uv_backend_timeout(&relay->loop) : 0;
 
+        relay->turn++;
         (void)watch_set_wait(&relay->watches, timeout_ms);
         (void)watch_set_dispatch(&relay->watches);
         run_queue(relay);

@@ -36,7 +36,9 @@ struct relay {
         uv_loop_t loop;
         struct watch_set watches;
         struct watch channel_watch;
-        int channel_fd; /* owned */
+        int channel_fd;          /* owned */
+        uint64_t turn;           /* counts */
+        uint64_t turn_of_orders; /* when some were taken last */
         struct nb_log log;
         bool is_set_up;
         bool is_confined;    /* Setup closes the walls around this process; false in tests */

@@ -88,7 +88,7 @@ bool transport_hurry(int fd, bool on);
 /**
  * Of our end of the guest's pair. Freeing it tells the guest how its stream has ended: after a `finish` by an end of file, and otherwise by
  * ECONNRESET (relay/pair.h).
- * @param fd  consumed on success only; non-blocking
+ * @param fd  consumed on success only; non-blocking, of a fresh pair whose maker has the kernel refuse descriptors at both ends
  */
 struct transport *transport_new_pair(int fd, bool datagrams);
 

@@ -96,8 +96,6 @@ struct guest_channel *guest_channel_new(struct quic_connection *connection, int 
                 (void)nb_channel_fd_close(fd);
                 return NULL;
         }
-        nb_channel_refuse_fds(fd);
-        nb_channel_expect_bytes(fd);
         nb_list_init(&channel->in_unread);
         channel->quic = connection->quic;
         channel->connection = connection;

@@ -103,11 +103,12 @@ int control_answer_failed(struct control *control, const struct nb_socket_addres
 /* ---- through a relay ---- */
 
 int control_answer_relayed(struct control *control, int r, struct relayed_result *result) {
-        NB_CLEANUP_CHANNEL_FD int socket_fd = result->socket_fd;
-        NB_CLEANUP_CHANNEL_FD int fd = result->fd;
+        /* Where the relay has stepped out, the socket is the guest's; the end of a pair never lingers. */
+        NB_CLEANUP_CHANNEL_FD int socket_fd = result->object ? result->socket_fd : result->fd;
+        NB_CLEANUP_FD int pair_fd = result->object ? result->fd : -1;
         const struct outcome outcome = {
-                .fd = fd,
-                .socket_fd = socket_fd >= 0 ? socket_fd : fd,
+                .fd = result->fd,
+                .socket_fd = socket_fd,
                 .peer = result->peer,
                 .via = result->via,
                 .name = result->name,

@@ -23,7 +23,8 @@
 static void handshake_free(struct handshake *handshake) {
         nb_list_remove(&handshake->link);
         handshake->relayed = relayed_free(handshake->relayed);
-        handshake->fd = nb_channel_fd_close(handshake->fd);
+        /* The end of a pair never lingers. */
+        handshake->fd = handshake->is_relayed ? nb_fd_close(handshake->fd) : nb_channel_fd_close(handshake->fd);
         handshake->security = security_free(handshake->security);
         account_release(&handshake->owner->control->grant->tenant->account, ACCOUNT_HANDSHAKES, 1);
         free(handshake);

@@ -307,9 +307,9 @@ static bool is_inet(int fd) {
 }
 
 static bool is_udp(int fd) {
-        int type;
+        int protocol;
 
-        return is_inet(fd) && ask_int(fd, SO_TYPE, &type) == 0 && type == SOCK_DGRAM;
+        return ask_int(fd, SO_PROTOCOL, &protocol) == 0 && protocol == IPPROTO_UDP;
 }
 
 static bool is_connected(int fd) {
@@ -377,7 +377,7 @@ static int pass_on(const struct broker *broker, int fd, struct nb_seal_stamp *st
 int seal_lend(const struct broker *broker, int fd) {
         struct nb_seal_stamp stamp;
 
-        if (!is_udp(fd) || !find_stamp(broker, fd, &stamp))
+        if (!find_stamp(broker, fd, &stamp) || !is_udp(fd))
                 return 0;
         return pass_on(broker, fd, &stamp, NB_SEAL_OWNER_FIRST, SLOT_LENT);
 }
@@ -385,7 +385,7 @@ int seal_lend(const struct broker *broker, int fd) {
 int seal_take_back(const struct broker *broker, int fd) {
         struct nb_seal_stamp stamp;
 
-        if (!is_udp(fd) || !find_stamp(broker, fd, &stamp) || stamp.slot != SLOT_LENT)
+        if (!find_stamp(broker, fd, &stamp) || stamp.slot != SLOT_LENT || !is_udp(fd))
                 return 0;
         return pass_on(broker, fd, &stamp, broker->seal->owner, 0);
 }

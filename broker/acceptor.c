@@ -336,7 +336,8 @@ static enum outcome accept_one(struct acceptor *acceptor) {
         outcome = accept_placed(acceptor);
         if (outcome != OUTCOME_PUSHED) {
                 account_release(&tenant->account, ACCOUNT_IN_FLIGHT, 1);
-                return outcome;
+                /* There was credit for whom nothing is to be done with. */
+                return outcome == OUTCOME_STARTED && acceptor->handshakes.n_ready > 0 ? push_ready(acceptor) : outcome;
         }
         note_pushed(acceptor);
         return outcome;

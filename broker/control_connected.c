@@ -123,8 +123,7 @@ int control_answer_relayed(struct control *control, int r, struct relayed_result
         return endpoint_refuse(&control->endpoint, nb_wasi_errno_from_host(-r), result->reason);
 }
 
-static void relayed(void *data, int error, struct relayed_result *result) {
-        struct control *control = data;
+static int finish_relaying(struct control *control, int error, struct relayed_result *result) {
         struct relayed *relayed = control->relaying;
         int r;
 
@@ -133,7 +132,13 @@ static void relayed(void *data, int error, struct relayed_result *result) {
         r = control_answer_relayed(control, error, result);
         /* Only now: the result's texts are its own. */
         (void)relayed_free(relayed);
-        control_end_if_failed(control, r);
+        return r;
+}
+
+static void relayed(void *data, int error, struct relayed_result *result) {
+        struct control *control = data;
+
+        control_end_if_failed(control, finish_relaying(control, error, result));
 }
 
 uint64_t control_time_left(const struct control *control) {
@@ -177,6 +182,7 @@ int control_proceed(struct control *control, int fd_consumed, const struct nb_so
                     const struct proxy_way *way, const char *name) {
         NB_CLEANUP_CHANNEL_FD int fd = fd_consumed;
         const struct outcome outcome = { .fd = fd, .socket_fd = fd, .peer = peer, .name = name };
+        struct relayed_result result;
         int r;
 
         if (!way && !control_needs_relay(control)) {
@@ -185,7 +191,7 @@ int control_proceed(struct control *control, int fd_consumed, const struct nb_so
         }
         r = control_is_of_this_policy(control) ? start_relaying(control, nb_steal_fd(&fd), peer, way, name) : -EAGAIN;
         if (r == 0)
-                return 0;
+                return relayed_take(control->relaying, &result) ? finish_relaying(control, 0, &result) : 0;
         control_set_state(control, CONTROL_IDLE);
         return control_answer_not_relayed(control, peer, name, r);
 }

@@ -103,6 +103,15 @@ static void record_failure(const struct handshake *handshake, int r) {
         decision_record_failure(&asker, "accept", &handshake->peer, strerror(-r));
 }
 
+static void move_to_ready(struct handshake *handshake) {
+        struct handshakes *owner = handshake->owner;
+
+        handshake->relayed = relayed_free(handshake->relayed);
+        nb_list_remove(&handshake->link);
+        nb_list_append(&owner->ready, &handshake->link);
+        owner->n_ready++;
+}
+
 /* What failed before is recorded by broker/relayed.c. */
 static void done(void *data, int error, struct relayed_result *result) {
         struct handshake *handshake = data;
@@ -114,14 +123,10 @@ static void done(void *data, int error, struct relayed_result *result) {
                 if (r < 0)
                         record_failure(handshake, r);
         }
-        if (r < 0) {
+        if (r < 0)
                 handshake_free(handshake);
-        } else {
-                handshake->relayed = relayed_free(handshake->relayed);
-                nb_list_remove(&handshake->link);
-                nb_list_append(&owner->ready, &handshake->link);
-                owner->n_ready++;
-        }
+        else
+                move_to_ready(handshake);
         owner->function(owner->data);
 }
 
@@ -156,10 +161,18 @@ static struct relayed_options options_of(struct handshake *handshake) {
 
 /* @param fd  as relayed_start() */
 static int start(struct handshake *handshake, const struct relayed_options *options, int fd) {
+        struct relayed_result result;
+        bool is_there = false;
         int r = relayed_start(options, fd, &handshake->relayed);
 
+        if (r == 0)
+                is_there = relayed_take(handshake->relayed, &result);
+        if (is_there)
+                r = become_ready(handshake, &result);
         if (r < 0)
                 handshake_free(handshake);
+        else if (is_there)
+                move_to_ready(handshake);
         else
                 nb_list_append(&handshake->owner->underway, &handshake->link);
         return r;

@@ -2,7 +2,7 @@
 /*
  * Peers that were accepted and that a relay shakes hands with, of one listener; and those that are through and wait for credit.
  *
- *      started ──Ready──► ready, registered as a connection ──taken──► the guest's
+ *      started ──Ready, or nothing to wait for──► ready, registered as a connection ──taken──► the guest's
  *         └──failed, refused──► gone, never shown to the guest
  *
  * Each takes a place of MaxHandshakes= (ACCOUNT_HANDSHAKES) until it is taken or gone, and none of the guest's credit before it is ready: peers
@@ -56,7 +56,8 @@ void handshakes_init(struct handshakes *handshakes, struct control *control, han
 void handshakes_deinit(struct handshakes *handshakes);
 
 /**
- * Starts one, for which a place is claimed already; it is given back when the handshake is over, also on failure.
+ * Starts one, for which a place is claimed already; it is given back when the handshake is over, also on failure. It may be ready at once: then the
+ * function is not called.
  * @param fd  of a peer that was judged; consumed
  * @return 0 or -errno
  */

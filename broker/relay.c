@@ -138,6 +138,13 @@ int relay_send_order(struct relay *relay, const Nb__Relay__Order *order, const i
         return r;
 }
 
+bool relay_takes_orders(const struct relay_object *object) {
+        const struct relay *relay = object->relay;
+
+        return relay && relay->is_started && (!relay->was_restored || relay->stock.is_taken) &&
+               relay_outbox_is_empty(&relay->outbox);
+}
+
 int relay_order(struct relay_object *object, const Nb__Relay__Order *order, const int *fds, size_t n_fds) {
         return object->relay ? relay_send_order(object->relay, order, fds, n_fds) : -ENOTCONN;
 }

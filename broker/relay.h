@@ -96,6 +96,12 @@ void relay_detach(struct relay_object *object);
 void relay_pass_on(struct relay_object *object, struct relay_object *successor, const struct relay_object_ops *ops);
 
 /**
+ * Whether its relay takes orders: it has started, what it has is known, and none waits for it. Then nobody need wait for its word where nothing else is
+ * to be waited for. @return false for a detached object
+ */
+bool relay_takes_orders(const struct relay_object *object);
+
+/**
  * Sends an order of an attached object; what the channel cannot take at once waits in a queue.
  * @param fds  borrowed
  * @return 0; -ENOTCONN for a detached one; -EAGAIN when too much waits already, or too many descriptors are in flight: nothing was sent

@@ -46,6 +46,7 @@ struct relayed {
         bool is_sealed; /* its socket is */
         bool has_tls;
         bool is_quic;
+        bool without_ready; /* there is nothing to wait for */
         uint64_t since_ns;
         char *name; /* NULL: an address */
         relayed_function function;
@@ -118,13 +119,18 @@ static void count_failure(const struct relayed *relayed, Nb__Relay__Cause cause)
         relayed_metrics_failed(metrics_of(relayed), &attempt, cause);
 }
 
-static void tell(struct relayed *relayed, int error, struct relayed_result *result) {
+/* What is about to be told. */
+static void fill_in_result(struct relayed *relayed, struct relayed_result *result) {
         relayed->state = RELAYED_TOLD;
         relayed->deadline = deadline_free(relayed->deadline);
         result->peer = &relayed->peer;
         result->via = relayed->via.family != 0 ? &relayed->via : NULL;
         result->name = relayed->name;
         result->proxy = relayed->has_way && relayed->asker.grant->policy ? &relayed->asker.grant->policy->proxy : NULL;
+}
+
+static void tell(struct relayed *relayed, int error, struct relayed_result *result) {
+        fill_in_result(relayed, result);
         relayed->function(relayed->data, error, result);
 }
 
@@ -402,6 +408,7 @@ static int send_begin(struct relayed *relayed, const struct policy_protocol *pol
         draft.begin.expects_header = relayed->expects_header;
         draft.begin.datagrams = relayed->asker.type == POLICY_SOCKET_DGRAM && !relayed->is_quic;
         draft.begin.may_step_out = relayed->may_step_out;
+        draft.begin.without_ready = relayed->without_ready;
         if (relayed->verb == POLICY_CONNECT)
                 set_client(relayed, policy, &contexts, &draft);
         if (relayed->is_quic) {
@@ -447,6 +454,16 @@ static int attach(struct relayed *relayed, const struct relayed_options *options
         return r;
 }
 
+/* Whether the relay has nothing to do but to carry bytes, and is there. */
+static bool needs_no_ready(const struct relayed *relayed, const struct policy_protocol *policy) {
+        return !policy_has_handshake(policy, relayed->verb) && !relayed->may_step_out &&
+               relay_takes_orders(&relayed->object);
+}
+
+static struct deadline *limit_wait(struct relayed *relayed, uint64_t timeout_ms) {
+        return deadline_new(&broker_of(relayed)->loop, timeout_ms + GRACE_MS, timed_out, relayed);
+}
+
 static int begin(struct relayed *relayed, const struct policy_protocol *policy, const struct relayed_options *options) {
         NB_CLEANUP_FD int pair_fd = -1;
         int r = attach(relayed, options);
@@ -455,8 +472,9 @@ static int begin(struct relayed *relayed, const struct policy_protocol *policy, 
                 r = make_pair(relayed, &pair_fd);
         if (r < 0)
                 return r;
-        relayed->deadline = deadline_new(&broker_of(relayed)->loop, options->timeout_ms + GRACE_MS, timed_out, relayed);
-        if (!relayed->deadline)
+        relayed->without_ready = needs_no_ready(relayed, policy);
+        relayed->deadline = relayed->without_ready ? NULL : limit_wait(relayed, options->timeout_ms);
+        if (!relayed->without_ready && !relayed->deadline)
                 return -ENOMEM;
         return options->server ? options->take(options->server, options->number, &relayed->object, pair_fd)
                                : send_begin(relayed, policy, options->timeout_ms, pair_fd);
@@ -525,6 +543,18 @@ int relayed_start(const struct relayed_options *options, int fd_consumed, struct
         }
         *ret = nb_steal_ptr(relayed);
         return 0;
+}
+
+bool relayed_take(struct relayed *relayed, struct relayed_result *ret) {
+        if (!relayed->without_ready)
+                return false;
+        *ret = (struct relayed_result){
+                .fd = nb_steal_fd(&relayed->guest_fd),
+                .socket_fd = nb_steal_fd(&relayed->socket_fd),
+                .object = &relayed->object,
+        };
+        fill_in_result(relayed, ret);
+        return true;
 }
 
 /* ---- afterwards ---- */

@@ -2,13 +2,17 @@
 /*
  * One connection that goes through a relay: from its socket, connected or accepted, to the guest's end of a pair.
  *
- *      attached ──Begin──► handshaking ──Ready──► told ──its number goes on to the connection's entry (broker/connection.h)
+ *      attached ──Begin, without_ready──────────► told, at once
+ *          └──────Begin──► handshaking ──Ready──► told ──its number goes on to the connection's entry (broker/connection.h)
  *                              ├──Announced──► the peer is judged again, by the address of the PROXY header ──Judgement──► handshaking
  *                              └──Ended, lost──► told of the failure, which is recorded
  *
  * The broker makes the pair, sends the socket and one end with Begin, and keeps the other end, and a duplicate of the socket, until it is Ready:
  * then the socket is registered as the connection (its cookie is what the kernel tells the end of), the guest gets its end, and the
  * broker has neither. An entry of a relayed connection can be ended without netbroker-helper: the relay is told to.
+ *
+ * Where the relay has nothing to do before bytes go, nobody waits for its word: a turn of the relay's and another of ours would be most of what such a connect
+ * costs. That it has no room, or has just ended, the guest learns by ECONNRESET then. One that is not known to take orders yet is waited for.
  *
  * Of QUIC (`Family=quic`) the pair is the connection's channel, over which its streams travel: what the guest gets is that. A client's socket is one of
  * UDP, connected to what was judged. A server's client has none of its own, for all share the server's: it begins with TakePeer instead of Begin.
@@ -78,9 +82,16 @@ bool relayed_is_needed_for(const struct policy_protocol *policy, const struct nb
 /**
  * Starts one.
  * @param fd  the connected socket; consumed; -1 with `server`
- * @return 0 with an object owned by the caller; -errno: nothing will be told
+ * @return 0 with an object owned by the caller, who asks relayed_take() next; -errno: nothing will be told
  */
 int relayed_start(const struct relayed_options *options, int fd, struct relayed **ret);
+
+/**
+ * Takes the result of one that was just started and has nothing to wait for; it is to be freed when nothing of the result is needed any more.
+ * @param ret  as the function would get it
+ * @return whether there is one; if not, the function will be called
+ */
+bool relayed_take(struct relayed *relayed, struct relayed_result *ret);
 
 /** Whether the policy of this moment grants it. */
 bool relayed_is_granted(const struct relayed *relayed);

@@ -214,7 +214,8 @@ static int start_pumping(struct link *link) {
         /* A peer that has ended already is not said to have ended again. */
         pump_side_changed(&link->pump->peer, link->peer_events, link->peer->fd >= 0);
         link->state = LINK_PUMPING;
-        report_ready(link->relay, link->id, link->security, false);
+        if (!link->without_ready)
+                report_ready(link->relay, link->id, link->security, false);
         /* Nobody asks for it again, and it is the largest thing that a link has. */
         free(link->security);
         link->security = NULL;
@@ -377,6 +378,7 @@ static struct link *link_new(struct relay *relay, const Nb__Relay__Begin *begin,
         link->is_server = begin->role == NB__RELAY__ROLE__ROLE_SERVER;
         link->datagrams = begin->datagrams;
         link->may_step_out = begin->may_step_out;
+        link->without_ready = begin->without_ready;
         nb_list_init(&link->stages);
         turn_init(&link->turn, run_turn);
         link->peer = transport_new_socket(peer_fd, begin->datagrams);

@@ -45,6 +45,7 @@ struct link {
         bool is_server;
         bool datagrams;
         bool may_step_out;
+        bool without_ready; /* nobody waits for it */
         bool had_stages;
         struct transport *peer;  /* the top of the stack; owned */
         struct transport *guest; /* owned */

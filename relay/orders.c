@@ -80,11 +80,19 @@ static int begin_quic(struct relay *relay, const Nb__Relay__Begin *begin, struct
         return quic_begin(relay, begin, nb_steal_fd(&fds->fds[0]), nb_steal_fd(&fds->fds[1]));
 }
 
+/* Before bytes go: whoever waits for it is told by Ready. */
+static bool has_something_to_do(const Nb__Relay__Begin *begin) {
+        return begin->quic || begin->tls_context != 0 || begin->n_hops > 0 || begin->expects_header ||
+               begin->header != NB__RELAY__PROXY_HEADER__PROXY_HEADER_NONE || begin->may_step_out;
+}
+
 static int begin_link(struct relay *relay, const Nb__Relay__Order *order, struct nb_channel_fds *fds) {
         const Nb__Relay__Begin *begin = order->begin;
 
         if (begin->link == 0 || link_table_find(&relay->table, begin->link))
                 return -EEXIST;
+        if (begin->without_ready && has_something_to_do(begin))
+                return -EINVAL;
         if (begin->quic)
                 return begin_quic(relay, begin, fds);
         if (begin->role != NB__RELAY__ROLE__ROLE_CLIENT && begin->role != NB__RELAY__ROLE__ROLE_SERVER)

@@ -137,6 +137,7 @@ static void begin(struct world *world, struct grant *grant, enum policy_verb ver
                 .function = told,
                 .data = connection,
         };
+        struct relayed_result result;
         int ends[2];
 
         if (world->n_connections == CONNECTIONS_MAX)
@@ -148,6 +149,8 @@ static void begin(struct world *world, struct grant *grant, enum policy_verb ver
         connection->other_fd = ends[1];
         if (relayed_start(&options, ends[0], &connection->relayed) < 0)
                 connection->relayed = NULL;
+        else if (relayed_take(connection->relayed, &result))
+                told(connection, 0, &result);
 }
 
 static void free_told(struct world *world) {

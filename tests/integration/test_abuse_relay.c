@@ -21,9 +21,10 @@
 #include "tests/support/runner.h"
 #include "tests/support/scene.h"
 
+/* A header is something to do before bytes go: the broker waits for the relay's word. Datagrams have none. */
 #define TENANT                                                                                                         \
-        "[Tenant]\nName=%s\nUser=%u\n[Protocol web]\nFamily=ip\nDataPath=relay\nSocketTypes=stream "                   \
-        "dgram\n" SCENE_LOOPBACK
+        "[Tenant]\nName=%s\nUser=%u\n[Protocol web]\nFamily=ip\nDataPath=relay\nSendProxyHeader=v2\n" SCENE_LOOPBACK   \
+        "[Protocol datagrams]\nFamily=ip\nDataPath=relay\nSocketTypes=dgram\n" SCENE_LOOPBACK
 
 /* More than any text of a report may have. */
 #define LONG_TEXT 40000
@@ -374,6 +375,29 @@ START_TEST(ready_twice) {
 }
 END_TEST
 
+/* Of a connection that the guest has had from the beginning: nobody has asked for it. */
+START_TEST(ready_where_there_is_none) {
+        struct scene_of_two two;
+        struct wire control;
+        int fd;
+
+        two_start(&two);
+        two.bad_link = begin(&two, &two.bad_control, &two.bad);
+        ck_assert(!two.bad->order->begin->without_ready);
+        ck_assert_uint_eq(wire_open_dgram(&two.bad_session.protocols[1], "0.0.0.0:0", &control, NULL), 0);
+        ck_assert_uint_eq(wire_connect_to(&control, two.peer.text, &fd), 0);
+        fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_BEGIN);
+        ck_assert(two.bad->order->begin->without_ready);
+        (void)fake_relay_ready(two.bad, two.bad->order->begin->link);
+        fake_relay_expect_end(two.bad);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        two.bad = fake_relay_free(two.bad);
+        ck_assert_uint_eq(wire_receive_connected(&two.bad_control, &fd), NB_WASI_ECONNRESET);
+        two_end(&two);
+}
+END_TEST
+
 /* Two ends: a second one is of nobody. */
 START_TEST(ended_twice) {
         struct scene_of_two two;
@@ -471,7 +495,7 @@ START_TEST(impossible_peers_of_a_server) {
         uint64_t number;
 
         two_start(&two);
-        ck_assert_uint_eq(wire_open_dgram(&two.bad_session.protocols[0], "127.0.0.1:0", &server, NULL), 0);
+        ck_assert_uint_eq(wire_open_dgram(&two.bad_session.protocols[1], "127.0.0.1:0", &server, NULL), 0);
         ck_assert_uint_eq(wire_listen(&server, 4, address), 0);
         two.bad = fake_relay_start(&two.relays);
         fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_SERVE);
@@ -753,8 +777,10 @@ END_TEST
 #define CONNECTS 600
 
 #define REFUSER                                                                                                        \
-        "[Tenant]\nName=bad\nUser=%u\n[Protocol web]\nFamily=ip\nDataPath=relay\nSocketTypes=stream "                  \
-        "dgram\nDeny=198.51.100.0/24:*\n%s" SCENE_LOOPBACK
+        "[Tenant]\nName=bad\nUser=%u\n[Protocol "                                                                      \
+        "web]\nFamily=ip\nDataPath=relay\nSendProxyHeader=v2\n%s" SCENE_LOOPBACK                                       \
+        "[Protocol datagrams]\nFamily=ip\nDataPath=relay\nSocketTypes=dgram\n"                                         \
+        "Deny=198.51.100.0/24:*\n" SCENE_LOOPBACK
 
 /* Fills what waits for the bad relay. */
 static void fill_orders(struct scene_of_two *two, uint64_t server) {
@@ -788,7 +814,7 @@ START_TEST(abuse_45_what_is_revoked_ends_however_many_orders_wait) {
         socket_fd = keep_socket(&two);
         ck_assert_int_eq(fake_relay_ready(two.bad, two.bad_link), 0);
         ck_assert_uint_eq(wire_receive_connected(&two.bad_control, &fd), 0);
-        ck_assert_uint_eq(wire_open_dgram(&two.bad_session.protocols[0], "127.0.0.1:0", &server, NULL), 0);
+        ck_assert_uint_eq(wire_open_dgram(&two.bad_session.protocols[1], "127.0.0.1:0", &server, NULL), 0);
         ck_assert_uint_eq(wire_listen(&server, 4, address), 0);
         fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_SERVE);
         fill_orders(&two, two.bad->order->serve->server);
@@ -838,6 +864,7 @@ static Suite *make_suite(void) {
         tcase_add_loop_test(any, a_relay_cannot_speak_of_what_is_not_its_own, 0, N_IDLE_TALK);
         tcase_add_loop_test(any, impossible_peers_of_a_server, 0, N_IMPOSSIBLE_PEERS);
         tcase_add_test(any, ready_twice);
+        tcase_add_test(any, ready_where_there_is_none);
         tcase_add_test(any, ended_twice);
         tcase_add_test(any, abuse_46_a_reason_is_escaped_and_cut);
         tcase_add_test(any, another_version);

@@ -489,13 +489,18 @@ START_TEST(what_crashes_again_is_started_after_a_pause) {
 }
 END_TEST
 
+#define HEADER "PROXY UNKNOWN\r\n"
+
+/* Who has something to wait for, and who has not and is the guest's from the beginning. */
+static const char *const under_way[] = { STREAMS "AcceptProxyHeader=127.0.0.1\n", STREAMS };
+
 START_TEST(connects_under_way_fail_with_their_relay) {
         char address[NB_ADDRESS_LENGTH_MAX + 1];
         struct world world;
         struct wire control;
         int other_fd, fd;
 
-        world_start(&world, "", RELAY);
+        world_start(&world, "", under_way[_i]);
         ck_assert_uint_eq(wire_open(world.web, "127.0.0.1:0", &control, NULL), 0);
         ck_assert_uint_eq(wire_listen(&control, 8, address), 0);
         /* A relay that does nothing, and what is asked of it. */
@@ -505,9 +510,16 @@ START_TEST(connects_under_way_fail_with_their_relay) {
         ck_assert_int_eq(kill(harness_only_child(world.daemon.pid), SIGKILL), 0);
         peer_expect_end(other_fd);
         (void)nb_fd_close(other_fd);
+        if (_i == 1) {
+                fd = wire_receive_accepted(&control, 1);
+                expect_reset(fd);
+                (void)nb_fd_close(fd);
+        }
         /* The listener is none the worse for it. */
         other_fd = peer_connect(address);
-        fd = wire_receive_accepted(&control, 1);
+        if (_i == 0)
+                ck_assert_int_eq(write(other_fd, HEADER, sizeof(HEADER) - 1), sizeof(HEADER) - 1);
+        fd = wire_receive_accepted(&control, (uint64_t)_i + 1);
         peer_exchange(fd, other_fd);
         (void)nb_fd_close(fd);
         (void)nb_fd_close(other_fd);
@@ -1316,7 +1328,7 @@ static Suite *make_suite(void) {
         tcase = tcase_create("crash");
         tcase_add_test(tcase, a_crash_is_its_tenants_own);
         tcase_add_test(tcase, what_crashes_again_is_started_after_a_pause);
-        tcase_add_test(tcase, connects_under_way_fail_with_their_relay);
+        tcase_add_loop_test(tcase, connects_under_way_fail_with_their_relay, 0, 2);
         tcase_add_test(tcase, links_are_spread_over_relays);
         tcase_add_test(tcase, a_relay_that_cannot_be_started_is_said_so);
         tcase_add_test(tcase, a_relay_that_says_nothing_is_ended);

@@ -54,6 +54,29 @@ START_TEST(bytes_both_ways) {
 }
 END_TEST
 
+/* Its guest has its end already, and may have written and ended. */
+START_TEST(nobody_waits_for_its_word) {
+        Nb__Relay__Begin begin = NB__RELAY__BEGIN__INIT;
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends;
+        char byte;
+
+        begin.without_ready = true;
+        ends = relay_world_begin(world, 7, false, &begin);
+        ck_assert_int_eq(send(ends.guest, "a request", 9, 0), 9);
+        ck_assert_int_eq(shutdown(ends.guest, SHUT_WR), 0);
+        ck_assert_int_eq(send(ends.peer, "an answer", 9, 0), 9);
+        relay_world_expect_nothing(world);
+        relay_world_receive(world, ends.peer, "a request", 9);
+        ck_assert_int_eq(relay_world_read(world, ends.peer, &byte, 1), 0);
+        relay_world_receive(world, ends.guest, "an answer", 9);
+        ck_assert_int_eq(shutdown(ends.peer, SHUT_WR), 0);
+        ck_assert_uint_eq(relay_world_expect_end(world, 7, NB__RELAY__CAUSE__CAUSE_CLOSED)->bytes_to_peer, 9);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
 /* One byte is never taken out of the pair; it must not be missed when it is the last of a long transfer. */
 START_TEST(each_length_arrives_whole) {
         static const size_t lengths[] = { 1, 2, 4095, 4096, 4097, 8191, 8192, 8193, 65535, 65536, 65537, 200000, 1 };
@@ -639,6 +662,7 @@ int main(void) {
         TCase *links = tcase_create("links");
 
         tcase_add_test(links, bytes_both_ways);
+        tcase_add_test(links, nobody_waits_for_its_word);
         tcase_add_test(links, each_length_arrives_whole);
         tcase_add_test(links, long_transfers_both_ways_at_once);
         tcase_add_loop_test(links, a_slow_side_stops_the_other, 0, 2);

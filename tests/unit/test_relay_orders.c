@@ -62,6 +62,11 @@ static void unknown_role(struct orders *orders) {
         orders->begin.role = (Nb__Relay__Role)9;
 }
 
+static void no_word_of_what_waits_for_one(struct orders *orders) {
+        orders->begin.without_ready = true;
+        orders->begin.may_step_out = true;
+}
+
 static void one_descriptor(struct orders *orders) {
         orders->n_fds = 1;
 }
@@ -169,6 +174,7 @@ static void (*const not_permitted[])(struct orders *orders) = {
         no_number,
         no_role,
         unknown_role,
+        no_word_of_what_waits_for_one,
         one_descriptor,
         three_descriptors,
         descriptors_in_the_wrong_order,

@@ -266,6 +266,7 @@ END_TEST
         "[Tenant]\n"                                                                                                   \
         "Name=acme\n"                                                                                                  \
         "User=%u\n"                                                                                                    \
+        "RequestRate=infinity\n"                                                                                       \
         "[Protocol web]\n"                                                                                             \
         "Family=ip\n"                                                                                                  \
         "DataPath=relay\n" SCENE_LOOPBACK
@@ -277,12 +278,16 @@ struct relayed {
         struct peer peer;
         int fd, other_fd;
         pid_t relay;
+        int fds[SERIES * ROUNDS]; /* guests' ends of other connections, */
+        int other_fds[SERIES * ROUNDS];
+        size_t n;
 };
 
 static void relayed_start(struct relayed *relayed) {
         const struct daemon_options options = { .no_info = true };
 
         network_enter();
+        relayed->n = 0;
         daemon_init(&relayed->daemon);
         daemon_write_policy(&relayed->daemon, RELAYED, (unsigned)getuid());
         daemon_start(&relayed->daemon, &options);
@@ -296,6 +301,8 @@ static void relayed_start(struct relayed *relayed) {
 }
 
 static void relayed_end(struct relayed *relayed) {
+        nb_fds_close(relayed->fds, relayed->n);
+        nb_fds_close(relayed->other_fds, relayed->n);
         (void)nb_fd_close(relayed->fd);
         (void)nb_fd_close(relayed->other_fd);
         (void)wire_close(&relayed->control);
@@ -353,6 +360,96 @@ START_TEST(a_message_each_way_costs_the_relay) {
 
         relayed_start(&relayed);
         expect_calls(&ways[_i], relayed.relay, relayed.daemon.folder, &relayed);
+        relayed_end(&relayed);
+}
+END_TEST
+
+static void connect_relayed(void *data) {
+        struct relayed *relayed = data;
+
+        ck_assert_uint_lt(relayed->n, sizeof(relayed->fds) / sizeof(relayed->fds[0]));
+        ck_assert_uint_eq(wire_connect_to(&relayed->control, relayed->peer.text, &relayed->fds[relayed->n]), 0);
+        relayed->other_fds[relayed->n++] = peer_accept(&relayed->peer);
+}
+
+static const struct syscalls_expected broker_relayed_calls[] = {
+        WAITS,
+        { "recvmsg", 1, "the request" },
+        { "ioctl", 1, LAST_ANSWER },
+        { "socket", 1, "the bare program's" },
+        { "connect", 2, "as for a connect" },
+        { "socketpair", 1, "the guest's" },
+        { "sendto", 1, "the byte that is never read (relay/pair.h)" },
+        { "sendmsg", 2, "the order with the socket and a pair's end, and the answer with the other end" },
+        { "getsockopt", 1, "as for a connect" },
+        { "getsockname", 1, "as for a connect" },
+        { "epoll_ctl", 1, "as for a connect" },
+        { "setsockopt", 3, "as for a connect, and SO_PASSRIGHTS off, for both ends" },
+        { "close", 3, "the copy, and both ends" },
+        { 0 },
+};
+
+static const struct syscalls_expected relay_connect_calls[] = {
+        { "epoll_wait", 2, "until there is an order; and the byte that is never read is told as something to read" },
+        { "recvmsg", 1, "the order" },
+        { "fcntl", 2, "whether a descriptor waits, which would hold up everybody" },
+        { "getsockopt", 3, "what they are" },
+        { "setsockopt", 3, "TCP_NODELAY; SO_OOBINLINE and SO_PEEK_OFF of the pair" },
+        { "epoll_ctl", 2, "the peer's socket, and the pair" },
+        { "recvfrom", 1, "nothing but that byte is there" },
+        { 0 },
+};
+
+START_TEST(a_relayed_connect_costs_the_broker) {
+        const struct operation operation = { "socket", NULL, connect_relayed, broker_relayed_calls };
+        struct relayed relayed;
+
+        relayed_start(&relayed);
+        expect_calls(&operation, relayed.daemon.pid, relayed.daemon.folder, &relayed);
+        relayed_end(&relayed);
+}
+END_TEST
+
+START_TEST(a_relayed_connect_costs_the_relay) {
+        const struct operation operation = { "recvmsg", NULL, connect_relayed, relay_connect_calls };
+        struct relayed relayed;
+
+        relayed_start(&relayed);
+        expect_calls(&operation, relayed.relay, relayed.daemon.folder, &relayed);
+        relayed_end(&relayed);
+}
+END_TEST
+
+static const struct syscalls_expected relay_close_calls[] = {
+        { "epoll_wait", 1, "until the guest has closed" },
+        { "recvfrom", 2, "its end; and the byte, or the guest would read a reset" },
+        { "shutdown", 2, "the end for the peer; and for a guest that has shut down both directions, and not closed" },
+        { "epoll_ctl", 2, "the broker may have a copy of the socket still, and of the pair's end" },
+        { "close", 2, "both" },
+        { "sendto", 1, "Ended" },
+        { 0 },
+};
+
+static void connect_many_relayed(void *data) {
+        for (unsigned i = 0; i < ROUNDS; ++i)
+                connect_relayed(data);
+}
+
+static void close_relayed(void *data) {
+        struct relayed *relayed = data;
+
+        relayed->n--;
+        ck_assert_int_eq(close(relayed->fds[relayed->n]), 0);
+        peer_expect_end(relayed->other_fds[relayed->n]);
+        ck_assert_int_eq(close(relayed->other_fds[relayed->n]), 0);
+}
+
+START_TEST(a_close_by_the_guest_costs_the_relay) {
+        const struct operation operation = { "sendto", connect_many_relayed, close_relayed, relay_close_calls };
+        struct relayed relayed;
+
+        relayed_start(&relayed);
+        expect_calls(&operation, relayed.relay, relayed.daemon.folder, &relayed);
         relayed_end(&relayed);
 }
 END_TEST
@@ -621,6 +718,9 @@ static Suite *make_suite(void) {
         tcase = tcase_create("relay");
         tcase_set_timeout(tcase, 60);
         tcase_add_loop_test(tcase, a_message_each_way_costs_the_relay, 0, 2);
+        tcase_add_test(tcase, a_relayed_connect_costs_the_broker);
+        tcase_add_test(tcase, a_relayed_connect_costs_the_relay);
+        tcase_add_test(tcase, a_close_by_the_guest_costs_the_relay);
         suite_add_tcase(suite, tcase);
 
         tcase = tcase_create("host");

@@ -96,8 +96,11 @@ static int set_pair_options(int fd) {
         return 0;
 }
 
-/* @param ret_fd  the guest's end @param ret_relay_fd  both are owned by the caller */
-static int make_pair(int *ret_fd, int *ret_relay_fd) {
+/*
+ * Nothing goes from a Unix server to its peers (relay/datagram/server.h): the guest's writes are EPIPE, from the first one on, however late the relay is.
+ * @param ret_fd  the guest's end @param ret_relay_fd  both are owned by the caller
+ */
+static int make_pair(bool is_unix, int *ret_fd, int *ret_relay_fd) {
         int ends[2];
         int r = socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
 
@@ -106,7 +109,9 @@ static int make_pair(int *ret_fd, int *ret_relay_fd) {
         *ret_fd = ends[0];
         *ret_relay_fd = ends[1];
         r = set_pair_options(ends[0]);
-        return r < 0 ? r : set_pair_options(ends[1]);
+        if (r == 0)
+                r = set_pair_options(ends[1]);
+        return r == 0 && is_unix && shutdown(ends[1], SHUT_RD) < 0 ? -errno : r;
 }
 
 static int send_accepted(const struct datagram_server *server, int fd, const struct relay_peer *peer) {
@@ -153,7 +158,7 @@ static int push(struct datagram_server *server, const struct relay_peer *peer) {
         NB_CLEANUP_FD int fd = -1;
         NB_CLEANUP_FD int relay_fd = -1;
         struct connection *connection;
-        int r = make_pair(&fd, &relay_fd);
+        int r = make_pair(control_of(server)->bind.family == AF_UNIX, &fd, &relay_fd);
 
         if (r == 0)
                 r = relay_attach_beside(&object, &server->server.object);

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -513,6 +514,37 @@ START_TEST(impossible_peers_of_a_server) {
 }
 END_TEST
 
+/* A server of Unix sockets hears and does not answer, also before its relay has had the time to see to it. */
+START_TEST(a_guest_is_faster_than_its_relay) {
+        char address[NB_ADDRESS_LENGTH_MAX + 1], peer[NB_ADDRESS_LENGTH_MAX + 1], local[NB_ADDRESS_LENGTH_MAX + 1];
+        struct wire_session session;
+        struct scene_of_two two;
+        struct wire server;
+        int fd;
+
+        two_start(&two);
+        daemon_write_policy_file(&two.daemon, "bad.conf",
+                                 TENANT "[Protocol names]\nFamily=unix\nSocketTypes=dgram\nListen=@nb-test-*\n", "bad",
+                                 (unsigned)getuid());
+        daemon_reload(&two.daemon);
+        wire_session_open(two.daemon.socket_path, "bad", &session);
+        (void)snprintf(address, sizeof(address), "@nb-test-faster-%d", (int)getpid());
+        ck_assert_uint_eq(wire_open_dgram(&session.protocols[1], address, &server, NULL), 0);
+        ck_assert_uint_eq(wire_listen(&server, 4, address), 0);
+        two.bad = fake_relay_start(&two.relays);
+        fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_SERVE);
+        send_new_peer(&two, two.bad->order->serve->server, 1, "@nb-test-client");
+        fd = wire_receive_accepted_named(&server, 1, peer, local);
+        ck_assert_str_eq(peer, "@nb-test-client");
+        ck_assert_int_eq(send(fd, "answer", 6, MSG_NOSIGNAL), -1);
+        ck_assert_int_eq(errno, EPIPE);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&server);
+        wire_session_close(&session);
+        two_end(&two);
+}
+END_TEST
+
 /* It takes no orders: what waits for it is its tenant's, and leaves descriptors for others. */
 START_TEST(abuse_45_a_relay_that_does_not_read) {
         struct wire controls[FEW_FDS];
@@ -863,6 +895,7 @@ static Suite *make_suite(void) {
         tcase_add_loop_test(any, a_relay_that_misbehaves_costs_its_tenant_only, 0, N_MISBEHAVIOURS);
         tcase_add_loop_test(any, a_relay_cannot_speak_of_what_is_not_its_own, 0, N_IDLE_TALK);
         tcase_add_loop_test(any, impossible_peers_of_a_server, 0, N_IMPOSSIBLE_PEERS);
+        tcase_add_test(any, a_guest_is_faster_than_its_relay);
         tcase_add_test(any, ready_twice);
         tcase_add_test(any, ready_where_there_is_none);
         tcase_add_test(any, ended_twice);

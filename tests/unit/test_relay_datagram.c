@@ -623,9 +623,9 @@ START_TEST(a_unix_server_hears_and_does_not_answer) {
         ck_assert_str_eq(hear(guests[0]), "from a name");
         for (int i = 0; i < 2; ++i) {
                 ck_assert_str_eq(hear(guests[1]), "from nobody");
-                ck_assert_int_eq(send(guests[i], "answer", 6, MSG_NOSIGNAL), -1);
-                ck_assert_int_eq(errno, EPIPE);
+                ck_assert_int_eq(send(guests[i], "answer", 6, MSG_NOSIGNAL), 6); /* the broker's pairs take none */
         }
+        settle();
         ck_assert_str_eq(hear(named), "(none)");
         for (int i = 0; i < 2; ++i) {
                 nb_fd_close(guests[i]);

@@ -23,6 +23,12 @@
 #include "broker/tenant.h"
 #include "loop/deadline.h"
 
+/*
+ * What a guest of datagrams may have under way to its relay, by the kernel's count, which is double of what is asked for: four times the largest, and what is left
+ * unread of smaller ones. Whoever has the descriptor may set as much.
+ */
+#define DATAGRAM_SEND_BUFFER (192 * 1024)
+
 /* The relay has the deadline, and knows more to say of it; ours is for a relay that says nothing. */
 #define GRACE_MS 2000
 
@@ -420,12 +426,23 @@ static int send_begin(struct relayed *relayed, const struct policy_protocol *pol
         return relay_order(&relayed->object, &order, fds, 2);
 }
 
+/*
+ * So that an empty datagram can be told from the end (shim/wasi/stream.h); the relay sees to its own end. And of what the guest has written the relay leaves
+ * the last in the queue, and a few small ones (relay/pair.c), which are not to make its end one that poll(2) calls full, at a quarter of SO_SNDBUF.
+ */
+static int set_datagram_options(int fd) {
+        const int on = 1, size = DATAGRAM_SEND_BUFFER;
+
+        if (setsockopt(fd, SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)) < 0)
+                return -errno;
+        return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)) < 0 ? -errno : 0;
+}
+
 /* With the byte in it that is not read before a good end. @param ret_fd  the relay's end */
 static int make_plain_pair(struct relayed *relayed, int *ret_fd) {
         int type = relayed->asker.type == POLICY_SOCKET_DGRAM ? SOCK_SEQPACKET : SOCK_STREAM;
         const char byte = 0;
-        const int on = 1;
-        int ends[2];
+        int ends[2], r;
 
         if (socketpair(AF_UNIX, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0)
                 return -errno;
@@ -433,9 +450,9 @@ static int make_plain_pair(struct relayed *relayed, int *ret_fd) {
         *ret_fd = ends[1];
         nb_channel_refuse_fds(ends[0]);
         nb_channel_refuse_fds(ends[1]);
-        /* So that an empty datagram can be told from the end (shim/wasi/stream.h); the relay sees to its own end. */
-        if (type == SOCK_SEQPACKET && setsockopt(ends[0], SOL_SOCKET, SO_TIMESTAMP, &on, sizeof(on)) < 0)
-                return -errno;
+        r = type == SOCK_SEQPACKET ? set_datagram_options(ends[0]) : 0;
+        if (r < 0)
+                return r;
         return send(ends[0], &byte, 1, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 

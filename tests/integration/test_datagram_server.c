@@ -591,6 +591,32 @@ START_TEST(a_unix_client_never_has_the_socket) {
 }
 END_TEST
 
+/* Of what it has written the relay leaves the last unread, and that is not to be in the way of the next. */
+START_TEST(a_client_can_write_behind_the_longest) {
+        static const uint8_t longest[65507];
+        static uint8_t buffer[sizeof(longest) + 1];
+        char path[64], rules[RULES_MAX], to[NB_ADDRESS_LENGTH_MAX + 1], local[NB_ADDRESS_LENGTH_MAX + 1];
+        struct scene scene;
+        struct wire control;
+        int server, fd;
+
+        unix_scene(&scene, path, rules);
+        server = unix_dgram(path, NULL);
+        ck_assert_uint_eq(wire_open_dgram(&scene.session.protocols[1], "", &control, NULL), 0);
+        ck_assert_uint_eq(wire_connect_named(&control, path, &fd, to, local), 0);
+        for (int i = 0; i < 3; ++i) {
+                ck_assert_int_ne(harness_poll(fd, POLLOUT, HARNESS_DEADLINE_MS) & POLLOUT, 0);
+                ck_assert_int_eq(send(fd, longest, sizeof(longest), MSG_NOSIGNAL), sizeof(longest));
+                ck_assert_int_ne(harness_poll(server, POLLIN, HARNESS_DEADLINE_MS), 0);
+                ck_assert_int_eq(recv(server, buffer, sizeof(buffer), 0), sizeof(longest));
+        }
+        (void)nb_fd_close(server);
+        (void)nb_fd_close(fd);
+        (void)wire_close(&control);
+        unix_scene_end(&scene, path);
+}
+END_TEST
+
 START_TEST(a_unix_server_hears_and_does_not_answer) {
         char path[64], rules[RULES_MAX];
         struct sockaddr_un to;
@@ -637,6 +663,7 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, abuse_2_a_relayed_stream_names_nobody_else);
         tcase_add_test(tcase, a_client_by_the_relay);
         tcase_add_test(tcase, a_unix_client_never_has_the_socket);
+        tcase_add_test(tcase, a_client_can_write_behind_the_longest);
         tcase_add_test(tcase, a_unix_server_hears_and_does_not_answer);
         return suite;
 }

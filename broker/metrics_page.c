@@ -10,6 +10,7 @@
 
 #include "broker/broker.h"
 #include "broker/keep.h"
+#include "broker/metrics_shards.h"
 #include "broker/relay.h"
 #include "broker/relay_context.h"
 #include "broker/seal.h"
@@ -228,6 +229,8 @@ static const struct broker_family broker_families[] = {
         { "netbroker_restored", "gauge",
           "What was taken back from netbroker-keeper at the start; over: closed meanwhile, dropped: ended.",
           write_restored },
+        { "netbroker_shard_ready", "gauge", "1 while a shard serves; missing without --shards.", metrics_shards_ready },
+        { "netbroker_shard_starts_total", "counter", "How often a shard was started.", metrics_shards_starts },
         { "netbroker_loop_turn_seconds", "histogram",
           "How long the loop works before it looks again what is ready, which is the longest that anything waited.",
           write_loop },

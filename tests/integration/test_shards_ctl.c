@@ -355,6 +355,8 @@ START_TEST(metrics_are_one_page) {
         operator_expect(page, "\nnetbroker_policy_tenants{process=\"front\"} 3\n"
                               "netbroker_policy_tenants{process=\"shard-1\"} 2\n"
                               "netbroker_policy_tenants{process=\"shard-2\"} 1\n");
+        operator_expect(page, "\nnetbroker_shard_ready{process=\"front\",shard=\"1\"} 1\n");
+        operator_expect(page, "\nnetbroker_shard_starts_total{process=\"front\",shard=\"2\"} 1\n");
         for (size_t i = 0; i < SHARDED_TENANTS; ++i) {
                 char sample[96];
 

@@ -529,7 +529,7 @@ START_TEST(a_guest_is_faster_than_its_relay) {
         daemon_reload(&two.daemon);
         wire_session_open(two.daemon.socket_path, "bad", &session);
         (void)snprintf(address, sizeof(address), "@nb-test-faster-%d", (int)getpid());
-        ck_assert_uint_eq(wire_open_dgram(&session.protocols[1], address, &server, NULL), 0);
+        ck_assert_uint_eq(wire_open_dgram(&session.protocols[session.n_protocols - 1], address, &server, NULL), 0);
         ck_assert_uint_eq(wire_listen(&server, 4, address), 0);
         two.bad = fake_relay_start(&two.relays);
         fake_relay_expect(two.bad, NB__RELAY__ORDER__BODY_SERVE);

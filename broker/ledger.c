@@ -630,7 +630,7 @@ int ledger_open(struct keep *keep, uint64_t id, int fd, uint32_t *ret_n_bad, str
         return 0;
 }
 
-/* ---- ---- */
+/* ---- counters, and how full it is ---- */
 
 uint64_t ledger_count(struct ledger *ledger, enum ledger_counter counter, uint64_t *last) {
         ++*last;

@@ -244,7 +244,7 @@ static int v2_read(const uint8_t *bytes, size_t length, struct proxy_header *ret
         return v2_read_rest(bytes + V2_FIXED, length - V2_FIXED, bytes[13], ret, ret_complaint);
 }
 
-/* ---- ---- */
+/* ---- either version ---- */
 
 int proxy_header_read(const uint8_t *bytes, size_t length, struct proxy_header *ret, const char **ret_complaint) {
         size_t known = length < sizeof(signature) ? length : sizeof(signature);

@@ -149,7 +149,7 @@ static int receive_reply(struct socks5_stage *socks, struct link *link) {
         return r < 0 ? r : go_to(socks, STEP_DONE);
 }
 
-/* ---- ---- */
+/* ---- the stage ---- */
 
 static int run_step(struct socks5_stage *socks, struct link *link) {
         switch (socks->step) {

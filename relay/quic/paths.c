@@ -252,7 +252,7 @@ bool quic_paths_socket_failed(struct quic_connection *connection, const struct q
         return true;
 }
 
-/* ---- ---- */
+/* ---- for the connection ---- */
 
 void quic_paths_run(struct quic_connection *connection, uint64_t now) {
         struct quic_paths *paths = &connection->paths;

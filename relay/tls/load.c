@@ -28,8 +28,9 @@ static int refuse_memory(struct tls_loader *loader) {
         return tls_loader_refuse(loader, NULL, "the relay has no memory left: RelayMemory= bounds it");
 }
 
-/* @param material  wiped by the caller on success */
-static int read_file(struct tls_loader *loader, size_t index, struct tls_material *material) {
+/* Reads the next file. @param material  wiped by the caller on success @param ret  its bytes, which stay the material's */
+static int take_file(struct tls_loader *loader, struct tls_material *material, gnutls_datum_t *ret) {
+        size_t index = loader->next++;
         const Nb__Relay__File *file = loader->order->files[index];
         int error = tls_material_read(material, loader->fds[index], NB_RELAY_FILE_SIZE_MAX);
 
@@ -41,15 +42,12 @@ static int read_file(struct tls_loader *loader, size_t index, struct tls_materia
                                          NB_RELAY_FILE_SIZE_MAX);
         if (error < 0)
                 return tls_loader_refuse(loader, file, "it cannot be read: %s", strerror(-error));
+        *ret = (gnutls_datum_t){ material->bytes, (unsigned)material->length };
         return 0;
 }
 
 static bool next_is(const struct tls_loader *loader, Nb__Relay__FileKind kind) {
         return loader->next < loader->order->n_files && loader->order->files[loader->next]->kind == kind;
-}
-
-static gnutls_datum_t datum_of(const struct tls_material *material) {
-        return (gnutls_datum_t){ material->bytes, (unsigned)material->length };
 }
 
 /* ---- who is trusted ---- */
@@ -76,11 +74,10 @@ static int read_trust(struct tls_loader *loader) {
         struct tls_credentials *credentials = loader->credentials;
         TLS_MATERIAL material = { NULL, 0 };
         gnutls_datum_t bytes;
-        int n = read_file(loader, loader->next++, &material);
+        int n = take_file(loader, &material, &bytes);
 
         if (n < 0)
                 return n;
-        bytes = datum_of(&material);
         n = add_trust(loader, credentials->as_client, file, &bytes);
         if (n < 0)
                 return n;
@@ -129,11 +126,10 @@ static int read_revoked(struct tls_loader *loader) {
         const Nb__Relay__File *file = loader->order->files[loader->next];
         TLS_MATERIAL material = { NULL, 0 };
         gnutls_datum_t bytes;
-        int error = read_file(loader, loader->next++, &material);
+        int error = take_file(loader, &material, &bytes);
 
         if (error < 0)
                 return error;
-        bytes = datum_of(&material);
         return add_revoked(loader, file, &bytes);
 }
 
@@ -217,10 +213,9 @@ static int read_key(struct tls_loader *loader, struct pair *pair, const gnutls_d
         if (!next_is(loader, NB__RELAY__FILE_KIND__FILE_KIND_KEY))
                 return import_key(loader, pair, chain);
         pair->key_file = loader->order->files[loader->next];
-        error = read_file(loader, loader->next++, &material);
+        error = take_file(loader, &material, &bytes);
         if (error < 0)
                 return error;
-        bytes = datum_of(&material);
         return import_key(loader, pair, &bytes);
 }
 
@@ -230,10 +225,9 @@ static int read_pair(struct tls_loader *loader, struct pair *pair) {
         int error;
 
         pair->chain_file = pair->key_file = loader->order->files[loader->next];
-        error = read_file(loader, loader->next++, &material);
+        error = take_file(loader, &material, &bytes);
         if (error < 0)
                 return error;
-        bytes = datum_of(&material);
         error = import_chain(loader, pair, &bytes);
         if (error == 0)
                 error = read_key(loader, pair, &bytes);
@@ -255,11 +249,10 @@ static int read_staple(struct tls_loader *loader, const struct pair *pair, struc
         const Nb__Relay__File *file = loader->order->files[loader->next];
         TLS_MATERIAL material = { NULL, 0 };
         gnutls_datum_t bytes;
-        int error = read_file(loader, loader->next++, &material);
+        int error = take_file(loader, &material, &bytes);
 
         if (error < 0)
                 return error;
-        bytes = datum_of(&material);
         error = tls_shown_set_staple(shown, pair->chain[0], &bytes);
         if (error == -ENOMEM)
                 return refuse_memory(loader);
@@ -302,7 +295,7 @@ static int read_client_certificate(struct tls_loader *loader) {
         return show(loader, &pair, &credentials->shown_as_client);
 }
 
-/* ---- ---- */
+/* ---- all of them ---- */
 
 static int read_next(struct tls_loader *loader) {
         const Nb__Relay__File *file = loader->order->files[loader->next];

@@ -125,7 +125,7 @@ static int pull_timeout(gnutls_transport_ptr_t data, unsigned ms) {
         return buffer_length(&tls->in) > 0;
 }
 
-/* ---- ---- */
+/* ---- to what lies below ---- */
 
 int tls_transport_flush(struct tls_transport *tls) {
         struct transport *below = tls->transport.below;

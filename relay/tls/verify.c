@@ -278,7 +278,7 @@ static int verify_pins(const struct tls_verification *what, const struct peer_ch
                                 "no key in the chain of the %s's certificate is one of TLSPins=", peer_of(what));
 }
 
-/* ---- ---- */
+/* ---- all of it, once ---- */
 
 static time_t good_until(const struct tls_verification *what, const struct peer_chain *chain) {
         time_t revoked_until = what->credentials->revoked_until;

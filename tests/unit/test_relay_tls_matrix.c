@@ -192,7 +192,7 @@ static void remove_certificates(void) {
         certificates_deinit(&certificates);
 }
 
-/* ---- ---- */
+/* ---- whom a certificate is for ---- */
 
 static const struct tls_setup client = {
         .server_name = "api.example.com",

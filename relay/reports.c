@@ -7,14 +7,14 @@
 /* Nothing of it is written to: protobuf-c knows no const. */
 static void fill_security(Nb__Relay__Security *ret, const struct tls_security *security,
                           char *names[static NB_SECURITY_NAMES_MAX]) {
-        for (size_t i = 0; i < security->n_peer_names; ++i)
-                names[i] = (char *)security->peer_names[i];
+        for (size_t i = 0; i < security->peer_names.n; ++i)
+                names[i] = (char *)security->peer_names.texts[i];
         ret->version = (char *)security->version;
         ret->cipher = (char *)security->cipher;
         ret->alpn = (char *)security->alpn;
         ret->resumed = security->resumed;
         ret->server_name = (char *)security->server_name;
-        ret->n_peer_names = security->n_peer_names;
+        ret->n_peer_names = security->peer_names.n;
         ret->peer_names = names;
 }
 

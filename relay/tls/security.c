@@ -9,6 +9,7 @@
 #include "relay/tls/name.h"
 #include "relay/tls/peer_chain.h"
 #include "relay/tls/session.h"
+#include "relay/tls/verified.h"
 
 static void copy(char *to, size_t size, const char *from) {
         (void)snprintf(to, size, "%s", from ? from : "");
@@ -33,19 +34,21 @@ static void note_server_name(struct tls_security *security, gnutls_session_t gnu
         (void)nb_escape(name, size, security->server_name, sizeof(security->server_name));
 }
 
-static void note_peer_names(struct tls_security *security, gnutls_session_t gnutls) {
-        struct tls_name name;
+static void read_peer_names(struct tls_security *security, gnutls_session_t gnutls) {
         PEER_CHAIN chain;
-        TLS_NAMES names = { NULL };
-        int found;
 
-        if (peer_chain_init_first(&chain, gnutls) < 0 || tls_names_init(&names, chain.certificates[0]) < 0)
-                return;
-        for (unsigned i = 0;
-             security->n_peer_names < NB_SECURITY_NAMES_MAX && (found = tls_names_at(&names, i, &name)) >= 0; ++i)
-                if (found > 0)
-                        (void)nb_escape(name.text, strlen(name.text), security->peer_names[security->n_peer_names++],
-                                        sizeof(security->peer_names[0]));
+        if (peer_chain_init_first(&chain, gnutls) == 0)
+                tls_peer_names_read(&security->peer_names, chain.certificates[0]);
+}
+
+/* Those of a chain that was verified are known; another one is decoded once more. */
+static void note_peer_names(struct tls_security *security, const struct tls_session *session) {
+        const struct tls_peer_names *known = tls_verified_names(session->context->tls->verified, session->peer_key);
+
+        if (known)
+                security->peer_names = *known;
+        else
+                read_peer_names(security, session->gnutls);
 }
 
 struct tls_security *tls_security_new(const struct tls_session *session) {
@@ -60,6 +63,6 @@ struct tls_security *tls_security_new(const struct tls_session *session) {
         note_alpn(security, session->gnutls);
         if (session->as_server)
                 note_server_name(security, session->gnutls);
-        note_peer_names(security, session->gnutls);
+        note_peer_names(security, session);
         return security;
 }

@@ -6,9 +6,9 @@
 #define NB_RELAY_TLS_SECURITY_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 #include "proto/relay_frame.h"
+#include "relay/tls/peer_names.h"
 
 struct tls_session;
 
@@ -18,8 +18,7 @@ struct tls_security {
         char alpn[NB_SECURITY_TEXT_MAX + 1];
         char server_name[NB_SECURITY_TEXT_MAX + 1];
         bool resumed;
-        size_t n_peer_names;
-        char peer_names[NB_SECURITY_NAMES_MAX][NB_SECURITY_TEXT_MAX + 1];
+        struct tls_peer_names peer_names;
 };
 
 /** @return owned by the caller: free(); NULL without memory */

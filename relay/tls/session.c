@@ -18,10 +18,14 @@ static struct tls_session *session_of(gnutls_session_t gnutls) {
         return gnutls_transport_get_ptr(gnutls);
 }
 
+static struct tls_verification verification_of(struct tls_session *session) {
+        return (struct tls_verification){ session->gnutls, session->context->tls, session->as_server,
+                                          session->server_name, session->peer_key };
+}
+
 static int verify(gnutls_session_t gnutls) {
         struct tls_session *session = session_of(gnutls);
-        const struct tls_verification what = { gnutls, session->context->tls, session->as_server,
-                                               session->server_name };
+        const struct tls_verification what = verification_of(session);
 
         return tls_verify(&what, &session->failure, &session->until) < 0 ? GNUTLS_E_CERTIFICATE_ERROR : 0;
 }
@@ -151,8 +155,7 @@ static int check_alpn(struct tls_session *session) {
 }
 
 static int check_resumed(struct tls_session *session) {
-        const struct tls_verification what = { session->gnutls, session->context->tls, session->as_server,
-                                               session->server_name };
+        const struct tls_verification what = verification_of(session);
 
         return gnutls_session_is_resumed(session->gnutls) ? tls_verify_resumed(&what, &session->failure) : 0;
 }

@@ -11,12 +11,14 @@
 
 #include <gnutls/gnutls.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
 
 #include "base/address.h"
 #include "relay/context.h"
 #include "relay/tls/failure.h"
 #include "relay/tls/name.h"
+#include "relay/tls/verified.h"
 
 struct session_cache;
 
@@ -25,8 +27,9 @@ struct tls_session {
         struct context *context;     /* a reference */
         struct session_cache *cache; /* borrowed; NULL: of a server */
         bool as_server;
-        bool is_kept; /* it was kept, to be resumed */
-        time_t until; /* when what was verified is not good any more */
+        bool is_kept;                        /* it was kept, to be resumed */
+        time_t until;                        /* when what was verified is not good any more */
+        uint8_t peer_key[VERIFIED_KEY_SIZE]; /* of the peer's chain among those that were verified; zeros: none */
         struct tls_failure failure;
         char server_name[TLS_NAME_MAX + 1]; /* of a client: whom the certificate must be for */
         char address[NB_ADDRESS_TEXT_MAX];  /* of a client: where it is resumed, and nowhere else */

@@ -7,12 +7,14 @@
 #include <string.h>
 
 #include "relay/tls/credentials.h"
+#include "relay/tls/peer_names.h"
 
 struct tls_verified {
         struct entry {
                 uint8_t key[VERIFIED_KEY_SIZE];
                 time_t since;
-                time_t until; /* 0: there is none */
+                time_t until;                 /* 0: there is none */
+                struct tls_peer_names *names; /* owned; NULL: none */
         } entries[VERIFIED_MAX];
 };
 
@@ -21,6 +23,8 @@ struct tls_verified *tls_verified_new(void) {
 }
 
 struct tls_verified *tls_verified_free(struct tls_verified *verified) {
+        for (size_t i = 0; verified && i < VERIFIED_MAX; ++i)
+                free(verified->entries[i].names);
         free(verified);
         return NULL;
 }
@@ -79,22 +83,36 @@ static size_t place_of(const uint8_t key[static VERIFIED_KEY_SIZE]) {
         return key[0] % VERIFIED_MAX;
 }
 
+static bool is_of(const struct entry *entry, const uint8_t key[static VERIFIED_KEY_SIZE]) {
+        return entry->until != 0 && memcmp(entry->key, key, sizeof(entry->key)) == 0;
+}
+
 bool tls_verified_find(const struct tls_verified *verified, const uint8_t key[static VERIFIED_KEY_SIZE], time_t now,
                        time_t *ret_until) {
         const struct entry *entry = &verified->entries[place_of(key)];
 
-        if (entry->until <= now || entry->since > now || now - entry->since >= VERIFIED_FOR_MAX ||
-            memcmp(entry->key, key, sizeof(entry->key)) != 0)
+        if (!is_of(entry, key) || entry->until <= now || entry->since > now || now - entry->since >= VERIFIED_FOR_MAX)
                 return false;
         *ret_until = entry->until;
         return true;
 }
 
 void tls_verified_keep(struct tls_verified *verified, const uint8_t key[static VERIFIED_KEY_SIZE], time_t now,
-                       time_t until) {
+                       time_t until, const struct tls_peer_names *names) {
         struct entry *entry = &verified->entries[place_of(key)];
 
         memcpy(entry->key, key, sizeof(entry->key));
         entry->since = now;
         entry->until = until;
+        if (!entry->names)
+                entry->names = malloc(sizeof(*entry->names));
+        if (entry->names)
+                *entry->names = *names;
+}
+
+const struct tls_peer_names *tls_verified_names(const struct tls_verified *verified,
+                                                const uint8_t key[static VERIFIED_KEY_SIZE]) {
+        const struct entry *entry = &verified->entries[place_of(key)];
+
+        return is_of(entry, key) ? entry->names : NULL;
 }

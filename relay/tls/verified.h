@@ -27,6 +27,7 @@
 
 #define VERIFIED_KEY_SIZE 32u
 
+struct tls_peer_names;
 struct tls_verified;
 
 /** @return owned by the caller, or NULL without memory */
@@ -48,8 +49,16 @@ int tls_verified_key(gnutls_session_t session, bool as_server, const char *serve
 bool tls_verified_find(const struct tls_verified *verified, const uint8_t key[static VERIFIED_KEY_SIZE], time_t now,
                        time_t *ret_until);
 
-/** Keeps what was found good now. @param until  when it is not any more, in seconds since 1970 */
+/**
+ * Keeps what was found good now.
+ * @param until  when it is not any more, in seconds since 1970
+ * @param names  of the peer's own certificate, copied where there is memory; they are kept with it, for to read them takes another look into it
+ */
 void tls_verified_keep(struct tls_verified *verified, const uint8_t key[static VERIFIED_KEY_SIZE], time_t now,
-                       time_t until);
+                       time_t until, const struct tls_peer_names *names);
+
+/** @return the names that were kept with a key, however long ago: they follow from the bytes. Borrowed until the next is kept; NULL: none */
+const struct tls_peer_names *tls_verified_names(const struct tls_verified *verified,
+                                                const uint8_t key[static VERIFIED_KEY_SIZE]);
 
 #endif

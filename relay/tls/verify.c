@@ -10,6 +10,7 @@
 #include "base/escape.h"
 #include "relay/tls/name.h"
 #include "relay/tls/peer_chain.h"
+#include "relay/tls/peer_names.h"
 #include "relay/tls/verified.h"
 #include "tls/strength.h"
 
@@ -300,8 +301,16 @@ static int verify_shown(const struct tls_verification *what, const struct peer_c
         return verify_pins(what, chain, failure);
 }
 
-/* @return 0, or negative */
-static int verify_anew(const struct tls_verification *what, struct tls_failure *failure, time_t *ret_until) {
+static void keep(const struct tls_verification *what, const struct peer_chain *chain, time_t until) {
+        struct tls_peer_names names;
+
+        tls_peer_names_read(&names, chain->certificates[0]);
+        tls_verified_keep(what->credentials->verified, what->key, time(NULL), until, &names);
+}
+
+/* @param has_key  whether it may be kept @return 0, or negative */
+static int verify_anew(const struct tls_verification *what, bool has_key, struct tls_failure *failure,
+                       time_t *ret_until) {
         PEER_CHAIN chain;
         int error = peer_chain_init(&chain, what->session);
 
@@ -314,32 +323,29 @@ static int verify_anew(const struct tls_verification *what, struct tls_failure *
         if (verify_shown(what, &chain, failure) < 0)
                 return -1;
         *ret_until = good_until(what, &chain);
+        if (has_key)
+                keep(what, &chain, *ret_until);
         return 0;
 }
 
-int tls_verify(const struct tls_verification *what, struct tls_failure *failure, time_t *ret_until) {
-        struct tls_verified *verified = what->credentials->verified;
-        uint8_t key[VERIFIED_KEY_SIZE];
-        time_t now = time(NULL);
+static bool find_key(const struct tls_verification *what) {
+        return tls_verified_key(what->session, what->as_server, what->server_name, what->key) == 0;
+}
 
-        /* Without a key it is verified each time. */
-        if (tls_verified_key(what->session, what->as_server, what->server_name, key) < 0)
-                return verify_anew(what, failure, ret_until);
-        if (tls_verified_find(verified, key, now, ret_until))
+int tls_verify(const struct tls_verification *what, struct tls_failure *failure, time_t *ret_until) {
+        bool has_key = find_key(what);
+
+        if (has_key && tls_verified_find(what->credentials->verified, what->key, time(NULL), ret_until))
                 return 0;
-        if (verify_anew(what, failure, ret_until) < 0)
-                return -1;
-        tls_verified_keep(verified, key, now, *ret_until);
-        return 0;
+        /* Without a key it is verified each time. */
+        return verify_anew(what, has_key, failure, ret_until);
 }
 
 /* Whether the same was verified as a whole a moment ago. */
 static bool is_verified(const struct tls_verification *what) {
-        uint8_t key[VERIFIED_KEY_SIZE];
         time_t until;
 
-        return tls_verified_key(what->session, what->as_server, what->server_name, key) == 0 &&
-               tls_verified_find(what->credentials->verified, key, time(NULL), &until);
+        return find_key(what) && tls_verified_find(what->credentials->verified, what->key, time(NULL), &until);
 }
 
 static int verify_resumed_anew(const struct tls_verification *what, struct tls_failure *failure) {

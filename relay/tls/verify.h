@@ -11,6 +11,7 @@
 
 #include <gnutls/gnutls.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <time.h>
 
 #include "relay/tls/credentials.h"
@@ -22,6 +23,8 @@ struct tls_verification {
         const struct tls_credentials *credentials;
         bool as_server;          /* the peer is a client */
         const char *server_name; /* of a client: whom the certificate must be for */
+        uint8_t *
+                key; /* VERIFIED_KEY_SIZE bytes, filled in where what was shown may be kept, or was (relay/tls/verified.h) */
 };
 
 /**

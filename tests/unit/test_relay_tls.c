@@ -6,12 +6,15 @@
 #include <errno.h>
 #include <gnutls/gnutls.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "relay/tls/credentials.h"
 #include "relay/tls/name.h"
 #include "relay/tls/security.h"
+#include "relay/tls/transport.h"
+#include "relay/tls/verified.h"
 #include "tests/support/harness.h"
 #include "tests/support/runner.h"
 #include "tests/unit/socket_pairs.h"
@@ -100,9 +103,9 @@ START_TEST(both_roles_and_what_they_agree_on) {
         ck_assert_str_eq(two.client.link.security->cipher, "TLS_AES_128_GCM_SHA256");
         ck_assert_str_eq(two.client.link.security->alpn, "");
         ck_assert(!two.client.link.security->resumed);
-        ck_assert_uint_eq(two.client.link.security->n_peer_names, 1);
-        ck_assert_str_eq(two.client.link.security->peer_names[0], "api.example.com");
-        ck_assert_uint_eq(two.server.link.security->n_peer_names, 0);
+        ck_assert_uint_eq(two.client.link.security->peer_names.n, 1);
+        ck_assert_str_eq(two.client.link.security->peer_names.texts[0], "api.example.com");
+        ck_assert_uint_eq(two.server.link.security->peer_names.n, 0);
         ck_assert_str_eq(two.server.link.security->server_name, "api.example.com");
 }
 END_TEST
@@ -481,7 +484,7 @@ static void check_resumed(struct two *two, bool resumed) {
         ck_assert_int_eq(shake(two), 0);
         ck_assert_int_eq(two->client.link.security->resumed, resumed);
         ck_assert_int_eq(two->server.link.security->resumed, resumed);
-        ck_assert_str_eq(two->client.link.security->peer_names[0], "api.example.com");
+        ck_assert_str_eq(two->client.link.security->peer_names.texts[0], "api.example.com");
         /* With the first bytes comes the ticket. */
         expect_bytes(&two->server, &two->client, "ticket");
 }
@@ -581,6 +584,26 @@ START_TEST(a_chain_is_verified_once) {
 }
 END_TEST
 
+/* What is kept is another name than the certificate's, so that it is known where it came from. */
+START_TEST(the_names_of_a_chain_that_was_verified_are_read_once) {
+        const struct tls_peer_names kept = { .n = 1, .texts = { "kept.example.com" } };
+        const struct tls_session *session;
+        struct tls_credentials *credentials;
+        TWO two;
+
+        two_init(&two, &plain_client, &server_without_tickets);
+        check_resumed(&two, false);
+        credentials = two.client.context.tls;
+        session = &nb_container_of(two.client.link.peer, struct tls_transport, transport)->session;
+        tls_verified_keep(credentials->verified, session->peer_key, time(NULL), time(NULL) + VERIFIED_FOR_MAX, &kept);
+        ck_assert_int_eq(shake(&two), 0);
+        ck_assert_str_eq(two.client.link.security->peer_names.texts[0], "kept.example.com");
+        credentials->verified = tls_verified_free(credentials->verified);
+        credentials->verified = tls_verified_new();
+        check_resumed(&two, false);
+}
+END_TEST
+
 START_TEST(abuse_41_a_chain_that_was_verified_is_good_for_its_name_only) {
         TWO two;
 
@@ -616,24 +639,30 @@ START_TEST(a_chain_that_was_verified_is_so_for_a_time) {
         static const uint8_t key[VERIFIED_KEY_SIZE] = { 7, 1 };
         static const uint8_t other[VERIFIED_KEY_SIZE] = { 7, 2 };
         const time_t now = 1000000, until = now + 2 * VERIFIED_FOR_MAX;
+        static const uint8_t none[VERIFIED_KEY_SIZE] = { 0 };
+        const struct tls_peer_names names = { .n = 1, .texts = { "api.example.com" } };
         struct tls_verified *verified = tls_verified_new();
         time_t found = 0;
 
         ck_assert_ptr_nonnull(verified);
         ck_assert(!tls_verified_find(verified, key, now, &found));
-        tls_verified_keep(verified, key, now, until);
+        ck_assert_ptr_null(tls_verified_names(verified, key));
+        ck_assert_ptr_null(tls_verified_names(verified, none));
+        tls_verified_keep(verified, key, now, until, &names);
         ck_assert(tls_verified_find(verified, key, now, &found));
         ck_assert_int_eq(found, until);
         ck_assert(!tls_verified_find(verified, other, now, &found));
         ck_assert(tls_verified_find(verified, key, now + VERIFIED_FOR_MAX - 1, &found));
         ck_assert(!tls_verified_find(verified, key, now + VERIFIED_FOR_MAX, &found));
         ck_assert(!tls_verified_find(verified, key, now - 1, &found));
-        tls_verified_keep(verified, key, now, now + 5);
+        tls_verified_keep(verified, key, now, now + 5, &names);
         ck_assert(tls_verified_find(verified, key, now + 4, &found));
         ck_assert(!tls_verified_find(verified, key, now + 5, &found));
         /* The place is one for both. */
-        tls_verified_keep(verified, other, now, until);
+        tls_verified_keep(verified, other, now, until, &names);
         ck_assert(!tls_verified_find(verified, key, now, &found));
+        ck_assert_ptr_null(tls_verified_names(verified, key));
+        ck_assert_str_eq(tls_verified_names(verified, other)->texts[0], "api.example.com");
         ck_assert_ptr_null(tls_verified_free(verified));
 }
 END_TEST
@@ -653,7 +682,7 @@ static void check_shown(const char *server_name, const char *shown) {
         two_init(&two, &client, &server);
         if (shown) {
                 ck_assert_msg(shake(&two) == 0, "%s; %s", two.client.link.reason, two.server.link.reason);
-                ck_assert_str_eq(two.client.link.security->peer_names[0], shown);
+                ck_assert_str_eq(two.client.link.security->peer_names.texts[0], shown);
                 return;
         }
         ck_assert_int_lt(shake(&two), 0);
@@ -690,11 +719,11 @@ START_TEST(a_client_shows_its_certificate) {
         server.client_names[0] = "*.example.net";
         two_init(&two, &client_with_certificate, &server);
         ck_assert_int_eq(shake(&two), 0);
-        ck_assert_str_eq(two.server.link.security->peer_names[0], "worker-7.example.net");
+        ck_assert_str_eq(two.server.link.security->peer_names.texts[0], "worker-7.example.net");
         expect_bytes(&two.server, &two.client, "ticket");
         ck_assert_int_eq(shake(&two), 0);
         ck_assert(two.server.link.security->resumed);
-        ck_assert_str_eq(two.server.link.security->peer_names[0], "worker-7.example.net");
+        ck_assert_str_eq(two.server.link.security->peer_names.texts[0], "worker-7.example.net");
 }
 END_TEST
 
@@ -739,7 +768,7 @@ START_TEST(a_client_may_do_without_where_it_is_merely_asked) {
         server.client_auth = NB__RELAY__CLIENT_AUTH__CLIENT_AUTH_REQUEST;
         two_init(&two, &plain_client, &server);
         ck_assert_msg(shake(&two) == 0, "%s; %s", two.client.link.reason, two.server.link.reason);
-        ck_assert_uint_eq(two.server.link.security->n_peer_names, 0);
+        ck_assert_uint_eq(two.server.link.security->peer_names.n, 0);
         expect_bytes(&two.server, &two.client, "ticket");
         ck_assert_int_eq(shake(&two), 0);
         ck_assert(two.server.link.security->resumed);
@@ -813,6 +842,7 @@ static TCase *verified_case(void) {
 
         tcase_add_unchecked_fixture(verified, make_certificates, remove_certificates);
         tcase_add_test(verified, a_chain_is_verified_once);
+        tcase_add_test(verified, the_names_of_a_chain_that_was_verified_are_read_once);
         tcase_add_test(verified, abuse_41_a_chain_that_was_verified_is_good_for_its_name_only);
         tcase_add_test(verified, abuse_41_another_chain_is_verified);
         tcase_add_test(verified, a_chain_that_was_verified_is_so_for_a_time);

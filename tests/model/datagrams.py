@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Datagrams: what a guest may expect of them, and traces of them, over UDP, direct and relayed.
+"""Datagrams: what a guest may expect of them, and traces of them, over UDP, direct and relayed, and Unix sockets, which are relayed always.
 
 Every datagram is another one, and of each it is known whether it is sure to arrive: what was sent from an end that is there to an end that is there. What
 depends on when somebody is seen to be gone may arrive. So a read takes the first datagram that is sure to have come, or one before it that may have.
 """
+import re
 import zlib
 
 from hypothesis import strategies as st
@@ -15,7 +16,10 @@ from machine import BELOW_RIGHTS, CONTROL_RIGHTS, FLAGS, PICK, WHO, Machine, nee
 from model import Connection, Control, MAYBE, NO, YES, check, nothing
 from world import DENIED, MALFORMED, NONBLOCK, PEEK, READ, UNBOUND, WRITE, RIGHTS_CONTROL, RIGHTS_STREAM, RIGHT_READ, RIGHT_WRITE
 
-LENGTHS = st.sampled_from([0, 1, 5, 100, 1400, 9000])
+# An empty datagram is the one that something takes for an end, or for nothing; 65507 is the longest that UDP carries over IPv4.
+LENGTHS = st.sampled_from([0, 0, 1, 5, 100, 1400, 9000, 65507])
+# Those of several at once: a few of any length, or more small ones than one system call of a relay's takes (relay/datagram/batch.h).
+BURSTS = st.one_of(st.lists(LENGTHS, min_size=1, max_size=4), st.lists(st.sampled_from([0, 0, 1, 5, 100]), min_size=17, max_size=24))
 SIZES = st.sampled_from([0, 1, 5, 64, 9000, 65000])
 TOO_LONG = 65528  # than any datagram of UDP can be (RFC 8200)
 
@@ -35,8 +39,10 @@ class Datagram:
 
 
 class End:
-    """A connected end of UDP: a socket that has connected, or what a server has of one peer.
+    """A connected end: a socket that has connected, or what a server has of one peer.
 
+    sender: by which name a server knows the peer. Of a Unix socket that may be one that nobody is told: see sender_name().
+    target: of a Unix socket that has connected: the control, or the end, that it reaches, whoever has the address later; and see Server.n_spent.
     refused: how many datagrams found nobody, of which the socket has not told yet. Only a socket tells.
     over: NO; YES: it was taken back, and its pair ended. MAYBE: that may be.
     """
@@ -52,7 +58,11 @@ class End:
         self.over = NO
         self.n_refused = 0
         self.gone = self.read_shut = self.write_shut = False
+        self.is_unix = False
         self.is_accepted = True  # of a server's
+        self.sender = remote
+        self.name_as_sender = local
+        self.target = (None, 0)
 
     @property
     def is_server(self):
@@ -73,6 +83,10 @@ class End:
         self.gone = True
 
     # ---- what comes ----
+
+    def has_room(self, length, n_max, bytes_max):
+        """Whether one more of that length is within so many, of so many bytes."""
+        return len(self.inbox) < n_max and sum(len(datagram.data) for datagram in self.inbox) + length <= bytes_max
 
     def arrive(self, data, certain):
         self.inbox.append(Datagram(data, certain and self.over == NO and not self.read_shut))
@@ -167,11 +181,17 @@ class End:
 
 
 class Server(Control):
-    """A control of datagrams: IDLE, LISTENING, CONNECTING as for streams; but a peer arrives by what it sends."""
+    """A control of datagrams: IDLE, LISTENING, CONNECTING as for streams; but a peer arrives by what it sends.
+
+    n_spent: how many bound sockets of it were used up by connects that failed. The next connect, or listen, binds another.
+    """
 
     def __init__(self, *arguments):
         super().__init__(*arguments, filetype=world.TYPE_DATAGRAM)
         self.doubtful = []  # End: peers that may have arrived
+        self.first_end = None  # what the bound socket has become
+        self.n_spent = 0
+        self.is_spent = False
 
     def ready(self, kind):
         if self.state != self.LISTENING:
@@ -183,11 +203,22 @@ class Server(Control):
     def take(self, remote):
         for ends in (self.arrived, self.doubtful):
             for end in ends:
-                if end.remote == remote:
+                if end.remote == remote or end.remote is None and is_hidden_name(remote):
                     ends.remove(end)
                     end.is_accepted = True
+                    end.remote = remote
                     return end
-        check(False, f"a peer is accepted from {remote}, which has sent nothing")
+        check(False, f"a peer is accepted from '{remote}', which has sent nothing")
+
+    def spend(self):
+        """Its bound socket goes with a connect that fails."""
+        if self.is_bound and self.protocol.is_unix:
+            self.is_spent = True
+            self.n_spent += 1
+
+    def has_hidden_peer(self):
+        """Whether somebody waits to be accepted whose name is not known before."""
+        return any(end.remote is None for end in self.arrived + self.doubtful)
 
     def listen(self, granted):
         outcomes = super().listen(granted)
@@ -214,22 +245,30 @@ class Server(Control):
         self.arrived = []
 
 
-class Connecting:
-    """A connect without a result. verdict: the errno that it is sure to have; None: it succeeds, unless its port is taken."""
+def is_hidden_name(name):
+    """What is told of a Unix socket whose name is not: that it has none, or the one that the kernel gave it (unix(7), autobind)."""
+    return name == "" or re.fullmatch("@[0-9a-f]{5}", name) is not None
 
-    def __init__(self, source, address, verdict):
-        self.source, self.address, self.verdict = source, address, verdict
+
+class Connecting:
+    """A connect without a result. verdict: the errno that it is sure to have; None: it succeeds, unless its port is taken. target: as End's."""
+
+    ERRNOS = ("pipe", "access", "addrinuse", "addrnotavail", "inval", "connrefused", "noent", "perm")
+
+    def __init__(self, source, address, verdict, target):
+        self.source, self.address, self.verdict, self.target = source, address, verdict, target
         self.uncertain = False
 
     def disturb(self, control):
         pass
 
     def settle(self):
-        pass
+        if self.uncertain or self.verdict in ("noent", "connrefused", "perm"):
+            self.source.spend()
 
     def outcomes(self, connected, refused):
         if self.uncertain:
-            return {"success": connected, **{errno: refused(errno) for errno in ("pipe", "access", "addrinuse", "addrnotavail", "inval", "connrefused")}}
+            return {"success": connected, **{errno: refused(errno) for errno in self.ERRNOS}}
         if self.verdict:
             return {self.verdict: refused(self.verdict)}
         outcomes = {"success": connected}
@@ -238,11 +277,19 @@ class Connecting:
         return outcomes
 
 
+def reached_by(source):
+    """What a Unix socket reaches: an end, or a control that has not connected; None: nobody any more."""
+    target, n_spent = source.target
+    if isinstance(target, Server) and target.first_end:
+        return target.first_end
+    return target if isinstance(target, End) or target and target.n_spent == n_spent else None
+
+
 class DatagramMachine(Machine):
     """Two guests, and datagrams between them."""
 
     somebody = "server"
-    protocols = ("direct", "relayed")
+    protocols = ("direct", "relayed", "unix-relayed")
 
     def __init__(self):
         super().__init__()
@@ -253,10 +300,11 @@ class DatagramMachine(Machine):
     @initialize(n_steps=st.sampled_from([0, 2, 4, 6, 8, 8, 8]), protocol=PICK, flags=FLAGS)
     def begin(self, n_steps, protocol, flags):
         """Most traces begin with a server that has a peer, or with a part of that."""
+        of_family = 2 if protocol % 3 == 2 else protocol >> 3 & 1
         steps = [
             lambda: self.open("server", protocol, True, flags, RIGHTS_CONTROL, RIGHTS_STREAM),
             lambda: self.listen("server", -1),
-            lambda: self.open("client", protocol >> 1, False, 0, RIGHTS_CONTROL, RIGHTS_STREAM),
+            lambda: self.open("client", of_family, False, 0, RIGHTS_CONTROL, RIGHTS_STREAM),
             lambda: self.connect("client", 0, "server", -1),
             lambda: self.stream_create("client", 0, flags, RIGHTS_STREAM),
             lambda: self.send("client", 0, 5),
@@ -272,34 +320,62 @@ class DatagramMachine(Machine):
     @rule(who=WHO, protocol=PICK, bound=st.booleans(), flags=FLAGS, base=CONTROL_RIGHTS, inheriting=BELOW_RIGHTS)
     def open(self, who, protocol, bound, flags, base, inheriting):
         who, fd, source = self.pick(who, protocol, "protocol")
+        if source.is_unix:
+            address = self.place.new_unix_name(flags) if bound else ""
+        else:
+            address = "127.0.0.1:0" if bound else UNBOUND
 
         def opened(new):
-            address = self.ask(who, world.text_of("local_address", new)) if bound else UNBOUND
-            check(not bound or model.is_loopback(address), f"a control is bound to {address}")
-            self.tables[who].add(new, Server(source, address, base, inheriting, flags))
+            local = self.ask(who, world.text_of("local_address", new))
+            check(local == address or bound and not source.is_unix and model.is_loopback(local), f"a control is bound to {local}")
+            self.tables[who].add(new, Server(source, local, base, inheriting, flags))
 
-        address = "127.0.0.1:0" if bound else UNBOUND
         outcomes = {"success": opened} if not bound or self.may(source, "listen", address) else {"access": nothing}
         if not source.may_open(base, inheriting):
             outcomes = {"notcapable": nothing}
         self.perform(who, world.request_open(fd, address, world.TYPE_DATAGRAM, base, inheriting, flags), outcomes)
 
     def choose_target(self, subject, kind, n):
-        """An address to connect to: of a server; of a control that does nothing; of a socket that has another peer; of nobody."""
+        """An address to connect to, and who has it: a server; a control that does nothing; a socket that has another peer; nobody (None)."""
+        is_unix = subject.protocol.is_unix
         if kind in ("denied", "malformed"):
-            return DENIED if kind == "denied" else MALFORMED
+            addresses = {"denied": self.place.path("denied.sock"), "malformed": "relative.sock"} if is_unix else {"denied": DENIED, "malformed": MALFORMED}
+            return addresses[kind], None
         if kind == "socket":
-            there = [end.local for end in self.ends if not end.is_server and not end.gone]
+            there = [(end.local, end) for end in self.ends if not end.is_server and end.is_there and end.local and end.is_unix == is_unix]
         else:
             states = [Control.LISTENING] if kind == "server" else [Control.IDLE]
-            there = [other.address for other in self.controls() if other is not subject and other.is_bound and other.state in states and
-                     not other.is_preopened]
-        return there[n % len(there)] if there else self.place.nobody
+            there = [(other.address, other) for other in self.controls() if other is not subject and other.is_bound and other.state in states and
+                     other.protocol.is_unix == is_unix and not (is_unix and (other.has_connected or other.is_spent))]
+        if there:
+            return there[n % len(there)]
+        return (self.place.new_unix_name(n % 2) if is_unix else self.place.nobody), None
+
+    def verdict(self, subject, kind, address, target):
+        """The errno of a connect that is sure, or None."""
+        if kind == "malformed":
+            return "inval"
+        if kind == "denied" or not self.may(subject.protocol, "connect", address):
+            return "access"
+        if not subject.protocol.is_unix:
+            return None
+        if target is None:
+            return "connrefused" if address.startswith("@") else "noent"
+        # One that has a peer takes no other (unix(7)).
+        return "perm" if isinstance(target, End) and target.target != (subject, subject.n_spent) else None
 
     def connected(self, who, fd, subject, connecting):
         local = self.ask(who, world.text_of("local_address", fd))
-        check(model.is_loopback(local) and (not subject.is_bound or local == subject.address), f"a connection's local address is {local}")
+        is_unix = subject.protocol.is_unix
+        check(local == subject.address if subject.is_bound else local == "" if is_unix else model.is_loopback(local), f"a connection's local address is {local}")
         end = End(subject.grants, local, connecting.address, subject.is_relayed)
+        end.is_unix = is_unix
+        if is_unix:
+            end.name += f", of step {self.step}"  # others without a name send other bytes
+            end.name_as_sender = local if local.startswith("@") else end  # that is equal to nothing else
+            end.target = (connecting.target, getattr(connecting.target, "n_spent", 0))
+        if is_unix and subject.is_bound and not subject.has_connected:
+            subject.first_end = end
         self.ends.append(end)
         self.tables[who].add(fd, Connection(end, subject.inheriting))
         subject.has_connected = True
@@ -310,29 +386,48 @@ class DatagramMachine(Machine):
         who, fd, subject = self.pick(who, control, "control")
         if subject.is_connecting:
             return
-        address = self.choose_target(subject, kind, whom)
+        if subject.protocol.is_unix and (subject.has_connected or subject.is_spent) and subject.is_bound:
+            return  # the name that a server sees is the broker's way to the folder, which another socket may share
+        address, target = self.choose_target(subject, kind, whom)
         refusal = subject.refuses_connect()
         if refusal:
             self.perform(who, world.request_connect(fd, address), refusal)
             return
-        granted = self.may(subject.protocol, "connect", address) and address != DENIED
-        self.begin_connect(who, fd, subject, Connecting(subject, address, "inval" if address == MALFORMED else None if granted else "access"))
+        self.begin_connect(who, fd, subject, Connecting(subject, address, self.verdict(subject, kind, address, target), target))
+        if subject.protocol.is_unix and subject.is_connecting:
+            # Whom it reaches is decided when the broker is asked, so nothing else happens meanwhile.
+            self.await_ready(who, fd, WRITE)
+            self.finish_connect(who, fd, subject, subject.connecting, {})
 
     # ---- where a datagram goes ----
 
-    def server_at(self, address):
-        """The control that is bound there and has not connected, or None."""
-        return next((control for control in self.controls() if control.is_bound and control.address == address and not control.has_connected), None)
+    def server_for(self, source):
+        """The control that what it sends comes to, which has not connected, or None."""
+        if source.is_unix:
+            reached = reached_by(source)
+            return reached if isinstance(reached, Server) and reached in self.controls() else None
+        return next((control for control in self.controls() if control.is_bound and control.address == source.remote and not control.has_connected), None)
+
+    def receivers(self, source):
+        """The ends that what this one sends may come to."""
+        if not source.is_unix:
+            return [end for end in self.ends if (end.local, end.sender) == (source.remote, source.local)]
+        if source.is_server:
+            return []
+        end = reached_by(source)
+        if isinstance(end, End):
+            return [end] if reached_by(end) is source else []
+        return [other for other in self.ends if other.is_server and (other.local, other.sender) == (source.remote, source.name_as_sender)]
 
     def deliver(self, source, data):
         """A datagram of a source's end is on its way."""
-        for end in self.ends:
-            if (end.local, end.remote) == (source.remote, source.local) and end.is_there:
-                end.arrive(data, source.over == NO and self.has_room(end, data))
+        for end in self.receivers(source):
+            if end.is_there:
+                end.arrive(data, source.over == NO and (end.is_accepted or end.has_room(len(data), EARLY_MAX, EARLY_BYTES_MAX)))
                 if end.over != NO and not source.relayed:
                     source.refuse(False)
                 return
-        control = self.server_at(source.remote)
+        control = self.server_for(source)
         if control and control.state == Control.LISTENING and not source.is_server:
             self.come_to(control, source, data)
         elif not source.is_server and not source.relayed and not (control and control.state == Control.IDLE):
@@ -345,19 +440,18 @@ class DatagramMachine(Machine):
         there = [end for end in self.ends if end.local == address]
         return bool(there) and all(end.is_there and not end.is_server and end.over == NO for end in there)
 
-    @staticmethod
-    def has_room(end, data):
-        early = not end.is_accepted
-        return not early or len(end.inbox) < EARLY_MAX and sum(len(d.data) for d in end.inbox) + len(data) <= EARLY_BYTES_MAX
-
     def come_to(self, control, source, data):
         """A peer that the server does not know, or one whose stream was closed, which a relay may not have seen."""
-        known = [end for end in self.ends if (end.local, end.remote) == (control.address, source.local)]
-        waiting = [end for end in control.doubtful if end.remote == source.local]
+        known = [end for end in self.ends if (end.local, end.sender) == (control.address, source.name_as_sender)]
+        waiting = [end for end in control.doubtful if end.sender == source.name_as_sender]
         if waiting:
             waiting[0].arrive(data, False)
             return
         end = End(["listen"], control.address, source.local, True)
+        end.sender, end.is_unix = source.name_as_sender, source.is_unix
+        if source.is_unix:
+            end.write_shut = True  # it hears, and cannot answer
+            end.remote = source.local if source.local.startswith("@") else None
         end.is_accepted = False
         certain = not known and source.over == NO
         (control.arrived if certain else control.doubtful).append(end)
@@ -367,16 +461,18 @@ class DatagramMachine(Machine):
 
     def accepted(self, end):
         if end not in self.ends:
-            self.ends = [other for other in self.ends if (other.local, other.remote) != (end.local, end.remote)] + [end]
+            self.ends = [other for other in self.ends if (other.local, other.sender) != (end.local, end.sender)] + [end]
 
     # ---- streams ----
 
     def may_send(self, source, data):
         """Whether nobody is flooded by it."""
-        theirs = [end for end in self.ends if (end.local, end.remote) == (source.remote, source.local)]
-        control = self.server_at(source.remote)
-        waiting = theirs + ([end for end in control.doubtful if end.remote == source.local] if control else [])
-        if any(len(end.inbox) >= UNREAD_MAX or sum(len(d.data) for d in end.inbox) + len(data) > UNREAD_BYTES_MAX for end in waiting):
+        theirs = self.receivers(source)
+        control = self.server_for(source)
+        if source.is_unix and control and (control.is_connecting or not theirs and control.has_hidden_peer()):
+            return False  # whom it would come to, or who of two it was, nobody could say
+        waiting = theirs + ([end for end in control.doubtful if end.sender == source.name_as_sender] if control else [])
+        if any(end.inbox and not end.has_room(len(data), UNREAD_MAX, UNREAD_BYTES_MAX) for end in waiting):
             return False
         return bool(theirs) or not control or len(control.arrived) + len(control.doubtful) < ARRIVED_MAX
 
@@ -398,10 +494,30 @@ class DatagramMachine(Machine):
         self.perform(who, world.request_send(fd, data), outcomes)
 
     @needs("stream")
-    @rule(who=WHO, stream=PICK, lengths=st.lists(LENGTHS, min_size=2, max_size=4))
+    @rule(who=WHO, stream=PICK, lengths=BURSTS)
     def send_several(self, who, stream, lengths):
         for length in lengths:
             self.send(who, stream, length)
+
+    @needs("stream")
+    @rule(who=WHO, stream=PICK, lengths=BURSTS, peek=st.booleans())
+    def send_and_receive(self, who, stream, lengths, peek):
+        """What is sent is looked for at once, before something befalls it that would excuse its loss."""
+        self.send_several(who, stream, lengths)
+        self.receive_all(peek)
+
+    @needs("connection")
+    @rule(lengths=BURSTS)
+    def talk(self, lengths):
+        """Everybody who is connected gets a stream, and each of them says something that the others read."""
+        for who, table in self.tables.items():
+            for i, fd in enumerate(table.of_kind("connection")):
+                if who not in self.blocked and not table.objects[fd].stream:
+                    self.stream_create(who, i, NONBLOCK, table.objects[fd].inheriting & RIGHTS_STREAM)
+        for who, table in self.tables.items():
+            for i in range(len(table.of_kind("stream"))):
+                if who not in self.blocked:
+                    self.send_and_receive(who, i, lengths, False)
 
     @needs("stream")
     @rule(peek=st.booleans())
@@ -446,6 +562,10 @@ class DatagramMachine(Machine):
             if end.relayed and not all(map(self.granted, end.grants)):
                 end.over = YES
                 end.doubt()
+        for control in self.controls():
+            for end in control.doubtful:
+                if end not in self.ends and not self.granted("listen"):
+                    end.over = MAYBE
 
     def restarted(self):
         """Who has not been accepted may have waited for too long."""

@@ -5,7 +5,8 @@
  * It is a host's process with libnetbroker and a guest without an engine, whose memory is an array. Each line of standard input is a
  * request, each line of standard output the answer to one, in order. A call that waits is one whose answer does not come.
  *
- *      begin                       a session and its guest              0 PROTOCOLS PREOPENS, as the guest's environment has them, or -ERRNO
+ *      begin [preopens]            a session and its guest, with        0 PROTOCOLS PREOPENS, as the guest's environment has them, or -ERRNO
+ *                                  preopened sockets if it says so
  *      call NAME WORD...           one function of the guest's           ERRNO and the bytes asked for, each as hexadecimal digits
  *              NUMBER              an argument
  *              @ADDRESS=HEX        bytes that stand in the memory before
@@ -34,7 +35,6 @@
 struct player {
         const char *socket_path;
         const char *tenant;
-        bool has_preopens;
         struct nb_session *session;
         struct nb_guest *guest;
         uint8_t *memory;
@@ -122,7 +122,7 @@ static void add_word(const struct player *player, struct request *request, const
 
 /* ---- requests ---- */
 
-static void begin(struct player *player) {
+static void begin(struct player *player, bool has_preopens) {
         const struct nb_session_options options = {
                 .size = sizeof(options),
                 .socket_path = player->socket_path,
@@ -138,7 +138,7 @@ static void begin(struct player *player) {
                 return;
         }
         guest_options.session = player->session;
-        guest_options.no_preopens = !player->has_preopens;
+        guest_options.no_preopens = !has_preopens;
         for (size_t i = 0; i < sizeof(guest_options.stdio) / sizeof(guest_options.stdio[0]); ++i)
                 guest_options.stdio[i] = -1;
         r = nb_guest_new(&guest_options, &player->guest);
@@ -205,7 +205,8 @@ static void serve(struct player *player, char *line) {
         if (!verb)
                 errx(2, "an empty request");
         if (strcmp(verb, "begin") == 0) {
-                begin(player);
+                name = strtok_r(NULL, " ", &words);
+                begin(player, name && strcmp(name, "preopens") == 0);
         } else if (strcmp(verb, "end") == 0) {
                 end(player);
                 puts("0");
@@ -224,9 +225,8 @@ int main(int argc, char **argv) {
         char *line NB_CLEANUP_FREE = NULL;
         size_t size = 0;
 
-        if (argc < 3 || argc > 4 || !player.memory)
-                errx(2, "usage: %s SOCKET TENANT [preopens]", argv[0]);
-        player.has_preopens = argc == 4;
+        if (argc != 3 || !player.memory)
+                errx(2, "usage: %s SOCKET TENANT", argv[0]);
         player.socket_path = argv[1];
         player.tenant = argv[2];
         while (getline(&line, &size, stdin) >= 0)

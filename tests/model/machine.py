@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 import world
-from model import Connection, Control, Difference, Preopened, Stream, Table, NO, YES, check, nothing
+from model import Connection, Control, Difference, Stream, Table, NO, YES, check, nothing
+from preopened import Preopened
 from world import DEADLINE, NONBLOCK, READ, WRITE, RIGHTS_CONTROL, RIGHTS_STREAM, Request
 
 WHO = st.sampled_from(world.World.NAMES)
@@ -63,6 +64,7 @@ class Machine(RuleBasedStateMachine):
 
     somebody = None  # the kind of target that there is somebody at, for connect()
     protocols = ()  # the names of those that the family is about
+    has_preopens = None  # who has preopened sockets: one guest, for nobody else can listen there
     place = None  # the world of all traces
     n_calls = 0
     failure = []  # the calls of the last trace that differed, and how
@@ -81,14 +83,21 @@ class Machine(RuleBasedStateMachine):
 
     def new_table(self, who):
         """A session, and what it begins with."""
-        protocols, preopens = self.guests[who].begin()
+        protocols, preopens = self.guests[who].begin(*["preopens"] * (who == self.has_preopens))
         table = Table(protocols, self.protocols)
+        door = None
         for name, fd in preopens.items():
             _, flags, base, inheriting = self.ask(who, world.request_fdstat(fd))
+            if door:
+                check(base == RIGHTS_STREAM, f"{who}: a preopened connection has the rights {base:#x}")
+                check(flags == NONBLOCK, f"{who}: a preopened connection has the flags {flags}")
+                table.add(fd, Stream(door.connect_preopened(name in world.RELAYED), base, inheriting, flags))
+                continue
             check(base & (world.RIGHT_LISTEN | world.RIGHT_ACCEPT | world.RIGHT_CONNECT) == world.RIGHT_LISTEN | world.RIGHT_ACCEPT,
                   f"{who}: a preopened listener has the rights {base:#x}")
             check(flags == NONBLOCK, f"{who}: a preopened listener has the flags {flags}")
-            table.add(fd, Preopened(name, self.place.door, base, inheriting))
+            door = Preopened(name, self.place.door, base, inheriting)
+            table.add(fd, door)
         for fd in table.of_kind("protocol"):
             _, _, table.objects[fd].base, table.objects[fd].inheriting = self.ask(who, world.request_fdstat(fd))
         return table

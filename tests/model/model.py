@@ -477,16 +477,6 @@ class Control(Descriptor):
         return outcomes
 
 
-class Preopened(Control):
-    """A listener that is there from the start, nonblocking, by a grant of its own."""
-
-    is_preopened = True
-
-    def __init__(self, name, address, base, inheriting):
-        super().__init__(Protocol(name, True), address, base, inheriting, world.NONBLOCK)
-        self.state = self.LISTENING
-
-
 class Connecting:
     """A connect without a result: to which address, and who has it. verdict: the errno that it is sure to have; None: the target decides."""
 

@@ -28,6 +28,7 @@ class StreamMachine(Machine):
 
     somebody = "listener"
     protocols = ("direct", "relayed", "unix", "unix-relayed")
+    has_preopens = "server"
 
     def __init__(self):
         super().__init__()

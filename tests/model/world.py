@@ -174,6 +174,19 @@ class Daemon:
         self.notifications.expect("RELOADING=1")
         self.notifications.expect("READY=1")
 
+    def await_asleep(self):
+        """Waits until it waits for something to happen."""
+        deadline = time.monotonic() + DEADLINE
+        while self.state() != "S":
+            select.select([], [], [], 0.001)
+            if time.monotonic() > deadline:
+                raise Broken(f"{self.process.args[3]} does not come to rest")
+
+    def state(self):
+        """Its state, as proc(5) has it."""
+        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
+            return file.read().rsplit(")", 1)[1].split()[0]
+
     def count_descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
@@ -201,10 +214,10 @@ class RelaySocket:
 class Guest:
     """A process of guest.c."""
 
-    def __init__(self, program, socket_path, log, preopens):
+    def __init__(self, program, socket_path, log):
         self.log = log
         with open(log, "ab") as output:
-            self.process = subprocess.Popen([program, socket_path, "acme", *preopens], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
+            self.process = subprocess.Popen([program, socket_path, "acme"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=output,
                                             bufsize=0)
         self.rest = b""
 
@@ -231,12 +244,12 @@ class Guest:
         self.send(*words)
         return self.receive()
 
-    def begin(self):
-        """Opens a session. Returns its protocols and its preopened sockets, name -> descriptor."""
+    def begin(self, *words):
+        """Opens a session. words: "preopens" if there are to be some. Returns its protocols and its preopened sockets, name -> descriptor."""
         deadline = time.monotonic() + DEADLINE
-        answer = self.ask("begin")
+        answer = self.ask("begin", *words)
         while answer[0] == str(-errno.EADDRINUSE) and time.monotonic() < deadline:
-            answer = self.ask("begin")  # the broker has not seen the end of the guest before
+            answer = self.ask("begin", *words)  # the broker has not seen the end of the guest before
         if answer[0] != "0":
             raise Broken(f"no session: {answer[0]}")
         return [{name: int(fd) for name, fd in (pair.split("=") for pair in text.split(":") if pair)} for text in answer[1:]]
@@ -277,25 +290,34 @@ ExplainDenials=yes
 Family=ip
 SocketTypes=stream dgram
 DataPath=direct
-{rules}
+{rules}{idle_timeout}
 [Protocol relayed]
 Family=ip
 SocketTypes=stream dgram
 DataPath=relay
-{rules}
+{rules}{idle_timeout}
 [Protocol unix]
 Family=unix
 DataPath=direct
 {unix_rules}
 [Protocol unix-relayed]
 Family=unix
+SocketTypes=stream dgram
 DataPath=relay
-{unix_rules}
+{unix_rules}{idle_timeout}
 [Preopen door]
 Listen={door}
 DataPath=direct
+[Preopen line]
+Connect={door}
+Nonblock=yes
+DataPath=direct
+[Preopen relayed-line]
+Connect={door}
+Nonblock=yes
+DataPath=relay
 """
-RELAYED = ("relayed", "unix-relayed")  # the protocols whose bytes a relay carries
+RELAYED = ("relayed", "unix-relayed", "relayed-line")  # the protocols and preopened sockets whose bytes a relay carries
 UNIX = ("unix", "unix-relayed", "door")
 RULES = {  # what is granted, and the verbs for it
     "all": ("connect", "listen"),
@@ -319,7 +341,7 @@ class World:
         self.rules = None
         self.write_policy("all")
         self.start_broker()
-        self.guests = {name: self.new_guest(name) for name in self.NAMES}
+        self.guests = {name: self.new_guest() for name in self.NAMES}
         self.resident = self.new_guest()
         self.nobody = self.hold_port()
         self.warm_up()
@@ -330,10 +352,10 @@ class World:
 
     def write_policy(self, rules):
         self.rules = rules
+        verbs = RULES[rules]
         with open(self.path("policy/acme.conf"), "w", encoding="ascii") as file:
-            verbs = RULES[rules]
-            file.write(POLICY.format(user=os.getuid(), rules=self.lines(verbs, "127.0.0.1:*") + "\nIdleTimeout=10min" * ("listen" in verbs),
-                                     door=self.door, unix_rules=self.lines(verbs, self.unix_names)))
+            file.write(POLICY.format(user=os.getuid(), rules=self.lines(verbs, "127.0.0.1:*"), door=self.door,
+                                     unix_rules=self.lines(verbs, self.unix_names), idle_timeout="\nIdleTimeout=10min" * ("listen" in verbs)))
 
     @staticmethod
     def lines(verbs, pattern):
@@ -366,9 +388,8 @@ class World:
         self.held.connect(self.held.getsockname())
         return "127.0.0.1:%d" % self.held.getsockname()[1]
 
-    def new_guest(self, name=None):
-        preopens = ["preopens"] if name == "server" else []  # nobody else can listen there
-        return Guest(os.path.join(os.environ["BUILDDIR"], "tests/model/guest"), self.path("session.sock"), self.path("log"), preopens)
+    def new_guest(self):
+        return Guest(os.path.join(os.environ["BUILDDIR"], "tests/model/guest"), self.path("session.sock"), self.path("log"))
 
     def warm_up(self):
         """A guest that stays, and that has had a relayed connection: what the tenant has for itself is there from now on."""
@@ -385,7 +406,7 @@ class World:
 
     def replace_guest(self, name):
         self.guests[name].kill()
-        self.guests[name] = self.new_guest(name)
+        self.guests[name] = self.new_guest()
 
     def reload(self, rules):
         if rules != self.rules:
@@ -393,6 +414,9 @@ class World:
             self.broker.reload()
 
     def restart(self, kill):
+        """Ends the broker when it has read all that it was asked for. What a guest asks for while it is told of a broker that has come, it asks for twice; a copy
+        that nobody has read the next broker would carry out again, and its answer would be taken for that of the guest's next request (HACKING.md)."""
+        self.broker.await_asleep()
         self.broker.end(kill)
         self.start_broker()
 

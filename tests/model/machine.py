@@ -64,6 +64,7 @@ class Machine(RuleBasedStateMachine):
 
     somebody = None  # the kind of target that there is somebody at, for connect()
     protocols = ()  # the names of those that the family is about
+    connection_type = Connection
     has_preopens = None  # who has preopened sockets: one guest, for nobody else can listen there
     place = None  # the world of all traces
     n_calls = 0
@@ -255,7 +256,7 @@ class Machine(RuleBasedStateMachine):
     def connect_again(self, pending, wait, other):
         subject = self.pending[pending % len(self.pending)].source
         who, fd = next((who, fd) for who, table in self.tables.items() for fd, descriptor in table.objects.items() if descriptor is subject)
-        if who in self.blocked or not subject.is_connecting or not subject.base & world.RIGHT_CONNECT:
+        if who in self.blocked or not subject.is_connecting or not subject.base & world.RIGHT_CONNECT or subject.ready(WRITE)[0] != YES:
             return
         connecting = subject.connecting
         if other and connecting.address != world.DENIED:
@@ -297,7 +298,7 @@ class Machine(RuleBasedStateMachine):
     @needs("control")
     @rule(who=WHO, control=PICK)
     def accept(self, who, control):
-        self.accept_with(who, control, lambda fd: world.made("accept", fd), lambda end, parent: Connection(end, parent.inheriting))
+        self.accept_with(who, control, lambda fd: world.made("accept", fd), lambda end, parent: self.connection_type(end, parent.inheriting))
 
     @needs("control")
     @rule(who=WHO, control=PICK, flags=FLAGS)

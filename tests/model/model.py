@@ -321,6 +321,7 @@ class Control(Descriptor):
 
     kind = "control"
     is_preopened = False
+    link_type = Link
     IDLE, LISTENING, CONNECTING, ENDED = "idle", "listening", "connecting", "ended"
 
     def __init__(self, protocol, address, base, inheriting, flags, filetype=world.TYPE_STREAM):
@@ -448,7 +449,7 @@ class Control(Descriptor):
         check(link or not self.protocol.is_unix, f"a peer called '{remote}' is accepted, which has not connected")
         if link is None:
             check(self.n_uncertain, f"a peer is accepted from {remote}, where nobody has connected")
-            link = self.accepted[remote] = Link(remote, self.address)
+            link = self.accepted[remote] = self.link_type(remote, self.address)
             link.client.unknown = True
             link.server.relayed = self.is_relayed
             return link.server
@@ -521,7 +522,7 @@ class Connecting:
             link.client.relayed = self.source.is_relayed
             link.client.grants = self.source.grants
             return link
-        link = Link(local, self.address)
+        link = self.target.link_type(local, self.address)
         link.client.relayed, link.server.relayed = self.source.is_relayed, self.target.is_relayed
         link.client.grants = self.source.grants
         link.client.is_unix = link.server.is_unix = self.source.protocol.is_unix

@@ -305,6 +305,12 @@ Family=unix
 SocketTypes=stream dgram
 DataPath=relay
 {unix_rules}{idle_timeout}
+[Protocol quic]
+Family=quic
+TLSALPN=model
+IdleTimeout=10min
+{rules}
+{certificates}
 [Preopen door]
 Listen={door}
 DataPath=direct
@@ -336,6 +342,7 @@ class World:
         os.mkdir(self.path("policy"))
         os.mkdir(self.path("sockets"))
         self.n_names = 0
+        self.make_certificates()
         self.keeper = Daemon([os.environ["NETBROKER_KEEPER"], "--socket", self.path("keeper.sock")], self.path("log"))
         RelaySocket(self.path("relay.sock"), self.path("log"))
         self.rules = None
@@ -350,11 +357,22 @@ class World:
     def path(self, name):
         return os.path.join(self.folder, name)
 
+    def make_certificates(self):
+        """An authority, and a server at 127.0.0.1."""
+        def make(name, *options):
+            subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", f"/CN={name}",
+                            "-keyout", self.path(f"{name}.key"), "-out", self.path(f"{name}.pem"), *options], check=True, capture_output=True)
+        make("root")
+        make("server", "-CA", self.path("root.pem"), "-CAkey", self.path("root.key"), "-addext", "basicConstraints=critical,CA:FALSE",
+             "-addext", "keyUsage=digitalSignature", "-addext", "extendedKeyUsage=serverAuth", "-addext", "subjectAltName=IP:127.0.0.1")
+
     def write_policy(self, rules):
         self.rules = rules
         verbs = RULES[rules]
+        certificates = "\n".join({"connect": f"TLSTrust={self.path('root.pem')}",
+                                  "listen": f"TLSCertificate={self.path('server.pem')} {self.path('server.key')}"}[verb] for verb in verbs)
         with open(self.path("policy/acme.conf"), "w", encoding="ascii") as file:
-            file.write(POLICY.format(user=os.getuid(), rules=self.lines(verbs, "127.0.0.1:*"), door=self.door,
+            file.write(POLICY.format(user=os.getuid(), certificates=certificates, rules=self.lines(verbs, "127.0.0.1:*"), door=self.door,
                                      unix_rules=self.lines(verbs, self.unix_names), idle_timeout="\nIdleTimeout=10min" * ("listen" in verbs)))
 
     @staticmethod

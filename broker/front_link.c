@@ -80,12 +80,24 @@ static void try_again(void *data) {
         front_link_flush(link);
 }
 
+/* In front of what is parked: where sessions take all room that there is, one that reads them is alive. */
+static int send_ping(struct front_link *link) {
+        const struct shard_message message = { .verb = SHARD_PING };
+        int r = link->owes_ping ? nb_channel_send(link->fd, &message, sizeof(message), NULL, 0) : 0;
+
+        if (r == 0)
+                link->owes_ping = false;
+        return r;
+}
+
 void front_link_flush(struct front_link *link) {
         int r;
 
         if (link->state != FRONT_LINK_READY || link->again)
                 return;
-        r = send_parked(link);
+        r = send_ping(link);
+        if (r == 0)
+                r = send_parked(link);
         if (nb_channel_is_short(r))
                 link->again = deadline_new(&link->front->broker->loop, CROWDED_MS, try_again, link);
         /* Its end is told by an event, too, and then it is started again. */
@@ -196,10 +208,8 @@ int front_link_start(struct front_link *link) {
 
 /* ---- being alive ---- */
 
-/* A channel without room for the question is one that nobody reads, and its end is told by an event. */
+/* It counts from now on, also where there is no room for the question yet: a channel that stays full nobody reads. */
 void front_link_ping(struct front_link *link) {
-        const struct shard_message message = { .verb = SHARD_PING };
-
         if (link->state != FRONT_LINK_READY)
                 return;
         if (link->n_pings == PINGS_MOST) {
@@ -207,7 +217,8 @@ void front_link_ping(struct front_link *link) {
                 return;
         }
         link->n_pings++;
-        (void)nb_channel_send(link->fd, &message, sizeof(message), NULL, 0);
+        link->owes_ping = true;
+        front_link_flush(link);
 }
 
 /* ---- receiving ---- */
@@ -226,6 +237,7 @@ static void take_ready(struct front_link *link, const struct shard_message *mess
 
         link->state = FRONT_LINK_READY;
         link->n_pings = 0;
+        link->owes_ping = false;
         link->awaits = false;
         link->pid = (pid_t)message->pid;
         link->ready_ms = uv_now(&broker->loop);

@@ -43,6 +43,7 @@ struct front_link {
         uint64_t ready_ms; /* since when it is, on the loop's clock */
         unsigned n_failed; /* in a row */
         unsigned n_pings;  /* since it has said anything */
+        bool owes_ping;    /* the last one waits for room in the channel */
         bool awaits;       /* front_link_wait_all() waits for it */
         bool has_answered; /* the last Prepare or Apply */
         int error;
@@ -82,7 +83,7 @@ int front_link_say(struct front_link *link, const struct shard_message *message)
 /** Asks a shard that serves whether it is alive. One that has left several such questions in a row unanswered is lost, and started again. */
 void front_link_ping(struct front_link *link);
 
-/** Sends what is parked, as far as there is room. */
+/** Sends a question that waits, and what is parked, as far as there is room. */
 void front_link_flush(struct front_link *link);
 
 /** Waits until each link that `awaits` has answered, has become ready or has ended. @param timeout_ms  -1: for ever */

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One shard in this process, and the test as its front: what it believes of what the front says.
+ * One shard in this process, and the test as its front: what it believes of what the front says. And the front's link, with the test as its shard.
  */
 #include <check.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/broker.h"
+#include "broker/front_link.h"
 #include "broker/session.h"
 #include "broker/shard.h"
 #include "broker/shard_message.h"
@@ -234,6 +237,118 @@ START_TEST(it_says_that_it_is_alive) {
 }
 END_TEST
 
+/* ---- the front's end ---- */
+
+struct link_world {
+        struct world world;
+        struct front *front;
+        int spawner, shard; /* the test's ends */
+};
+
+static enum shard_verb receive_verb(int fd) {
+        uint8_t bytes[NB_CHANNEL_MESSAGE_MAX];
+        struct shard_message message;
+
+        ck_assert_int_ge(nb_channel_receive_bytes(fd, bytes), sizeof(message));
+        memcpy(&message, bytes, sizeof(message));
+        return message.verb;
+}
+
+static void say_to_front(const struct link_world *world, struct shard_message message) {
+        ck_assert_int_eq(nb_channel_send(world->shard, &message, sizeof(message), NULL, 0), 0);
+        turn(&world->world);
+}
+
+static void link_start(struct link_world *world) {
+        uint8_t bytes[NB_CHANNEL_MESSAGE_MAX];
+        struct nb_channel_fds fds;
+        int pair[2];
+
+        world_start(&world->world);
+        world->front = calloc(1, sizeof(*world->front) + sizeof(world->front->links[0]));
+        ck_assert_ptr_nonnull(world->front);
+        ck_assert_int_eq(nb_channel_pair(pair), 0);
+        world->spawner = pair[1];
+        world->front->broker = world->world.broker;
+        world->front->spawner_fd = pair[0];
+        world->front->n_links = 1;
+        front_link_init(&world->front->links[0], world->front, 1);
+        ck_assert_int_eq(front_link_start(&world->front->links[0]), 0);
+        ck_assert_int_gt(nb_channel_receive(world->spawner, bytes, &fds), 0);
+        ck_assert_uint_eq(fds.n, 1);
+        world->shard = fds.fds[0];
+        while (receive_verb(world->shard) != SHARD_BEGIN)
+                ;
+        say_to_front(world,
+                     (struct shard_message){ .verb = SHARD_READY, .digest = world->front->broker->policy_digest });
+        ck_assert_int_eq(world->front->links[0].state, FRONT_LINK_READY);
+}
+
+static void link_end(struct link_world *world) {
+        front_link_deinit(&world->front->links[0]);
+        (void)nb_fd_close(world->front->spawner_fd);
+        (void)nb_fd_close(world->spawner);
+        (void)nb_fd_close(world->shard);
+        free(world->front);
+        world_end(&world->world);
+}
+
+/* As sessions do that come faster than the shard takes them. @return how many messages there are */
+static unsigned fill(const struct front_link *link) {
+        const struct shard_message message = { .verb = SHARD_ROTATED };
+        unsigned n = 0;
+        int r;
+
+        while ((r = nb_channel_send(link->fd, &message, sizeof(message), NULL, 0)) == 0)
+                n++;
+        ck_assert_int_eq(r, -EAGAIN);
+        return n;
+}
+
+/* It reads, and has much to read: each time that it is to be asked there is no room for that. */
+START_TEST(a_shard_that_has_much_to_read_is_alive) {
+        struct link_world world;
+        struct front_link *link;
+
+        link_start(&world);
+        link = &world.front->links[0];
+        for (unsigned i = 0; i < 8; ++i) {
+                unsigned n = fill(link);
+
+                front_link_ping(link);
+                while (n-- > 0)
+                        ck_assert_int_eq(receive_verb(world.shard), SHARD_ROTATED);
+                turn(&world.world);
+                ck_assert_int_eq(receive_verb(world.shard), SHARD_PING);
+                say_to_front(&world, (struct shard_message){ .verb = SHARD_PONG });
+                ck_assert_int_eq(link->state, FRONT_LINK_READY);
+        }
+        link_end(&world);
+}
+END_TEST
+
+/* With room in its channel, and without. */
+START_TEST(a_shard_that_says_nothing_is_given_up) {
+        struct link_world world;
+        struct front_link *link;
+
+        link_start(&world);
+        link = &world.front->links[0];
+        if (_i == 1)
+                (void)fill(link);
+        for (unsigned i = 0; i < 3; ++i) {
+                front_link_ping(link);
+                turn(&world.world);
+                ck_assert_int_eq(link->state, FRONT_LINK_READY);
+        }
+        front_link_ping(link);
+        ck_assert_int_eq(link->state, FRONT_LINK_DOWN);
+        link_end(&world);
+}
+END_TEST
+
+/* ---- dealing ---- */
+
 START_TEST(tenants_are_dealt) {
         struct policy *policy = new_policy();
         uint64_t whole, again;
@@ -267,6 +382,8 @@ int main(void) {
         tcase_add_test(tcase, a_socket_of_another_shards_tenant_leads_nowhere);
         tcase_add_loop_test(tcase, nonsense_ends_it, 0, 5);
         tcase_add_test(tcase, it_says_that_it_is_alive);
+        tcase_add_test(tcase, a_shard_that_has_much_to_read_is_alive);
+        tcase_add_loop_test(tcase, a_shard_that_says_nothing_is_given_up, 0, 2);
         tcase_add_test(tcase, tenants_are_dealt);
         suite_add_tcase(suite, tcase);
         return run_suite(suite);

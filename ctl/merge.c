@@ -22,9 +22,9 @@ static void add_elements(json_t *into, const json_t *other) {
 }
 
 static bool both(const char *name, bool mine, bool other) {
-        if (strcmp(name, "all") == 0)
-                return mine;
-        return strcmp(name, "starts_programs") == 0 ? mine || other : mine && other;
+        bool is_of_any = strcmp(name, "all") == 0 || strcmp(name, "starts_programs") == 0;
+
+        return is_of_any ? mine || other : mine && other;
 }
 
 static bool is_ready(const json_t *text) {
@@ -34,7 +34,7 @@ static bool is_ready(const json_t *text) {
 /* @param mine  what `into` has now */
 static void merge_member(json_t *into, const char *name, json_t *mine, json_t *other) {
         if (json_is_null(mine) || (is_ready(mine) && json_is_string(other)))
-                (void)json_object_set(into, name, other);
+                (void)json_object_set_new(into, name, json_deep_copy(other));
         else if (json_is_integer(mine) && json_is_integer(other))
                 (void)json_object_set_new(into, name,
                                           json_integer(json_integer_value(mine) + json_integer_value(other)));

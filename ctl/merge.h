@@ -3,7 +3,7 @@
  * What several processes say of themselves, put together as one process would say it.
  *
  *      numbers      their sum
- *      true, false  what all are; "starts_programs", what one is; "all", of draining, the first's, which is the front and admits for all
+ *      true, false  what all are; "starts_programs", what one is, and so "all", of draining: the front refuses for all shards, a shard for its own
  *      texts        the first's; "ready" only where all are
  *      arrays       the first's, and of the others what is not in it
  *      null         another's

@@ -230,27 +230,33 @@ START_TEST(what_is_no_page) {
 END_TEST
 
 START_TEST(what_several_say_is_put_together) {
-        static const char *const names[] = { "n", "o", "list", "state", "none", "missing", NULL };
-        json_t *into =
-                json_loads("{\"n\": 1, \"o\": {\"all\": true, \"calls\": true, \"starts_programs\": false, \"n\": 2},"
-                           " \"list\": [\"a\", \"b\"], \"state\": \"ready\", \"none\": null, \"pid\": 7}",
-                           0, NULL);
-        json_t *other =
-                json_loads("{\"n\": 5, \"o\": {\"all\": false, \"calls\": false, \"starts_programs\": true, \"n\": 3},"
-                           " \"list\": [\"b\", \"c\"], \"state\": \"does not answer\", \"none\": 4, \"pid\": 8,"
-                           " \"missing\": 1}",
-                           0, NULL);
-        json_t *expected =
-                json_loads("{\"n\": 6, \"o\": {\"all\": true, \"calls\": false, \"starts_programs\": true, \"n\": 5},"
-                           " \"list\": [\"a\", \"b\", \"c\"], \"state\": \"does not answer\", \"none\": 4,"
-                           " \"pid\": 7}",
-                           0, NULL);
+        static const char *const names[] = { "n", "o", "drain", "list", "state", "none", "object", "missing", NULL };
+        json_t *into = json_loads(
+                "{\"n\": 1, \"o\": {\"all\": true, \"calls\": true, \"starts_programs\": false, \"n\": 2},"
+                " \"drain\": {\"all\": false}, \"list\": [\"a\", \"b\"], \"state\": \"ready\", \"none\": null,"
+                " \"object\": null, \"pid\": 7}",
+                0, NULL);
+        json_t *other = json_loads(
+                "{\"n\": 5, \"o\": {\"all\": false, \"calls\": false, \"starts_programs\": true, \"n\": 3},"
+                " \"drain\": {\"all\": true}, \"list\": [\"b\", \"c\"], \"state\": \"does not answer\", \"none\": 4,"
+                " \"object\": {\"n\": 1}, \"pid\": 8, \"missing\": 1}",
+                0, NULL);
+        json_t *expected = json_loads(
+                "{\"n\": 6, \"o\": {\"all\": true, \"calls\": false, \"starts_programs\": true, \"n\": 5},"
+                " \"drain\": {\"all\": true}, \"list\": [\"a\", \"b\", \"c\"], \"state\": \"does not answer\","
+                " \"none\": 4, \"object\": {\"n\": 1}, \"pid\": 7}",
+                0, NULL);
+        json_t *said = json_deep_copy(other);
 
         ck_assert_ptr_nonnull(into);
         ck_assert_ptr_nonnull(other);
         ck_assert_ptr_nonnull(expected);
         merge_into(into, other, names);
         ck_assert(json_equal(into, expected));
+        /* What is put together is nobody's own any more. */
+        merge_into(into, other, names);
+        ck_assert(json_equal(other, said));
+        json_decref(said);
         json_decref(into);
         json_decref(other);
         json_decref(expected);

@@ -107,7 +107,7 @@ int control_answer_relayed(struct control *control, int r, struct relayed_result
         NB_CLEANUP_CHANNEL_FD int socket_fd = result->object ? result->socket_fd : result->fd;
         NB_CLEANUP_FD int pair_fd = result->object ? result->fd : -1;
         const struct outcome outcome = {
-                .fd = result->fd,
+                .fd = result->object ? pair_fd : socket_fd,
                 .socket_fd = socket_fd,
                 .peer = result->peer,
                 .via = result->via,

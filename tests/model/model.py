@@ -498,7 +498,7 @@ class Connecting:
     def outcomes(self, connected, refused):
         """refused(errno): an effect."""
         if self.uncertain:
-            errnos = ["pipe", "connrefused", "access", "connreset", "addrnotavail", "inval"]
+            errnos = ["pipe", "connrefused", "access", "connreset", "addrnotavail", "inval"] + [self.verdict] * bool(self.verdict)
             return {"success": connected, **{errno: refused(errno) for errno in errnos}}
         if self.verdict:
             outcomes = {self.verdict: refused(self.verdict)}

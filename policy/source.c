@@ -396,12 +396,20 @@ static int find_id(const char *text, bool group, uint32_t *ret) {
         return 0;
 }
 
+/* What getpwnam_r(3) says of itself; the rest is how a name service says that there is no such name. */
+static bool has_not_looked(int r) {
+        return r == -EINTR || r == -EIO || r == -EMFILE || r == -ENFILE || r == -ENOMEM;
+}
+
 static int resolve(struct load *load, const char *text, bool group, const struct policy_position *position,
                    uint32_t *ret) {
         int r = find_id(text, group, ret);
 
         if (r == 0)
                 return 0;
+        if (has_not_looked(r))
+                return fail(load, r, "%s:%u:%u: error: cannot look up the %s '%s': %s", show(position->file).text,
+                            position->line, position->column, group ? "group" : "user", show(text).text, strerror(-r));
         return fail(load, -EINVAL,
                     "%s:%u:%u: error: there is no %s '%s' (%s); write a name that `getent %s` knows, or a number",
                     show(position->file).text, position->line, position->column, group ? "group" : "user",

@@ -235,7 +235,7 @@ static bool is_blank(char c) {
 }
 
 int token_parse(const char *text, size_t length, struct token_bytes *ret) {
-        size_t prefix = strlen(TOKEN_PREFIX);
+        size_t prefix = strlen(TOKEN_PREFIX), n;
         NB_CLEANUP_FREE uint8_t *bytes = NULL;
 
         for (; length > 0 && is_blank(text[0]); ++text)
@@ -247,9 +247,8 @@ int token_parse(const char *text, size_t length, struct token_bytes *ret) {
         bytes = malloc(TOKEN_MAX);
         if (!bytes)
                 return -ENOMEM;
-        if (sodium_base642bin(bytes, TOKEN_MAX, text + prefix, length - prefix, NULL, &ret->length, NULL,
-                              BASE64_VARIANT) != 0)
+        if (sodium_base642bin(bytes, TOKEN_MAX, text + prefix, length - prefix, NULL, &n, NULL, BASE64_VARIANT) != 0)
                 return -EINVAL;
-        ret->bytes = nb_steal_ptr(bytes);
+        *ret = (struct token_bytes){ .bytes = nb_steal_ptr(bytes), .length = n };
         return 0;
 }

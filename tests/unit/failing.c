@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/failing.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -71,8 +72,17 @@ static bool fails(enum failing_call call) {
 WRAP(memory, void *, malloc, (size_t size), (size), NULL)
 WRAP(memory, void *, calloc, (size_t n, size_t size), (n, size), NULL)
 WRAP(memory, void *, realloc, (void *memory, size_t size), (memory, size), NULL)
+WRAP(memory, void *, reallocarray, (void *memory, size_t n, size_t size), (memory, n, size), NULL)
 WRAP(memory, char *, strdup, (const char *text), (text), NULL)
 WRAP(memory, char *, strndup, (const char *text, size_t size), (text, size), NULL)
+WRAP(memory, int, scandir,
+     (const char *path, struct dirent ***ret, int (*filter)(const struct dirent *),
+      int (*compare)(const struct dirent **, const struct dirent **)),
+     (path, ret, filter, compare), -1)
+WRAP(memory, int, scandirat,
+     (int folder, const char *path, struct dirent ***ret, int (*filter)(const struct dirent *),
+      int (*compare)(const struct dirent **, const struct dirent **)),
+     (folder, path, ret, filter, compare), -1)
 WRAP(connect, int, connect, (int fd, const struct sockaddr *sa, socklen_t length), (fd, sa, length), -1)
 WRAP(getsockopt, int, getsockopt, (int fd, int level, int option, void *value, socklen_t *length),
      (fd, level, option, value, length), -1)
@@ -118,4 +128,72 @@ int __wrap_asprintf(char **ret, const char *format, ...) {
         n = vasprintf(ret, format, arguments);
         va_end(arguments);
         return n;
+}
+
+/* ---- streams into memory ---- */
+
+/* What the C library's own grows by is out of the linker's reach: this one asks for each byte's room here, so that any of its allocations can fail. */
+struct memory_stream {
+        char **ret;
+        size_t *ret_length;
+        char *text;
+        size_t length, size;
+};
+
+static bool make_room(struct memory_stream *stream, size_t n) {
+        size_t size = stream->size ? stream->size : 256;
+        char *text;
+
+        if (stream->length + n < stream->size)
+                return true;
+        while (size <= stream->length + n)
+                size *= 2;
+        text = __wrap_realloc(stream->text, size);
+        if (!text)
+                return false;
+        stream->text = text;
+        stream->size = size;
+        return true;
+}
+
+static ssize_t write_memory(void *cookie, const char *bytes, size_t n) {
+        struct memory_stream *stream = cookie;
+
+        if (!make_room(stream, n))
+                return 0; /* which the stream notes as its error */
+        memcpy(stream->text + stream->length, bytes, n);
+        stream->length += n;
+        stream->text[stream->length] = '\0';
+        return (ssize_t)n;
+}
+
+static int close_memory(void *cookie) {
+        struct memory_stream *stream = cookie;
+
+        *stream->ret = stream->text;
+        *stream->ret_length = stream->length;
+        free(stream);
+        return 0;
+}
+
+FILE *__wrap_open_memstream(char **ret, size_t *ret_length);
+FILE *__wrap_open_memstream(char **ret, size_t *ret_length) {
+        struct memory_stream *stream = __wrap_calloc(1, sizeof(*stream));
+        FILE *file;
+
+        if (!stream)
+                return NULL;
+        stream->ret = ret;
+        stream->ret_length = ret_length;
+        file = make_room(stream, 1)
+                       ? fopencookie(stream, "w",
+                                     (cookie_io_functions_t){ .write = write_memory, .close = close_memory })
+                       : NULL;
+        if (!file) {
+                free(stream->text);
+                free(stream);
+        } else {
+                stream->text[0] = '\0';
+        }
+        return file;
 }

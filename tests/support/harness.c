@@ -291,24 +291,6 @@ static bool wait_notification(const struct daemon *daemon, const char *expected)
         }
 }
 
-void daemon_start(struct daemon *daemon, const struct daemon_options *options) {
-        const struct daemon_options usual = { 0 };
-        const char *argv[ARGUMENTS_MAX + 1];
-        char notify[64];
-
-        options = options ? options : &usual;
-        (void)make_arguments(daemon, options, argv);
-        daemon->notify_fd = nb_fd_close(daemon->notify_fd);
-        daemon->notify_fd = new_notify_socket(notify, sizeof(notify));
-        daemon->pid = spawn(options, argv, daemon->stderr_path, notify);
-        daemon->pidfd = pidfd_open(daemon->pid, 0);
-        ck_assert_int_ge(daemon->pidfd, 0);
-        if (!wait_notification(daemon, "READY=1")) {
-                show_output(daemon);
-                ck_abort_msg("netbrokerd ended before it was ready");
-        }
-}
-
 static int wait_status(struct daemon *daemon) {
         int status = 0;
 
@@ -320,6 +302,33 @@ static int wait_status(struct daemon *daemon) {
         daemon->pid = -1;
         daemon->pidfd = nb_fd_close(daemon->pidfd);
         return status;
+}
+
+bool daemon_try_start(struct daemon *daemon, const struct daemon_options *options, int *ret_status) {
+        const struct daemon_options usual = { 0 };
+        const char *argv[ARGUMENTS_MAX + 1];
+        char notify[64];
+
+        options = options ? options : &usual;
+        (void)make_arguments(daemon, options, argv);
+        daemon->notify_fd = nb_fd_close(daemon->notify_fd);
+        daemon->notify_fd = new_notify_socket(notify, sizeof(notify));
+        daemon->pid = spawn(options, argv, daemon->stderr_path, notify);
+        daemon->pidfd = pidfd_open(daemon->pid, 0);
+        ck_assert_int_ge(daemon->pidfd, 0);
+        if (wait_notification(daemon, "READY=1"))
+                return true;
+        *ret_status = wait_status(daemon);
+        return false;
+}
+
+void daemon_start(struct daemon *daemon, const struct daemon_options *options) {
+        int status;
+
+        if (daemon_try_start(daemon, options, &status))
+                return;
+        show_output(daemon);
+        ck_abort_msg("netbrokerd ended before it was ready, with wait status 0x%x", (unsigned)status);
 }
 
 void daemon_expect_end(struct daemon *daemon) {

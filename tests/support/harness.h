@@ -62,6 +62,9 @@ void daemon_remove_policy(const struct daemon *daemon, const char *name);
 /** Starts netbrokerd (environment NETBROKERD) and waits until it serves. @param options  NULL: the usual way */
 void daemon_start(struct daemon *daemon, const struct daemon_options *options);
 
+/** The same where it may end instead. @param ret_status  its wait status, where it has ended @return whether it is ready */
+bool daemon_try_start(struct daemon *daemon, const struct daemon_options *options, int *ret_status);
+
 /** Sends SIGTERM, waits, and checks that it ended with status 0. */
 void daemon_stop(struct daemon *daemon);
 

@@ -44,6 +44,7 @@
         X(mmap)                                                                                                        \
         X(open)                                                                                                        \
         X(pipe2)                                                                                                       \
+        X(poll)                                                                                                        \
         X(read)                                                                                                        \
         X(recv)                                                                                                        \
         X(recvfrom)                                                                                                    \
@@ -76,13 +77,14 @@ struct faults_place {
 };
 
 struct faults {
-        atomic_uint call;                         /* enum faults_call */
-        atomic_int error;                         /* the errno */
-        atomic_uint countdown;                    /* 0: nothing fails; 1: the next one */
-        atomic_uint n_failed;                     /* since the program was started */
-        atomic_uint seen[FAULTS_N_CALLS];         /* how often each was called */
-        atomic_long live;                         /* blocks of memory that are allocated and not freed */
-        atomic_uint depth;                        /* of `places` */
+        atomic_uint call;                 /* enum faults_call */
+        atomic_int error;                 /* the errno */
+        atomic_uint countdown;            /* 0: nothing fails; 1: the next one */
+        atomic_uint n_failed;             /* since the program was started */
+        atomic_int only;                  /* the process whose calls fail and are counted; 0: each that has the file */
+        atomic_uint seen[FAULTS_N_CALLS]; /* how often each was called */
+        atomic_long live;                 /* blocks of memory that are allocated and not freed, none of a fork's */
+        atomic_uint depth;                /* of `places` */
         struct faults_place places[FAULTS_DEPTH]; /* of the last failure, innermost first */
         char child_preload[512];                  /* "LD_PRELOAD=..." for programs that this one starts; empty: none */
         char child_file[512];                     /* their FAULTS_VARIABLE, with its name */

@@ -2,14 +2,15 @@
 /*
  * The library that is preloaded into a program under test (ld.so(8)), and has the call fail that the test chose: tests/faults/faults.h.
  *
- * What it stands in front of is looked up at each call, so that there is one piece of state: the mapped file. It is the one mutable global, for a
- * function that replaces one of the C library has no other place to find it.
+ * What it stands in front of is looked up at each call, so that what there is of state is the mapped file, and which process this is. These are mutable globals, for a
+ * function that replaces one of the C library has no other place to find them.
  */
 #include <dlfcn.h>
 #include <errno.h>
 #include <execinfo.h>
 #include <fcntl.h>
 #include <malloc.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -33,6 +34,8 @@
 #define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
 static struct faults *faults; /* NULL: nothing fails */
+static pid_t self;
+static bool is_fork; /* its memory is a copy of what another process counts */
 
 /* glibc's own names of its allocator, for those who replace it. */
 void *__libc_malloc(size_t size);
@@ -64,10 +67,12 @@ __attribute__((constructor)) static void start(void) {
         (void)close(fd);
         if (memory == MAP_FAILED)
                 return;
+        self = getpid();
         faults = memory;
         faults->live = 0;
         (void)sigaction(SIGSEGV, &action, NULL);
         (void)sigaction(SIGBUS, &action, NULL);
+        (void)sigaction(SIGABRT, &action, NULL);
 }
 
 static void tell_place(void) {
@@ -90,7 +95,7 @@ static void tell_place(void) {
 
 /* Whether this call is the one. */
 static bool is_chosen(enum faults_call call) {
-        if (!faults)
+        if (!faults || (faults->only != 0 && faults->only != self))
                 return false;
         ++faults->seen[call];
         if (faults->countdown == 0 || faults->call != call || --faults->countdown > 0)
@@ -130,7 +135,7 @@ static bool fails_or_shortens(enum faults_call call, int fd, size_t *size) {
 /* ---- memory ---- */
 
 static void *count(void *memory) {
-        if (memory && faults)
+        if (memory && faults && !is_fork)
                 ++faults->live;
         return memory;
 }
@@ -174,12 +179,22 @@ EXPORT int posix_memalign(void **ret, size_t alignment, size_t size) {
 }
 
 EXPORT void free(void *memory) {
-        if (memory && faults)
+        if (memory && faults && !is_fork)
                 --faults->live;
         __libc_free(memory);
 }
 
-/* ---- programs that are started ---- */
+/* ---- processes that are started ---- */
+
+EXPORT pid_t fork(void) {
+        pid_t pid = fails(FAULTS_fork) ? -1 : NEXT(fork)();
+
+        if (pid == 0) {
+                self = getpid();
+                is_fork = true;
+        }
+        return pid;
+}
 
 /* A program that cleans its children's environment would keep the library out of them. */
 EXPORT int execvp(const char *file, char *const *arguments) {
@@ -218,7 +233,6 @@ REPLACE(int, dup, (int fd), (fd))
 REPLACE(int, epoll_create1, (int flags), (flags))
 REPLACE(int, epoll_wait, (int epoll, struct epoll_event *events, int n, int ms), (epoll, events, n, ms))
 REPLACE(int, eventfd, (unsigned value, int flags), (value, flags))
-REPLACE(pid_t, fork, (void), ())
 REPLACE(int, getpeername, (int fd, struct sockaddr *restrict sa, socklen_t *restrict length), (fd, sa, length))
 REPLACE(int, getsockname, (int fd, struct sockaddr *restrict sa, socklen_t *restrict length), (fd, sa, length))
 REPLACE(int, getsockopt, (int fd, int level, int option, void *restrict value, socklen_t *restrict length),
@@ -226,7 +240,7 @@ REPLACE(int, getsockopt, (int fd, int level, int option, void *restrict value, s
 REPLACE(int, listen, (int fd, int backlog), (fd, backlog))
 REPLACE(int, memfd_create, (const char *name, unsigned flags), (name, flags))
 REPLACE(int, pipe2, (int fds[2], int flags), (fds, flags))
-REPLACE_SIZED(read, (int fd, void *buffer, size_t size), (fd, buffer, size))
+REPLACE(int, poll, (struct pollfd * fds, nfds_t n, int ms), (fds, n, ms))
 REPLACE_SIZED(recv, (int fd, void *buffer, size_t size, int flags), (fd, buffer, size, flags))
 REPLACE(ssize_t, recvfrom,
         (int fd, void *restrict buffer, size_t size, int flags, struct sockaddr *restrict sa,
@@ -269,7 +283,7 @@ EXPORT ssize_t writev(int fd, const struct iovec *parts, int n) {
         return NEXT(writev)(fd, &first, 1);
 }
 
-/* libuv writes down which signals came. It loses them when 64 KiB of them wait, and never otherwise. */
+/* libuv writes down which signals came, and reads it. It loses them when 64 KiB of them wait, and never otherwise. */
 static bool is_of_libuv(const void *caller) {
         Dl_info info;
 
@@ -280,6 +294,12 @@ EXPORT ssize_t write(int fd, const void *buffer, size_t size) {
         if (!is_of_libuv(__builtin_return_address(0)) && fails_or_shortens(FAULTS_write, fd, &size))
                 return -1;
         return NEXT(write)(fd, buffer, size);
+}
+
+EXPORT ssize_t read(int fd, void *buffer, size_t size) {
+        if (!is_of_libuv(__builtin_return_address(0)) && fails_or_shortens(FAULTS_read, fd, &size))
+                return -1;
+        return NEXT(read)(fd, buffer, size);
 }
 
 /* Only to add takes memory; what is there can always be changed and removed. */

@@ -19,7 +19,7 @@
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
 #define POLICY                                                                                                         \
-        "[Tenant]\nName=acme\nUser=%u\nResolvers=%s\nTokenKey=%s\n"                                                    \
+        "[Tenant]\nName=acme\nUser=%u\nShard=1\nResolvers=%s\nTokenKey=%s\n"                                           \
         "[Protocol direct]\nFamily=ip\nDataPath=direct\nSocketTypes=stream dgram\n"                                    \
         "Connect=127.0.0.0/8:*\nListen=127.0.0.1:*\nConnect=*.example.com:*\nAddresses=local\n"                        \
         "[Protocol relayed]\nFamily=ip\nDataPath=relay\nSocketTypes=stream dgram\n"                                    \
@@ -37,7 +37,7 @@
         "[Protocol proxied]\nFamily=ip\nDataPath=direct\nProxy=socks5://%s\nConnect=192.0.2.0/24:*\n"
 
 const char *program_name(enum program program) {
-        static const char *const names[N_PROGRAMS] = { "broker", "relay" };
+        static const char *const names[N_PROGRAMS] = { "broker", "relay", "keeper" };
 
         return names[program];
 }
@@ -176,17 +176,33 @@ static void fill_notes(struct nb_protocol *protocol) {
         }
 }
 
-static void start_daemon(struct world *world) {
-        const char *const arguments[] = { "--admin-socket", world->admin_socket, NULL };
+bool world_try_daemon(struct world *world, int *ret_status) {
+        const char *arguments[] = { "--admin-socket", world->admin_socket, NULL, NULL, NULL };
         const struct daemon_options options = { .arguments = arguments };
+        bool is_ready;
 
-        faults_preload_children(world->faults[BROKER], world->daemon.folder, program_name(RELAY));
+        if (world->setting == SETTING_KEPT) {
+                arguments[2] = "--keeper";
+                arguments[3] = world->keeper.path;
+        } else if (world->setting == SETTING_SHARDS) {
+                arguments[2] = "--shards";
+                arguments[3] = "2";
+        }
         faults_preload(world->daemon.folder, program_name(BROKER));
-        daemon_start(&world->daemon, &options);
+        is_ready = daemon_try_start(&world->daemon, &options, ret_status);
+        faults_preload(NULL, NULL);
+        return is_ready;
+}
+
+static void start_keeper(struct world *world) {
+        faults_preload(world->daemon.folder, program_name(KEEPER));
+        keeper_start(&world->keeper, world->daemon.folder);
         faults_preload(NULL, NULL);
 }
 
 void world_start(struct world *world, enum setting setting, struct lowered *lowered) {
+        int status;
+
         *world = (struct world){ .setting = setting, .waiter = { .peer = -1 }, .lowered = lowered };
         lowered->pid = 0;
         world->dns = fake_dns_start(zone, N(zone));
@@ -195,8 +211,12 @@ void world_start(struct world *world, enum setting setting, struct lowered *lowe
         (void)snprintf(world->admin_socket, sizeof(world->admin_socket), "%s/admin.sock", world->daemon.folder);
         for (int i = 0; i < N_PROGRAMS; ++i)
                 world->faults[i] = faults_new(world->daemon.folder, program_name(i));
+        faults_preload_children(world->faults[BROKER], world->daemon.folder, program_name(RELAY));
         write_policy(world);
-        start_daemon(world);
+        if (setting == SETTING_KEPT)
+                start_keeper(world);
+        if (!world_try_daemon(world, &status))
+                world_hangs(world, "netbrokerd has ended before it was ready");
         ck_assert_int_eq(open_session(world, &world->waiter, NULL, &world->session), 0);
         world->direct = nb_session_find_protocol(world->session, "direct");
         fill_notes(world->direct);
@@ -205,6 +225,8 @@ void world_start(struct world *world, enum setting setting, struct lowered *lowe
 void world_end(struct world *world) {
         world->session = nb_session_free(world->session);
         daemon_stop(&world->daemon);
+        if (world->setting == SETTING_KEPT)
+                keeper_kill(&world->keeper);
         for (int i = 0; i < N_PROGRAMS; ++i)
                 world->faults[i] = faults_free(world->faults[i], world->daemon.folder, program_name(i));
         daemon_deinit(&world->daemon);

@@ -16,6 +16,7 @@
 #include "tests/support/fake_dns.h"
 #include "tests/support/faults.h"
 #include "tests/support/harness.h"
+#include "tests/support/keeper.h"
 #include "tests/support/peer.h"
 #include "token/token.h"
 
@@ -23,10 +24,11 @@
 enum program {
         BROKER,
         RELAY,
+        KEEPER,
         N_PROGRAMS,
 };
 
-/** @return its name, which is its file's as well */
+/** @return its name, which is its file's as well; that of a broker of several processes is all of theirs */
 const char *program_name(enum program program);
 
 /** A limit that the daemon has for a while. It waits as long as it has no descriptor for a session, so who waits lifts it. */
@@ -51,6 +53,8 @@ struct waiter {
 enum setting {
         SETTING_PLAIN,
         SETTING_SECURE, /* protocols of TLS, QUIC and a proxy, with certificates */
+        SETTING_KEPT,   /* a keeper */
+        SETTING_SHARDS, /* two shards; the tenant is the first one's */
 };
 
 struct world {
@@ -59,6 +63,7 @@ struct world {
         char admin_socket[HARNESS_PATH_MAX];
         struct fake_dns *dns;
         struct faults *faults[N_PROGRAMS];
+        struct keeper keeper;             /* of SETTING_KEPT */
         struct certificates certificates; /* of SETTING_SECURE */
         pid_t proxy;                      /* the same: a process that plays a proxy; 0: none */
         char proxy_address[NB_ADDRESS_TEXT_MAX];
@@ -72,6 +77,9 @@ struct world {
 
 /** Starts all. @param lowered  borrowed */
 void world_start(struct world *world, enum setting setting, struct lowered *lowered);
+
+/** Starts the next daemon, where the one before has ended. @param ret_status  as of daemon_try_start(), as is the result */
+bool world_try_daemon(struct world *world, int *ret_status);
 
 void world_end(struct world *world);
 

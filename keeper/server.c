@@ -59,6 +59,7 @@ static void lose_client(struct server *server) {
         server->client_fd = nb_fd_close(server->client_fd);
         server->begun = false;
         server->sending = false;
+        server->has_refused = false;
         server->crowded = false;
         server->left_ms = now_ms();
 }
@@ -90,13 +91,18 @@ static int send_message(struct server *server, const struct nb_keep_header *head
                                entry ? entry->n_fds : 0);
 }
 
-/* A broker that does not read what was refused is not waited for: it hears less of it. */
+/* A broker that does not read what was refused is not waited for: it hears less of it, and one that ends hears nothing. So it is said here, too. */
 static void refuse(struct server *server, uint64_t id, int error) {
         const struct nb_keep_header header = {
                 .version = NB_KEEP_VERSION, .verb = NB_KEEP_REFUSED, .id = id, .error = error
         };
 
         (void)send_message(server, &header, NULL);
+        if (!server->has_refused)
+                nb_log(server->log, NB_LOG_WARNING,
+                       "not everything is kept (%s): what is refused ends with the netbrokerd that it came from",
+                       strerror(-error));
+        server->has_refused = true;
 }
 
 static int send_entry(struct server *server) {
@@ -119,11 +125,12 @@ static int send_end(struct server *server) {
         return send_message(server, &header, NULL);
 }
 
+/* Whoever waits for all that is kept would wait in vain for the rest, and whose message is not read would lose what it has put. */
 static bool is_for_later(int r) {
-        return r == -EAGAIN || r == -ETOOMANYREFS;
+        return r == -EAGAIN || nb_channel_is_short(r);
 }
 
-/* A broker that is gone is sent nothing more, but what it has sent itself is read. @return 0; -EAGAIN, -ETOOMANYREFS: there is room later */
+/* A broker that is gone is sent nothing more, but what it has sent itself is read. @return 0; as is_for_later(): there is room later */
 static int send_some(struct server *server) {
         int r = 0;
 
@@ -132,7 +139,7 @@ static int send_some(struct server *server) {
         if (r == 0)
                 r = send_end(server);
         server->sending = is_for_later(r);
-        server->crowded = r == -ETOOMANYREFS;
+        server->crowded = nb_channel_is_short(r);
         return server->sending ? r : 0;
 }
 
@@ -293,6 +300,7 @@ int server_init(struct server *server, const struct store_limits *limits) {
         server->client_fd = -1;
         server->begun = false;
         server->sending = false;
+        server->has_refused = false;
         server->crowded = false;
         server->left_ms = now_ms();
         return take_alarm();

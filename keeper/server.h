@@ -29,7 +29,8 @@ struct server {
         int client_fd;       /* owned; -1: nobody */
         bool begun;          /* it has fetched, or reset */
         bool sending;
-        bool crowded; /* so many descriptors are on their way that the kernel takes no more of this user's */
+        bool has_refused; /* which is said once for each broker */
+        bool crowded;     /* so many descriptors are on their way that the kernel takes no more of this user's */
         struct nb_list *next_sent; /* the entry that is sent next; the head: End is */
         uint64_t left_ms;          /* since when nobody is there, by the monotonic clock */
         uint8_t message[NB_CHANNEL_MESSAGE_MAX];

@@ -147,13 +147,21 @@ static int start(struct spawner *spawner, unsigned number, struct nb_channel_fds
         return 1;
 }
 
+/*
+ * What is wanting now, and not for ever. The message waits, or is lost together with the shard's end of the channel, which tells the front; who ended for that
+ * would end all shards.
+ */
+static bool is_passing(int r) {
+        return nb_channel_is_short(r) || r == -EMFILE || r == -ENFILE;
+}
+
 /* @return as start(); -EPIPE when the front has gone */
 static int serve_one(struct spawner *spawner, struct shard_place *ret) {
         struct shard_message message;
         struct nb_channel_fds fds;
         int r = -EPROTO, n = nb_channel_receive(spawner->fd, spawner->message, &fds);
 
-        if (n == -EAGAIN)
+        if (n == -EAGAIN || is_passing(n))
                 return 1;
         if (n <= 0)
                 return n < 0 ? n : -EPIPE;

@@ -91,6 +91,7 @@ static int send_ping(struct front_link *link) {
 }
 
 void front_link_flush(struct front_link *link) {
+        bool is_short;
         int r;
 
         if (link->state != FRONT_LINK_READY || link->again)
@@ -98,10 +99,11 @@ void front_link_flush(struct front_link *link) {
         r = send_ping(link);
         if (r == 0)
                 r = send_parked(link);
-        if (nb_channel_is_short(r))
+        is_short = nb_channel_is_short(r);
+        if (is_short)
                 link->again = deadline_new(&link->front->broker->loop, CROWDED_MS, try_again, link);
-        /* Its end is told by an event, too, and then it is started again. */
-        (void)watch_change(&link->watch, r == -EAGAIN ? EPOLLIN | EPOLLOUT : EPOLLIN);
+        /* Its end is told by an event, too, and then it is started again. Without memory for a timer it is tried at once. */
+        (void)watch_change(&link->watch, r == -EAGAIN || (is_short && !link->again) ? EPOLLIN | EPOLLOUT : EPOLLIN);
 }
 
 /* ---- being without ---- */
@@ -145,7 +147,8 @@ void front_link_lose(struct front_link *link, const char *why) {
                why ? ": " : "", why ? why : "", (int)delay_ms(link));
         link->again = deadline_new(&broker->loop, delay_ms(link), start_again, link);
         link->n_failed++;
-        if (!link->again) {
+        /* Without memory for a timer it is started at once; all tenants end only where that fails, too. */
+        if (!link->again && front_link_start(link) < 0) {
                 front->has_failed = true;
                 broker_stop(broker);
         }

@@ -280,6 +280,9 @@ static void wait_for_room(struct keep *keep, int r) {
 static void pump(struct keep *keep) {
         int r;
 
+        /* Without memory for a timer the next one that is put looks for it. */
+        if (keep->fd < 0 && !keep->retry)
+                wait_for_another(keep);
         if (keep->fd < 0 || keep->is_full)
                 return;
         keep->last_sent_ns = uv_hrtime();

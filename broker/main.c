@@ -288,8 +288,11 @@ static int take_keeper(struct broker *broker, const char *first, struct restore 
         if (r < 0)
                 return r;
         *ret = restore_new(broker, items, n);
-        if (!*ret)
+        if (!*ret) {
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot take back what netbroker-keeper at %s has: %s", path,
+                       strerror(ENOMEM));
                 return -ENOMEM;
+        }
         r = restore_check_place(*ret);
         if (r == 0)
                 restore_begin(*ret);
@@ -318,7 +321,10 @@ static int take_seal(struct broker *broker, const struct options *options) {
         if (options->session_fd >= 0 && !options->seal)
                 return 0;
         broker->seal = seal_new(broker, options->seal);
-        return broker->seal ? 0 : -ENOMEM;
+        if (broker->seal)
+                return 0;
+        nb_log(&broker->log, NB_LOG_ERROR, "cannot start: %s", strerror(ENOMEM));
+        return -ENOMEM;
 }
 
 /* @param r  of what gives them up @return r */

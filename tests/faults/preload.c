@@ -302,10 +302,11 @@ EXPORT ssize_t read(int fd, void *buffer, size_t size) {
         return NEXT(read)(fd, buffer, size);
 }
 
-/* Only to add takes memory; what is there can always be changed and removed. */
+/* Only to add takes memory; what is there can always be changed and removed. libuv aborts where it cannot, which is not ours. */
 EXPORT int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event) {
-        return operation == EPOLL_CTL_ADD && fails(FAULTS_epoll_ctl) ? -1
-                                                                     : NEXT(epoll_ctl)(epoll, operation, fd, event);
+        if (operation == EPOLL_CTL_ADD && !is_of_libuv(__builtin_return_address(0)) && fails(FAULTS_epoll_ctl))
+                return -1;
+        return NEXT(epoll_ctl)(epoll, operation, fd, event);
 }
 
 EXPORT void *mmap(void *address, size_t size, int protection, int flags, int fd, off_t offset) {

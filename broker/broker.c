@@ -186,9 +186,10 @@ struct broker *broker_new(const struct nb_log *log, const struct policy_source *
                 errno = -r;
                 return NULL;
         }
-        broker->notify = notify_new(broker);
-        broker->admin = admin_new(broker);
-        r = broker->admin ? start_handles(broker) : -ENOMEM;
+        r = notify_new(broker, &broker->notify);
+        broker->admin = r == 0 ? admin_new(broker) : NULL;
+        if (r == 0)
+                r = broker->admin ? start_handles(broker) : -ENOMEM;
         if (r == 0)
                 r = token_init();
         if (r == 0) {

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/notify.h"
 
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -12,6 +14,7 @@
 #include <systemd/sd-daemon.h>
 #include <time.h>
 
+#include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/broker.h"
 #include "broker/drain.h"
@@ -21,6 +24,10 @@
 
 #define STATUS_NS (UINT64_C(1000) * 1000 * 1000)
 #define STATUS_MAX 256
+
+/* How often what the manager waits for is said, where the kernel does not take it. */
+#define ATTEMPTS 50
+#define ATTEMPT_MS 10
 
 struct notify {
         struct broker *broker;
@@ -118,10 +125,23 @@ static void look(void *data) {
 
 /* ---- what the manager waits for ---- */
 
+/* Want of memory in the kernel passes; a manager that never hears this ends us. */
+static void insist(const struct notify *notify, const char *text) {
+        int r = sd_notify(0, text);
+
+        for (int i = 0; i < ATTEMPTS && (r == -EINTR || nb_channel_is_short(r)); ++i) {
+                (void)poll(NULL, 0, ATTEMPT_MS);
+                r = sd_notify(0, text);
+        }
+        if (r < 0)
+                nb_log(&notify->broker->log, NB_LOG_ERROR, "cannot tell the service manager what it waits for: %s",
+                       strerror(-r));
+}
+
 void notify_ready(struct notify *notify) {
         if (!notify)
                 return;
-        (void)sd_notify(0, "READY=1");
+        insist(notify, "READY=1");
         if (notify->watchdog_ns > 0)
                 say_alive(notify);
         look(notify);
@@ -129,12 +149,14 @@ void notify_ready(struct notify *notify) {
 
 void notify_reloading(struct notify *notify) {
         struct timespec now = { 0 };
+        char text[STATUS_MAX];
 
         if (!notify)
                 return;
         (void)clock_gettime(CLOCK_MONOTONIC, &now);
-        (void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
-                         (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+        (void)snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%" PRIu64,
+                       (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000);
+        insist(notify, text);
 }
 
 void notify_stopping(struct notify *notify) {
@@ -150,18 +172,30 @@ static uint64_t watchdog_ns(void) {
         return sd_watchdog_enabled(0, &us) > 0 ? us * 1000 / 2 : 0;
 }
 
-struct notify *notify_new(struct broker *broker) {
+static void cleanup_notify(struct notify **notify) {
+        *notify = notify_free(*notify);
+}
+
+int notify_new(struct broker *broker, struct notify **ret) {
         const char *name = secure_getenv("NOTIFY_SOCKET");
-        struct notify *notify = name ? calloc(1, sizeof(*notify)) : NULL;
+        NB_CLEANUP(cleanup_notify) struct notify *notify = name ? calloc(1, sizeof(*notify)) : NULL;
 
         if (!notify)
-                return NULL;
+                return name ? -ENOMEM : 0;
         notify->broker = broker;
-        notify->fd = parse_address(name, notify) ? socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0) : -1;
+        notify->fd = -1;
+        if (parse_address(name, notify)) {
+                notify->fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+                if (notify->fd < 0)
+                        return -errno;
+        }
         notify->watchdog_ns = watchdog_ns();
         notify->watchdog = deadline_new_unset(&broker->loop, say_alive, notify);
         notify->status = deadline_new_unset(&broker->loop, look, notify);
-        return notify->watchdog && notify->status ? notify : notify_free(notify);
+        if (!notify->watchdog || !notify->status)
+                return -ENOMEM;
+        *ret = nb_steal_ptr(notify);
+        return 0;
 }
 
 struct notify *notify_free(struct notify *notify) {

@@ -16,9 +16,11 @@ struct notify;
 
 /**
  * Finds out whether there is a manager (NOTIFY_SOCKET), and what it expects. Its socket is opened here, so that nothing has to be opened later.
- * @return owned by the caller; NULL: there is none, or no memory for it; all functions take that
+ * A manager that is never told that we serve would end us.
+ * @param ret  owned by the caller; NULL: there is none; all functions take that
+ * @return 0 or -errno
  */
-struct notify *notify_new(struct broker *broker);
+int notify_new(struct broker *broker, struct notify **ret);
 
 /** Takes NULL. @return NULL */
 struct notify *notify_free(struct notify *notify);

@@ -245,7 +245,15 @@ static void tell(const struct restore *restore) {
 }
 
 static void resume_sessions(struct broker *broker) {
-        nb_list_foreach_safe(link, &broker->sessions) session_resume(nb_container_of(link, struct session, link));
+        unsigned n_untold = 0;
+
+        nb_list_foreach_safe(link, &broker->sessions) n_untold +=
+                session_resume(nb_container_of(link, struct session, link));
+        if (n_untold > 0)
+                nb_log(&broker->log, NB_LOG_WARNING,
+                       "%u channels that were taken back from netbroker-keeper have ended: their holders could not be "
+                       "told, for want of room or memory",
+                       n_untold);
 }
 
 /* ---- which process's it is ---- */

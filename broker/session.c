@@ -586,15 +586,19 @@ int session_restore(struct broker *broker, struct kept_item *item, struct sessio
 }
 
 /* As judge_endpoints(). */
-void session_resume(struct session *session) {
+unsigned session_resume(struct session *session) {
+        unsigned n_untold = 0;
+
         session->dropping = true;
         nb_list_foreach_safe(link, &session->endpoints) {
                 struct endpoint *endpoint = nb_container_of(link, struct endpoint, link);
                 int r = endpoint->ops->resume(endpoint);
 
+                n_untold += r < 0 && r != -EPIPE && r != -ECONNRESET;
                 if (r < 0)
                         endpoint_end(endpoint);
         }
         session->dropping = false;
         session_free_if_unused(session);
+        return n_untold;
 }

@@ -75,8 +75,11 @@ void session_drop(struct session *session, const char *where, const char *what);
  */
 int session_restore(struct broker *broker, struct kept_item *item, struct session **ret);
 
-/** Says Resumed on all its channels; one that has none any more is freed. The session may be gone when this returns. */
-void session_resume(struct session *session);
+/**
+ * Says Resumed on all its channels; one that has none any more is freed. The session may be gone when this returns.
+ * @return how many channels have ended since it could not be said there, although there is somebody
+ */
+unsigned session_resume(struct session *session);
 
 /** To be called when the session's own channel was closed: what came of it lives on. */
 void session_channel_closed(struct session *session);

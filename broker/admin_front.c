@@ -22,8 +22,17 @@ static bool is_whole(const char *verb) {
         return is_one_of(verb, (const char *const[]){ "reload", NULL });
 }
 
-static bool has_part(const char *verb) {
-        return is_one_of(verb, (const char *const[]){ "drain", "log-level", "metrics", "status", "watch", NULL });
+/* Nobody comes to a tenant that a reload took from the policy, so what a shard has left of it is drained there alone. */
+static bool drains_unknown(const struct broker *broker, const char *verb, const json_t *request) {
+        const char *name = json_string_value(json_object_get(request, "tenant"));
+
+        return strcmp(verb, "drain") == 0 && name && !policy_find_tenant(broker->policy, name) &&
+               !json_is_false(json_object_get(request, "on"));
+}
+
+static bool has_part(const struct broker *broker, const char *verb, const json_t *request) {
+        return is_one_of(verb, (const char *const[]){ "drain", "log-level", "metrics", "status", "watch", NULL }) &&
+               !drains_unknown(broker, verb, request);
 }
 
 /* @return 0: it is no number that a shard has given */
@@ -53,7 +62,7 @@ int admin_front_begin(struct admin_call *call, const json_t *request) {
                 return 0;
         call->shards = front_n_shards(call->broker->front);
         call->shard = find_shard(call->broker, request, call->shards);
-        return has_part(verb) ? 0 : admin_front_finish(call);
+        return has_part(call->broker, verb, request) ? 0 : admin_front_finish(call);
 }
 
 int admin_front_finish(struct admin_call *call) {

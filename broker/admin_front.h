@@ -5,7 +5,7 @@
  *
  *      reload                                        the front's alone: all shards do it together
  *      drain, log-level, metrics, status, watch      the front's own part; the rest is with the shards
- *      all others                                    with the shards
+ *      all others, and drain of an unknown tenant    with the shards
  *
  * The front forwards nothing: it would wait for one shard while all tenants wait for it. An answer of which it has a part, or none, ends with
  * EREMOTE and says how many shards there are, and which of them has the rest where that is one: by the number in an id, or by the tenant's name, as

@@ -175,6 +175,9 @@ START_TEST(a_tenant_that_the_policy_no_longer_has_is_found) {
         ck_assert_uint_eq(json_array_size(json), 1);
         json_decref(json);
         EXPECT(&view, 2, "netbrokerctl: there is no tenant 'blue'", "dump", "blue");
+        EXPECT(&view, 0, "left: sessions 0, listeners 0, connections 1\n", "drain", "--tenant", "blue");
+        EXPECT(&view, 0, "blue: new sessions are admitted", "undrain", "--tenant", "blue");
+        EXPECT(&view, 2, "netbrokerctl: there is no tenant 'nobody'", "drain", "--tenant", "nobody");
         (void)nb_fd_close(stream);
         (void)wire_close(&control);
         peer_close(&peer);

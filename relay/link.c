@@ -57,24 +57,26 @@ static void link_free(struct link *link) {
         free(link);
 }
 
+/* A peer would take an end of ours for the guest's, who may have written more. */
+static void cut(const struct link *link) {
+        if (link->pump ? !link->pump->to_peer.is_told : link->without_ready)
+                transport_reset(link->peer);
+}
+
 void link_end(struct link *link, Nb__Relay__Cause cause, const char *reason) {
         uint64_t id = link->id, to_guest = link->bytes_to_guest, to_peer = link->bytes_to_peer;
         struct relay *relay = link->relay;
         char text[RELAY_REASON_MAX];
 
         (void)snprintf(text, sizeof(text), "%s", reason);
+        if (cause == NB__RELAY__CAUSE__CAUSE_NO_MEMORY || cause == NB__RELAY__CAUSE__CAUSE_TIMED_OUT)
+                cut(link);
         link_free(link);
         report_ended(relay, id, cause, text, to_guest, to_peer);
 }
 
 static void end_as_noted(struct link *link) {
         link_end(link, link->cause, link->reason);
-}
-
-/* A peer would take the end of our process for the guest's. */
-static void cut(const struct link *link) {
-        if (link->pump && !link->pump->to_peer.is_told)
-                transport_reset(link->peer);
 }
 
 void link_free_all(struct relay *relay) {
@@ -400,6 +402,9 @@ int link_begin(struct relay *relay, const Nb__Relay__Begin *begin, int peer_fd, 
         struct link *link = has_room ? link_new(relay, begin, peer_fd, guest_fd) : NULL;
 
         if (!link) {
+                /* As cut(). */
+                if (begin->without_ready)
+                        transport_reset_socket(peer_fd);
                 (void)nb_fd_close(peer_fd);
                 (void)nb_fd_close(guest_fd);
                 report_ended(relay, begin->link, NB__RELAY__CAUSE__CAUSE_NO_MEMORY,

@@ -34,10 +34,14 @@ int transport_bottom_fd(const struct transport *top) {
         return bottom_of(top)->fd;
 }
 
-void transport_reset(const struct transport *top) {
+void transport_reset_socket(int fd) {
         struct linger at_once = { .l_onoff = 1, .l_linger = 0 };
 
-        (void)setsockopt(transport_bottom_fd(top), SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
+void transport_reset(const struct transport *top) {
+        transport_reset_socket(transport_bottom_fd(top));
 }
 
 /* ---- a socket ---- */

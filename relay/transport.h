@@ -72,6 +72,9 @@ int transport_bottom_fd(const struct transport *top);
  */
 void transport_reset(const struct transport *top);
 
+/** As transport_reset(), of a socket that has no transport. @param fd  borrowed */
+void transport_reset_socket(int fd);
+
 /**
  * Of the peer's socket.
  * @param fd  consumed on success only; non-blocking

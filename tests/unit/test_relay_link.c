@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/channel.h"
+#include "relay/link.h"
 #include "tests/support/runner.h"
 #include "tests/unit/fds.h"
 #include "tests/unit/relay_world.h"
@@ -521,15 +522,49 @@ START_TEST(a_busy_link_delays_no_other) {
 }
 END_TEST
 
+/* A guest that has its end already may have written what is lost now, and its peer is not told a good end. */
 START_TEST(no_more_links_than_allowed) {
         struct relay_world *world = relay_world_new(1);
-        struct relay_ends one = relay_world_link(world, 1, false), two = relay_world_begin(world, 2, false, NULL);
+        struct relay_ends one = relay_world_link(world, 1, false), two;
+        Nb__Relay__Begin begin = NB__RELAY__BEGIN__INIT;
+        char byte;
 
+        begin.without_ready = _i == 1;
+        two = relay_world_begin(world, 2, false, &begin);
         (void)relay_world_expect_end(world, 2, NB__RELAY__CAUSE__CAUSE_NO_MEMORY);
+        ck_assert_int_eq(relay_world_read(world, two.peer, &byte, 1), _i == 1 ? -ECONNRESET : 0);
+        ck_assert_int_eq(relay_world_read(world, two.guest, &byte, 1), -ECONNRESET);
         relay_world_send(world, one.guest, "ping", 4);
         relay_world_receive(world, one.peer, "ping", 4);
         close_ends(one);
         close_ends(two);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+static const Nb__Relay__Cause causes_of_ours[] = {
+        NB__RELAY__CAUSE__CAUSE_NO_MEMORY,
+        NB__RELAY__CAUSE__CAUSE_TIMED_OUT,
+};
+
+/* What a guest has left, or would still write, is not delivered: unless it has ended, its peer is not told that it has. */
+START_TEST(what_fails_here_is_no_good_end_of_the_guests) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        bool has_ended = _i % 2 == 1;
+        char byte;
+
+        relay_world_send(world, ends.guest, "x", 1);
+        relay_world_receive(world, ends.peer, "x", 1);
+        if (has_ended) {
+                ck_assert_int_eq(shutdown(ends.guest, SHUT_WR), 0);
+                ck_assert_int_eq(relay_world_read(world, ends.peer, &byte, 1), 0);
+        }
+        link_end(link_table_find(&world->relay.table, 1), causes_of_ours[_i / 2], "");
+        (void)relay_world_expect_end(world, 1, causes_of_ours[_i / 2]);
+        ck_assert_int_eq(relay_world_read(world, ends.peer, &byte, 1), has_ended ? 0 : -ECONNRESET);
+        ck_assert_int_eq(relay_world_read(world, ends.guest, &byte, 1), -ECONNRESET);
+        close_ends(ends);
         (void)relay_world_free(world);
 }
 END_TEST
@@ -680,7 +715,8 @@ int main(void) {
         tcase_add_test(links, nothing_is_left_behind);
         tcase_add_test(links, an_idle_link_is_small);
         tcase_add_test(links, a_busy_link_delays_no_other);
-        tcase_add_test(links, no_more_links_than_allowed);
+        tcase_add_loop_test(links, no_more_links_than_allowed, 0, 2);
+        tcase_add_loop_test(links, what_fails_here_is_no_good_end_of_the_guests, 0, 4);
         tcase_add_test(links, reports_wait_for_a_broker_that_is_busy);
         suite_add_tcase(suite, links);
 

@@ -121,8 +121,6 @@ static int start_handles(struct broker *broker) {
         int r = nudge_start(&broker->nudge, &broker->loop);
 
         if (r == 0)
-                r = loop_lag_start(&broker->loop_lag, &broker->loop);
-        if (r == 0)
                 r = watch_set_start(&broker->watches, &broker->loop);
         if (r == 0)
                 r = start_signal(broker, &broker->signal_term, SIGTERM, on_terminate);
@@ -271,16 +269,20 @@ struct broker *broker_free(struct broker *broker) {
         return NULL;
 }
 
+void broker_turn(struct broker *broker, bool wait) {
+        loop_lag_note(&broker->loop_lag, &broker->loop);
+        watch_set_turn(&broker->watches, wait);
+}
+
 void broker_run(struct broker *broker) {
         broker_stop_if_idle(broker);
-        if (!broker->stopping)
-                (void)uv_run(&broker->loop, UV_RUN_DEFAULT);
+        while (!broker->stopping)
+                broker_turn(broker, true);
         notify_stopping(broker->notify);
 }
 
 void broker_stop(struct broker *broker) {
         broker->stopping = true;
-        uv_stop(&broker->loop);
 }
 
 /* What relays have is connections then, whose guests are gone: all else of theirs ended with the session. */

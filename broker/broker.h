@@ -161,6 +161,9 @@ struct broker *broker_free(struct broker *broker);
 /** Serves until broker_stop(), or until nothing is left that could bring a request. */
 void broker_run(struct broker *broker);
 
+/** Serves what is there. @param wait  for something, if there is nothing */
+void broker_turn(struct broker *broker, bool wait);
+
 /** Ends everything that is open; broker_run() returns. */
 void broker_stop(struct broker *broker);
 

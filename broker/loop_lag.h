@@ -14,11 +14,10 @@
 #include "broker/metrics.h"
 
 struct loop_lag {
-        uv_prepare_t prepare;
         struct metrics_histogram turns;
 };
 
-/** Starts counting, on a loop that has a nudge and has not run. Its handle is closed with the loop's others. @return 0 or -errno */
-int loop_lag_start(struct loop_lag *lag, uv_loop_t *loop);
+/** Counts a turn of a loop that has a nudge. To be called before each time that the kernel is asked. */
+void loop_lag_note(struct loop_lag *lag, const uv_loop_t *loop);
 
 #endif

@@ -5,24 +5,19 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/list.h"
 #include "loop/nudge.h"
 
+/* A signal ends the wait, with nothing: whoever waits again knows how long. */
 static unsigned collect(struct watch_set *set, unsigned most, int timeout_ms) {
-        int n;
+        int n = epoll_wait(set->epoll_fd, set->batch, (int)(most < WATCH_BATCH ? most : WATCH_BATCH), timeout_ms);
 
-        do
-                n = epoll_wait(set->epoll_fd, set->batch, (int)(most < WATCH_BATCH ? most : WATCH_BATCH), timeout_ms);
-        while (n < 0 && errno == EINTR);
         set->n_batch = n > 0 ? (unsigned)n : 0;
         return set->n_batch;
 }
 
 unsigned watch_set_collect(struct watch_set *set, unsigned most) {
         return collect(set, most, 0);
-}
-
-unsigned watch_set_wait(struct watch_set *set, int timeout_ms) {
-        return collect(set, WATCH_BATCH, timeout_ms);
 }
 
 bool watch_set_dispatch(struct watch_set *set) {
@@ -45,14 +40,27 @@ bool watch_set_dispatch(struct watch_set *set) {
         return true;
 }
 
-static void loop_ready(uv_poll_t *poll, int status, int uv_events) {
-        struct watch_set *set = poll->data;
+static void libuv_ready(struct watch *watch, uint32_t events) {
+        const struct watch_set *set = nb_container_of(watch, struct watch_set, libuv);
 
-        (void)status;
-        (void)uv_events;
-        (void)watch_set_collect(set, WATCH_BATCH);
-        nudge_on(poll->loop);
+        (void)events;
+        (void)uv_run(set->loop, UV_RUN_NOWAIT);
+}
+
+/* In milliseconds, until libuv has something to do, if it is not told before. One with no handle waits for nothing, and says 0 of it. */
+static int time_left(const uv_loop_t *loop) {
+        return uv_loop_alive(loop) ? uv_backend_timeout(loop) : -1;
+}
+
+void watch_set_turn(struct watch_set *set, bool wait) {
+        uv_update_time(set->loop);
+        if (collect(set, WATCH_BATCH, wait ? time_left(set->loop) : 0) > 0)
+                nudge_on(set->loop);
+        uv_update_time(set->loop);
         (void)watch_set_dispatch(set);
+        /* A timer, a handle that is being closed, or a watch of libuv's that the kernel does not know yet. */
+        if (time_left(set->loop) == 0)
+                (void)uv_run(set->loop, UV_RUN_NOWAIT);
 }
 
 /* @return the descriptor, or -errno; the set is one that is not started in any case */
@@ -64,20 +72,17 @@ static int prepare(struct watch_set *set) {
 }
 
 int watch_set_start(struct watch_set *set, uv_loop_t *loop) {
-        NB_CLEANUP_FD int epoll_fd = prepare(set);
+        int epoll_fd = prepare(set);
         int r;
 
         if (epoll_fd < 0)
                 return epoll_fd;
-        r = uv_poll_init(loop, &set->poll, epoll_fd);
+        set->loop = loop;
+        set->epoll_fd = epoll_fd;
+        r = watch_start(&set->libuv, set, uv_backend_fd(loop), EPOLLIN, libuv_ready);
         if (r < 0)
-                return r;
-        set->poll.data = set;
-        r = uv_poll_start(&set->poll, UV_READABLE, loop_ready);
-        if (r < 0)
-                return r;
-        set->epoll_fd = nb_steal_fd(&epoll_fd);
-        return 0;
+                set->epoll_fd = nb_fd_close(set->epoll_fd);
+        return r;
 }
 
 int watch_set_start_within(struct watch_set *set, struct watch_set *parent, watch_function ready) {
@@ -100,8 +105,6 @@ void watch_set_stop(struct watch_set *set) {
                 if (set->outer.set->serving == set)
                         set->outer.set->serving = NULL;
                 watch_end_before_close(&set->outer);
-        } else {
-                uv_close((uv_handle_t *)&set->poll, NULL);
         }
         set->epoll_fd = nb_fd_close(set->epoll_fd);
 }

@@ -3,9 +3,14 @@
  * Readiness of the broker's many short-lived descriptors.
  *
  * libuv's uv_poll_t costs four system calls to start and one to stop, and its memory must wait for a close callback. The
- * broker makes and drops a channel for each control, so it keeps its descriptors in an epoll instance of its own, which
- * is a single uv_poll_t to libuv's loop: one system call to start, none to stop (closing the last descriptor of a
- * socket ends its registration), and memory that is free at once. Timers and signals are libuv's.
+ * broker makes and drops a channel for each control, so it keeps its descriptors in an epoll instance of its own: one system
+ * call to start, none to stop (closing the last descriptor of a socket ends its registration), and memory that is free at
+ * once. Timers, signals and children are libuv's, whose own instance is one watch of the set: so a turn in which nothing of
+ * libuv's has happened does not ask for it, which would be a system call more, and a level more for the kernel to wake.
+ *
+ *      the loop's set ─ descriptors
+ *                     ├ libuv's instance ─ its signals' pipe
+ *                     └ a nested set's   ─ descriptors of one owner
  *
  * Sets can be nested: what many of one owner's descriptors do is then one watch among those of others (broker/throttle.h).
  *
@@ -41,11 +46,12 @@ struct watch_set {
         struct epoll_event batch[WATCH_BATCH];
         unsigned n_batch;          /* events of the current batch; those of ended watches are cleared */
         struct watch_set *serving; /* the nested one whose functions are called; NULL: none, or it was stopped */
-        uv_poll_t poll;            /* of the loop's */
+        uv_loop_t *loop;           /* borrowed; NULL: it is a nested one */
+        struct watch libuv;        /* of the loop's: libuv's instance */
         struct watch outer;        /* of a nested one */
 };
 
-/** Starts the set on `loop`. @return 0 or -errno. */
+/** Starts the set of `loop`, which is run by watch_set_turn() from now on, and not by uv_run(). @return 0 or -errno */
 int watch_set_start(struct watch_set *set, uv_loop_t *loop);
 
 /**
@@ -55,23 +61,20 @@ int watch_set_start(struct watch_set *set, uv_loop_t *loop);
  */
 int watch_set_start_within(struct watch_set *set, struct watch_set *parent, watch_function ready);
 
-/**
- * Stops the set. The memory of a loop's may go when the loop has run once more, that of a nested one at once. All watches must have
- * ended.
- */
+/** Stops the set, whose memory may go at once. All watches must have ended. */
 void watch_set_stop(struct watch_set *set);
 
 /** Takes up to `most` events from the kernel, for watch_set_dispatch(). @return how many there are */
 unsigned watch_set_collect(struct watch_set *set, unsigned most);
 
-/**
- * The same, and waits for something to happen: for a loop that is served by its owner and not by libuv, which needs a system call more.
- * @param timeout_ms  -1: for ever
- */
-unsigned watch_set_wait(struct watch_set *set, int timeout_ms);
-
-/** Calls the functions of what was collected. They may stop the set. @return whether it is still there */
+/** Calls the functions of what was collected. They may stop a nested set. @return whether it is still there */
 bool watch_set_dispatch(struct watch_set *set);
+
+/**
+ * One turn of the loop whose set it is: collects, calls the functions, and those of libuv that are due.
+ * @param wait  for something to happen, a timer's time, or a signal; false: what is there is all
+ */
+void watch_set_turn(struct watch_set *set, bool wait);
 
 /**
  * Starts watching.

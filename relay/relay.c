@@ -93,14 +93,7 @@ static void run_queue(struct relay *relay) {
 }
 
 void relay_turn(struct relay *relay, bool wait) {
-        int timeout_ms = wait && nb_list_is_empty(&relay->queue) ? uv_backend_timeout(&relay->loop) : 0;
-
         relay->turn++;
-        (void)watch_set_wait(&relay->watches, timeout_ms);
-        (void)watch_set_dispatch(&relay->watches);
+        watch_set_turn(&relay->watches, wait && nb_list_is_empty(&relay->queue));
         run_queue(relay);
-        uv_update_time(&relay->loop);
-        /* Of libuv only timers are used, and closing them; it looks at our epoll instance as well, which is harmless. */
-        if (uv_backend_timeout(&relay->loop) == 0)
-                (void)uv_run(&relay->loop, UV_RUN_NOWAIT);
 }

@@ -77,7 +77,7 @@ static char *take_answers(struct broker *broker, int fd, size_t *ret_length) {
         ssize_t n;
 
         for (int i = 0; text && i < TURNS_MAX; ++i) {
-                (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
+                broker_turn(broker, false);
                 n = recv(fd, text + length, allocated - length, MSG_DONTWAIT);
                 if (n == 0 || (n < 0 && errno != EAGAIN)) {
                         *ret_length = length;

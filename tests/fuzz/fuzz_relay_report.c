@@ -189,7 +189,7 @@ static void take_orders(struct world *world, int fd) {
 
 static void settle(struct world *world) {
         for (int i = 0; i < TURNS; ++i)
-                (void)uv_run(&world->broker->loop, UV_RUN_NOWAIT);
+                broker_turn(world->broker, false);
         free_told(world);
         accept_relay(world);
         for (size_t i = 0; i < world->n_relays; ++i)

@@ -115,7 +115,7 @@ static const struct quic_socket_ops ops = {
 
 static void settle(void) {
         for (int i = 0; i < 50; ++i)
-                (void)uv_run(&world.relay.loop, UV_RUN_NOWAIT);
+                watch_set_turn(&world.relay.watches, false);
 }
 
 static void begin(void) {

@@ -58,7 +58,7 @@ static void say(const struct world *world, struct shard_message message) {
 
 static void turn(const struct world *world) {
         for (int i = 0; i < 4; ++i)
-                (void)uv_run(&world->broker->loop, UV_RUN_NOWAIT);
+                broker_turn(world->broker, false);
 }
 
 static void world_start(struct world *world) {

@@ -29,11 +29,19 @@ union control_buffer {
 #define SO_PASSRIGHTS 83
 #endif
 
+/* Whether the last to close it may wait; where that cannot be asked, it may. Who lingers for no time resets the connection, and at once. */
+static bool may_linger(int fd) {
+        struct linger linger;
+        socklen_t length = sizeof(linger);
+
+        return getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) < 0 || (linger.l_onoff && linger.l_linger != 0);
+}
+
 /* What is no socket, or may not be told so, is closed all the same. */
 int nb_channel_fd_close(int fd) {
         struct linger off = { .l_onoff = 0 };
 
-        if (fd >= 0)
+        if (fd >= 0 && may_linger(fd))
                 (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof(off));
         return nb_fd_close(fd);
 }

@@ -32,7 +32,8 @@ struct nb_channel_fds {
 
 /**
  * Closes a descriptor that another process has or had. Whoever holds a socket may have told it to linger: then the last to close
- * it would wait in the kernel for as long as the other has chosen. So that is taken back first. Ignores -1. @return -1
+ * it would wait in the kernel for as long as the other has chosen. So that is taken back first; but a reset, which takes no time, stays what
+ * the other has asked for. Ignores -1. @return -1
  */
 int nb_channel_fd_close(int fd);
 

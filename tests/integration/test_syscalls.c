@@ -113,10 +113,9 @@ static void keep(struct world *world, int fd) {
 
 /* What is done with each socket that is handed out. */
 #define HANDED_OUT                                                                                                     \
-        { "getsockopt", 1, "SO_COOKIE: who it is when the kernel tells of its end" },                                  \
+        { "getsockopt", 2, "SO_COOKIE: whose end the kernel tells of; SO_LINGER: would its close wait" },              \
                 { "getsockname", 1, "by which the kernel finds it when it is revoked" },                               \
-                { "epoll_ctl", 1, "onto the shelf: it is held as long as it is there, connected or not" },             \
-                { "setsockopt", 1, "SO_LINGER off: no holder makes the broker wait when its copy is closed" }, {       \
+                { "epoll_ctl", 1, "onto the shelf: it is held as long as it is there, connected or not" }, {           \
                 "close", 1, "the copy"                                                                                 \
         }
 
@@ -167,10 +166,10 @@ static const struct syscalls_expected cycle_calls[] = {
         { "socket", 1, "the bare program's" },
         { "connect", 2, "as for a connect" },
         { "sendmsg", 2, "both answers" },
-        { "getsockopt", 1, "as for a connect" },
+        { "getsockopt", 2, "as for a connect" },
         { "getsockname", 1, "as for a connect" },
         { "epoll_ctl", 2, "the control's, and as for a connect" },
-        { "setsockopt", 2, "as for a connect, and SO_PASSRIGHTS off: nobody sends descriptors to the control" },
+        { "setsockopt", 1, "SO_PASSRIGHTS off: nobody sends descriptors to the control" },
         { "close", 3, "both ends of the control, and as for a connect" },
         { 0 },
 };
@@ -377,10 +376,10 @@ static const struct syscalls_expected broker_relayed_calls[] = {
         { "socketpair", 1, "the guest's" },
         { "sendto", 1, "the byte that is never read (relay/pair.h)" },
         { "sendmsg", 2, "the order with the socket and a pair's end, and the answer with the other end" },
-        { "getsockopt", 1, "as for a connect" },
+        { "getsockopt", 2, "as for a connect" },
         { "getsockname", 1, "as for a connect" },
         { "epoll_ctl", 1, "as for a connect" },
-        { "setsockopt", 3, "as for a connect, and SO_PASSRIGHTS off, for both ends" },
+        { "setsockopt", 2, "SO_PASSRIGHTS off, for both ends" },
         { "close", 3, "the copy, and both ends" },
         { 0 },
 };

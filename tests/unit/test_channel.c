@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <check.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -240,11 +241,11 @@ START_TEST(abuse_5_bytes_alone) {
 }
 END_TEST
 
-/* A socket that waits for an hour, for a peer that does not read; its last descriptor is the one that was sent. */
-static int lingering_socket(int *ret_peer) {
+/* A socket that lingers for so many seconds. @param ret_peer  one that does not read */
+static int lingering_socket(int seconds, int *ret_peer) {
         struct sockaddr_in address = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t length = sizeof(address);
-        struct linger linger = { .l_onoff = 1, .l_linger = 3600 };
+        struct linger linger = { .l_onoff = 1, .l_linger = seconds };
         int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
@@ -259,16 +260,33 @@ static int lingering_socket(int *ret_peer) {
         return fd;
 }
 
-/* If somebody did, this would take an hour. */
+static const int lingering_seconds[] = { 3600, INT_MAX, -1 };
+
+/* If somebody did, this would take an hour, or for ever; the descriptor that was sent is the last one. */
 START_TEST(abuse_5_nobody_waits_for_a_descriptor_that_lingers) {
         struct nb_channel_fds fds;
         int peer;
-        int fd = lingering_socket(&peer);
+        int fd = lingering_socket(lingering_seconds[_i], &peer);
 
         ck_assert_int_eq(nb_channel_send(pair[0], "x", 1, &fd, 1), 0);
         ck_assert_int_eq(close(fd), 0);
         ck_assert_int_eq(receive(&fds), 1);
         nb_channel_fds_close(&fds);
+        close(peer);
+}
+END_TEST
+
+/* The holder wants a reset, and closes before us: it is still that. */
+START_TEST(who_closes_last_resets_what_is_to_be_reset) {
+        int peer, error;
+        int fd = lingering_socket(0, &peer);
+        int copy = dup(fd);
+        socklen_t length = sizeof(error);
+
+        ck_assert_int_eq(close(fd), 0);
+        ck_assert_int_eq(nb_channel_fd_close(copy), -1);
+        ck_assert_int_eq(getsockopt(peer, SOL_SOCKET, SO_ERROR, &error, &length), 0);
+        ck_assert_int_eq(error, ECONNRESET);
         close(peer);
 }
 END_TEST
@@ -368,7 +386,8 @@ int main(void) {
         tcase_add_test(tcase, abuse_5_a_pidfd_is_closed_too);
         tcase_add_test(tcase, abuse_5_a_new_kernel_refuses_descriptors);
         tcase_add_loop_test(tcase, abuse_5_bytes_alone, 0, 4);
-        tcase_add_test(tcase, abuse_5_nobody_waits_for_a_descriptor_that_lingers);
+        tcase_add_loop_test(tcase, abuse_5_nobody_waits_for_a_descriptor_that_lingers, 0, 3);
+        tcase_add_test(tcase, who_closes_last_resets_what_is_to_be_reset);
         suite_add_tcase(suite, tcase);
         return run_suite(suite);
 }

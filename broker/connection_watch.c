@@ -90,6 +90,7 @@ struct connection_watch {
         bool wants_some; /* a dump is wanted for what is in `closing` */
         bool wants_all;  /* or a measurement */
         size_t part;     /* of dump_parts */
+        size_t n_parts;  /* of which so many are asked for */
         struct nb_sock_diag_query query;
         struct nb_list closing; /* connections whose files are closed, and their sockets maybe not */
         struct deadline *measure_timer;
@@ -423,7 +424,7 @@ static void ask_part(struct connection_watch *watch) {
 
 static void part_ended(struct connection_watch *watch) {
         watch->part++;
-        if (watch->part < (watch->dumps_all ? N_DUMP_PARTS : N_DUMP_PARTS_TCP))
+        if (watch->part < watch->n_parts)
                 ask_part(watch);
         else
                 end_dump(watch);
@@ -450,6 +451,20 @@ static void begin_measuring(struct connection_watch *watch) {
                 ->holding.bytes_so_far = 0;
 }
 
+/*
+ * For each the kernel walks its whole table of sockets, and the loop waits. A socket of IPv6 may become one of IPv4 (IPV6_ADDRFORM), but
+ * not the other way round.
+ */
+static size_t n_parts_wanted(const struct connection_watch *watch) {
+        if (watch->dumps_all)
+                return N_DUMP_PARTS;
+        nb_list_foreach_safe(link, &watch->closing) {
+                if (nb_container_of(link, struct connection, in_closing)->local.family != AF_INET)
+                        return N_DUMP_PARTS_TCP;
+        }
+        return 1;
+}
+
 /* Begins what is wanted, unless one goes on, behind which it begins. */
 static void start_dump(struct connection_watch *watch) {
         if (watch->dumping || watch->dump_fd < 0 || !(watch->wants_some || watch->wants_all))
@@ -462,6 +477,7 @@ static void start_dump(struct connection_watch *watch) {
         };
         watch->dump++;
         watch->part = 0;
+        watch->n_parts = n_parts_wanted(watch);
         begin_measuring(watch);
         watch->dumping = watch_change(&watch->dump_ready, EPOLLIN) == 0;
         if (watch->dumping)

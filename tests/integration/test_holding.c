@@ -306,14 +306,16 @@ static void expect_counts_until_read(struct wire *control, int fd, const struct 
         (void)nb_fd_close(connect_when_there_is_room(control, from->text));
 }
 
+static const struct { const char *peer, *open; } families[] = { { "127.0.0.1", "0.0.0.0:0" }, { "::1", "[::]:0" } };
+
 /* What was written and not acknowledged is the kernel's memory still, so a tenant cannot leave any number of such connections behind. */
 START_TEST(what_is_not_yet_delivered_counts) {
-        struct peer peer = peer_listen("127.0.0.1", 8);
+        struct peer peer = peer_listen(families[_i].peer, 8);
         struct scene scene;
         struct wire control;
 
         start(&scene, NULL, "MaxConnections=1\n", SCENE_LOOPBACK);
-        control = wire_open_control(scene.web, "0.0.0.0:0");
+        control = wire_open_control(scene.web, families[_i].open);
         expect_counts_until_read(&control, connect_must(&control, peer.text), &peer, &peer);
         (void)wire_close(&control);
         peer_close(&peer);
@@ -627,7 +629,7 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, unix_sockets_count);
         tcase_add_test(tcase, a_duplicate_of_an_accomplice_counts);
         tcase_add_test(tcase, an_overrun_is_made_good);
-        tcase_add_test(tcase, what_is_not_yet_delivered_counts);
+        tcase_add_loop_test(tcase, what_is_not_yet_delivered_counts, 0, 2);
         tcase_add_test(tcase, what_is_not_yet_delivered_elsewhere_counts);
         tcase_add_test(tcase, what_is_not_yet_delivered_is_found_gone);
         if (getuid() == 0) {

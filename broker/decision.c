@@ -200,8 +200,8 @@ static void note_seen(const struct asker *asker, enum policy_verb verb, enum met
 }
 
 /* Most decisions are grants that nobody wants to read: then no text is made of the address. */
-static bool is_read(const struct asker *asker, enum metrics_verdict verdict) {
-        return verdict != METRICS_ALLOWED || asker->grant->tenant->seen ||
+static bool is_read(const struct asker *asker, enum policy_verb verb, enum metrics_verdict verdict) {
+        return verdict != METRICS_ALLOWED || (verb != POLICY_ACCEPT && asker->grant->tenant->seen) ||
                audit_wants_allowed(&asker->session->broker->audit);
 }
 
@@ -235,7 +235,7 @@ static void decide_by(const struct asker *asker, enum policy_verb verb, const st
         struct nb_socket_address reached;
 
         count(asker, verb, verdict);
-        if (!is_read(asker, verdict))
+        if (!is_read(asker, verb, verdict))
                 return;
         reached = verb == POLICY_CONNECT ? decision_reached(address) : *address;
         record.address = nb_socket_address_format(&reached, text);
@@ -266,7 +266,7 @@ void decide_name(const struct asker *asker, const struct policy_host_name *name,
         char text[NAME_TEXT_MAX];
 
         count(asker, POLICY_CONNECT, verdict);
-        if (!is_read(asker, verdict))
+        if (!is_read(asker, POLICY_CONNECT, verdict))
                 return;
         record.name = format_name(name, text);
         note_seen(asker, POLICY_CONNECT, verdict, ret, text);
@@ -291,7 +291,7 @@ void decide_resolved(const struct asker *asker, const struct policy_host_name *n
         char name_text[NAME_TEXT_MAX], text[NB_ADDRESS_TEXT_MAX];
 
         count(asker, POLICY_CONNECT, verdict);
-        if (!is_read(asker, verdict))
+        if (!is_read(asker, POLICY_CONNECT, verdict))
                 return;
         record.name = format_name(name, name_text);
         record.resolved = nb_address_format(address, text);

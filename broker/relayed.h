@@ -82,7 +82,7 @@ bool relayed_is_needed_for(const struct policy_protocol *policy, const struct nb
 /**
  * Starts one.
  * @param fd  the connected socket; consumed; -1 with `server`
- * @return 0 with an object owned by the caller, who asks relayed_take() next; -errno: nothing will be told
+ * @return 0 with an object owned by the caller, who asks relayed_take() next, unless it is of QUIC, which always has a handshake; -errno: nothing will be told
  */
 int relayed_start(const struct relayed_options *options, int fd, struct relayed **ret);
 

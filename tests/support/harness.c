@@ -487,6 +487,8 @@ void daemon_let_descriptors_in(const struct daemon *daemon) {
                 if (entry->d_name[0] == '.')
                         continue;
                 fd = pidfd_getfd(daemon->pidfd, (int)strtol(entry->d_name, NULL, 10), 0);
+                if (fd < 0 && errno == EBADF)
+                        continue; /* the daemon has closed it since the folder was read */
                 ck_assert_int_ge(fd, 0);
                 /* Other files, and an older kernel's sockets, do not know the option. */
                 (void)setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &(int){ 1 }, sizeof(int));

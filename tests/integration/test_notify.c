@@ -129,7 +129,8 @@ START_TEST(a_manager_that_does_not_read_holds_up_nobody) {
         struct scene scene;
         uint64_t start;
 
-        ck_assert_int_eq(setenv("WATCHDOG_USEC", "2000", 1), 0);
+        /* A word in 10 ms: in between it comes to rest, which the scene waits for. */
+        ck_assert_int_eq(setenv("WATCHDOG_USEC", "20000", 1), 0);
         scene_start(&scene, NULL, SCENE_LOOPBACK);
         start = harness_now_ms();
         /* Ten times the queue's length. */

@@ -368,8 +368,12 @@ static uint64_t bytes_to_read(int fd) {
         return ioctl(fd, FIONREAD, &n) < 0 || n < 0 ? 0 : (uint64_t)n;
 }
 
-/* Of a relay's pair the kernel counts the bytes of all messages. @param revents  of poll(2): a look would take an error, which is for the next call */
-static uint64_t bytes_of_datagram(int fd, short revents) {
+/*
+ * Of a relay's pair the kernel counts the bytes of all messages. A look takes the socket's error, which is for the next call: there is none where poll(2)
+ * told of it, and one that came since is kept.
+ */
+static uint64_t bytes_of_datagram(struct nb_descriptor *stream, short revents) {
+        int fd = stream->host_fd;
         uint64_t n = revents & POLLERR ? 0 : bytes_to_read(fd);
         socklen_t length = sizeof(int);
         ssize_t next;
@@ -378,6 +382,8 @@ static uint64_t bytes_of_datagram(int fd, short revents) {
         if (n == 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 || type != SOCK_SEQPACKET)
                 return n;
         next = recv(fd, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+        if (next < 0 && errno == ECONNRESET)
+                stream->pending_error = NB_WASI_ECONNRESET;
         return next < 0 ? 0 : (uint64_t)next;
 }
 
@@ -396,9 +402,9 @@ static uint64_t bytes_to_write(int fd) {
         return memory[SK_MEMINFO_SNDBUF] > used ? memory[SK_MEMINFO_SNDBUF] - used : 1;
 }
 
-static uint64_t count_bytes(const struct watch *watch, int fd, short revents) {
+static uint64_t count_bytes(const struct nb_call *call, const struct watch *watch, int fd, short revents) {
         if (watch->is_datagrams && watch->type == EVENTTYPE_FD_READ)
-                return bytes_of_datagram(fd, revents);
+                return bytes_of_datagram(nb_table_get(&call->guest->table, watch->number), revents);
         switch (watch->kind) {
         case NB_DESCRIPTOR_STDIO:
                 return watch->type == EVENTTYPE_FD_READ ? bytes_to_read(fd) : 1;
@@ -455,7 +461,7 @@ static bool settle_fd(const struct nb_call *call, struct poll_set *set, struct w
         }
         watch->state = WATCH_READY;
         watch->hangup = revents & hangup;
-        watch->nbytes = count_bytes(watch, pollfd->fd, revents);
+        watch->nbytes = count_bytes(call, watch, pollfd->fd, revents);
         return true;
 }
 

@@ -339,6 +339,10 @@ int scripted_broker_wait(void *data, struct pollfd *fds, nfds_t n_fds, int64_t t
         r = ppoll(fds, n_fds, &timeout, NULL);
         if (r < 0)
                 return -errno;
+        on_wait = broker->on_waited;
+        broker->on_waited = NULL;
+        if (on_wait)
+                on_wait(broker->on_wait_data);
         return r == 0 && timeout_ns < 0 ? -EINTR : r;
 }
 

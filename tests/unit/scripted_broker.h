@@ -75,6 +75,7 @@ struct scripted_broker {
         uint64_t n_streams_pushed[SCRIPTED_CHANNELS_MAX]; /* on each channel */
         uint64_t credit[SCRIPTED_CHANNELS_MAX];           /* the last that each channel was told */
         void (*on_wait)(void *data);                      /* once: what happens in the next wait; or NULL */
+        void (*on_waited)(void *data);                    /* once: what happens right behind it; or NULL */
         void *on_wait_data;
         struct nb_frame_arena arena;
         uint8_t frame[NB_CHANNEL_MESSAGE_MAX];

@@ -353,6 +353,33 @@ START_TEST(polling_tells_of_a_relays_next_message) {
 END_TEST
 
 /* What came before is read, also where it is nothing; then it is an error, for a read of nothing would look like more such datagrams. */
+/* With something unread, so that it is a reset. */
+static void relay_ends(void *data) {
+        struct world *world = data;
+
+        world->broker.peer = nb_fd_close(world->broker.peer);
+}
+
+/* It comes between what poll(2) has told and the look at how long the message is. */
+START_TEST(a_poll_keeps_a_reset_for_the_next_call) {
+        struct world world;
+        uint32_t stream;
+
+        init_relayed(&world);
+        stream = world_datagrams(&world, NB_NONBLOCK);
+        ck_assert_int_eq(world_write(&world, stream, 1), OK);
+        peer_sends(&world, "last");
+        world.broker.on_waited = relay_ends;
+        world.broker.on_wait_data = &world;
+        ck_assert_uint_eq(world_poll_one(&world, WORLD_FD_READ, stream), 1);
+        ck_assert_int_eq(world_receive(&world, stream, 10, 0), NB_WASI_ECONNRESET);
+        ck_assert_int_eq(world_receive(&world, stream, 10, 0), OK);
+        world_expect_bytes(&world, "last");
+        ck_assert_int_eq(world_receive(&world, stream, 10, 0), NB_WASI_ECONNRESET);
+        world_deinit(&world);
+}
+END_TEST
+
 START_TEST(the_end_of_a_relays_stream_is_no_empty_datagram) {
         struct world world;
         uint32_t stream;
@@ -432,6 +459,7 @@ static TCase *datagram_tests(void) {
         tcase_add_loop_test(tests, polling_tells_of_the_next_message, 0, N_FAMILIES);
         tcase_add_test(tests, a_relays_messages_keep_their_borders);
         tcase_add_test(tests, polling_tells_of_a_relays_next_message);
+        tcase_add_test(tests, a_poll_keeps_a_reset_for_the_next_call);
         tcase_add_test(tests, the_end_of_a_relays_stream_is_no_empty_datagram);
         tcase_add_test(tests, what_no_datagram_holds_is_not_sent_to_a_relay);
         tcase_add_test(tests, a_control_of_datagrams_connects);

@@ -195,14 +195,19 @@ START_TEST(a_hello_that_is_too_long_holds_nobody_up) {
 }
 END_TEST
 
+/* Each process has a keeper, each tenant a session. */
+static void start_with_keepers(struct sharded *world, struct wire_session sessions[static SHARDED_TENANTS]) {
+        sharded_prepare(world);
+        sharded_give_keepers(world);
+        sharded_start(world);
+        sharded_open_all(world, sessions);
+}
+
 START_TEST(with_a_keeper_a_killed_shard_loses_nothing) {
         struct wire_session sessions[SHARDED_TENANTS];
         struct sharded world;
 
-        sharded_prepare(&world);
-        sharded_give_keepers(&world);
-        sharded_start(&world);
-        sharded_open_all(&world, sessions);
+        start_with_keepers(&world, sessions);
         sharded_kill(&world, 1);
         expect_resumed(&sessions[0]);
         expect_resumed(&sessions[2]);
@@ -218,10 +223,7 @@ START_TEST(with_a_keeper_a_restart_loses_nothing) {
         struct wire_session sessions[SHARDED_TENANTS];
         struct sharded world;
 
-        sharded_prepare(&world);
-        sharded_give_keepers(&world);
-        sharded_start(&world);
-        sharded_open_all(&world, sessions);
+        start_with_keepers(&world, sessions);
         if (_i == 0)
                 daemon_stop(&world.daemon);
         else
@@ -293,10 +295,7 @@ START_TEST(another_number_of_shards_is_refused_and_loses_nothing) {
         NB_CLEANUP_FREE char *written = NULL;
         struct sharded world;
 
-        sharded_prepare(&world);
-        sharded_give_keepers(&world);
-        sharded_start(&world);
-        sharded_open_all(&world, sessions);
+        start_with_keepers(&world, sessions);
         daemon_stop(&world.daemon);
         ck_assert_int_eq(daemon_run_once(&world.daemon,
                                          (const char *const[]){ "--policy", world.daemon.policy_path, "--socket",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/failing.h"
 
+#include <check.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -196,4 +197,24 @@ FILE *__wrap_open_memstream(char **ret, size_t *ret_length) {
                 stream->text[0] = '\0';
         }
         return file;
+}
+
+/* @return whether the allocation number `n` was made, and failed */
+static bool fail_one(const char *name, int (*function)(void *data), void *data, unsigned n) {
+        bool failed;
+        int r;
+
+        failing_arm(FAILING_memory, n, ENOMEM);
+        r = function(data);
+        failed = failing_disarm();
+        ck_assert_msg(r == (failed ? -ENOMEM : 0), "%s, with allocation %u failing: %d", name, n, r);
+        return failed;
+}
+
+void failing_each_allocation(const char *name, int (*function)(void *data), void *data, unsigned most) {
+        unsigned n = 1;
+
+        while (fail_one(name, function, data, n))
+                ck_assert_uint_lt(n++, most);
+        ck_assert_msg(n > 1, "%s allocates nothing", name);
 }

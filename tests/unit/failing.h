@@ -49,4 +49,11 @@ bool failing_disarm(void);
 void failing_pause(void);
 void failing_resume(void);
 
+/**
+ * Has each allocation of a function fail, one in each call of it. Fails the test unless the function says -ENOMEM where one has failed and 0 where none has,
+ * makes at least one, and fewer than `most`.
+ * @param name  what it does, for the message @param data  for the function
+ */
+void failing_each_allocation(const char *name, int (*function)(void *data), void *data, unsigned most);
+
 #endif

@@ -237,26 +237,24 @@ static void world_deinit(struct world *world) {
         free(world->block.bytes);
 }
 
-/* @return whether the allocation number `n` was made, and failed */
-static bool fail_one(struct world *world, const struct deed *deed, unsigned n) {
-        bool failed;
-        int r;
+/* One of the deeds in a world. */
+struct attempt {
+        struct world *world;
+        const struct deed *deed;
+};
 
-        failing_arm(FAILING_memory, n, ENOMEM);
-        r = deed->function(world);
-        failed = failing_disarm();
-        ck_assert_msg(r == (failed ? -ENOMEM : 0), "%s, with allocation %u failing: %d", deed->name, n, r);
-        return failed;
+static int attempt_do(void *data) {
+        const struct attempt *attempt = data;
+
+        return attempt->deed->function(attempt->world);
 }
 
 START_TEST(each_allocation) {
         struct world world;
-        unsigned n = 1;
+        struct attempt attempt = { &world, &deeds[_i] };
 
         world_init(&world);
-        while (fail_one(&world, &deeds[_i], n))
-                ck_assert_uint_lt(n++, CALLS_MAX);
-        ck_assert_msg(n > 1, "%s allocates nothing", deeds[_i].name);
+        failing_each_allocation(deeds[_i].name, attempt_do, &attempt, CALLS_MAX);
         world_deinit(&world);
 }
 END_TEST

@@ -60,6 +60,10 @@ static bool is_drained(const struct broker *broker, const char *tenant) {
         return tenant ? drain_refuses(&broker->drain, tenant) : broker->drain.all;
 }
 
+static int fail_ended(struct admin_call *call) {
+        return admin_fail(call, -ECANCELED, "draining was ended meanwhile");
+}
+
 static void look(void *data) {
         struct waiting *waiting = data;
         struct admin_call *call = waiting->call;
@@ -67,7 +71,7 @@ static void look(void *data) {
 
         waiting->deadline = deadline_free(waiting->deadline);
         if (!is_drained(call->broker, waiting->tenant)) {
-                admin_client_resume(call, admin_fail(call, -ECANCELED, "draining was ended meanwhile"));
+                admin_client_resume(call, fail_ended(call));
                 return;
         }
         if (is_over(call->broker, waiting->tenant)) {
@@ -115,15 +119,19 @@ static int change(struct admin_call *call, const char *tenant, bool on) {
 
 int admin_drain(struct admin_call *call, const json_t *request) {
         const char *verb, *tenant = NULL;
-        int on = 1, wait = 0;
+        int on = -1, wait = 0; /* neither on nor off: nothing is changed, so that who waits does not drain anew */
         int r = admin_take(call, request, "{s:s, s?s, s?b, s?b}", "verb", &verb, "tenant", &tenant, "on", &on, "wait",
                            &wait);
 
-        if (r == 0)
+        if (r == 0 && on >= 0)
                 r = change(call, tenant, on);
         if (r < 0)
                 return r;
-        if (on && wait && !is_over(call->broker, tenant))
+        if (!on || !wait)
+                return admin_say(call, admin_drain_status(call->broker, tenant));
+        if (!is_drained(call->broker, tenant))
+                return fail_ended(call);
+        if (!is_over(call->broker, tenant))
                 return wait_for_end(call, tenant);
         return admin_say(call, admin_drain_status(call->broker, tenant));
 }

@@ -160,14 +160,23 @@ static void print_drain(const struct ctl *ctl, const json_t *answer, bool on) {
                 printf("left: sessions %lld, listeners %lld, connections %lld\n", sessions, listeners, connections);
 }
 
-/* One answer of all: what is left is the sum of what shards have left. @return enum ctl_status */
-static int ask_drain(const struct ctl *ctl, bool on, bool wait, json_t **ret) {
+/*
+ * One answer of all: what is left is the sum of what shards have left.
+ *
+ * @param how  consumed; what is to be done, beside the tenant
+ * @return enum ctl_status
+ */
+static int ask_drain(const struct ctl *ctl, json_t *how, json_t **ret) {
         static const char *const members[] = { "all", "tenants", "sessions", "listeners", "connections", NULL };
         json_t *lines = NULL;
-        int status = list_collect(ctl,
-                                  json_pack("{s:s, s:s*, s:b, s:b}", "verb", "drain", "tenant", ctl->options->tenant,
-                                            "on", (int)on, "wait", (int)wait),
-                                  &lines);
+        json_t *request = json_pack("{s:s, s:s*}", "verb", "drain", "tenant", ctl->options->tenant);
+        int status;
+
+        if (json_object_update_new(request, how) < 0) {
+                json_decref(request);
+                request = NULL;
+        }
+        status = list_collect(ctl, request, &lines);
 
         if (!lines)
                 return status;
@@ -178,15 +187,18 @@ static int ask_drain(const struct ctl *ctl, bool on, bool wait, json_t **ret) {
         return status;
 }
 
-/* Shards are waited for one after the other, so all are drained first. */
+/*
+ * Shards are waited for one after the other, so all are drained first. Who waits says nothing of draining again: it may have been ended
+ * meanwhile.
+ */
 static int change_drain(const struct ctl *ctl, bool on) {
         json_t *answer = NULL;
-        int status = ask_drain(ctl, on, false, &answer);
+        int status = ask_drain(ctl, json_pack("{s:b}", "on", (int)on), &answer);
 
         if (status == CTL_OK && on && ctl->options->wait) {
                 json_decref(answer);
                 answer = NULL;
-                status = ask_drain(ctl, on, true, &answer);
+                status = ask_drain(ctl, json_pack("{s:b}", "wait", 1), &answer);
         }
         if (!answer)
                 return status;

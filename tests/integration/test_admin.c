@@ -134,6 +134,8 @@ static const struct {
           "that a name is to have" },
         { "{\"verb\":\"watch\",\"verdict\":1}", "not a request of this verb" },
         { "{\"verb\":\"metrics\",\"x\":1}", "not a request of this verb" },
+        { "{\"verb\":\"drain\",\"wait\":true}", "draining was ended" },
+        { "{\"verb\":\"drain\",\"tenant\":\"acme\",\"wait\":true}", "draining was ended" },
 };
 
 /* Each has its error, and the client goes on. */

@@ -218,6 +218,25 @@ START_TEST(status_has_sums_and_a_line_for_each) {
 }
 END_TEST
 
+/* Only a process that forks relays may: where a service manager starts them that is none, and never the front, which has all that strangers say first. */
+START_TEST(the_front_starts_no_program) {
+        struct view view;
+        json_t *json, *walls;
+
+        sharded_prepare(&view.world);
+        sharded_give_admin_socket(&view.world);
+        view.world.arguments[view.world.n_arguments++] = "--relay-socket";
+        view.world.arguments[view.world.n_arguments++] = "/nobody/serves/it";
+        sharded_start(&view.world);
+        json = JSON(&view, "status");
+        walls = json_object_get(json, "walls");
+        ck_assert(json_is_true(json_object_get(walls, "system_calls")));
+        ck_assert(json_is_false(json_object_get(walls, "starts_programs")));
+        json_decref(json);
+        sharded_end(&view.world);
+}
+END_TEST
+
 /* ---- one that is not there ---- */
 
 /* Stopped, it takes connections and answers nothing; without its socket, not even that. */
@@ -429,6 +448,7 @@ int main(void) {
         tcase_add_test(tcase, one_tenant_is_asked_of_its_shard);
         tcase_add_test(tcase, a_tenant_that_the_policy_no_longer_has_is_found);
         tcase_add_test(tcase, status_has_sums_and_a_line_for_each);
+        tcase_add_test(tcase, the_front_starts_no_program);
         tcase_add_test(tcase, one_that_is_not_there_is_said_and_the_others_are_told);
         tcase_add_test(tcase, a_shard_that_was_killed_is_asked_again);
         tcase_add_test(tcase, what_has_a_number_is_revoked_where_it_is);

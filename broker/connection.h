@@ -130,6 +130,11 @@ static inline bool connection_is_unix(const struct connection *connection) {
         return connection->is_pair || connection->local.family == AF_UNIX || connection->peer.family == AF_UNIX;
 }
 
+/** Whether its socket is one of IPv4, for certain: of what was revoked the address may be that by which a socket of IPv6 was found alive. */
+static inline bool connection_is_ipv4(const struct connection *connection) {
+        return connection->local.family == AF_INET && !connection->revoked;
+}
+
 /**
  * Notes that one of QUIC has another peer's address from now on.
  * @param fd  the socket for it, beside the one that the relay had, which is what a revocation shuts down from now on; borrowed; -1: it is a server's

@@ -459,7 +459,7 @@ static size_t n_parts_wanted(const struct connection_watch *watch) {
         if (watch->dumps_all)
                 return N_DUMP_PARTS;
         nb_list_foreach_safe(link, &watch->closing) {
-                if (nb_container_of(link, struct connection, in_closing)->local.family != AF_INET)
+                if (!connection_is_ipv4(nb_container_of(link, struct connection, in_closing)))
                         return N_DUMP_PARTS_TCP;
         }
         return 1;

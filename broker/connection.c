@@ -491,17 +491,26 @@ void connection_judge_all(struct tenant *tenant) {
 
 /* ---- revocation ---- */
 
-int connection_revoke(struct connection *connection) {
-        struct helper_client *helper = connection->tenant->broker->helper;
-        bool is_relayed = connection->relayed.relay != NULL;
+/* @return as connection_revoke() */
+static int end_at_relay(struct connection *connection) {
+        int r;
 
         /* Once, however often it is revoked: what a relay does not read waits, and is bounded by what there is to end. */
-        if (is_relayed && !connection->was_ended) {
-                connection_record_set_flags(connection, LEDGER_ENDING);
-                connection->was_ended = relay_order_end(&connection->relayed) == 0;
-        }
+        if (connection->was_ended)
+                return 0;
+        connection_record_set_flags(connection, LEDGER_ENDING);
+        r = relay_order_end(&connection->relayed);
+        connection->was_ended = r == 0;
+        /* With a relay that is gone all of it ends. */
+        return r == -EAGAIN ? -ENOMEM : 0;
+}
+
+int connection_revoke(struct connection *connection) {
+        struct helper_client *helper = connection->tenant->broker->helper;
+        int r = connection->relayed.relay ? end_at_relay(connection) : -EOPNOTSUPP;
+
         if (!helper || connection_is_unix(connection) || !connection->in_table)
-                return is_relayed ? 0 : -EOPNOTSUPP;
+                return r;
         connection_record_set_flags(connection, LEDGER_REVOKED);
         connection_watch_revoked(watch_of(connection), connection);
         helper_client_destroy(helper, connection);

@@ -153,7 +153,7 @@ void connection_judge_all(struct tenant *tenant);
 /**
  * Shuts a connection down: in the holder's hands, or at its relay.
  * @return 0 when the relay or the helper was asked, or will be when it is there; for one that is in no relay, -EOPNOTSUPP without a helper, or
- *         for a Unix socket, which nothing can shut down from outside
+ *         for a Unix socket, which nothing can shut down from outside; -ENOMEM when its relay could not be told, and it lives on
  */
 int connection_revoke(struct connection *connection);
 

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "broker/broker.h"
 #include "broker/front_link.h"
 #include "broker/shard.h"
@@ -75,13 +76,17 @@ int admin_front_finish(struct admin_call *call) {
                           call->shards);
 }
 
-json_t *admin_front_tell(const struct admin_call *call, json_t *line) {
-        if (!line || call->shards == 0)
-                return line;
-        (void)json_object_set_new(line, "shards", json_integer((json_int_t)call->shards));
-        if (call->shard > 0)
-                (void)json_object_set_new(line, "shard", json_integer((json_int_t)call->shard));
-        return line;
+static bool set_number(json_t *line, const char *key, unsigned number) {
+        return json_object_set_new(line, key, json_integer((json_int_t)number)) == 0;
+}
+
+json_t *admin_front_tell(const struct admin_call *call, json_t *line_consumed) {
+        json_auto_t *line = line_consumed;
+
+        if (line && call->shards > 0 &&
+            (!set_number(line, "shards", call->shards) || (call->shard > 0 && !set_number(line, "shard", call->shard))))
+                return NULL;
+        return nb_steal_ptr(line);
 }
 
 static const char *state_name(enum front_link_state state) {

@@ -29,7 +29,11 @@ int admin_front_begin(struct admin_call *call, const json_t *request);
 /** What ends an answer that is complete as far as this process can. @return ADMIN_END; -EREMOTE, put into words: shards have the rest */
 int admin_front_finish(struct admin_call *call);
 
-/** Adds to a line where the rest of its answer is, if there is one. @param line  may be NULL @return the same */
+/**
+ * Adds to a line where the rest of its answer is, if there is one. A line that lacks it would be taken for the whole.
+ * @param line  consumed; may be NULL
+ * @return the same, or NULL without memory
+ */
 json_t *admin_front_tell(const struct admin_call *call, json_t *line);
 
 /** How its shards are, one object each; null for NULL. */

@@ -12,14 +12,9 @@
 
 #include "confine/capabilities.h"
 
-/* An unprivileged process may lack the capability already, and needs none for ports from 1024 up. */
-static int select_capability(void) {
-        int kept = capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
-
-        capng_clear(CAPNG_SELECT_BOTH);
-        if (kept && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_NET_BIND_SERVICE) < 0)
-                return -EPERM;
-        return 0;
+/* Of what is permitted: an unprivileged process may lack it already, and needs none for ports from 1024 up. */
+static int select_one(unsigned capability, bool has) {
+        return has && capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, capability) < 0 ? -EPERM : 0;
 }
 
 int privilege_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid) {
@@ -40,18 +35,22 @@ int privilege_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid) {
         return 0;
 }
 
-/* Changes user and groups, and gives up all else, the bounding set included, in the order that the kernel wants. */
+/* Changes user and groups, and gives up all but what is kept, and what takes the rest from the bounding set. */
 static int become(const char *user) {
+        bool has_port = capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
+        bool has_bounds = capng_have_capability(CAPNG_PERMITTED, CAP_SETPCAP);
         uid_t uid;
         gid_t gid;
         int r = privilege_find_user(user, &uid, &gid);
 
-        if (r == 0)
-                r = select_capability();
         if (r < 0)
                 return r;
-        r = capng_change_id((int)uid, (int)gid, CAPNG_DROP_SUPP_GRP | CAPNG_CLEAR_BOUNDING);
-        return r < 0 ? -EPERM : 0;
+        capng_clear(CAPNG_SELECT_BOTH);
+        if (select_one(CAP_NET_BIND_SERVICE, has_port) < 0 || select_one(CAP_SETPCAP, has_bounds) < 0)
+                return -EPERM;
+        if (capng_change_id((int)uid, (int)gid, CAPNG_DROP_SUPP_GRP) < 0)
+                return -EPERM;
+        return capng_get_caps_process() < 0 ? -EPERM : 0;
 }
 
 static bool has_others(void) {
@@ -61,28 +60,41 @@ static bool has_others(void) {
         return false;
 }
 
-/* What systemd gave, which lets us make no capset(2), is what shall be left; but a program that we start has no use for it. */
-static int stay_as_given(void) {
+/* What systemd gave, which lets us make no capset(2), is what shall be left; but a program that we start has no use for it, unless it is one of ours. */
+static int stay_as_given(bool passes) {
         if (capng_get_caps_process() < 0 || has_others())
                 return -EPERM;
-        return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0L, 0L, 0L) < 0 ? -errno : 0;
+        return !passes && prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0L, 0L, 0L) < 0 ? -errno : 0;
 }
 
-static int stay(void) {
-        bool has = capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE);
+static int lower(bool passes) {
+        int kept =
+                capng_have_capability(CAPNG_PERMITTED, CAP_NET_BIND_SERVICE) ? CAP_NET_BIND_SERVICE : CONFINE_KEEP_NONE;
+        int r = passes && kept != CONFINE_KEEP_NONE ? confine_pass_capability(kept) : confine_drop_capabilities(kept);
 
-        return confine_drop_capabilities(has ? CAP_NET_BIND_SERVICE : CONFINE_KEEP_NONE) < 0 ? stay_as_given() : 0;
+        return r < 0 ? stay_as_given(passes) : 0;
 }
 
-int privilege_drop(const char *user) {
-        int r;
+static int drop(const char *user, bool passes) {
+        int r = 0;
 
         if (capng_get_caps_process() < 0)
                 return -EPERM;
-        r = user ? become(user) : stay();
+        if (user)
+                r = become(user);
+        if (r == 0)
+                r = lower(passes);
         if (r < 0)
                 return r;
         return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 ? -errno : 0;
+}
+
+int privilege_drop(const char *user) {
+        return drop(user, false);
+}
+
+int privilege_drop_for_programs(const char *user) {
+        return drop(user, true);
 }
 
 void privilege_lift_memlock_limit(void) {

@@ -14,6 +14,9 @@
  */
 int privilege_drop(const char *user);
 
+/** As that, for who starts programs that call privilege_drop(NULL) themselves: the capability that is kept they have, too. */
+int privilege_drop_for_programs(const char *user);
+
 /** Who privilege_drop() will make of us. @param user  as there @return 0, or -errno: -ENOENT when there is no such user */
 int privilege_find_user(const char *user, uid_t *ret_uid, gid_t *ret_gid);
 

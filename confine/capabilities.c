@@ -10,11 +10,8 @@ static capng_select_t what_to_apply(void) {
         return capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_BOTH : CAPNG_SELECT_CAPS;
 }
 
-static int keep(unsigned kept) {
-        return capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, kept) < 0 ? -EPERM : 0;
-}
-
-int confine_drop_capabilities(int kept) {
+/* @param sets  where `kept` is left */
+static int drop(int kept, capng_type_t sets) {
         capng_select_t what;
 
         if (capng_get_caps_process() < 0)
@@ -23,9 +20,22 @@ int confine_drop_capabilities(int kept) {
                 return -EPERM;
         what = what_to_apply();
         capng_clear(CAPNG_SELECT_BOTH);
-        if (kept != CONFINE_KEEP_NONE && keep((unsigned)kept) < 0)
+        if (kept != CONFINE_KEEP_NONE && capng_update(CAPNG_ADD, sets, (unsigned)kept) < 0)
                 return -EPERM;
         if (capng_apply(what) < 0)
                 return -EPERM;
         return prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 ? -errno : 0;
+}
+
+int confine_drop_capabilities(int kept) {
+        return drop(kept, CAPNG_EFFECTIVE | CAPNG_PERMITTED);
+}
+
+/* What is not in the bounding set cannot become inheritable. */
+int confine_pass_capability(int kept) {
+        int r = drop(kept, CAPNG_EFFECTIVE | CAPNG_PERMITTED | CAPNG_INHERITABLE | CAPNG_BOUNDING_SET);
+
+        if (r < 0)
+                return r;
+        return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, (unsigned long)kept, 0L, 0L) < 0 ? -errno : 0;
 }

@@ -16,4 +16,10 @@
  */
 int confine_drop_capabilities(int kept);
 
+/**
+ * As that, for who starts programs: `kept` is in the inheritable and ambient sets, too, so that they have it, and in the bounding set.
+ * @param kept  CAP_..., which must be permitted
+ */
+int confine_pass_capability(int kept);
+
 #endif

@@ -278,17 +278,37 @@ int audit_sink_open_journal(const char *path, struct audit_sink **ret) {
 
 /* ---- all ---- */
 
+static bool is_journal(const char *name) {
+        return strcmp(name, "journal") == 0;
+}
+
+static bool is_stdout(const char *name) {
+        return strcmp(name, "stdout") == 0;
+}
+
+struct audit_sink *audit_sink_new_opened(const char *name, int fd) {
+        if (is_journal(name))
+                return new_for_fd(&journal_kind, AUDIT_SINK_JOURNAL, fd);
+        if (is_stdout(name))
+                return new_for_fd(&fd_kind, "standard output", fd);
+        return new_for_fd(&file_kind, name, fd);
+}
+
+int audit_sink_fd(const struct audit_sink *sink) {
+        return sink->fd;
+}
+
 int audit_sink_open(const char *name, struct audit_sink **ret) {
-        bool is_stdout = strcmp(name, "stdout") == 0;
         struct audit_sink *sink;
         int fd;
 
-        if (strcmp(name, "journal") == 0)
-                return audit_sink_open_journal(AUDIT_SINK_JOURNAL, ret);
-        fd = is_stdout ? open_stdout() : open_file(name);
+        if (is_journal(name))
+                fd = connect_journal(AUDIT_SINK_JOURNAL);
+        else
+                fd = is_stdout(name) ? open_stdout() : open_file(name);
         if (fd < 0)
                 return fd;
-        sink = is_stdout ? new_for_fd(&fd_kind, "standard output", fd) : new_for_fd(&file_kind, name, fd);
+        sink = audit_sink_new_opened(name, fd);
         if (!sink)
                 return -ENOMEM;
         *ret = sink;

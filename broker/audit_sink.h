@@ -26,6 +26,17 @@ struct audit_sink;
  */
 int audit_sink_open(const char *name, struct audit_sink **ret);
 
+/**
+ * The same, where another process has opened it.
+ * @param name  as there
+ * @param fd    consumed in any case
+ * @return owned by the caller; NULL without memory
+ */
+struct audit_sink *audit_sink_new_opened(const char *name, int fd);
+
+/** @return the descriptor of one that has been opened, borrowed; of the journal it may be -1 */
+int audit_sink_fd(const struct audit_sink *sink);
+
 /** The log. @param log  borrowed @return owned by the caller, or NULL without memory */
 struct audit_sink *audit_sink_new_log(const struct nb_log *log);
 

@@ -32,6 +32,7 @@
 #include "broker/seal.h"
 #include "broker/session.h"
 #include "broker/shard.h"
+#include "broker/shard_exec.h"
 #include "broker/spawner.h"
 #include "broker/tenant_socket.h"
 
@@ -547,10 +548,11 @@ static int print_valid(const struct options *options, const struct policy *polic
 
 /*
  * All processes write one audit, which is opened while this one may.
- * @return 0 in the front and in each shard; 1 in the spawner, when it is over; -errno, logged
+ * @return 0 in the front; 1 in the spawner, when it is over; -errno, logged
  */
-static int divide(const struct nb_log *log, const struct options *options, struct audit_sink **ret_sink,
-                  struct shard_place *ret) {
+static int divide(const struct nb_log *log, const struct options *options, char *const *argv,
+                  struct audit_sink **ret_sink, struct shard_place *ret) {
+        struct spawner_plan plan = { .argv = argv, .n_shards = options->shards, .user = options->user };
         int r = check_divisible(log, options);
 
         if (r == 0 && options->audit)
@@ -559,11 +561,29 @@ static int divide(const struct nb_log *log, const struct options *options, struc
                 return r;
         /* What relays may lock is what their shard may, which will have no capability to ask for more. */
         privilege_lift_memlock_limit();
-        r = spawner_fork(log, options->shards, options->user, ret);
+        plan.audit_fd = *ret_sink ? audit_sink_fd(*ret_sink) : -1;
+        r = spawner_fork(log, &plan, &ret->fd);
         if (r < 0)
                 nb_log(log, NB_LOG_ERROR, "cannot start: %s", strerror(-r));
-        /* Of the spawner a shard has the file that was there when all began. Where that may not be opened again, it stays in use. */
-        if (r == 0 && ret->number > 0 && *ret_sink)
+        return r;
+}
+
+/*
+ * Of the spawner a shard has a capability that programs inherit, and the audit's file that was there when all began; where that may not be opened again, it stays in use.
+ * @param place  of a shard; the audit's descriptor is consumed
+ * @return 0 or -errno, logged
+ */
+static int take_inheritance(const struct nb_log *log, const struct options *options, struct shard_place *place,
+                            struct audit_sink **ret_sink) {
+        int r = options->shards > 1 && place->number <= options->shards ? privilege_drop(NULL) : -EINVAL;
+
+        if (r == 0 && options->audit && place->audit_fd >= 0) {
+                *ret_sink = audit_sink_new_opened(options->audit, nb_steal_fd(&place->audit_fd));
+                r = *ret_sink ? 0 : -ENOMEM;
+        }
+        if (r < 0)
+                nb_log(log, NB_LOG_ERROR, "cannot start as shard %u: %s", place->number, strerror(-r));
+        else if (*ret_sink)
                 (void)audit_sink_reopen(*ret_sink);
         return r;
 }
@@ -585,17 +605,14 @@ static int load_policy(const struct nb_log *log, const struct policy_source *sou
         return r;
 }
 
-static void cleanup_place(struct shard_place *place) {
-        place->fd = nb_fd_close(place->fd);
-}
-
 int main(int argc, char **argv) {
         NB_CLEANUP(cleanup_broker) struct broker *broker = NULL;
         NB_CLEANUP(cleanup_policy) struct policy *policy = NULL;
         NB_CLEANUP(cleanup_sink) struct audit_sink *sink = NULL;
+        NB_CLEANUP_FREE char **arguments = NULL;
         struct nb_operands operands;
         struct options options;
-        NB_CLEANUP(cleanup_place) struct shard_place place = { .fd = -1 };
+        NB_CLEANUP(shard_place_deinit) struct shard_place place = { .fd = -1, .audit_fd = -1 };
         struct policy_source source;
         struct nb_log log;
         int r;
@@ -603,24 +620,29 @@ int main(int argc, char **argv) {
         if (nb_fds_ensure_standard() < 0)
                 return EX_OSERR;
         (void)signal(SIGPIPE, SIG_IGN);
-
+        if (shard_exec_take(&argc, argv, &place) < 0)
+                return EX_USAGE;
+        arguments = shard_exec_copy_arguments(argc, argv);
+        if (!arguments)
+                return EX_OSERR;
         options_init(&options);
         r = nb_options_parse(&options_table, argc, argv, &options, stdout, stderr, &operands);
         if (r != 0)
                 return r > 0 ? EX_OK : EX_USAGE;
         nb_log_init(&log, "netbrokerd", options.log_level);
-
         source = (struct policy_source){
                 .path = options.policy,
                 .defaults_path = options.defaults,
                 /* Who inherits its session serves one guest, whose parent bounds it. */
                 .defaults = { .data_path = options.data_path, .unlimited = options.session_fd >= 0 },
         };
-        if (options.shards > 1 && !options.check) {
-                r = divide(&log, &options, &sink, &place);
-                if (r != 0)
-                        return r > 0 ? EX_OK : EX_OSERR;
-        }
+        if (place.number > 0)
+                r = take_inheritance(&log, &options, &place, &sink);
+        else if (options.shards > 1 && !options.check)
+                r = divide(&log, &options, arguments, &sink, &place);
+        if (r != 0)
+                return r > 0 ? EX_OK : EX_OSERR;
+        place.n_shards = options.shards > 1 ? options.shards : 0;
         if (load_policy(&log, &source, &place, &policy) < 0)
                 return EX_CONFIG;
         if (options.check)

@@ -13,7 +13,7 @@
 
 #include <stdint.h>
 
-#include "broker/spawner.h"
+#include "broker/shard_exec.h"
 #include "policy/policy.h"
 
 struct broker;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the front and its shards, and the front and their spawner, say to each other, over AF_UNIX SOCK_SEQPACKET pairs: one struct a message, with the
- * bytes that belong to it behind. Both ends are the same program, started once: there is no version.
+ * bytes that belong to it behind. Both ends are the same program (broker/shard_exec.h): there is no version.
  *
  *      front                                shard
  *      Own, Own, ... Begin           ►                       sockets of the broker's own, which no rule reaches; then it may start

@@ -2,6 +2,7 @@
 #include "broker/spawner.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -15,6 +16,7 @@
 #include "base/channel.h"
 #include "base/cleanup.h"
 #include "broker/privilege.h"
+#include "broker/shard_exec.h"
 #include "broker/shard_message.h"
 #include "policy/policy.h"
 
@@ -24,9 +26,10 @@
 
 struct spawner {
         const struct nb_log *log;
+        const struct spawner_plan *plan;
         int fd;       /* owned: to the front */
         int child_fd; /* owned: a signalfd of SIGCHLD */
-        unsigned n_shards;
+        int audit_fd; /* owned: for shards; -1: there is none */
         pid_t shards[POLICY_SHARDS_MAX];
         uint8_t message[NB_CHANNEL_MESSAGE_MAX];
 };
@@ -41,17 +44,11 @@ static void handle_signals(void (*handler)(int)) {
                 (void)signal(front_signals[i], handler);
 }
 
-static sigset_t children_signals(void) {
+static int watch_children(int *ret_fd) {
         sigset_t set;
 
         (void)sigemptyset(&set);
         (void)sigaddset(&set, SIGCHLD);
-        return set;
-}
-
-static int watch_children(int *ret_fd) {
-        const sigset_t set = children_signals();
-
         if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
                 return -errno;
         *ret_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -75,7 +72,7 @@ static void leave_to_front(int n_sockets) {
 
 /* @return which one it was; 0: none of those */
 static unsigned forget(struct spawner *spawner, pid_t pid) {
-        for (unsigned i = 0; i < spawner->n_shards; ++i) {
+        for (unsigned i = 0; i < spawner->plan->n_shards; ++i) {
                 if (spawner->shards[i] != pid)
                         continue;
                 spawner->shards[i] = 0;
@@ -126,25 +123,16 @@ static bool end_former(struct spawner *spawner, unsigned number) {
 
 /* ---- starting them ---- */
 
-/* @return 0 in the new shard; 1 in the spawner; -errno */
-static int start(struct spawner *spawner, unsigned number, struct nb_channel_fds *fds, struct shard_place *ret) {
-        const sigset_t blocked = children_signals();
-        pid_t pid;
+/* One that cannot be started has its channel closed, which tells the front. */
+static int start(struct spawner *spawner, unsigned number, int fd) {
+        const struct shard_place place = { .number = number, .fd = fd, .audit_fd = spawner->audit_fd };
+        int r = -EBUSY;
 
-        errno = EBUSY;
-        pid = end_former(spawner, number) ? fork() : -1;
-        if (pid < 0) {
-                nb_log(spawner->log, NB_LOG_ERROR, "cannot start shard %u: %s", number, strerror(errno));
-                return 1; /* its channel is closed, which tells the front */
-        }
-        if (pid == 0) {
-                (void)sigprocmask(SIG_UNBLOCK, &blocked, NULL);
-                fds->n = 0;
-                *ret = (struct shard_place){ .n_shards = spawner->n_shards, .number = number, .fd = fds->fds[0] };
-                return 0;
-        }
-        spawner->shards[number - 1] = pid;
-        return 1;
+        if (end_former(spawner, number))
+                r = shard_exec(spawner->plan->argv, &place, &spawner->shards[number - 1]);
+        if (r < 0)
+                nb_log(spawner->log, NB_LOG_ERROR, "cannot start shard %u: %s", number, strerror(-r));
+        return 0;
 }
 
 /*
@@ -155,66 +143,76 @@ static bool is_passing(int r) {
         return nb_channel_is_short(r) || r == -EMFILE || r == -ENFILE;
 }
 
-/* @return as start(); -EPIPE when the front has gone */
-static int serve_one(struct spawner *spawner, struct shard_place *ret) {
+/* @return 0; -EPIPE when the front has gone; another -errno */
+static int serve_one(struct spawner *spawner) {
         struct shard_message message;
         struct nb_channel_fds fds;
         int r = -EPROTO, n = nb_channel_receive(spawner->fd, spawner->message, &fds);
 
         if (n == -EAGAIN || is_passing(n))
-                return 1;
+                return 0;
         if (n <= 0)
                 return n < 0 ? n : -EPIPE;
         memcpy(&message, spawner->message, sizeof(message));
         if ((size_t)n == sizeof(message) && message.verb == SHARD_START && fds.n == 1 && message.number > 0 &&
-            message.number <= spawner->n_shards)
-                r = start(spawner, (unsigned)message.number, &fds, ret);
+            message.number <= spawner->plan->n_shards)
+                r = start(spawner, (unsigned)message.number, fds.fds[0]);
         nb_channel_fds_close(&fds);
         return r;
 }
 
-/* @return 0 in a new shard; 1 when the front has gone */
-static int serve(struct spawner *spawner, struct shard_place *ret) {
+/* Until the front has gone. */
+static void serve(struct spawner *spawner) {
         struct pollfd events[] = {
                 { .fd = spawner->fd, .events = POLLIN },
                 { .fd = spawner->child_fd, .events = POLLIN },
         };
-        int r = 1;
+        int r = 0;
 
-        while (r == 1) {
+        while (r == 0) {
                 if (poll(events, 2, -1) < 0 && errno != EINTR)
-                        return -errno;
+                        return;
                 if (events[1].revents)
                         reap(spawner);
                 if (events[0].revents)
-                        r = serve_one(spawner, ret);
+                        r = serve_one(spawner);
         }
-        return r < 0 ? 1 : 0;
 }
 
 static void cleanup_spawner(struct spawner *spawner) {
         spawner->fd = nb_fd_close(spawner->fd);
         spawner->child_fd = nb_fd_close(spawner->child_fd);
+        spawner->audit_fd = nb_fd_close(spawner->audit_fd);
 }
 
-static int run(const struct nb_log *log, unsigned n_shards, const char *user, int n_sockets, int fd,
-               struct shard_place *ret) {
+/* With a number that is no other descriptor's in a shard. */
+static int take_audit(struct spawner *spawner) {
+        if (spawner->plan->audit_fd < 0)
+                return 0;
+        spawner->audit_fd = fcntl(spawner->plan->audit_fd, F_DUPFD_CLOEXEC, SHARD_EXEC_FD_END);
+        return spawner->audit_fd < 0 ? -errno : 0;
+}
+
+/* @param n_sockets  of systemd's @param fd  consumed */
+static void run(const struct nb_log *log, const struct spawner_plan *plan, int n_sockets, int fd) {
         NB_CLEANUP(cleanup_spawner)
-        struct spawner spawner = { .log = log, .fd = fd, .child_fd = -1, .n_shards = n_shards };
+        struct spawner spawner = { .log = log, .plan = plan, .fd = fd, .child_fd = -1, .audit_fd = -1 };
         int r;
 
         handle_signals(SIG_IGN);
         leave_to_front(n_sockets);
-        r = privilege_drop(user);
+        r = privilege_drop_for_programs(plan->user);
         if (r == 0)
                 r = watch_children(&spawner.child_fd);
         if (r == 0)
-                return serve(&spawner, ret);
-        nb_log(log, NB_LOG_ERROR, "cannot prepare the process that starts shards: %s", strerror(-r));
-        return 1;
+                r = take_audit(&spawner);
+        if (r == 0)
+                serve(&spawner);
+        else
+                nb_log(log, NB_LOG_ERROR, "cannot prepare the process that starts shards: %s", strerror(-r));
 }
 
-int spawner_fork(const struct nb_log *log, unsigned n_shards, const char *user, struct shard_place *ret) {
+int spawner_fork(const struct nb_log *log, const struct spawner_plan *plan, int *ret_fd) {
         NB_CLEANUP_FD int ours = -1, theirs = -1;
         int n_sockets = sd_listen_fds(0), ends[2], r = nb_channel_pair(ends);
         pid_t pid;
@@ -228,8 +226,9 @@ int spawner_fork(const struct nb_log *log, unsigned n_shards, const char *user, 
                 return -errno;
         if (pid == 0) {
                 ours = nb_fd_close(ours);
-                return run(log, n_shards, user, n_sockets, nb_steal_fd(&theirs), ret);
+                run(log, plan, n_sockets, nb_steal_fd(&theirs));
+                return 1;
         }
-        *ret = (struct shard_place){ .n_shards = n_shards, .fd = nb_steal_fd(&ours) };
+        *ret_fd = nb_steal_fd(&ours);
         return 0;
 }

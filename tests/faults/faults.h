@@ -16,6 +16,9 @@
 /** The file's name, in the environment of the program under test. */
 #define FAULTS_VARIABLE "NETBROKER_FAULTS_FILE"
 
+/** In the environment of one that such a program has started, and that is the same program. */
+#define FAULTS_CHILD "NETBROKER_FAULTS_CHILD"
+
 /** For an errno: the call moves one byte, where it could move more. Only bytes of a stream can be moved so. */
 #define FAULTS_SHORT 4095
 
@@ -45,6 +48,7 @@
         X(open)                                                                                                        \
         X(pipe2)                                                                                                       \
         X(poll)                                                                                                        \
+        X(posix_spawn)                                                                                                 \
         X(read)                                                                                                        \
         X(recv)                                                                                                        \
         X(recvfrom)                                                                                                    \
@@ -83,8 +87,9 @@ struct faults {
         atomic_uint n_failed;             /* since the program was started */
         atomic_int only;                  /* the process whose calls fail and are counted; 0: each that has the file */
         atomic_uint seen[FAULTS_N_CALLS]; /* how often each was called */
-        atomic_long live;                 /* blocks of memory that are allocated and not freed, none of a fork's */
-        atomic_uint depth;                /* of `places` */
+        atomic_long
+                live; /* blocks of memory that are allocated and not freed, none of a child's that is the same program */
+        atomic_uint depth;                        /* of `places` */
         struct faults_place places[FAULTS_DEPTH]; /* of the last failure, innermost first */
         char child_preload[512];                  /* "LD_PRELOAD=..." for programs that this one starts; empty: none */
         char child_file[512];                     /* their FAULTS_VARIABLE, with its name */

@@ -12,6 +12,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -35,7 +36,7 @@
 
 static struct faults *faults; /* NULL: nothing fails */
 static pid_t self;
-static bool is_fork; /* its memory is a copy of what another process counts */
+static bool is_child; /* of the process whose memory is counted: a copy of it, or the same program */
 
 /* glibc's own names of its allocator, for those who replace it. */
 void *__libc_malloc(size_t size);
@@ -69,7 +70,10 @@ __attribute__((constructor)) static void start(void) {
                 return;
         self = getpid();
         faults = memory;
-        faults->live = 0;
+        is_child = getenv(FAULTS_CHILD) != NULL;
+        (void)unsetenv(FAULTS_CHILD);
+        if (!is_child)
+                faults->live = 0;
         (void)sigaction(SIGSEGV, &action, NULL);
         (void)sigaction(SIGBUS, &action, NULL);
         (void)sigaction(SIGABRT, &action, NULL);
@@ -135,7 +139,7 @@ static bool fails_or_shortens(enum faults_call call, int fd, size_t *size) {
 /* ---- memory ---- */
 
 static void *count(void *memory) {
-        if (memory && faults && !is_fork)
+        if (memory && faults && !is_child)
                 ++faults->live;
         return memory;
 }
@@ -179,7 +183,7 @@ EXPORT int posix_memalign(void **ret, size_t alignment, size_t size) {
 }
 
 EXPORT void free(void *memory) {
-        if (memory && faults && !is_fork)
+        if (memory && faults && !is_child)
                 --faults->live;
         __libc_free(memory);
 }
@@ -191,9 +195,20 @@ EXPORT pid_t fork(void) {
 
         if (pid == 0) {
                 self = getpid();
-                is_fork = true;
+                is_child = true;
         }
         return pid;
+}
+
+/* It returns an errno, and sets none. What is started so is the same program, in the same environment. */
+EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path, const posix_spawn_file_actions_t *actions,
+                       const posix_spawnattr_t *restrict attributes, char *const arguments[restrict],
+                       char *const environment[restrict]) {
+        (void)environment;
+        if (fails(FAULTS_posix_spawn))
+                return faults->error;
+        (void)setenv(FAULTS_CHILD, "1", 1);
+        return NEXT(posix_spawn)(pid, path, actions, attributes, arguments, environ);
 }
 
 /* A program that cleans its children's environment would keep the library out of them. */

@@ -77,6 +77,8 @@ const struct fault sweep_faults[] = {
         { FAULTS_eventfd, EMFILE, false },
         { FAULTS_fcntl, EMFILE, false },
         { FAULTS_fork, EAGAIN, false },
+        { FAULTS_posix_spawn, EAGAIN, false },
+        { FAULTS_posix_spawn, ENOENT, false },
         { FAULTS_getpeername, ENOTCONN, true },
         { FAULTS_getpeername, ENOBUFS, false },
         { FAULTS_getsockname, ENOBUFS, false },

@@ -427,6 +427,38 @@ START_TEST(operators_ask_each_shard) {
 }
 END_TEST
 
+static void expect_in_status(pid_t pid, const char *line) {
+        NB_CLEANUP_FREE char *text = NULL;
+        char path[64];
+
+        (void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+        text = daemon_read(path);
+        ck_assert_msg(strstr(text, line), "process %d lacks%sin:\n%s", (int)pid, line, text);
+}
+
+/* That for ports below 1024 comes through the execution of a shard, and goes no further; also to one that is started again. */
+START_TEST(a_shard_has_one_capability) {
+        struct sharded world;
+
+        if (geteuid() != 0) {
+                (void)fprintf(stderr, "skipped: needs root, to have capabilities\n");
+                return;
+        }
+        sharded_prepare(&world);
+        world.options.user = _i == 0 ? "nobody" : NULL;
+        sharded_start(&world);
+        sharded_kill(&world, 2);
+        for (unsigned shard = 1; shard <= SHARDED_SHARDS; ++shard) {
+                expect_in_status(sharded_pid(&world, shard), "\nCapPrm:\t0000000000000400\n");
+                expect_in_status(sharded_pid(&world, shard), "\nCapEff:\t0000000000000400\n");
+                expect_in_status(sharded_pid(&world, shard), "\nCapInh:\t0000000000000000\n");
+                expect_in_status(sharded_pid(&world, shard), "\nCapAmb:\t0000000000000000\n");
+                expect_in_status(sharded_pid(&world, shard), "\nNoNewPrivs:\t1\n");
+        }
+        sharded_end(&world);
+}
+END_TEST
+
 START_TEST(what_only_one_process_can_have_is_refused) {
         static const char *const refused[][2] = { { "--seal", "/nonexistent" }, { "--metrics", "127.0.0.1:0" } };
         struct sharded world;
@@ -467,6 +499,7 @@ int main(void) {
         tcase_add_test(tcase, a_reload_is_for_all_or_for_none);
         tcase_add_test(tcase, a_shard_that_is_started_again_brings_its_policy_to_all);
         tcase_add_test(tcase, operators_ask_each_shard);
+        tcase_add_loop_test(tcase, a_shard_has_one_capability, 0, 2);
         tcase_add_test(tcase, what_only_one_process_can_have_is_refused);
         suite_add_tcase(suite, tcase);
         return run_suite(suite);

@@ -98,6 +98,8 @@ void client_close(struct client *client) {
 static int lost(const struct client *client, int error) {
         char name[CLIENT_WHO_MAX];
 
+        if (client->is_missed)
+                return error == EAGAIN ? -ETIMEDOUT : -error;
         if (error == EAGAIN)
                 ctl_complain("%s does not answer", who(client, name));
         else

@@ -31,6 +31,7 @@ struct client {
         unsigned number; /* which shard it is, from 1; 0: the process that was started */
         bool may_lack;   /* that there is no such thing is kept in `lacks`, for another may have it */
         char lacks[CLIENT_ERROR_MAX];
+        bool is_missed;    /* that it has gone away has been said, and is not said again */
         unsigned n_shards; /* how many processes have the rest of the answer; 0: none */
         unsigned shard;    /* which of them has it; 0: each has a part */
 };

@@ -118,17 +118,27 @@ static void ask_shards(struct watching *watching) {
         }
 }
 
-/* Those that have gone away. */
+/* Those that have gone away, which has been said. */
 static void ask_again(struct watching *watching) {
         const char *path = watching->ctl->options->admin_socket;
 
         for (unsigned i = 1; i < N_CLIENTS; ++i) {
                 struct client *client = &watching->clients[i];
+                int r;
 
-                if (is_asked(watching, i) && client->fd < 0 &&
-                    ask(watching, client, client_connect(client, path, i, ASK_PATIENCE_S)))
-                        ctl_complain("shard %u is watched again", i);
+                if (!is_asked(watching, i) || client->fd >= 0)
+                        continue;
+                r = client_connect(client, path, i, ASK_PATIENCE_S);
+                client->is_missed = true;
+                (void)ask(watching, client, r);
         }
+}
+
+/* It answers, and is watched from here on. */
+static void find_again(struct client *client) {
+        if (client->is_missed)
+                ctl_complain("shard %u is watched again", client->number);
+        client->is_missed = false;
 }
 
 /* @return as client_take(), but for 1; -EPIPE: nobody reads what is printed */
@@ -137,6 +147,7 @@ static int take_all(const struct watching *watching, struct client *client) {
         int status, r;
 
         while ((r = client_take(client, &line)) > 0) {
+                find_again(client);
                 status = take_record((void *)watching->ctl, line);
                 json_decref(line);
                 if (status != CTL_OK)
@@ -145,7 +156,10 @@ static int take_all(const struct watching *watching, struct client *client) {
         return r;
 }
 
-/* The end of the process that was started is that of all; a shard is started again. @return enum ctl_status; CTL_OK: it goes on */
+/*
+ * The end of the process that was started is that of all; a shard is started again, unless it is there and turns this client away: what it has would be missing, and to
+ * ask again and again would be no better. @return enum ctl_status; CTL_OK: it goes on
+ */
 static int read_on(struct watching *watching, unsigned number) {
         struct client *client = &watching->clients[number];
         int r = client_receive(client);
@@ -156,7 +170,7 @@ static int read_on(struct watching *watching, unsigned number) {
                 return CTL_OK;
         if (r == -EPIPE)
                 return CTL_NO;
-        if (number == 0)
+        if (number == 0 || r == -EREMOTEIO)
                 return client->status;
         client_close(client);
         return CTL_OK;

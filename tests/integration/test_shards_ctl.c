@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "broker/admin.h"
 #include "proto/wasi.h"
 #include "tests/support/operator.h"
 #include "tests/support/peer.h"
@@ -439,6 +440,34 @@ START_TEST(all_are_watched_at_once) {
 }
 END_TEST
 
+static unsigned count(const char *written, const char *part) {
+        unsigned n = 0;
+
+        for (const char *p = written; (p = strstr(p, part)); p += strlen(part))
+                n++;
+        return n;
+}
+
+/* A shard that is there, and says why it has no room: that is said once, and is the end. */
+START_TEST(watch_ends_where_a_shard_turns_it_away) {
+        static const char reason[] = "too many clients; end one";
+        NB_CLEANUP_FREE char *written = NULL;
+        int fds[ADMIN_CLIENTS_MAX];
+        char path[2 * HARNESS_PATH_MAX];
+        struct view view;
+
+        view_begin(&view);
+        (void)snprintf(path, sizeof(path), "%s.1", view.world.admin_socket);
+        for (size_t i = 0; i < ADMIN_CLIENTS_MAX; ++i)
+                fds[i] = peer_unix_connect(NULL, path);
+        written = RUN(&view, 1, "watch", "--json");
+        ck_assert_msg(count(written, reason) == 1, "%s", written);
+        ck_assert_msg(!strstr(written, "watched again"), "%s", written);
+        nb_fds_close(fds, ADMIN_CLIENTS_MAX);
+        view_finish(&view);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("shards_ctl");
         TCase *tcase = tcase_create("shards_ctl");
@@ -457,6 +486,7 @@ int main(void) {
         tcase_add_test(tcase, the_level_of_the_log_is_every_ones);
         tcase_add_test(tcase, metrics_are_one_page);
         tcase_add_test(tcase, all_are_watched_at_once);
+        tcase_add_test(tcase, watch_ends_where_a_shard_turns_it_away);
         suite_add_tcase(suite, tcase);
         return run_suite(suite);
 }

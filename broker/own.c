@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "broker/own.h"
 
+#include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "policy/explain.h"
 
@@ -36,13 +39,27 @@ static struct own_socket *add(struct own *own, const char *what) {
         return socket;
 }
 
-/* A path that no tenant could write in this way, `./x`, still leads to a file. */
+/* @return whether it is written as a tenant would, who knows of no folder that we were started in */
+static bool write_from_root(struct own_socket *socket, const char *path) {
+        char folder[PATH_MAX];
+        int n;
+
+        if (path[0] == '/' || path[0] == '@' || !getcwd(folder, sizeof(folder)))
+                return false;
+        while (strncmp(path, "./", 2) == 0)
+                path += 2;
+        n = snprintf(socket->path, sizeof(socket->path), "%s/%s", strcmp(folder, "/") == 0 ? "" : folder, path);
+        return n > 0 && (size_t)n < sizeof(socket->path);
+}
+
+/* A path that no tenant could write in this way, `a/../x`, still leads to a file. */
 void own_set_path(struct own_socket *socket, const char *path) {
         struct stat st;
 
         socket->address = (struct nb_socket_address){ .family = AF_UNIX };
-        (void)nb_unix_name_parse(path, strlen(path), &socket->address.un);
-        (void)snprintf(socket->path, sizeof(socket->path), "%s", path);
+        if (!write_from_root(socket, path))
+                (void)snprintf(socket->path, sizeof(socket->path), "%s", path);
+        (void)nb_unix_name_parse(socket->path, strlen(socket->path), &socket->address.un);
         if (stat(path, &st) < 0)
                 return;
         socket->has_file = true;

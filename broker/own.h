@@ -7,7 +7,7 @@
  *
  *      IP addresses   by address and port, in each of the forms that lead there
  *      Unix sockets   by name when a policy is asked, and by device and inode when a path is connected to: then it does not matter by
- *                     which path it was found (broker/unix_path.h)
+ *                     which path it was found (broker/unix_path.h). A relative path of our own is one of the folder that netbrokerd runs in
  *
  * A file of a socket that the broker serves cannot become another file while it is open, for the socket holds its inode. Of a socket that
  * others serve that is not known, so its path is looked at each time.

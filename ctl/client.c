@@ -2,6 +2,7 @@
 #include "ctl/client.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,11 @@ static const char *who(const struct client *client, char text[static CLIENT_WHO_
         else
                 (void)snprintf(text, CLIENT_WHO_MAX, "netbrokerd");
         return text;
+}
+
+/* Of a path that is not said from the root: from where. @return "" where there is nothing to say */
+static const char *where(const char *path, char text[static PATH_MAX]) {
+        return path[0] != '/' && getcwd(text, PATH_MAX) ? text : "";
 }
 
 /* @return 0 or -ENAMETOOLONG */
@@ -75,7 +81,8 @@ int client_connect(struct client *client, const char *path, unsigned number, uns
 
 int client_open(struct client *client, const char *path, unsigned number, unsigned patience_s) {
         int r = client_connect(client, path, number, patience_s);
-        char name[CLIENT_WHO_MAX];
+        char name[CLIENT_WHO_MAX], folder[PATH_MAX];
+        const char *from = where(path, folder);
 
         if (r == -ENAMETOOLONG)
                 ctl_complain("%s: a socket's path has at most %zu bytes", path,
@@ -84,7 +91,8 @@ int client_open(struct client *client, const char *path, unsigned number, unsign
                 ctl_complain("cannot reach %s at %s.%u: %s; what it has is missing", who(client, name), path, number,
                              strerror(-r));
         else if (r < 0)
-                ctl_complain("cannot reach netbrokerd at %s: %s%s", path, strerror(-r), connect_hint(-r));
+                ctl_complain("cannot reach netbrokerd at %s%s%s: %s%s", path, *from ? " in " : "", from, strerror(-r),
+                             connect_hint(-r));
         return r;
 }
 

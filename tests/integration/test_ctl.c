@@ -253,6 +253,34 @@ START_TEST(explain_knows_the_sockets_of_the_daemon) {
 }
 END_TEST
 
+/* What it says of a path must be true of the file that is there, however netbrokerd was told of it. */
+START_TEST(a_relative_path_is_one_of_a_folder) {
+        const struct daemon_options options = { .arguments = (const char *const[]){ "--admin-socket", "./admin.sock",
+                                                                                    NULL } };
+        NB_CLEANUP_FREE char *served = NULL, *missed = NULL;
+        char folder[] = "/tmp/netbroker-ctl-XXXXXX", path[sizeof(folder) + 16], where[sizeof(folder) + 64];
+        struct scene scene;
+
+        ck_assert_ptr_nonnull(mkdtemp(folder));
+        ck_assert_int_eq(chdir(folder), 0);
+        (void)snprintf(path, sizeof(path), "%s/admin.sock", folder);
+        (void)snprintf(where, sizeof(where), "cannot reach netbrokerd at admin.sock in %s: ", folder);
+        scene_start(&scene, &options,
+                    RULES "[Protocol local]\nFamily=unix\nDataPath=direct\nConnect=/tmp/*/admin.sock\n");
+        ck_assert_int_eq(operator_run("admin.sock",
+                                      (const char *const[]){ "explain", "acme", "local", "connect", path, NULL },
+                                      &served),
+                         1);
+        operator_expect(served, "no rule reaches the admin socket");
+        wire_session_close(&scene.session);
+        daemon_stop(&scene.daemon);
+        daemon_deinit(&scene.daemon);
+        ck_assert_int_eq(operator_run("admin.sock", (const char *const[]){ "status", NULL }, &missed), 3);
+        operator_expect(missed, where);
+        ck_assert_int_eq(rmdir(folder), 0);
+}
+END_TEST
+
 START_TEST(explain_in_json) {
         struct operator_scene world;
         const json_t *explanation, *step;
@@ -881,6 +909,7 @@ int main(void) {
         tcase_add_test(tcase, log_level);
         tcase_add_test(tcase, explain);
         tcase_add_test(tcase, explain_knows_the_sockets_of_the_daemon);
+        tcase_add_test(tcase, a_relative_path_is_one_of_a_folder);
         tcase_add_test(tcase, explain_in_json);
         tcase_add_test(tcase, explain_resolves);
         tcase_add_test(tcase, explain_resolves_by_the_daemon);

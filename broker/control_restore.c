@@ -134,7 +134,7 @@ int control_restore(struct session *session, struct kept_item *item) {
 
 /*
  * How many Resumed a session may leave unread that listens and does not look; its queue bears them, and libnetbroker does not take it for a flood. Behind these
- * there need not be another, for Listen is said again when they are read.
+ * there need not be another: Listen is said again when they are read, with too low a number, and then there is one.
  */
 #define RESUMED_MAX 16
 

@@ -9,6 +9,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <seccomp.h>
+#include <uv.h>
 
 #include "base/channel.h"
 #include "base/cleanup.h"
@@ -37,15 +38,6 @@ uint32_t endpoint_unread_max(const struct endpoint *endpoint) {
  */
 #define UNREAD_PUSHED_MAX (4u * (NB_CREDIT_WINDOW_MAX + 1))
 
-/* Likewise for one Resumed. There is no second one behind it (endpoint_resume()), but for who is pushed to. */
-#define UNREAD_RESUMED_MAX 3u
-
-static uint32_t unread_allowed(const struct endpoint *endpoint) {
-        if (endpoint->has_pushed)
-                return UNREAD_PUSHED_MAX;
-        return endpoint->may_have_resumed ? UNREAD_RESUMED_MAX : 0;
-}
-
 /* Whether an earlier answer is still in the peer's queue. */
 static bool has_unread_answer(struct endpoint *endpoint) {
         uint32_t unread;
@@ -53,10 +45,8 @@ static bool has_unread_answer(struct endpoint *endpoint) {
         if (!endpoint->may_have_unread)
                 return false;
         unread = endpoint_unread_max(endpoint);
-        if (unread <= unread_allowed(endpoint))
+        if (unread <= (endpoint->has_pushed ? UNREAD_PUSHED_MAX : 0))
                 endpoint->may_have_unread = endpoint->may_have_unread_fd = false;
-        if (unread == 0)
-                endpoint->may_have_resumed = false;
         return endpoint->may_have_unread;
 }
 
@@ -66,32 +56,43 @@ bool endpoint_has_unread(const struct endpoint *endpoint) {
 
 enum serial {
         SERIAL_NEW,
-        SERIAL_REPEATED, /* a copy that crossed with Resumed: the first one is being, or was, answered */
+        SERIAL_EARLIER, /* an earlier broker was asked, and may have answered; who still waits asks again behind our Resumed */
         SERIAL_WRONG,
 };
 
 static enum serial take_serial(struct endpoint *endpoint, const Nb__Request *request) {
         if (request->body_case == NB__REQUEST__BODY_CREDIT)
                 return request->serial == 0 ? SERIAL_NEW : SERIAL_WRONG;
-        if (request->serial == 0 || request->serial < endpoint->last_serial)
-                return SERIAL_WRONG;
-        if (request->serial == endpoint->last_serial)
-                return SERIAL_REPEATED;
+        if (request->serial <= endpoint->last_serial)
+                return request->serial > 0 && endpoint->expects_earlier ? SERIAL_EARLIER : SERIAL_WRONG;
         endpoint->last_serial = request->serial;
+        endpoint->expects_earlier = false;
         return SERIAL_NEW;
+}
+
+/* @param r  what came of a request */
+static void conclude(struct endpoint *endpoint, int r) {
+        if (r >= 0)
+                return;
+        if (r == -EPROTO)
+                endpoint_violation(endpoint, "a request that does not belong on this channel now");
+        else if (r == -EPIPE || r == -ECONNRESET)
+                endpoint_end(endpoint);
+        else
+                endpoint_violation(endpoint, "answers are not read");
 }
 
 static void handle_frame(struct endpoint *endpoint, size_t length) {
         struct broker *broker = endpoint->session->broker;
         Nb__Request *request;
-        int r;
 
         if (nb_request_decode(&broker->arena, broker->frame, length, &request) < 0) {
                 endpoint_violation(endpoint, "a frame that is not a request");
                 return;
         }
         switch (take_serial(endpoint, request)) {
-        case SERIAL_REPEATED:
+        case SERIAL_EARLIER:
+                conclude(endpoint, endpoint->owes_resumed ? endpoint->ops->resume(endpoint) : 0);
                 return;
         case SERIAL_WRONG:
                 endpoint_violation(endpoint, "a request out of order");
@@ -105,15 +106,7 @@ static void handle_frame(struct endpoint *endpoint, size_t length) {
         }
         if (endpoint->session->tenant)
                 endpoint->session->tenant->metrics.requests++;
-        r = endpoint->ops->request(endpoint, request);
-        if (r >= 0)
-                return;
-        if (r == -EPROTO)
-                endpoint_violation(endpoint, "a request that does not belong on this channel now");
-        else if (r == -EPIPE || r == -ECONNRESET)
-                endpoint_end(endpoint);
-        else
-                endpoint_violation(endpoint, "answers are not read");
+        conclude(endpoint, endpoint->ops->request(endpoint, request));
 }
 
 void endpoint_take_frame(struct endpoint *endpoint, size_t length) {
@@ -155,7 +148,8 @@ int endpoint_start(struct endpoint *endpoint, struct session *session, const str
         endpoint->has_pushed = false;
         endpoint->came_with_welcome = false;
         endpoint->is_shared = false;
-        endpoint->may_have_resumed = false;
+        endpoint->owes_resumed = false;
+        endpoint->expects_earlier = false;
         endpoint->kept = (struct kept){ .id = 0 };
         endpoint->delegation = 0;
         endpoint->last_serial = 0;
@@ -219,7 +213,10 @@ int endpoint_restore(struct endpoint *endpoint, struct session *session, const s
         if (r < 0)
                 return r;
         item->fds[0] = -1;
-        endpoint->may_have_unread = endpoint->may_have_unread_fd = endpoint->may_have_resumed = true;
+        /* Above what any broker before has said, and what was counted from there since: nobody asks once a nanosecond. */
+        endpoint->last_serial = uv_hrtime();
+        endpoint->owes_resumed = endpoint->expects_earlier = true;
+        endpoint->may_have_unread = endpoint->may_have_unread_fd = true;
         endpoint->is_shared = true;
         keep_adopt(session->broker->keep, &endpoint->kept, &ops->kept, item->id);
         return 0;
@@ -228,10 +225,15 @@ int endpoint_restore(struct endpoint *endpoint, struct session *session, const s
 int endpoint_send_resumed(struct endpoint *endpoint) {
         Nb__Resumed resumed = NB__RESUMED__INIT;
         Nb__Reply reply = NB__REPLY__INIT;
+        int r;
 
+        resumed.serial = endpoint->last_serial;
         reply.body_case = NB__REPLY__BODY_RESUMED;
         reply.resumed = &resumed;
-        return nb_reply_send(endpoint->fd, &reply, NULL, 0);
+        r = nb_reply_send(endpoint->fd, &reply, NULL, 0);
+        if (r == 0)
+                endpoint->owes_resumed = false;
+        return r;
 }
 
 int endpoint_resume(struct endpoint *endpoint) {

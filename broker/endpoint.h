@@ -68,13 +68,14 @@ struct endpoint {
         const struct endpoint_ops *ops;
         struct watch watch;
         int fd;
-        uint64_t last_serial;    /* of the newest request */
+        uint64_t last_serial;    /* of the newest request, or what no request of an earlier broker's exceeds */
         bool may_have_unread;    /* we answered and do not know yet that it was received */
         bool may_have_unread_fd; /* and with a descriptor */
         bool has_pushed;         /* descriptors that were not asked for */
         bool came_with_welcome;  /* the peer's end of the channel travelled in the session's Welcome */
         bool is_shared;          /* the keeper, or the front, has or had a duplicate of the descriptor */
-        bool may_have_resumed;   /* a Resumed may be unread, which its peer need not read before it asks */
+        bool owes_resumed;       /* an earlier broker's channel, on which ours was not said yet: something was unread */
+        bool expects_earlier;    /* what an earlier broker was asked may be in the channel: nobody has asked us yet */
         struct kept kept;
         uint64_t delegation; /* of which restricted protocol it came; 0: of none */
 };
@@ -93,7 +94,7 @@ void endpoint_take_frame(struct endpoint *endpoint, size_t length);
 void endpoint_keep(struct endpoint *endpoint);
 
 /**
- * Goes on serving a channel that an earlier broker has left. Its last request is not known, and need not be (PROTOCOL.md, Resumed).
+ * Goes on serving a channel that an earlier broker has left. What that one was asked is passed over (PROTOCOL.md, Resumed).
  * @param item  whose first descriptor is the channel, which is taken on success only; the endpoint is its owner then
  * @return 0; -EPIPE: the peer has closed it meanwhile; another -errno
  */
@@ -104,13 +105,14 @@ int endpoint_restore(struct endpoint *endpoint, struct session *session, const s
 bool endpoint_has_unread(const struct endpoint *endpoint);
 
 /**
- * Says Resumed. It may lie there for as long as the peer has nothing to ask.
+ * Says Resumed, once. It may lie there for as long as the peer has nothing to ask.
  * @return 0 or -errno
  */
 int endpoint_send_resumed(struct endpoint *endpoint);
 
 /**
- * Says Resumed where the peer may wait for an answer: if nothing is unread. What is unread is the answer itself, or a Resumed of an earlier broker.
+ * Says Resumed where the peer may wait for an answer: if nothing is unread. What is unread is the answer itself, or a Resumed of an earlier broker; whoever
+ * asks when it has read that asks with too low a number, and is told then.
  * @return 0, or -errno: the peer is gone, or does not read
  */
 int endpoint_resume(struct endpoint *endpoint);

@@ -35,7 +35,10 @@ void nb_endpoint_begin(struct nb_endpoint *endpoint) {
         endpoint->is_repeated = false;
 }
 
-void nb_endpoint_repeat(struct nb_endpoint *endpoint) {
+void nb_endpoint_repeat(struct nb_endpoint *endpoint, const Nb__Resumed *resumed) {
+        if (endpoint->serial < resumed->serial)
+                endpoint->serial = resumed->serial;
+        endpoint->serial++;
         endpoint->unsent = true;
         endpoint->is_repeated = true;
         endpoint->n_resumed++;
@@ -113,6 +116,11 @@ static int receive(struct nb_endpoint *endpoint, struct nb_channel_fds *fds) {
         return r;
 }
 
+/* A broker that has said Resumed was asked nothing before the repetition. */
+static bool is_due(const struct nb_endpoint *endpoint, const Nb__Reply *reply) {
+        return reply->body_case == NB__REPLY__BODY_RESUMED || !endpoint->unsent || !endpoint->is_repeated;
+}
+
 int nb_endpoint_receive(struct nb_endpoint *endpoint, struct nb_answer *ret) {
         struct nb_context *context = endpoint->context;
         Nb__Reply *reply;
@@ -123,7 +131,7 @@ int nb_endpoint_receive(struct nb_endpoint *endpoint, struct nb_answer *ret) {
         if (received < 0 && received != -EMFILE)
                 return received;
         length = received < 0 ? ret->fds.n_bytes_lost : (size_t)received;
-        if (nb_reply_decode(&context->arena, context->frame, length, &reply) < 0) {
+        if (nb_reply_decode(&context->arena, context->frame, length, &reply) < 0 || !is_due(endpoint, reply)) {
                 nb_channel_fds_close(&ret->fds);
                 return nb_endpoint_fail(endpoint, -EPROTO);
         }
@@ -146,7 +154,7 @@ static int next_answer(struct nb_endpoint *endpoint, struct nb_answer *ret) {
                         nb_channel_fds_close(&ret->fds);
                         break;
                 }
-                nb_endpoint_repeat(endpoint);
+                nb_endpoint_repeat(endpoint, ret->reply->resumed);
         }
         return nb_endpoint_fail(endpoint, -EPROTO);
 }
@@ -160,7 +168,7 @@ int nb_exchange(struct nb_endpoint *endpoint, Nb__Request *request, bool wait, s
                         r = nb_endpoint_flush(endpoint, request);
                         if (r < 0 && r != -EAGAIN)
                                 return r;
-                        asked = r == 0 && !endpoint->is_repeated;
+                        asked = r == 0;
                 }
 
                 /* An answer takes a while: looking for it at once would be a system call for nothing. One to what was asked before may be there. */
@@ -191,7 +199,6 @@ int nb_endpoint_settle(struct nb_endpoint *endpoint, struct nb_answer *answer, N
                        size_t n_fds) {
         const Nb__Reply *reply = answer->reply;
 
-        /* Whatever has answered came behind the Resumed that was read in front of it, and so has the request. */
         endpoint->outstanding = false;
         endpoint->unsent = false;
         if (reply->body_case == expected && answer->fds.n == n_fds)

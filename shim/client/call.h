@@ -6,8 +6,8 @@
  * that what was interrupted (-EINTR), or not waited for, or asked for again by a broker that came back
  * (Resumed), is sent from the same description.
  *
- * `serial` tells the broker a repeated request from a new one: Resumed can cross with a request that the new
- * broker reads by itself, which is then answered once and not twice.
+ * `serial` tells a broker what it was asked from what an earlier one was, which it passes over: Resumed says from where requests count on, also the one
+ * that is repeated. So each broker answers what was asked behind its Resumed, once, and nothing comes behind Resumed before that.
  *
  * A control whose channel has ended with its broker may get another one in its place (nb_endpoint_replace()).
  *
@@ -33,7 +33,7 @@ struct nb_endpoint {
         unsigned n_sent;            /* how often the request was sent without an answer since */
         bool outstanding;           /* a request waits for its reply */
         bool unsent;                /* the request must be sent, for the first time or again */
-        bool is_repeated;           /* again: what answers it may be there already */
+        bool is_repeated;           /* again, behind Resumed */
 };
 
 /** A decoded reply and the descriptors that came with it. */
@@ -60,8 +60,8 @@ int nb_endpoint_fail(struct nb_endpoint *endpoint, int error);
 /** Says that the next nb_exchange() starts a new request. */
 void nb_endpoint_begin(struct nb_endpoint *endpoint);
 
-/** Notes a Resumed: the request that is outstanding must be sent again. */
-void nb_endpoint_repeat(struct nb_endpoint *endpoint);
+/** Notes a Resumed: requests count on from there, and the one that is outstanding must be sent again. */
+void nb_endpoint_repeat(struct nb_endpoint *endpoint, const Nb__Resumed *resumed);
 
 /**
  * Puts another channel in the place of one that has ended: requests count from 1 again, and the one that is outstanding, if there is one, is to be sent on it.
@@ -87,7 +87,7 @@ int nb_endpoint_flush(struct nb_endpoint *endpoint, Nb__Request *request);
 int nb_endpoint_peek(const struct nb_endpoint *endpoint, Nb__Reply__BodyCase *ret);
 
 /**
- * Receives one frame without waiting, whatever it says.
+ * Receives one frame without waiting, whatever it says; but for what follows Resumed before anything was asked again: that is -EPROTO.
  * @param ret  filled in on success, its descriptors owned by the caller; after -EMFILE too, without them
  * @return 0; -EAGAIN; -EMFILE: the descriptors are lost; -EPIPE, -EPROTO: the endpoint is broken; another -errno
  */

@@ -325,7 +325,7 @@ static int take_quiet(struct nb_control *control) {
         if (r < 0)
                 return r;
         if (answer.reply->body_case == NB__REPLY__BODY_RESUMED && answer.fds.n == 0) {
-                nb_endpoint_repeat(endpoint);
+                nb_endpoint_repeat(endpoint, answer.reply->resumed);
                 return 0;
         }
         if (is_listening(endpoint, &answer))

@@ -398,6 +398,8 @@ static void note_answer(struct channel *channel, const Nb__Reply *reply) {
                 channel->awaits = channel->kind == KIND_SESSION;
         if (reply->body_case == NB__REPLY__BODY_LISTENING)
                 channel->listens = true;
+        if (reply->body_case == NB__REPLY__BODY_RESUMED)
+                channel->wire.serial = reply->resumed->serial;
 }
 
 static void note_reply(struct host *host) {

@@ -583,27 +583,6 @@ START_TEST(a_connect_succeeds_late) {
 }
 END_TEST
 
-/* A session repeats what it waits for after Resumed; the number tells a repetition (PROTOCOL.md). */
-START_TEST(a_repeated_connect_is_waited_on) {
-        struct full full = new_full();
-        struct scene scene;
-        struct wire control;
-        int fd;
-
-        scene_start(&scene, NULL, SCENE_LOOPBACK "ConnectTimeout=300ms\n");
-        control = wire_open_control(scene.web, "0.0.0.0:0");
-        wire_send_connect(&control, full.peer.text);
-        control.serial--;
-        wire_send_connect(&control, full.peer.text);
-        ck_assert_uint_eq(wire_receive_connected(&control, &fd), NB_WASI_ETIMEDOUT);
-        wire_settle(scene.web);
-        wire_expect_silence(&control);
-        (void)wire_close(&control);
-        close_full(&full);
-        scene_end(&scene);
-}
-END_TEST
-
 static Suite *new_suite(void) {
         Suite *suite = suite_create("connect");
         TCase *tcase = tcase_create("connect");
@@ -632,7 +611,6 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, closing_the_control_gives_a_connect_up);
         tcase_add_test(tcase, abuse_45_others_do_not_wait_for_a_connect);
         tcase_add_test(tcase, a_connect_succeeds_late);
-        tcase_add_test(tcase, a_repeated_connect_is_waited_on);
         return suite;
 }
 

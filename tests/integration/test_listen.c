@@ -463,22 +463,6 @@ START_TEST(listen_is_answered_again) {
 }
 END_TEST
 
-/* The copy that crossed with Resumed. */
-START_TEST(a_repeated_listen_is_ignored) {
-        char address[NB_ADDRESS_LENGTH_MAX + 1];
-        struct scene scene;
-        struct wire control;
-
-        scene_start(&scene, NULL, SCENE_LOOPBACK);
-        control = listen_on(scene.web, "127.0.0.1:0", 2, address);
-        control.serial--;
-        wire_send_listen(&control, 16, 2, 0);
-        expect_nothing_pushed(&scene, &control);
-        (void)wire_close(&control);
-        scene_end(&scene);
-}
-END_TEST
-
 /* A bound socket is used up by its connection; without one, listening makes its own. */
 START_TEST(listening_after_a_connection) {
         struct peer peer = peer_listen("127.0.0.1", 8);
@@ -582,7 +566,6 @@ static Suite *new_suite(void) {
         tcase_add_loop_test(tcase, abuse_12_a_denied_peer_is_never_seen, 0, 2);
         tcase_add_test(tcase, a_peer_that_gave_up_is_no_harm);
         tcase_add_test(tcase, listen_is_answered_again);
-        tcase_add_test(tcase, a_repeated_listen_is_ignored);
         tcase_add_loop_test(tcase, listening_after_a_connection, 0, 2);
         tcase_add_test(tcase, a_control_that_listens_does_not_connect);
         tcase_add_test(tcase, a_refused_listen_can_be_followed_by_a_connect);

@@ -366,7 +366,6 @@ static void listen_again(struct wire *control, uint64_t credit, uint64_t receive
         NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
 
         restart_expect_resumed(control);
-        control->serial--;
         wire_send_listen(control, 16, credit, received);
         ck_assert(wire_receive(control, reply));
         ck_assert_int_eq(reply->reply->body_case, NB__REPLY__BODY_LISTENING);

@@ -37,7 +37,7 @@ static uint32_t try_tenant(const struct sharded *world, const char *name) {
 }
 
 /* The session's own channel and its protocol's. */
-static void expect_resumed(const struct wire_session *session) {
+static void expect_resumed(struct wire_session *session) {
         restart_expect_resumed(&session->channel);
         restart_expect_resumed(&session->protocols[0]);
 }

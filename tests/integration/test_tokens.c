@@ -628,7 +628,7 @@ static void restarts_again(struct restarts *restarts, int killed) {
         restart_expect_session_resumed(&restarts->restart);
 }
 
-static void expect_resumed(const struct wire_session *session) {
+static void expect_resumed(struct wire_session *session) {
         restart_expect_resumed(&session->channel);
         restart_expect_resumed(&session->protocols[0]);
 }

@@ -165,20 +165,38 @@ void restart_one(struct restart_scene *world, bool killed) {
         restart_again(world);
 }
 
-void restart_expect_resumed(const struct wire *wire) {
+void restart_expect_resumed(struct wire *wire) {
         NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
 
         ck_assert_msg(wire_receive(wire, reply), "the broker has closed the channel");
         ck_assert_int_eq(reply->reply->body_case, NB__REPLY__BODY_RESUMED);
         ck_assert_uint_eq(reply->fds.n, 0);
+        ck_assert_uint_gt(reply->reply->resumed->serial, wire->serial);
+        wire->serial = reply->reply->resumed->serial;
 }
 
-void restart_expect_session_resumed(const struct restart_scene *world) {
-        const struct wire_session *session = &world->scene.session;
+void restart_expect_session_resumed(struct restart_scene *world) {
+        struct wire_session *session = &world->scene.session;
 
         restart_expect_resumed(&session->channel);
         for (size_t i = 0; i < session->n_protocols; ++i)
                 restart_expect_resumed(&session->protocols[i]);
+}
+
+void restart_expect_served(struct wire *protocol) {
+        NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
+        struct wire control;
+
+        wire_send_open(protocol, "0.0.0.0:0", WIRE_RIGHTS_BASE, WIRE_RIGHTS_INHERITING);
+        ck_assert(wire_receive(protocol, reply));
+        if (reply->reply->body_case == NB__REPLY__BODY_OPENED) {
+                nb_channel_fds_close(&reply->fds);
+                return;
+        }
+        ck_assert_int_eq(reply->reply->body_case, NB__REPLY__BODY_RESUMED);
+        protocol->serial = reply->reply->resumed->serial;
+        control = wire_open_control(protocol, "0.0.0.0:0");
+        (void)wire_close(&control);
 }
 
 void restart_end(struct restart_scene *world) {

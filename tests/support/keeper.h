@@ -68,11 +68,17 @@ void restart_again(struct restart_scene *world);
 /** Ends the daemon, in the one way or the other, and starts the next one. */
 void restart_one(struct restart_scene *world, bool killed);
 
-/** Takes a Resumed, which must be the next frame. */
-void restart_expect_resumed(const struct wire *wire);
+/** Takes a Resumed, which must be the next frame; requests count on from there. */
+void restart_expect_resumed(struct wire *wire);
 
 /** Takes the Resumed of the session's own channel and of all its protocols. */
-void restart_expect_session_resumed(const struct restart_scene *world);
+void restart_expect_session_resumed(struct restart_scene *world);
+
+/**
+ * Opens a control and closes it. Where several brokers have come since the last Resumed was read, the last of them says so when it is asked for the first
+ * time, and is asked again.
+ */
+void restart_expect_served(struct wire *protocol);
 
 /** Closes the session, and checks that daemon and keeper have nothing left; ends both. */
 void restart_end(struct restart_scene *world);

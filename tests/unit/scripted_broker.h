@@ -38,8 +38,8 @@ enum scripted_kind {
 struct scripted_broker {
         int channels[SCRIPTED_CHANNELS_MAX]; /* owned: the broker's ends; the first is the session's */
         enum scripted_kind kinds[SCRIPTED_CHANNELS_MAX];
-        uint64_t serials
-                [SCRIPTED_CHANNELS_MAX]; /* of the last request; 0: there was none since the broker was started */
+        uint64_t serials[SCRIPTED_CHANNELS_MAX]; /* of the last request, or of the Resumed since */
+        uint64_t resumed_serial;                 /* of the last Resumed, on whatever channel; 0: there was none */
         unsigned n_channels;
         int peer;            /* owned: the far end of the last stream */
         int held;            /* a channel that waits for its Connected; -1: none */

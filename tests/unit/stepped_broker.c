@@ -12,6 +12,9 @@
 #include "proto/wasi.h"
 #include "tests/unit/fds.h"
 
+/* Between the serials of one Resumed and the next: more than is asked of one broker. */
+#define SERIALS_A_BROKER 100000u
+
 struct stepped_broker broker;
 struct nb_session *session;
 struct nb_control *control;
@@ -99,6 +102,7 @@ void say(int fd, Nb__Reply__BodyCase body_case, void *body, size_t n_fds) {
 void say_resumed(int fd) {
         Nb__Resumed resumed = NB__RESUMED__INIT;
 
+        resumed.serial = broker.resumed += SERIALS_A_BROKER;
         say(fd, NB__REPLY__BODY_RESUMED, &resumed, 0);
 }
 

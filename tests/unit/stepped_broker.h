@@ -39,6 +39,7 @@ struct stepped_broker {
         size_t n_pauses;
         int64_t pauses[64]; /* in ns */
         uint64_t serial;    /* of the last request */
+        uint64_t resumed;   /* the serial of the last Resumed */
 };
 
 /** What the next Welcome says; a good one before each test. */

@@ -22,7 +22,7 @@
 static int check_open(void) {
         const Nb__Request *request = asked(broker.protocol, NB__REQUEST__BODY_OPEN);
 
-        ck_assert_uint_eq(request->serial, 1);
+        ck_assert_uint_eq(request->serial, broker.resumed + 1);
         ck_assert_str_eq(request->open->address, "0.0.0.0:0");
         ck_assert_int_eq(request->open->type, NB__SOCKET_TYPE__SOCKET_TYPE_STREAM);
         ck_assert_uint_eq(request->open->rights_base, 6);
@@ -147,12 +147,16 @@ static int resume_protocol(void) {
         return 1;
 }
 
-/* The copy has the number of the first, which a broker has answered by then. */
-static int open_again_answered_once(void) {
-        uint64_t first = broker.serial;
-
+/* What lay in the channel before is of no use: it is asked again, with a number behind that of Resumed. */
+static int passed_over(void) {
         on_open();
-        ck_assert_uint_eq(broker.serial, first);
+        ck_assert_uint_le(broker.serial, broker.resumed);
+        return 1;
+}
+
+static int open_again(void) {
+        on_open();
+        ck_assert_uint_eq(broker.serial, broker.resumed + 1);
         say_opened("192.0.2.1:0", 0);
         return 1;
 }
@@ -161,11 +165,27 @@ START_TEST(open_is_repeated_after_resumed) {
         have_session();
         SCRIPT(resume_protocol, resume_protocol, check_open);
         ck_assert_int_eq(open_it(), 0);
-        /* One that came while nothing was asked has the next request sent twice, under one number. */
+        /* One that came while nothing was asked has the next request sent twice. */
         control = nb_control_free(control);
         say_resumed(broker.protocol);
-        SCRIPT(on_open, open_again_answered_once);
+        SCRIPT(passed_over, open_again);
         ck_assert_int_eq(open_it(), 0);
+        ck_assert(nothing_was_asked(broker.protocol));
+}
+END_TEST
+
+static int answer_behind_resumed(void) {
+        resume_protocol();
+        say_opened("192.0.2.1:0", 0);
+        return 1;
+}
+
+/* It would be the answer to another question: that broker was asked nothing yet. */
+START_TEST(what_answers_before_it_was_asked_again) {
+        have_session();
+        SCRIPT(answer_behind_resumed);
+        ck_assert_int_eq(open_it(), -EPROTO);
+        is_broken(broker.protocol);
 }
 END_TEST
 
@@ -347,6 +367,7 @@ static void add_open_tests(TCase *tcase) {
         tcase_add_loop_test(tcase, open_meets_faults, 0, N_FAULTS);
         tcase_add_loop_test(tcase, opened_is_checked, 0, 3);
         tcase_add_test(tcase, open_is_repeated_after_resumed);
+        tcase_add_test(tcase, what_answers_before_it_was_asked_again);
         tcase_add_test(tcase, open_goes_on_after_an_interruption);
         tcase_add_test(tcase, open_of_something_else_closes_what_was_interrupted);
         tcase_add_test(tcase, interrupted_open_is_freed);

@@ -209,11 +209,14 @@ START_TEST(nonblocking_connect_that_is_asked_again) {
 }
 END_TEST
 
-/* Resumed, and behind it the answer to what was asked before it was read. */
-START_TEST(an_answer_behind_resumed_is_there_when_polled) {
+/* What was asked before Resumed was read is asked again. */
+START_TEST(resumed_is_answered_when_polled) {
         have_control(BOUND, NB_NONBLOCK);
         scripted_broker_restart(&broker);
         ck_assert_int_eq(connect_to(PEER), -EINPROGRESS);
+        scripted_broker_serve(&broker);
+        ck_assert_uint_eq(broker.n_connects, 0);
+        ck_assert_int_eq(poll_control(), 0);
         scripted_broker_serve(&broker);
         ck_assert_int_eq(poll_control(), POLLIN);
         ck_assert_int_eq(connect_to(PEER), 0);
@@ -363,13 +366,12 @@ START_TEST(resumed_is_no_event) {
 }
 END_TEST
 
-START_TEST(what_is_pushed_behind_resumed_is_there_when_polled) {
+/* A broker that has not heard Listen again knows of no connection that there is room for. */
+START_TEST(nothing_is_pushed_before_listen_was_said_again) {
         have_listener(NB_NONBLOCK);
         scripted_broker_restart(&broker);
         scripted_broker_push(&broker);
-        ck_assert_int_eq(poll_control(), POLLIN);
-        accept_one();
-        ck_assert_int_eq(nb_accept(control, &connection), -EAGAIN);
+        ck_assert_int_eq(nb_accept(control, &connection), -EPROTO);
 }
 END_TEST
 
@@ -708,7 +710,7 @@ static Suite *suite(void) {
         tcase_add_test(controls, connect_over_several_brokers);
         tcase_add_test(controls, nonblocking_connect_goes_on_unseen);
         tcase_add_test(controls, nonblocking_connect_that_is_asked_again);
-        tcase_add_test(controls, an_answer_behind_resumed_is_there_when_polled);
+        tcase_add_test(controls, resumed_is_answered_when_polled);
         tcase_add_test(controls, an_idle_control_outlives_any_number_of_brokers);
         tcase_add_test(controls, nonblocking_connect_to_a_lost_control);
         tcase_add_test(controls, connect_is_interrupted_while_it_comes_back);
@@ -724,7 +726,7 @@ static Suite *suite(void) {
         tcase_add_checked_fixture(listening, setup, teardown);
         tcase_add_test(listening, listener_goes_on);
         tcase_add_test(listening, resumed_is_no_event);
-        tcase_add_test(listening, what_is_pushed_behind_resumed_is_there_when_polled);
+        tcase_add_test(listening, nothing_is_pushed_before_listen_was_said_again);
         tcase_add_test(listening, a_listener_that_was_taken_back_listens_no_more);
         tcase_add_test(listening, pushed_connections_come_before_resumed);
         tcase_add_test(listening, nobody_looks_for_long);

@@ -174,19 +174,6 @@ class Daemon:
         self.notifications.expect("RELOADING=1")
         self.notifications.expect("READY=1")
 
-    def await_asleep(self):
-        """Waits until it waits for something to happen."""
-        deadline = time.monotonic() + DEADLINE
-        while self.state() != "S":
-            select.select([], [], [], 0.001)
-            if time.monotonic() > deadline:
-                raise Broken(f"{self.process.args[3]} does not come to rest")
-
-    def state(self):
-        """Its state, as proc(5) has it."""
-        with open(f"/proc/{self.process.pid}/stat", encoding="ascii") as file:
-            return file.read().rsplit(")", 1)[1].split()[0]
-
     def count_descriptors(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
@@ -432,9 +419,6 @@ class World:
             self.broker.reload()
 
     def restart(self, kill):
-        """Ends the broker when it has read all that it was asked for. What a guest asks for while it is told of a broker that has come, it asks for twice; a copy
-        that nobody has read the next broker would carry out again, and its answer would be taken for that of the guest's next request (HACKING.md)."""
-        self.broker.await_asleep()
         self.broker.end(kill)
         self.start_broker()
 

@@ -171,7 +171,7 @@ int nb_exchange(struct nb_endpoint *endpoint, Nb__Request *request, bool wait, s
                         asked = r == 0;
                 }
 
-                /* An answer takes a while: looking for it at once would be a system call for nothing. One to what was asked before may be there. */
+                /* An answer takes a while: looking for it at once would be a system call for nothing. */
                 r = asked ? -EAGAIN : next_answer(endpoint, ret);
                 asked = false;
                 if (r == 1)

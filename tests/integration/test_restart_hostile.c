@@ -103,6 +103,27 @@ START_TEST(abuse_8_answers_are_not_read) {
 }
 END_TEST
 
+/* One request a broker, none of which is too many for it: no broker behind the first leaves an answer, for it hears nobody who has not read Resumed. */
+START_TEST(abuse_8_an_answer_a_broker_is_not_read) {
+        NB_CLEANUP_FREE struct wire_reply *reply = wire_reply_new();
+        struct hostile_world world;
+
+        start(&world);
+        for (int i = 0; i < 4; ++i) {
+                ck_assert_int_eq(try_open(world.web), 0);
+                wire_wait_taken(world.web);
+                ck_assert_int_ne(harness_poll(world.web->fd, POLLIN, HARNESS_DEADLINE_MS), 0);
+                restart_one(&world.restart, _i == 1);
+        }
+        ck_assert(wire_receive(world.web, reply));
+        ck_assert_int_eq(reply->reply->body_case, NB__REPLY__BODY_OPENED);
+        nb_channel_fds_close(&reply->fds);
+        wire_expect_silence(world.web);
+        restart_expect_served(world.web);
+        end(&world);
+}
+END_TEST
+
 /* What an earlier broker may have been asked is passed over, until this one is asked something; what was never good is not good now. */
 START_TEST(serials) {
         struct hostile_world world;
@@ -372,6 +393,7 @@ static Suite *restart_hostile_suite(void) {
         TCase *requests = tcase_create("requests"), *peers = tcase_create("peers");
 
         tcase_add_loop_test(requests, abuse_8_answers_are_not_read, 0, 2);
+        tcase_add_loop_test(requests, abuse_8_an_answer_a_broker_is_not_read, 0, 2);
         tcase_add_loop_test(requests, serials, 0, 4);
         tcase_add_loop_test(requests, absurd_numbers, 0, 4);
         tcase_add_test(requests, abuse_8_connections_are_not_read);

@@ -269,14 +269,19 @@ static bool end_by_peer(struct link *link, int error) {
 }
 
 /*
- * The kernel resets the peer if it has sent what was never read; for what we have read and dropped we must ask for it. The guest may have shut down both
- * directions and not closed: all that it wrote has arrived, and what it reads from now on is the end that it asked for.
+ * The guest may have shut down both directions and not closed: all that it wrote has arrived, and what it reads from now on is the end that it asked for,
+ * also where its peer has ended before and it was not told any more.
  */
+static void settle_guest(struct link *link) {
+        if (link->pump->to_peer.is_told && !link->pump->to_guest.is_told)
+                pair_settle(link->guest);
+}
+
+/* The kernel resets the peer if it has sent what was never read; for what we have read and dropped we must ask for it. */
 static bool end_by_guest(struct link *link) {
         if (link->pump->to_peer.end == FLOW_BROKEN || link->pump->to_guest.has_dropped)
                 transport_reset(link->peer);
-        if (link->pump->to_peer.is_told)
-                pair_settle(link->guest);
+        settle_guest(link);
         (void)link_fail(link, NB__RELAY__CAUSE__CAUSE_GUEST_GONE, "the guest closed its stream");
         return true;
 }
@@ -293,8 +298,10 @@ static bool has_ended(struct link *link) {
         /* Nothing can be sent, and all that had come is read. */
         if (to_peer->sink_is_gone && is_empty(to_guest) && (to_guest->end != FLOW_OPEN || !pump->peer.may_read))
                 return end_by_peer(link, -ECONNRESET);
-        if (is_done(to_guest) && is_done(to_peer))
+        if (is_done(to_guest) && is_done(to_peer)) {
+                settle_guest(link);
                 return link_fail(link, NB__RELAY__CAUSE__CAUSE_CLOSED, "both sides have closed") < 0;
+        }
         return pump->guest.is_gone && is_done(to_peer) && end_by_guest(link);
 }
 

@@ -306,7 +306,6 @@ START_TEST(what_a_guest_leaves_behind_is_sent) {
 }
 END_TEST
 
-/* As the kernel does it to the peer of a socket that is closed with something unread. */
 /* It has shut down both directions and not closed: it reads the end that it asked for, and its peer has all that it wrote. */
 START_TEST(a_guest_that_has_shut_all_down_is_not_reset) {
         bool datagrams = _i;
@@ -333,6 +332,28 @@ START_TEST(a_guest_that_has_shut_all_down_is_not_reset) {
 }
 END_TEST
 
+/* Nor where its peer has ended before, of which the guest, which did not read any more, was not told. */
+START_TEST(a_guest_that_has_shut_all_down_after_its_peer_is_not_reset) {
+        struct relay_world *world = relay_world_new(4);
+        struct relay_ends ends = relay_world_link(world, 1, false);
+        char bytes[16];
+
+        ck_assert_int_eq(shutdown(ends.guest, SHUT_RD), 0);
+        relay_world_send(world, ends.peer, "too late", 8);
+        ck_assert_int_eq(shutdown(ends.peer, SHUT_WR), 0);
+        relay_world_expect_nothing(world);
+        relay_world_send(world, ends.guest, "last words", 10);
+        ck_assert_int_eq(shutdown(ends.guest, SHUT_WR), 0);
+        relay_world_receive(world, ends.peer, "last words", 10);
+        (void)relay_world_expect_end(world, 1, NB__RELAY__CAUSE__CAUSE_CLOSED);
+        for (int i = 0; i < 2; ++i)
+                ck_assert_int_eq(recv(ends.guest, bytes, sizeof(bytes), 0), 0);
+        close_ends(ends);
+        (void)relay_world_free(world);
+}
+END_TEST
+
+/* As the kernel does it to the peer of a socket that is closed with something unread. */
 START_TEST(a_guest_that_did_not_read_resets_its_peer) {
         struct relay_world *world = relay_world_new(4);
         struct relay_ends ends = relay_world_link(world, 1, false);
@@ -711,6 +732,7 @@ int main(void) {
         tcase_add_test(links, an_order_to_end_resets_both);
         tcase_add_test(links, what_a_guest_leaves_behind_is_sent);
         tcase_add_loop_test(links, a_guest_that_has_shut_all_down_is_not_reset, 0, 2);
+        tcase_add_test(links, a_guest_that_has_shut_all_down_after_its_peer_is_not_reset);
         tcase_add_test(links, a_guest_that_did_not_read_resets_its_peer);
         tcase_add_test(links, nothing_is_left_behind);
         tcase_add_test(links, an_idle_link_is_small);

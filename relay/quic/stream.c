@@ -334,6 +334,7 @@ static void guest_has_ended(struct quic_stream *stream, ssize_t how) {
                 return;
         }
         /* It closed its end, and had not read everything; or we have no memory for what it writes. */
+        stream->is_cut = true;
         stream->hung_up = true;
         reset_out(stream);
         if (stream->in_state != QUIC_IN_OVER)
@@ -422,8 +423,12 @@ static void settle_ends(struct quic_stream *stream) {
                 return;
         if (stream->hung_up && stream->in_state != QUIC_IN_OVER)
                 stop_in(stream);
-        if (stream->in_state == QUIC_IN_OVER)
-                close_pair(stream);
+        if (stream->in_state != QUIC_IN_OVER)
+                return;
+        /* A guest that has shut down both directions, and may not have closed, reads the end that it asked for. */
+        if (stream->hung_up && !stream->is_cut)
+                pair_settle(stream->pair);
+        close_pair(stream);
 }
 
 bool quic_stream_run(struct quic_stream *stream) {

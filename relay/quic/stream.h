@@ -63,7 +63,7 @@ struct quic_stream {
         bool may_write;
         bool end_is_near; /* the guest has ended its direction, which is told once; the end is behind what is in the queue */
         bool hung_up;        /* nothing can be moved but what is in the queue */
-        bool is_cut;         /* the guest lacks bytes, and is told no clean end */
+        bool is_cut;         /* bytes were lost, of either direction, and the guest is told no clean end */
         bool guest_is_done;  /* its direction has come to its end */
         bool reads_are_long; /* the last one was */
 

@@ -84,8 +84,6 @@ class StreamEnd(End):
     def shut(self, how):
         self.read_shut |= bool(how & READ)
         self.write_shut |= bool(how & WRITE)
-        if self.read_shut and self.write_shut:
-            self.may_be_reset()  # HACKING.md, "The end behind a shutdown of both directions"
 
     def shutdown(self, how):
         how &= (READ if self.may_read else 0) | (WRITE if self.may_write else 0)

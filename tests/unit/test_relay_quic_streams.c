@@ -306,6 +306,41 @@ START_TEST(who_stops_reading_goes_on_writing) {
 }
 END_TEST
 
+enum before_the_shutdown {
+        NOTHING,
+        BYTES_COME,
+        THE_PEER_STOPS,
+        N_BEFORE_THE_SHUTDOWN,
+};
+
+/* Also what it has not read of what came before that. */
+START_TEST(who_has_shut_all_down_reads_the_end) {
+        struct both both = make_stream(false, 1);
+        ssize_t n = 1;
+        uint8_t byte;
+
+        if (_i == BYTES_COME)
+                quic_world_send(&world, both.theirs, "too late", 8);
+        quic_world_send(&world, both.ours, "last", 4);
+        quic_world_receive(&world, both.theirs, "last", 4);
+        if (_i == THE_PEER_STOPS) {
+                ck_assert_int_eq(shutdown(both.theirs, SHUT_RD), 0);
+                expect_write_error(both.ours, EPIPE);
+        }
+        ck_assert_int_eq(shutdown(both.ours, SHUT_RDWR), 0);
+        expect_end(both.theirs, 0);
+        expect_write_error(both.theirs, EPIPE);
+        ck_assert_int_eq(close(both.theirs), 0);
+        expect_no_streams(world.client);
+        for (unsigned i = 0; i <= strlen("too late") && n > 0; ++i)
+                n = recv(both.ours, &byte, 1, MSG_DONTWAIT);
+        ck_assert_int_eq(n, 0);
+        expect_end(both.ours, 0);
+        ck_assert_int_eq(close(both.ours), 0);
+        expect_no_streams(world.server);
+}
+END_TEST
+
 static struct quic_connection *connection_of(const struct relay_world *relay) {
         return nb_container_of(quic_of(relay)->connections.next, struct quic_connection, in_quic);
 }
@@ -1141,6 +1176,7 @@ int main(void) {
         tcase_add_test(streams, a_close_with_unread_bytes_resets);
         tcase_add_test(streams, a_reset_comes_behind_what_came_before);
         tcase_add_test(streams, who_stops_reading_goes_on_writing);
+        tcase_add_loop_test(streams, who_has_shut_all_down_reads_the_end, 0, N_BEFORE_THE_SHUTDOWN);
         tcase_add_test(streams, who_waits_for_credit_hears_that_nobody_reads);
         tcase_add_test(streams, who_waits_for_the_connections_credit_hears_it_too);
         tcase_add_test(streams, one_of_many_that_wait_hears_that_nobody_reads);

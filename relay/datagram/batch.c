@@ -8,17 +8,15 @@ struct batch *batch_new(void) {
         return calloc(1, sizeof(struct batch));
 }
 
-int batch_receive(struct batch *batch, int fd, bool with_routes) {
+static void expect(struct batch *batch, unsigned i) {
+        batch->parts[i] = (struct iovec){ .iov_base = batch->bytes[i], .iov_len = BATCH_MESSAGE_MAX };
+        batch->headers[i].msg_hdr = (struct msghdr){ .msg_iov = &batch->parts[i], .msg_iovlen = 1 };
+}
+
+/* @return as batch_receive() */
+static int receive(struct batch *batch, int fd) {
         int n;
 
-        for (unsigned i = 0; i < BATCH_SIZE; ++i) {
-                struct msghdr *message = &batch->headers[i].msg_hdr;
-
-                batch->parts[i] = (struct iovec){ .iov_base = batch->bytes[i], .iov_len = BATCH_MESSAGE_MAX };
-                *message = (struct msghdr){ .msg_iov = &batch->parts[i], .msg_iovlen = 1 };
-                if (with_routes)
-                        route_expect(&batch->routes[i], message);
-        }
         do
                 n = recvmmsg(fd, batch->headers, BATCH_SIZE, MSG_DONTWAIT, NULL);
         while (n < 0 && errno == EINTR);
@@ -27,6 +25,20 @@ int batch_receive(struct batch *batch, int fd, bool with_routes) {
         batch->n = (unsigned)n;
         batch->sent = 0;
         return n > 0 ? n : -EAGAIN;
+}
+
+int batch_receive(struct batch *batch, int fd) {
+        for (unsigned i = 0; i < BATCH_SIZE; ++i)
+                expect(batch, i);
+        return receive(batch, fd);
+}
+
+int batch_receive_routed(struct batch *batch, int fd, size_t control_size) {
+        for (unsigned i = 0; i < BATCH_SIZE; ++i) {
+                expect(batch, i);
+                route_expect(&batch->routes[i], control_size, &batch->headers[i].msg_hdr);
+        }
+        return receive(batch, fd);
 }
 
 bool batch_is_end(const struct batch *batch, unsigned i) {

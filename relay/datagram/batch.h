@@ -32,11 +32,13 @@ struct batch {
 struct batch *batch_new(void);
 
 /**
- * Receives what there is into an empty batch.
- * @param with_routes  whether the messages have ways: those of a pair have none
+ * Receives what there is of a pair's messages, which have no ways, into an empty batch.
  * @return how many (> 0); -EAGAIN; another -errno
  */
-int batch_receive(struct batch *batch, int fd, bool with_routes);
+int batch_receive(struct batch *batch, int fd);
+
+/** The same of a socket's datagrams, with their ways. @param control_size  room for what the kernel tells of each (route_control_size()) */
+int batch_receive_routed(struct batch *batch, int fd, size_t control_size);
 
 /** Whether a message of a pair is none, but the end of the stream. */
 bool batch_is_end(const struct batch *batch, unsigned i);

@@ -23,11 +23,15 @@ int route_key_init(struct route_key *ret) {
         return 0;
 }
 
-void route_expect(struct route_buffer *buffer, struct msghdr *message) {
+size_t route_control_size(bool is_unix) {
+        return is_unix ? 0 : ROUTE_CONTROL_SIZE;
+}
+
+void route_expect(struct route_buffer *buffer, size_t control_size, struct msghdr *message) {
         message->msg_name = &buffer->name;
         message->msg_namelen = sizeof(buffer->name);
         message->msg_control = buffer->control;
-        message->msg_controllen = sizeof(buffer->control);
+        message->msg_controllen = control_size;
 }
 
 /* Which of our addresses a datagram was sent to; for broadcasts that of the interface, from which an answer may leave. */

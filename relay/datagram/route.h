@@ -39,8 +39,11 @@ struct route_key {
 /** Fills in a key by getrandom(2). @return 0 or -errno */
 int route_key_init(struct route_key *ret);
 
-/** Has a message receive its way into `buffer`, which must live as long as the message. */
-void route_expect(struct route_buffer *buffer, struct msghdr *message);
+/** @return how much room there is to be for what the kernel tells with each datagram of a bound socket, in bytes: of a Unix socket none, for descriptors */
+size_t route_control_size(bool is_unix);
+
+/** Has a message receive its way into `buffer`, which must live as long as the message. @param control_size  ROUTE_CONTROL_SIZE at most */
+void route_expect(struct route_buffer *buffer, size_t control_size, struct msghdr *message);
 
 /** Reads the way of a message that was received. @return 0, or -EINVAL for one that is not of a known family */
 int route_of(const struct msghdr *message, struct route *ret);

@@ -30,7 +30,8 @@ struct datagram_server {
         uint64_t number;
         bool is_ended; /* nobody new; freed with its last peer */
         bool is_unix;
-        int fd; /* owned */
+        size_t control_size; /* what each datagram has room for beside its bytes */
+        int fd;              /* owned */
         struct watch watch;
         struct watch_set pairs; /* of the peers */
         struct peer_table table;
@@ -267,7 +268,7 @@ static void socket_ready(struct watch *watch, uint32_t events) {
 
         if (events & EPOLLOUT)
                 flush(server);
-        n = batch_receive(server->in, server->fd, true);
+        n = batch_receive_routed(server->in, server->fd, server->control_size);
         for (int i = 0; i < n; ++i)
                 take_datagram(server, (unsigned)i);
 }
@@ -307,7 +308,7 @@ static void pair_ready(struct watch *watch, uint32_t events) {
         /* Full already by one before in this turn. */
         if (out->n > 0)
                 return;
-        r = batch_receive(out, peer->pair_fd, false);
+        r = batch_receive(out, peer->pair_fd);
         /* The guest has closed and left something unread; what it wrote before is still there. */
         if (r == -ECONNRESET || r == -EAGAIN)
                 return;
@@ -379,6 +380,7 @@ static int new_server(struct relay *relay, const Nb__Relay__Serve *serve, int fd
         relay->n_descriptors += SERVER_DESCRIPTORS;
         server->number = serve->server;
         server->is_unix = socket_option(fd, SO_DOMAIN) == AF_UNIX;
+        server->control_size = route_control_size(server->is_unix);
         server->idle_timeout_ms = serve->idle_timeout_ms;
         server->peers_max = serve->peers_max;
         server->waiting_max = serve->waiting_max < DATAGRAM_WAITING_MAX ? serve->waiting_max : DATAGRAM_WAITING_MAX;

@@ -638,6 +638,49 @@ START_TEST(a_unix_server_hears_and_does_not_answer) {
 }
 END_TEST
 
+/* A message with a descriptor, which the kernel would refuse only if it is new and was asked to (broker/socket.h). */
+static void send_with_descriptor(int fd, const struct sockaddr_un *address, socklen_t length) {
+        _Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(int))] = { 0 };
+        struct iovec part = { .iov_base = (char *)"with it", .iov_len = 7 };
+        struct msghdr message = {
+                .msg_name = (struct sockaddr_un *)address,
+                .msg_namelen = length,
+                .msg_iov = &part,
+                .msg_iovlen = 1,
+                .msg_control = control,
+                .msg_controllen = sizeof(control),
+        };
+        struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+        header->cmsg_level = SOL_SOCKET;
+        header->cmsg_type = SCM_RIGHTS;
+        header->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(header), &fd, sizeof(int));
+        ck_assert_int_eq(sendmsg(fd, &message, 0), 7);
+}
+
+START_TEST(abuse_5_descriptors_for_a_unix_server) {
+        struct sockaddr_un address;
+        int n_fds, sender, guest;
+        socklen_t length;
+
+        begin();
+        serve_with(serve_order(), unix_socket("server"), 100);
+        unix_address("server", &address, &length);
+        sender = unix_socket("client");
+        n_fds = count_fds();
+        send_with_descriptor(sender, &address, length);
+        settle();
+        ck_assert_int_eq(count_fds(), n_fds);
+        guest = take(1);
+        ck_assert_str_eq(hear(guest), "with it");
+        nb_fd_close(guest);
+        nb_fd_close(sender);
+        settle();
+        end();
+}
+END_TEST
+
 /* As with accepted connections, which outlive their listener. */
 /* A descriptor too many would end the relay, with all its connections, and strangers decide how many peers there are. */
 START_TEST(no_more_peers_than_descriptors) {
@@ -761,6 +804,7 @@ static Suite *suite(void) {
         tcase_add_test(tcase, a_guest_that_does_not_read_one_peer_hears_the_other);
         tcase_add_test(tcase, borders_and_order_are_kept_and_what_is_too_long_is_dropped);
         tcase_add_test(tcase, a_unix_server_hears_and_does_not_answer);
+        tcase_add_test(tcase, abuse_5_descriptors_for_a_unix_server);
         tcase_add_test(tcase, no_more_peers_than_descriptors);
         tcase_add_test(tcase, peers_outlive_their_server);
         tcase_add_test(tcase, orders_that_make_no_sense_are_violations);

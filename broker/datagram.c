@@ -65,6 +65,13 @@ static int tell_local_address(int fd, sa_family_t family) {
         return setsockopt(fd, level, option, &on, sizeof(on)) < 0 ? -errno : 0;
 }
 
+/* Whose a datagram is: a name is not (relay/datagram/route.h). */
+static int tell_users(int fd) {
+        const int on = 1;
+
+        return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof(on)) < 0 ? -errno : 0;
+}
+
 static int detach(int fd) {
         const int unused = 0;
 
@@ -82,16 +89,15 @@ int datagram_take_from_unix(int fd) {
 
 int datagram_let_in(int fd, const struct nb_socket_address *bind) {
         const int size = SERVER_BUFFER;
+        int r = 0;
 
         /* The kernel gives what it may; less is no error. */
         (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-        if (bind->family != AF_UNIX && nb_ip_is_unspecified(&bind->ip.ip)) {
-                int r = tell_local_address(fd, bind->family);
-
-                if (r < 0)
-                        return r;
-        }
-        return detach(fd);
+        if (bind->family == AF_UNIX)
+                r = tell_users(fd);
+        else if (nb_ip_is_unspecified(&bind->ip.ip))
+                r = tell_local_address(fd, bind->family);
+        return r < 0 ? r : detach(fd);
 }
 
 static uint32_t word_of(const uint8_t *bytes) {

@@ -11,7 +11,7 @@ _Static_assert(sizeof(struct route_key) == crypto_shorthash_KEYBYTES, "the key i
 _Static_assert(ROUTE_CONTROL_SIZE >= CMSG_SPACE(sizeof(struct in_pktinfo)) + CMSG_SPACE(sizeof(struct in6_pktinfo)),
                "both kinds of address fit");
 
-/* All that is hashed: a family, a port, a scope, and two addresses or a name. */
+/* All that is hashed: a family, a port, a scope, a user, and two addresses or a name. */
 #define HASHED_MAX (NB_UNIX_NAME_MAX + 64)
 
 int route_key_init(struct route_key *ret) {
@@ -23,8 +23,11 @@ int route_key_init(struct route_key *ret) {
         return 0;
 }
 
-size_t route_control_size(bool is_unix) {
-        return is_unix ? 0 : ROUTE_CONTROL_SIZE;
+size_t route_control_size(bool is_unix, bool tells_users) {
+        if (!is_unix)
+                return ROUTE_CONTROL_SIZE;
+        /* The kernel puts it in front of descriptors, for which there is no room then. */
+        return tells_users ? CMSG_SPACE(sizeof(struct ucred)) : 0;
 }
 
 void route_expect(struct route_buffer *buffer, size_t control_size, struct msghdr *message) {
@@ -58,6 +61,17 @@ static void find_local(const struct msghdr *message, struct nb_ip *ret) {
                 *ret = (struct nb_ip){ .family = 0 };
 }
 
+static uid_t find_user(const struct msghdr *message) {
+        const struct cmsghdr *c = CMSG_FIRSTHDR(message);
+        struct ucred credentials;
+
+        if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_CREDENTIALS ||
+            c->cmsg_len < CMSG_LEN(sizeof(credentials)))
+                return UINT32_MAX;
+        memcpy(&credentials, CMSG_DATA(c), sizeof(credentials));
+        return credentials.uid;
+}
+
 int route_of(const struct msghdr *message, struct route *ret) {
         const struct sockaddr_in6 *in6 = message->msg_name;
         struct route route;
@@ -69,7 +83,10 @@ int route_of(const struct msghdr *message, struct route *ret) {
                 return -EINVAL;
         if (route.peer.family == AF_INET6)
                 route.scope = in6->sin6_scope_id;
-        find_local(message, &route.local);
+        if (route.peer.family == AF_UNIX)
+                route.user = find_user(message);
+        else
+                find_local(message, &route.local);
         *ret = route;
         return 0;
 }
@@ -116,7 +133,8 @@ void route_back(const struct route *route, struct route_buffer *buffer, struct m
 }
 
 bool route_equal(const struct route *a, const struct route *b) {
-        return a->scope == b->scope && nb_ip_equal(&a->local, &b->local) && nb_socket_address_equal(&a->peer, &b->peer);
+        return a->scope == b->scope && a->user == b->user && nb_ip_equal(&a->local, &b->local) &&
+               nb_socket_address_equal(&a->peer, &b->peer);
 }
 
 /* What is hashed, one part behind the other. */
@@ -144,6 +162,7 @@ uint64_t route_hash(const struct route *route, const struct route_key *key) {
                 append(&text, &route->peer.ip.port, sizeof(route->peer.ip.port));
         }
         append(&text, &route->scope, sizeof(route->scope));
+        append(&text, &route->user, sizeof(route->user));
         append(&text, route->local.bytes, sizeof(route->local.bytes));
         (void)crypto_shorthash((unsigned char *)&hash, text.bytes, text.length, key->bytes);
         return hash;

@@ -5,6 +5,10 @@
  * A socket that is bound to the unspecified address has as many addresses as the machine, and an answer that leaves from another one than was
  * asked is thrown away by who waits for it. So the kernel is asked for the address with each datagram (IP_PKTINFO, which the broker
  * has set), it is part of what tells peers apart, and answers name it.
+ *
+ * A Unix socket's name is what was bound: another's name as well in another mount namespace or, of a relative path, in another folder, and once it has been removed
+ * whoever binds it anew has it. The kernel tells nothing of which socket it was, but the user who sends (SO_PASSCRED, which the broker has set), unless that is one
+ * that may lie of it (CAP_SETUID). So that is part of it, too: nobody gets into another user's stream. Senders of one user with one name are one peer.
  */
 #ifndef NB_RELAY_DATAGRAM_ROUTE_H
 #define NB_RELAY_DATAGRAM_ROUTE_H
@@ -13,6 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/types.h>
 
 #include "base/socket_address.h"
 
@@ -23,6 +28,7 @@ struct route {
         struct nb_socket_address peer; /* as the kernel spells it: a mapped address is a mapped one here */
         struct nb_ip local;            /* family 0: the socket has one address only */
         uint32_t scope;                /* of a link-local peer; 0 for others */
+        uid_t user;                    /* of a Unix peer; UINT32_MAX: the kernel does not tell; 0 for others */
 };
 
 /** What recvmmsg(2) and sendmmsg(2) need beside the bytes. */
@@ -39,8 +45,11 @@ struct route_key {
 /** Fills in a key by getrandom(2). @return 0 or -errno */
 int route_key_init(struct route_key *ret);
 
-/** @return how much room there is to be for what the kernel tells with each datagram of a bound socket, in bytes: of a Unix socket none, for descriptors */
-size_t route_control_size(bool is_unix);
+/**
+ * How much room there is to be for what the kernel tells with each datagram of a bound socket, in bytes: never for a stranger's descriptors.
+ * @param tells_users  whether SO_PASSCRED is set
+ */
+size_t route_control_size(bool is_unix, bool tells_users);
 
 /** Has a message receive its way into `buffer`, which must live as long as the message. @param control_size  ROUTE_CONTROL_SIZE at most */
 void route_expect(struct route_buffer *buffer, size_t control_size, struct msghdr *message);

@@ -380,7 +380,7 @@ static int new_server(struct relay *relay, const Nb__Relay__Serve *serve, int fd
         relay->n_descriptors += SERVER_DESCRIPTORS;
         server->number = serve->server;
         server->is_unix = socket_option(fd, SO_DOMAIN) == AF_UNIX;
-        server->control_size = route_control_size(server->is_unix);
+        server->control_size = route_control_size(server->is_unix, socket_option(fd, SO_PASSCRED) > 0);
         server->idle_timeout_ms = serve->idle_timeout_ms;
         server->peers_max = serve->peers_max;
         server->waiting_max = serve->waiting_max < DATAGRAM_WAITING_MAX ? serve->waiting_max : DATAGRAM_WAITING_MAX;

@@ -17,7 +17,7 @@
  * message, for which there is no room (MSG_CTRUNC), and nothing with the end (relay/datagram/batch.h).
  *
  * A Unix server only listens: the name of a sender is one in the sender's namespaces, and a datagram that is sent to that name from here
- * may reach another, whom the guest was never granted. So nothing is read from its pairs, whose other direction the broker has shut down. Senders without a name share one peer.
+ * may reach another, whom the guest was never granted. So nothing is read from its pairs, whose other direction the broker has shut down. Those of one user with the same name share one peer, and so do those without a name.
  *
  * When the server is ended, its peers live on, and nobody new is announced; it is gone with the last of them.
  */

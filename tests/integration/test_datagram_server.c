@@ -36,6 +36,8 @@
         "DataPath=relay\n"                                                                                             \
         "SocketTypes=dgram\n"
 
+#define STRANGER 65534
+
 /* Descriptors of the broker's for one relay. */
 #define RELAY_FDS 1
 
@@ -644,6 +646,55 @@ START_TEST(a_unix_server_hears_and_does_not_answer) {
 }
 END_TEST
 
+/* By who has this user. */
+static void send_as(uid_t user, int fd, const char *text, const struct sockaddr_un *to) {
+        pid_t pid = fork();
+
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0) {
+                if (setresuid(user, user, user) < 0)
+                        _exit(126);
+                _exit(sendto(fd, text, strlen(text), 0, (const struct sockaddr *)to, sizeof(*to)) < 0);
+        }
+        ck_assert_int_eq(harness_wait_exit(pid), 0);
+}
+
+/* Whoever binds a name anew has it: the same user is taken for the one before, for the kernel tells no more, and another is not. */
+START_TEST(a_unix_name_is_a_peer_of_one_user) {
+        char path[64], from[80], rules[RULES_MAX], byte;
+        struct stream streams[2];
+        struct sockaddr_un to;
+        struct server server;
+        struct scene scene;
+
+        if (geteuid() != 0) {
+                (void)fprintf(stderr, "skipped: needs root, to be another user\n");
+                return;
+        }
+        unix_scene(&scene, path, rules);
+        (void)snprintf(from, sizeof(from), "%.*s/c.sock", (int)(strrchr(path, '/') - path), path);
+        server = serve_on(&scene.session.protocols[1], path, 16);
+        (void)nb_fd_close(unix_dgram(path, &to));
+        for (int i = 0; i < 3; ++i) {
+                int client = unix_dgram(from, NULL);
+
+                send_as(i < 2 ? 0 : STRANGER, client, i == 0 ? "one" : i == 1 ? "same user" : "another", &to);
+                if (i != 1)
+                        streams[i / 2] = accept_peer(&server);
+                ck_assert_str_eq(streams[i / 2].peer, from);
+                ck_assert_str_eq(hear(streams[i / 2].fd), i == 0 ? "one" : i == 1 ? "same user" : "another");
+                (void)nb_fd_close(client);
+                ck_assert_int_eq(unlink(from), 0);
+        }
+        ck_assert_int_eq(recv(streams[0].fd, &byte, 1, MSG_DONTWAIT), -1);
+        ck_assert_int_eq(errno, EAGAIN);
+        for (int i = 0; i < 2; ++i)
+                (void)nb_fd_close(streams[i].fd);
+        (void)wire_close(&server.control);
+        unix_scene_end(&scene, path);
+}
+END_TEST
+
 static Suite *new_suite(void) {
         Suite *suite = suite_create("datagram_server");
         TCase *tcase = tcase_create("datagram_server");
@@ -665,6 +716,7 @@ static Suite *new_suite(void) {
         tcase_add_test(tcase, a_unix_client_never_has_the_socket);
         tcase_add_test(tcase, a_client_can_write_behind_the_longest);
         tcase_add_test(tcase, a_unix_server_hears_and_does_not_answer);
+        tcase_add_test(tcase, a_unix_name_is_a_peer_of_one_user);
         return suite;
 }
 

@@ -387,7 +387,8 @@ class QuicMachine(Machine):
 
     @staticmethod
     def begun(end):
-        if not end.is_begun and not end.peer.gone:
+        """The peer hears of it, unless the connection is over for it."""
+        if not end.is_begun and not end.peer.gone and end.side.peer.over != YES:
             end.side.peer.incoming.append(end.peer)
             if end.side.peer.over != NO:
                 end.peer.may_be_reset()

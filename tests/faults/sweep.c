@@ -3,6 +3,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,10 +19,28 @@
 /* How far apart the kinds are that a deed meets in a sample. */
 #define KINDS_STRIDE 5
 
+/* Of NETBROKER_FAULTS_ONLY. */
+struct only {
+        char call[32];
+        unsigned from, to;
+};
+
+/* @return whether it is set */
+static bool read_only(struct only *ret) {
+        const char *text = getenv("NETBROKER_FAULTS_ONLY");
+
+        *ret = (struct only){ .from = 1, .to = UINT_MAX };
+        if (!text)
+                return false;
+        ck_assert_msg(sscanf(text, "%31[^:]:%u-%u", ret->call, &ret->from, &ret->to) > 0 && ret->from > 0,
+                      "NETBROKER_FAULTS_ONLY is CALL, CALL:FROM or CALL:FROM-TO, and not %s", text);
+        return true;
+}
+
 bool sweep_is_all(void) {
         const char *all = getenv("NETBROKER_FAULTS");
 
-        return all && strcmp(all, "all") == 0;
+        return getenv("NETBROKER_FAULTS_ONLY") || (all && strcmp(all, "all") == 0);
 }
 
 bool sweep_leaves_out(const char *deed) {
@@ -36,16 +55,21 @@ static unsigned seed(void) {
         return text ? (unsigned)strtoul(text, NULL, 10) : 0;
 }
 
-unsigned sweep_stride(unsigned n_calls, unsigned *ret_first) {
+struct sweep_range sweep_range(unsigned n_calls) {
         unsigned stride = sweep_is_all() ? 1 : n_calls / SAMPLE + 1;
+        struct only only;
 
-        *ret_first = 1 + seed() % stride;
-        return stride;
+        if (read_only(&only))
+                return (struct sweep_range){ only.from, only.to < n_calls ? only.to : n_calls, 1 };
+        return (struct sweep_range){ 1 + seed() % stride, n_calls, stride };
 }
 
-bool sweep_has(size_t index, size_t n_kinds, unsigned sparsely) {
+bool sweep_has(const struct fault *fault, size_t index, size_t n_kinds, unsigned sparsely) {
         unsigned stride = KINDS_STRIDE * sparsely;
+        struct only only;
 
+        if (read_only(&only))
+                return strcmp(only.call, faults_call_name(fault->call)) == 0;
         return sweep_is_all() || n_kinds < stride || (index + seed()) % stride == 0;
 }
 

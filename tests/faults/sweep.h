@@ -3,7 +3,8 @@
  * A sweep: which calls fail in it, or in a sample of it, and what may come of that.
  *
  * NETBROKER_FAULTS=all sweeps over all calls. Without it each sweep takes a sample that differs by its first call, NETBROKER_FAULTS_SEED.
- * NETBROKER_FAULTS_DEED=NAME does only the deed of that name.
+ * NETBROKER_FAULTS_DEED=NAME does only the deed of that name. NETBROKER_FAULTS_ONLY=CALL has each call of that name fail and no other, CALL:FROM those from that number
+ * on, and CALL:FROM-TO those up to another: to look at one again, and to go on behind it.
  */
 #ifndef NB_TESTS_FAULTS_SWEEP_H
 #define NB_TESTS_FAULTS_SWEEP_H
@@ -30,11 +31,15 @@ bool sweep_is_all(void);
 /** Whether the deed of that name is not to be done. */
 bool sweep_leaves_out(const char *deed);
 
-/** How far apart the calls are that fail, of so many. @param ret_first  the first of them, from 1 */
-unsigned sweep_stride(unsigned n_calls, unsigned *ret_first);
+/** Which of so many calls fail: every `stride`th from `first` to `last`, counted from 1. */
+struct sweep_range {
+        unsigned first, last, stride;
+};
 
-/** Of many kinds of failures each deed meets a few. @param sparsely  how many times fewer than usual @return whether it meets number `index` */
-bool sweep_has(size_t index, size_t n_kinds, unsigned sparsely);
+struct sweep_range sweep_range(unsigned n_calls);
+
+/** Of many kinds of failures each deed meets a few. @param sparsely  how many times fewer than usual @return whether it meets number `index`, which is of `fault` */
+bool sweep_has(const struct fault *fault, size_t index, size_t n_kinds, unsigned sparsely);
 
 /** What a sweep is about, for messages. */
 struct sweep {

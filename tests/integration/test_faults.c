@@ -154,7 +154,7 @@ static void count_calls(const struct world *world, const struct deed *deed, stru
 
 static void sweep_call(const struct world *world, struct sweep *sweep, const struct count *count, enum program program,
                        const struct fault *fault) {
-        unsigned n_calls = count->n[program][fault->call], stride, first;
+        const struct sweep_range range = sweep_range(count->n[program][fault->call]);
 
         /* What a library does then differs by the call, and which it is by chance: a sample of these would be a lottery. */
         if (program == RELAY && sweep->deed->by_libraries && fault->call == FAULTS_memory && !sweep_is_all())
@@ -162,11 +162,8 @@ static void sweep_call(const struct world *world, struct sweep *sweep, const str
         sweep->program = program;
         sweep->call = fault->call;
         sweep->error = fault->error;
-        stride = sweep_stride(n_calls, &first);
-        for (unsigned n = first; n <= n_calls; n += stride) {
-                sweep->n = n;
+        for (sweep->n = range.first; sweep->n <= range.last; sweep->n += range.stride)
                 fail_one(world, sweep, &count->before);
-        }
 }
 
 static void sweep(const struct deed *deed, const struct fault *faults, size_t n_faults) {
@@ -178,7 +175,7 @@ static void sweep(const struct deed *deed, const struct fault *faults, size_t n_
         world_start(&world, deed->setting, &lowered);
         count_calls(&world, deed, &count);
         for (size_t i = 0; i < n_faults; ++i) {
-                if (!sweep_has((size_t)(deed - deeds) + i, n_faults, 1))
+                if (!sweep_has(&faults[i], (size_t)(deed - deeds) + i, n_faults, 1))
                         continue;
                 sweep_call(&world, &all, &count, BROKER, &faults[i]);
                 if (!faults[i].broker_only)

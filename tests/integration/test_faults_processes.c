@@ -30,17 +30,39 @@
 /* The memory of all that a start allocates is mostly of libraries. */
 static const struct fault memory = { FAULTS_memory, ENOMEM, false };
 
-static const struct fault *fault_at(size_t i) {
-        return i == 0 ? &memory : &sweep_faults[i - 1];
-}
-
-static bool is_sampled(size_t i) {
-        return i == 0 || sweep_has(i, sweep_n_faults() + 1, SPARSELY);
-}
-
 /* An end that is none is a lie that no kernel tells: keeper, spawner and service manager would be left for it. */
 static bool is_lie(const struct fault *fault) {
         return fault->broker_only || fault->error == EPIPE;
+}
+
+/* Allocations are in each sample. */
+static const struct fault *next_fault(size_t i) {
+        const struct fault *fault = i == 0 ? &memory : &sweep_faults[i - 1];
+
+        if (i == 0 && !sweep_is_all())
+                return fault;
+        return sweep_has(fault, i, sweep_n_faults() + 1, SPARSELY) ? fault : NULL;
+}
+
+/*
+ * Has `fail_one` do the deed with each of its calls failing.
+ * @param n     how many there are
+ * @param lies  whether an end that is none is told, too
+ */
+static void sweep_calls(struct sweep *sweep, const unsigned n[static FAULTS_N_CALLS], bool lies,
+                        void (*fail_one)(void *data, struct sweep *sweep), void *data) {
+        for (size_t i = 0; i <= sweep_n_faults(); ++i) {
+                const struct fault *fault = next_fault(i);
+                struct sweep_range range;
+
+                if (!fault || (is_lie(fault) && !lies))
+                        continue;
+                range = sweep_range(n[fault->call]);
+                sweep->call = fault->call;
+                sweep->error = fault->error;
+                for (sweep->n = range.first; sweep->n <= range.last; sweep->n += range.stride)
+                        fail_one(data, sweep);
+        }
 }
 
 /* How long logs were. */
@@ -228,7 +250,16 @@ static void judge(const struct world *world, const struct course *course, const 
                      "what was kept has ended (errno %d), and nobody says so", -r);
 }
 
-static void fail_one(struct world *world, struct sweep *sweep, const struct left *before) {
+/* A broker beside its keeper, and how both are when nothing fails. */
+struct beside_keeper {
+        struct world world;
+        struct lowered lowered;
+        struct left left;
+};
+
+static void fail_restart(void *data, struct sweep *sweep) {
+        struct beside_keeper *beside = data;
+        struct world *world = &beside->world;
         struct course course = { .sweep = sweep, .killed = sweep->n % 2 == 1 };
         struct faults *faults = world->faults[sweep->program];
         const struct logs logs = log_lengths(world);
@@ -244,37 +275,26 @@ static void fail_one(struct world *world, struct sweep *sweep, const struct left
         if (!failed)
                 return;
         go_on_well(world, sweep, !course.killed);
-        expect_left(world, sweep, before);
+        expect_left(world, sweep, &beside->left);
 }
 
 static void sweep_kept(enum program program, struct sweep *sweep) {
         unsigned before[FAULTS_N_CALLS], n[FAULTS_N_CALLS];
-        struct lowered lowered;
-        struct world world;
-        struct left left;
+        struct beside_keeper beside;
+        struct world *world = &beside.world;
 
-        world_start(&world, SETTING_KEPT, &lowered);
-        world.session = nb_session_free(world.session);
+        world_start(world, SETTING_KEPT, &beside.lowered);
+        world->session = nb_session_free(world->session);
         for (int i = 0; i < 3; ++i)
-                go_on_well(&world, sweep, false);
-        left = look(&world);
-        remember_calls(world.faults[program], before);
-        go_on_well(&world, sweep, false);
-        count_since(world.faults[program], before, n);
-        expect_left(&world, sweep, &left);
+                go_on_well(world, sweep, false);
+        beside.left = look(world);
+        remember_calls(world->faults[program], before);
+        go_on_well(world, sweep, false);
+        count_since(world->faults[program], before, n);
+        expect_left(world, sweep, &beside.left);
         sweep->program = program;
-        for (size_t i = 0; i <= sweep_n_faults(); ++i) {
-                const struct fault *fault = fault_at(i);
-                unsigned first, stride = sweep_stride(n[fault->call], &first);
-
-                sweep->call = fault->call;
-                sweep->error = fault->error;
-                if (!is_sampled(i) || is_lie(fault))
-                        continue;
-                for (sweep->n = first; sweep->n <= n[fault->call]; sweep->n += stride)
-                        fail_one(&world, sweep, &left);
-        }
-        world_end(&world);
+        sweep_calls(sweep, n, false, fail_restart, &beside);
+        world_end(world);
 }
 
 START_TEST(a_restart_beside_a_keeper) {
@@ -382,6 +402,7 @@ static const struct shard_deed {
 };
 
 struct processes {
+        const struct shard_deed *deed;
         struct world world;
         struct lowered lowered;
         pid_t spawner;
@@ -423,7 +444,7 @@ static void do_well(const struct processes *p, const struct sweep *sweep) {
 static void processes_start(struct processes *p, const struct shard_deed *deed, const struct sweep *sweep) {
         struct faults *faults;
 
-        *p = (struct processes){ .n_rounds = 0 };
+        *p = (struct processes){ .deed = deed };
         world_start(&p->world, SETTING_SHARDS, &p->lowered);
         p->world.session = nb_session_free(p->world.session);
         p->spawner = spawner_of(&p->world);
@@ -452,7 +473,9 @@ static bool has_crashed(const struct processes *p) {
         return next;
 }
 
-static void fail_in(struct processes *p, const struct shard_deed *deed, struct sweep *sweep) {
+static void fail_deed(void *data, struct sweep *sweep) {
+        struct processes *p = data;
+        const struct shard_deed *deed = p->deed;
         struct faults *faults = p->world.faults[BROKER];
         int r;
 
@@ -488,17 +511,7 @@ START_TEST(front_and_spawner) {
         remember_calls(p.world.faults[BROKER], before);
         ck_assert_int_eq(deed->deed.function(&p.world), 0);
         count_since(p.world.faults[BROKER], before, n);
-        for (size_t i = 0; i <= sweep_n_faults(); ++i) {
-                const struct fault *fault = fault_at(i);
-                unsigned first, stride = sweep_stride(n[fault->call], &first);
-
-                sweep.call = fault->call;
-                sweep.error = fault->error;
-                if (!is_sampled(i) || (deed->who == SPAWNER && is_lie(fault)))
-                        continue;
-                for (sweep.n = first; sweep.n <= n[fault->call]; sweep.n += stride)
-                        fail_in(&p, deed, &sweep);
-        }
+        sweep_calls(&sweep, n, deed->who == FRONT, fail_deed, &p);
         world_end(&p.world);
 }
 END_TEST
@@ -506,7 +519,8 @@ END_TEST
 /* ---- the start of several processes ---- */
 
 /* Whichever of them it is whose call fails: all start, or none is left. */
-static void fail_start(struct world *world, struct sweep *sweep) {
+static void fail_start(void *data, struct sweep *sweep) {
+        struct world *world = data;
         struct faults *faults = world->faults[BROKER];
         const struct logs before = log_lengths(world);
         bool is_ready;
@@ -542,17 +556,7 @@ START_TEST(the_start_of_shards) {
         remember_calls(world.faults[BROKER], before);
         ck_assert(world_try_daemon(&world, &status));
         count_since(world.faults[BROKER], before, n);
-        for (size_t i = 0; i <= sweep_n_faults(); ++i) {
-                const struct fault *fault = fault_at(i);
-                unsigned first, stride = sweep_stride(n[fault->call], &first);
-
-                sweep.call = fault->call;
-                sweep.error = fault->error;
-                if (!is_sampled(i) || is_lie(fault))
-                        continue;
-                for (sweep.n = first; sweep.n <= n[fault->call]; sweep.n += stride)
-                        fail_start(&world, &sweep);
-        }
+        sweep_calls(&sweep, n, false, fail_start, &world);
         world_end(&world);
 }
 END_TEST

@@ -121,8 +121,6 @@ static int start_handles(struct broker *broker) {
         int r = nudge_start(&broker->nudge, &broker->loop);
 
         if (r == 0)
-                r = watch_set_start(&broker->watches, &broker->loop);
-        if (r == 0)
                 r = start_signal(broker, &broker->signal_term, SIGTERM, on_terminate);
         if (r == 0)
                 r = start_signal(broker, &broker->signal_int, SIGINT, on_terminate);
@@ -130,7 +128,7 @@ static int start_handles(struct broker *broker) {
                 r = start_signal(broker, &broker->signal_hup, SIGHUP, on_hangup);
         if (r == 0)
                 r = start_signal(broker, &broker->signal_usr1, SIGUSR1, on_rotated);
-        return r;
+        return r < 0 ? r : watch_set_start(&broker->watches, &broker->loop);
 }
 
 /* They are in no account, so they have a share of the eighth of all descriptors that accounts leave. */

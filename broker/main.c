@@ -14,6 +14,7 @@
 
 #include "base/channel.h"
 #include "base/cleanup.h"
+#include "base/last_words.h"
 #include "base/unix_listener.h"
 #include "broker/admin.h"
 #include "broker/broker.h"
@@ -619,6 +620,7 @@ int main(int argc, char **argv) {
 
         if (nb_fds_ensure_standard() < 0)
                 return EX_OSERR;
+        nb_last_words();
         (void)signal(SIGPIPE, SIG_IGN);
         if (shard_exec_take(&argc, argv, &place) < 0)
                 return EX_USAGE;

@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/cleanup.h"
+#include "base/last_words.h"
 #include "base/log.h"
 #include "base/sock_diag.h"
 #include "helper/isolation.h"
@@ -45,6 +46,7 @@ int main(int argc, char **argv) {
 
         if (nb_fds_ensure_standard() < 0)
                 return EX_OSERR;
+        nb_last_words();
         (void)signal(SIGPIPE, SIG_IGN);
         r = nb_options_parse(&options_table, argc, argv, &options, stdout, stderr, &operands);
         if (r != 0)

@@ -12,6 +12,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/cleanup.h"
+#include "base/last_words.h"
 #include "base/log.h"
 #include "keeper/isolation.h"
 #include "keeper/options.h"
@@ -66,6 +67,7 @@ int main(int argc, char **argv) {
 
         if (nb_fds_ensure_standard() < 0)
                 return EX_OSERR;
+        nb_last_words();
         (void)signal(SIGPIPE, SIG_IGN);
         options_init(&options);
         r = nb_options_parse(&options_table, argc, argv, &options, stdout, stderr, &operands);

@@ -80,9 +80,13 @@ int watch_set_start(struct watch_set *set, uv_loop_t *loop) {
         set->loop = loop;
         set->epoll_fd = epoll_fd;
         r = watch_start(&set->libuv, set, uv_backend_fd(loop), EPOLLIN, libuv_ready);
-        if (r < 0)
+        if (r < 0) {
                 set->epoll_fd = nb_fd_close(set->epoll_fd);
-        return r;
+                return r;
+        }
+        /* It tells the kernel of its descriptors when it is run, and aborts where there is no memory for one: then let it be now. */
+        (void)uv_run(loop, UV_RUN_NOWAIT);
+        return 0;
 }
 
 int watch_set_start_within(struct watch_set *set, struct watch_set *parent, watch_function ready) {

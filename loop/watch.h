@@ -51,7 +51,11 @@ struct watch_set {
         struct watch outer;        /* of a nested one */
 };
 
-/** Starts the set of `loop`, which is run by watch_set_turn() from now on, and not by uv_run(). @return 0 or -errno */
+/**
+ * Starts the set of `loop`, which is run by watch_set_turn() from now on, and not by uv_run(). To be called when those handles of libuv's have been started that have
+ * descriptors: it ends the process if the kernel has no memory to watch one (base/last_words.h), and that shall not be while others are served.
+ * @return 0 or -errno
+ */
 int watch_set_start(struct watch_set *set, uv_loop_t *loop);
 
 /**

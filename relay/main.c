@@ -12,6 +12,7 @@
 
 #include "base/channel.h"
 #include "base/cleanup.h"
+#include "base/last_words.h"
 #include "relay/confine.h"
 #include "relay/options.h"
 #include "relay/relay.h"
@@ -74,6 +75,7 @@ int main(int argc, char **argv) {
 
         if (nb_fds_ensure_standard() < 0)
                 return EX_OSERR;
+        nb_last_words();
         r = nb_options_parse(&options_table, argc, argv, NULL, stdout, stderr, &operands);
         if (r != 0)
                 return r > 0 ? EX_OK : EX_USAGE;

@@ -47,10 +47,18 @@ void __libc_free(void *memory);
 
 static void tell_place(void);
 
+/* Of a program that has something to say when it crashes, by signal. */
+static void (*last_words[_NSIG])(int number);
+
+static bool is_crash(int number) {
+        return number == SIGSEGV || number == SIGBUS || number == SIGABRT || number == SIGVTALRM;
+}
+
 /* A crash: told is where, then it goes on. */
 static void crash(int number) {
-        (void)number;
         tell_place();
+        if (last_words[number])
+                last_words[number](number);
 }
 
 __attribute__((constructor)) static void start(void) {
@@ -74,9 +82,21 @@ __attribute__((constructor)) static void start(void) {
         (void)unsetenv(FAULTS_CHILD);
         if (!is_child)
                 faults->live = 0;
-        (void)sigaction(SIGSEGV, &action, NULL);
-        (void)sigaction(SIGBUS, &action, NULL);
-        (void)sigaction(SIGABRT, &action, NULL);
+        for (int number = 1; number < _NSIG; ++number) {
+                if (is_crash(number))
+                        (void)NEXT(sigaction)(number, &action, NULL);
+        }
+}
+
+/* Whoever asks finds no handler, and who has one is called when the place was told. */
+EXPORT int sigaction(int number, const struct sigaction *restrict action, struct sigaction *restrict ret) {
+        if (!faults || !is_crash(number))
+                return NEXT(sigaction)(number, action, ret);
+        if (ret)
+                *ret = (struct sigaction){ .sa_handler = last_words[number] ? last_words[number] : SIG_DFL };
+        if (action)
+                last_words[number] = action->sa_handler == SIG_DFL ? NULL : action->sa_handler;
+        return 0;
 }
 
 static void tell_place(void) {
@@ -317,9 +337,9 @@ EXPORT ssize_t read(int fd, void *buffer, size_t size) {
         return NEXT(read)(fd, buffer, size);
 }
 
-/* Only to add takes memory; what is there can always be changed and removed. libuv aborts where it cannot, which is not ours. */
+/* Only to add takes memory; what is there can always be changed and removed. */
 EXPORT int epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event) {
-        if (operation == EPOLL_CTL_ADD && !is_of_libuv(__builtin_return_address(0)) && fails(FAULTS_epoll_ctl))
+        if (operation == EPOLL_CTL_ADD && fails(FAULTS_epoll_ctl))
                 return -1;
         return NEXT(epoll_ctl)(epoll, operation, fd, event);
 }

@@ -218,7 +218,7 @@ bool sweep_is_answer(const struct sweep *sweep, int r) {
 }
 
 bool sweep_is_excused(const struct faults *faults) {
-        static const char *const libraries[] = { "libuv.", "libgmp.", "libtasn1." };
+        static const char *const libraries[] = { "libuv.", "libseccomp.", "libgmp.", "libtasn1." };
         const char *caller = faults_caller(faults);
 
         for (size_t i = 0; i < N(libraries); ++i) {

@@ -66,8 +66,8 @@ bool sweep_is_answer(const struct sweep *sweep, int r);
 
 /**
  * Whether a library made the call that failed last and ends its process then, which is not ours: libuv aborts when it cannot begin to watch, GMP, by which GnuTLS
- * computes, when it has no memory, and libtasn1, by which it reads certificates, goes on (4.19 does not look at what its copy of a certificate's part could be
- * stored in).
+ * computes, when it has no memory, libtasn1, by which it reads certificates, goes on (4.19 does not look at what its copy of a certificate's part could be
+ * stored in), and so does libseccomp (2.5), until it crashes or has computed for too long.
  */
 bool sweep_is_excused(const struct faults *faults);
 

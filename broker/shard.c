@@ -116,8 +116,8 @@ struct shard_paths *shard_paths_free(struct shard_paths *paths) {
 
 /* ---- saying ---- */
 
-/* The front always reads; if it does not, it ends this one for not answering. */
-static void say(struct shard *shard, struct shard_message *message, const char *text) {
+/* The front always reads; if it does not, or an answer is lost, it ends this one for not answering. @return 0 or -errno */
+static int say(struct shard *shard, struct shard_message *message, const char *text) {
         struct {
                 struct shard_message message;
                 char text[NB_LOG_COPY_MAX];
@@ -126,7 +126,7 @@ static void say(struct shard *shard, struct shard_message *message, const char *
         message->text = (uint32_t)strnlen(text, sizeof(answer.text));
         answer.message = *message;
         memcpy(answer.text, text, message->text);
-        (void)nb_channel_send(shard->fd, &answer, sizeof(answer.message) + message->text, NULL, 0);
+        return nb_channel_send(shard->fd, &answer, sizeof(answer.message) + message->text, NULL, 0);
 }
 
 /* ---- what comes ---- */
@@ -172,7 +172,7 @@ static void prepare(struct shard *shard, uint64_t number) {
         shard->prepared_number = number;
         if (answer.error == 0)
                 answer.digest = broker_loaded_digest(shard->prepared);
-        say(shard, &answer, answer.error < 0 ? copy.text : "");
+        (void)say(shard, &answer, answer.error < 0 ? copy.text : "");
 }
 
 static void apply(struct shard *shard, uint64_t number) {
@@ -181,7 +181,7 @@ static void apply(struct shard *shard, uint64_t number) {
         if (!shard->prepared || shard->prepared_number != number)
                 return;
         broker_apply(shard->broker, nb_steal_ptr(shard->prepared));
-        say(shard, &answer, "");
+        (void)say(shard, &answer, "");
 }
 
 /* @param fds  one that is taken is set to -1 */
@@ -208,7 +208,7 @@ static int handle(struct shard *shard, const struct shard_message *message, size
                 audit_reopen(&shard->broker->audit);
                 return 0;
         case SHARD_PING:
-                say(shard, &(struct shard_message){ .verb = SHARD_PONG }, "");
+                (void)say(shard, &(struct shard_message){ .verb = SHARD_PONG }, "");
                 return 0;
         default:
                 return -EPROTO;
@@ -297,8 +297,12 @@ int shard_serve(struct shard *shard) {
                                          .pid = (uint32_t)getpid() };
         int r = watch_start(&shard->watch, &broker->watches, shard->fd, EPOLLIN, ready);
 
+        /* This the front waits for as long as the channel stands. */
         if (r == 0)
-                say(shard, &message, "");
+                r = say(shard, &message, "");
+        if (r < 0)
+                nb_log(&broker->log, NB_LOG_ERROR, "shard %u cannot tell that it serves: %s", shard->number,
+                       strerror(-r));
         return r;
 }
 

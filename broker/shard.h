@@ -40,7 +40,7 @@ struct shard *shard_free(struct shard *shard);
  */
 int shard_begin(struct shard *shard);
 
-/** Serves what the front sends, and says that it does. @return 0 or -errno */
+/** Serves what the front sends, and says that it does. Errors are logged. @return 0 or -errno */
 int shard_serve(struct shard *shard);
 
 /** The longest path that this is for, with its NUL; what is longer than an address is refused when it is used. */

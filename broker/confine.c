@@ -46,21 +46,24 @@ static int find_interpreter(struct dl_phdr_info *info, size_t size, void *data) 
         return 1;
 }
 
-/* @return its folder, owned by the caller; NULL: none */
-static char *folder_of(const char *file) {
-        char *copy = file ? strdup(file) : NULL, *folder = NULL;
+/* @param ret  its folder, owned by the caller; NULL: there is no file */
+static int folder_of(const char *file, char **ret) {
+        NB_CLEANUP_FREE char *copy = file ? strdup(file) : NULL;
 
-        if (copy)
-                folder = strdup(dirname(copy));
-        free(copy);
-        return folder;
+        if (!file)
+                return 0;
+        *ret = copy ? strdup(dirname(copy)) : NULL;
+        return *ret ? 0 : -ENOMEM;
 }
 
 static int confine_files(const struct broker_needs *needs) {
         const struct confine_refused refused = { .fs = FS_REFUSED };
-        NB_CLEANUP_FREE char *audit_folder = folder_of(needs->audit);
+        NB_CLEANUP_FREE char *audit_folder = NULL;
         const char *interpreter = NULL;
+        int r = folder_of(needs->audit, &audit_folder);
 
+        if (r < 0)
+                return r;
         (void)dl_iterate_phdr(find_interpreter, &interpreter);
         const struct confine_path paths[] = {
                 { audit_folder, CONFINE_FS_WRITE_FILE | CONFINE_FS_MAKE_REG },
@@ -104,21 +107,36 @@ static int confine_calls(const struct broker_needs *needs) {
 
 /* ---- all of them ---- */
 
-static bool stands(const struct nb_log *log, const char *what, int r) {
-        if (r < 0)
-                nb_log(log, NB_LOG_WARNING, "netbrokerd cannot confine itself: %s: %s", what, strerror(-r));
-        return r == 0;
+/* What the kernel does not have or a service manager does not permit: no later start would have it. */
+static bool is_lacking(int r) {
+        return r == -ENOSYS || r == -EOPNOTSUPP || r == -EPERM || r == -EACCES;
 }
 
-void confine_broker(const struct nb_log *log, const struct broker_needs *needs, struct broker_walls *ret) {
-        bool has_landlock = confine_landlock_abi() > 0;
+/* @param ret_stands  whether the wall does @return 0; -errno: it would another time */
+static int note(const struct nb_log *log, const char *what, int r, bool *ret_stands) {
+        *ret_stands = r == 0;
+        if (r < 0)
+                nb_log(log, is_lacking(r) ? NB_LOG_WARNING : NB_LOG_ERROR, "netbrokerd cannot confine itself: %s: %s",
+                       what, strerror(-r));
+        return is_lacking(r) ? 0 : r;
+}
 
-        *ret = (struct broker_walls){
+int confine_broker(const struct nb_log *log, const struct broker_needs *needs, struct broker_walls *ret) {
+        bool has_landlock = confine_landlock_abi() > 0;
+        struct broker_walls walls = {
                 .starts_programs = needs->relay_program != NULL,
                 .missing = has_landlock ? NULL : confine_landlock_missing(),
         };
-        ret->hidden = stands(log, "core dumps and tracing", hide());
-        ret->files = stands(log, "files (Landlock)", confine_files(needs)) && has_landlock;
+        int r = note(log, "core dumps and tracing", hide(), &walls.hidden);
+
+        if (r == 0)
+                r = note(log, "files (Landlock)", confine_files(needs), &walls.files);
         /* The last, since it does not let the others' calls through. */
-        ret->calls = stands(log, "system calls (seccomp)", confine_calls(needs));
+        if (r == 0)
+                r = note(log, "system calls (seccomp)", confine_calls(needs), &walls.calls);
+        if (r < 0)
+                return r;
+        walls.files = walls.files && has_landlock;
+        *ret = walls;
+        return 0;
 }

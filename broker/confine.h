@@ -39,8 +39,10 @@ struct broker_needs {
 };
 
 /**
- * Raises them, after privilege_drop(). A wall that cannot be raised is logged, and missing in `ret`; the others stand.
+ * Raises them, after privilege_drop(). A wall that this system does not have, or does not permit, is logged, and missing in `ret`; the others stand. One that it has and
+ * that could not be raised, for want of memory or descriptors, is none that may be missing: nothing is to be served then. Errors are logged.
+ * @return 0 or -errno
  */
-void confine_broker(const struct nb_log *log, const struct broker_needs *needs, struct broker_walls *ret);
+int confine_broker(const struct nb_log *log, const struct broker_needs *needs, struct broker_walls *ret);
 
 #endif

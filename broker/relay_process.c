@@ -328,6 +328,7 @@ static const struct confine_call calls[] = {
         CONFINE_CALL(capget, "the relay's walls"),
         CONFINE_CALL(capset, "the relay's walls"),
         CONFINE_CALL(seccomp, "the relay's walls"),
+        CONFINE_CALL(setitimer, "the relay's walls, which are made in a bounded time"),
         CONFINE_CALL(landlock_create_ruleset, "the relay's walls"),
         CONFINE_CALL(landlock_add_rule, "the relay's walls"),
         CONFINE_CALL(landlock_restrict_self, "the relay's walls"),

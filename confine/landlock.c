@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -51,11 +52,18 @@ static struct ruleset known(int abi, const struct confine_refused *refused) {
         return ruleset;
 }
 
+static bool is_short(int error) {
+        return error == ENOMEM || error == EMFILE || error == ENFILE;
+}
+
 static int add_path(int ruleset_fd, const struct ruleset *ruleset, const struct confine_path *path) {
         struct landlock_path_beneath_attr rule = { .allowed_access = path->fs & ruleset->handled_access_fs };
         NB_CLEANUP_FD int fd = path->path ? open(path->path, O_PATH | O_CLOEXEC) : -1;
         struct stat st;
 
+        /* What is not there needs no rule; what could not be opened now does. */
+        if (path->path && fd < 0 && is_short(errno))
+                return -errno;
         if (fd < 0 || fstat(fd, &st) < 0)
                 return 0;
         if (!S_ISDIR(st.st_mode))

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -68,7 +69,8 @@ static int attempt(const struct place *place, const char *program, int (*functio
 
                 nb_log_init(&log, "test", NB_LOG_WARNING);
                 (void)prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L);
-                confine_broker(&log, &needs, &walls);
+                if (confine_broker(&log, &needs, &walls) < 0)
+                        _exit(NOT_CONFINED);
                 _exit(walls.calls && walls.hidden ? function(place) : NOT_CONFINED);
         }
         ck_assert_int_eq(waitpid(pid, &status, 0), pid);
@@ -199,6 +201,32 @@ START_TEST(one_program_can_be_started) {
 }
 END_TEST
 
+/* In a child, for a limit. */
+static _Noreturn void raise_without_descriptors(void) {
+        const struct broker_needs needs = { .audit = "/tmp/audit" };
+        const struct rlimit none = { 0 };
+        struct broker_walls walls;
+        struct nb_log log;
+
+        nb_log_init(&log, "test", NB_LOG_ERROR);
+        if (setrlimit(RLIMIT_NOFILE, &none) < 0)
+                _exit(OTHERWISE);
+        _exit(confine_broker(&log, &needs, &walls) == -EMFILE ? REFUSED : DONE);
+}
+
+START_TEST(a_wall_is_not_left_out_for_want_of_descriptors) {
+        int status;
+        pid_t pid = fork();
+
+        ck_assert_int_ge(pid, 0);
+        if (pid == 0)
+                raise_without_descriptors();
+        ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+        ck_assert(WIFEXITED(status));
+        ck_assert_int_eq(WEXITSTATUS(status), REFUSED);
+}
+END_TEST
+
 int main(void) {
         Suite *suite = suite_create("broker_confine");
         TCase *tcase = tcase_create("broker_confine");
@@ -207,6 +235,7 @@ int main(void) {
         tcase_add_test(tcase, it_does_not_trace);
         tcase_add_test(tcase, files_are_read_only);
         tcase_add_test(tcase, one_program_can_be_started);
+        tcase_add_test(tcase, a_wall_is_not_left_out_for_want_of_descriptors);
         suite_add_tcase(suite, tcase);
         return run_suite(suite);
 }

@@ -216,6 +216,21 @@ static bool is_loopback(const struct nb_address *address) {
         return nb_ip_equal(&address->ip, &loopback);
 }
 
+const char *exporter_why(int r) {
+        switch (-r) {
+        case EADDRINUSE:
+                return "another process serves it";
+        case EEXIST:
+                return "another file is there";
+        case EADDRNOTAVAIL:
+                return "others could reach that address; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH";
+        case EINVAL:
+                return "that is no address; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH with an absolute path";
+        default:
+                return strerror(-r);
+        }
+}
+
 int exporter_parse(const char *text, struct nb_socket_address *ret) {
         struct nb_socket_address address = { .family = AF_UNIX };
 

@@ -32,6 +32,9 @@ int exporter_parse(const char *text, struct nb_socket_address *ret);
  */
 int exporter_new(struct broker *broker, const struct nb_socket_address *wanted, struct exporter **ret);
 
+/** @return what went wrong, for the operator, in the words of a command line. @param r  of the two above */
+const char *exporter_why(int r);
+
 /** Ends it with all its clients; removes the path. Takes NULL. @return NULL */
 struct exporter *exporter_free(struct exporter *exporter);
 

@@ -124,21 +124,6 @@ static int take_admin_path(struct broker *broker, const char *path) {
         return r;
 }
 
-static const char *why_no_metrics(int r) {
-        switch (-r) {
-        case EADDRINUSE:
-                return "another process serves it";
-        case EEXIST:
-                return "another file is there";
-        case EADDRNOTAVAIL:
-                return "others could reach that address; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH";
-        case EINVAL:
-                return "that is no address; write 127.0.0.1:PORT, [::1]:PORT or unix:PATH with an absolute path";
-        default:
-                return strerror(-r);
-        }
-}
-
 static int take_metrics(struct broker *broker, const char *text) {
         struct nb_socket_address address;
         int r;
@@ -149,7 +134,7 @@ static int take_metrics(struct broker *broker, const char *text) {
         if (r == 0)
                 r = exporter_new(broker, &address, &broker->exporter);
         if (r < 0)
-                nb_log(&broker->log, NB_LOG_ERROR, "cannot serve metrics at %s: %s", text, why_no_metrics(r));
+                nb_log(&broker->log, NB_LOG_ERROR, "cannot serve metrics at %s: %s", text, exporter_why(r));
         return r;
 }
 

@@ -125,11 +125,16 @@ static void look(void *data) {
 
 /* ---- what the manager waits for ---- */
 
-/* Want of memory in the kernel passes; a manager that never hears this ends us. */
+/* Room in its queue, memory in the kernel, a descriptor: what is wanting now, and not for ever. */
+static bool is_passing(int r) {
+        return r == -EINTR || r == -EAGAIN || r == -EMFILE || r == -ENFILE || nb_channel_is_short(r);
+}
+
+/* A manager that never hears this ends us. */
 static void insist(const struct notify *notify, const char *text) {
         int r = sd_notify(0, text);
 
-        for (int i = 0; i < ATTEMPTS && (r == -EINTR || nb_channel_is_short(r)); ++i) {
+        for (int i = 0; i < ATTEMPTS && is_passing(r); ++i) {
                 (void)poll(NULL, 0, ATTEMPT_MS);
                 r = sd_notify(0, text);
         }

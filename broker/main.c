@@ -2,6 +2,7 @@
 /*
  * netbrokerd: reads its command line and policy, takes its sockets, gives up its privileges, and serves.
  */
+#include <err.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -607,7 +608,7 @@ int main(int argc, char **argv) {
         int r;
 
         if (nb_fds_ensure_standard() < 0)
-                return EX_OSERR;
+                err(EX_OSERR, "cannot have standard input, output and error");
         nb_last_words();
         (void)signal(SIGPIPE, SIG_IGN);
         if (shard_exec_take(&argc, argv, &place) < 0)

@@ -4,6 +4,7 @@
  *
  * netbrokerd has no capability that this takes (CAP_NET_ADMIN), and shall not have it: it talks to everyone. This program talks to netbrokerd.
  */
+#include <err.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -45,7 +46,7 @@ int main(int argc, char **argv) {
         int r;
 
         if (nb_fds_ensure_standard() < 0)
-                return EX_OSERR;
+                err(EX_OSERR, "cannot have standard input, output and error");
         nb_last_words();
         (void)signal(SIGPIPE, SIG_IGN);
         r = nb_options_parse(&options_table, argc, argv, &options, stdout, stderr, &operands);

@@ -5,6 +5,7 @@
  * It is apart from netbrokerd so that it lives on when that one ends, however that is; and it is small, since what it holds is worth most when something
  * else has failed.
  */
+#include <err.h>
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
@@ -66,7 +67,7 @@ int main(int argc, char **argv) {
         int r;
 
         if (nb_fds_ensure_standard() < 0)
-                return EX_OSERR;
+                err(EX_OSERR, "cannot have standard input, output and error");
         nb_last_words();
         (void)signal(SIGPIPE, SIG_IGN);
         options_init(&options);

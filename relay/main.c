@@ -3,6 +3,7 @@
  * netbroker-relay: takes its channel, gives up all else, and serves it until it ends.
  */
 #include <gnutls/gnutls.h>
+#include <err.h>
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -74,7 +75,7 @@ int main(int argc, char **argv) {
         int r;
 
         if (nb_fds_ensure_standard() < 0)
-                return EX_OSERR;
+                err(EX_OSERR, "cannot have standard input, output and error");
         nb_last_words();
         r = nb_options_parse(&options_table, argc, argv, NULL, stdout, stderr, &operands);
         if (r != 0)

@@ -107,11 +107,18 @@ static void plan(struct round *round, size_t index) {
         }
 }
 
-/* Whether both directions of a stream are at their end. */
-static bool has_hung_up(int fd) {
+/* Whether that direction of a stream is at its end. */
+static bool has_hung_up(int fd, __wasi_eventtype_t type) {
         bool hung_up = false;
 
-        return nb_posix_wait(fd, __WASI_EVENTTYPE_FD_WRITE, 0, &hung_up) == 0 && hung_up;
+        return nb_posix_wait(fd, type, 0, &hung_up) == 0 && hung_up;
+}
+
+/* As of a pipe that nobody reads from, it is an error that one direction alone can not be written to. */
+static short revents_of_hang_up(int fd, bool readable) {
+        if (has_hung_up(fd, readable ? __WASI_EVENTTYPE_FD_WRITE : __WASI_EVENTTYPE_FD_READ))
+                return POLLHUP;
+        return readable ? 0 : POLLERR;
 }
 
 /* The result of a connection under way, if it is there. Success alone is no event, unless the program waits for it. */
@@ -147,10 +154,8 @@ static void settle(struct round *round, const __wasi_event_t *event) {
                 settle_connection(entry, socket);
                 return;
         }
-        if (readable && hung_up)
-                hung_up = has_hung_up(entry->fd);
         if (hung_up)
-                entry->revents |= POLLHUP;
+                entry->revents |= revents_of_hang_up(entry->fd, readable);
         entry->revents |= entry->events & (readable ? POLLIN : POLLOUT);
         if (readable && !entry->revents)
                 round->muted[index] = true;

@@ -438,6 +438,21 @@ static bool settle_control(const struct nb_call *call, struct poll_set *set, str
         return true;
 }
 
+/*
+ * That the peer takes no more of a stream of QUIC (STOP_SENDING) poll(2) does not tell of a pair; a write of nothing does. What the guest has shut down
+ * itself is no hang-up.
+ */
+static bool is_stopped(const struct nb_call *call, const struct watch *watch) {
+        const struct nb_descriptor *stream;
+
+        if (watch->kind != NB_DESCRIPTOR_STREAM || watch->type != EVENTTYPE_FD_WRITE || watch->is_datagrams)
+                return false;
+        stream = nb_table_get(&call->guest->table, watch->number);
+        if (stream->shut_for_writing || !nb_connection_is_multiplexed(stream->connection->connection))
+                return false;
+        return send(stream->host_fd, "", 0, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EPIPE;
+}
+
 /* Turns a watch whose descriptor is ready into an event. */
 static bool settle_fd(const struct nb_call *call, struct poll_set *set, struct watch *watch) {
         const struct pollfd *pollfd = &set->fds[watch->index];
@@ -460,7 +475,7 @@ static bool settle_fd(const struct nb_call *call, struct poll_set *set, struct w
                 return settle_connection(watch, connection, nb_connection_ready(connection));
         }
         watch->state = WATCH_READY;
-        watch->hangup = revents & hangup;
+        watch->hangup = revents & hangup || is_stopped(call, watch);
         watch->nbytes = count_bytes(call, watch, pollfd->fd, revents);
         return true;
 }

@@ -325,5 +325,6 @@ int nb_stream_sock_shutdown(struct nb_call *call, struct nb_descriptor *stream) 
         if (shutdown(stream->host_fd, direction) < 0)
                 return nb_call_errno(-errno);
         stream->shut_for_reading |= direction != SHUT_WR;
+        stream->shut_for_writing |= direction != SHUT_RD;
         return NB_WASI_SUCCESS;
 }

@@ -50,6 +50,7 @@ struct nb_descriptor {
         enum nb_descriptor_kind kind;
         uint8_t filetype;       /* WASI's; 0 where it has no name for it */
         bool shut_for_reading;  /* stream: the guest has shut down this direction */
+        bool shut_for_writing;  /* or this one */
         bool reads_only;        /* stream: unidirectional, of the peer */
         bool writes_only;       /* stream: unidirectional, of the guest */
         uint16_t flags;         /* WASI's fdflags */

@@ -3,7 +3,7 @@
  * Ends of streams, and of a connection that multiplexes
  *
  * After a shutdown for writing the peer reads the end, writes here are `pipe`, and the other direction goes on. After one for reading, reads return the end, and
- * the peer's writes are `pipe` from some time on, once it has been told; the other direction goes on. A stream that is closed when all was read ends in
+ * the peer's writes are `pipe` from some time on, once it has been told, with a hang-up for poll; the other direction goes on. A stream that is closed when all was read ends in
  * both ways. One that is closed with something unread resets the peer's end: that is `connreset`, once; then reads return the end, and writes are `pipe`. Other streams
  * of the connection are not touched.
  *
@@ -33,6 +33,7 @@ static void half_close(const struct ends *connection) {
         send_text(ends.ours, "last");
         CHECK_OK(__wasi_sock_shutdown(ends.ours, __WASI_SDFLAGS_WR));
         expect_pipe(ends.ours);
+        CHECK(!poll_write(ends.ours, 0).hangup);
         expect_text(ends.theirs, "last");
         expect_end(ends.theirs);
         expect_end(ends.theirs);
@@ -49,6 +50,7 @@ static void stop(const struct ends *connection) {
         CHECK_OK(__wasi_sock_shutdown(ends.theirs, __WASI_SDFLAGS_RD));
         expect_end(ends.theirs);
         quic_await_stop(ends.ours);
+        CHECK(poll_write(ends.ours, 0).hangup);
         send_text(ends.theirs, "goes on");
         expect_text(ends.ours, "goes on");
         ends_close(&ends);

@@ -291,6 +291,24 @@ START_TEST(a_connection_that_is_over_hangs_up) {
 }
 END_TEST
 
+/* As the relay has it of a stream that the peer has stopped. What the guest has shut down itself is none. */
+START_TEST(a_stream_that_the_peer_stops_hangs_up_for_writing) {
+        uint32_t connection = world_connection(&world), stream = created(connection, NB_RIGHTS_STREAM);
+
+        for (int is_stopped = 0; is_stopped < 2; ++is_stopped) {
+                ck_assert_uint_eq(world_poll_one(&world, WORLD_FD_WRITE, stream), 1);
+                ck_assert_uint_eq(world_event(&world, 0).flags, is_stopped);
+                ck_assert_int_eq(shutdown(world.broker.peer, SHUT_RD), 0);
+        }
+        ck_assert_uint_eq(world_poll_one(&world, WORLD_FD_READ, stream), 0);
+        expect_last_stream(stream);
+        stream = created(connection, NB_RIGHTS_STREAM);
+        ck_assert_int_eq(world_call(&world, "sock_shutdown", stream, SHUT_DOWN_WRITING), OK);
+        ck_assert_uint_eq(world_poll_one(&world, WORLD_FD_WRITE, stream), 1);
+        ck_assert_uint_eq(world_event(&world, 0).flags, 0);
+}
+END_TEST
+
 /* ---- lives ---- */
 
 START_TEST(closing_a_connection_closes_its_channel_and_leaves_its_streams) {
@@ -583,6 +601,7 @@ static void add_tests(TCase *tcase) {
         tcase_add_test(tcase, a_poll_goes_on_when_it_was_something_else);
         tcase_add_test(tcase, connections_and_streams_are_polled_together);
         tcase_add_test(tcase, a_connection_that_is_over_hangs_up);
+        tcase_add_test(tcase, a_stream_that_the_peer_stops_hangs_up_for_writing);
         tcase_add_test(tcase, closing_a_connection_closes_its_channel_and_leaves_its_streams);
         tcase_add_test(tcase, a_stream_can_take_its_connections_number);
         tcase_add_test(tcase, streams_have_numbers_of_their_own);

@@ -481,9 +481,9 @@ static int read_policy(struct broker *broker, struct loaded *loaded) {
 
 /* What a policy names is opened by whoever serves its tenants, and their own sockets are made by whoever accepts. */
 static int open_all(struct broker *broker, struct loaded *loaded) {
-        int r = 0;
+        int r = broker->shard ? shard_check_left(broker, loaded->policy) : 0;
 
-        if (!broker->front && !seal_suffices(broker, loaded->policy))
+        if (r == 0 && !broker->front && !seal_suffices(broker, loaded->policy))
                 r = -EPERM;
         if (r == 0 && !broker->front)
                 r = open_contexts(broker, loaded->policy, &loaded->contexts);

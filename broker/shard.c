@@ -18,7 +18,9 @@
 #include "broker/privilege.h"
 #include "broker/session.h"
 #include "broker/shard_message.h"
+#include "broker/tenant.h"
 #include "loop/watch.h"
+#include "policy/shard.h"
 
 /* Messages in a row, before other descriptors have their turn. */
 #define BATCH 16
@@ -112,6 +114,23 @@ struct shard_paths *shard_paths_free(struct shard_paths *paths) {
                 (void)own_free(paths->sockets[i]);
         free(paths);
         return NULL;
+}
+
+/* Of those that the policy in force has no longer: one that it has the front does not let be moved. */
+int shard_check_left(const struct broker *broker, const struct policy *policy) {
+        nb_list_foreach_safe(link, &broker->tenants) {
+                const struct tenant *tenant = nb_container_of(link, struct tenant, link);
+
+                if (tenant->policy || !policy_is_elsewhere(policy, tenant->name))
+                        continue;
+                nb_log(&broker->log, NB_LOG_ERROR,
+                       "connections of tenant %s live on here, and Shard= gives it to another shard; end them first, "
+                       "or take "
+                       "it back",
+                       tenant->name);
+                return -EBUSY;
+        }
+        return 0;
 }
 
 /* ---- saying ---- */

@@ -52,6 +52,13 @@ int shard_path(const char *first, unsigned number, char ret[static SHARD_PATH_MA
 /** Notes that all shards have such a socket, which no rule reaches. @param what  borrowed for the broker's life @return 0, -ENAMETOOLONG or -ENOMEM */
 int shard_note_sockets(struct shard *shard, const char *what, const char *first);
 
+/**
+ * Whether a policy gives a tenant to another shard of which this one has something still: connections outlive their tenant where nobody can end them. Two shards would count for it,
+ * and neither exactly. Errors are logged.
+ * @return 0 or -EBUSY
+ */
+int shard_check_left(const struct broker *broker, const struct policy *policy);
+
 /** Which it is, from 1; 0 for NULL. */
 unsigned shard_number(const struct shard *shard);
 

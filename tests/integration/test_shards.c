@@ -379,6 +379,111 @@ START_TEST(a_reload_is_for_all_or_for_none) {
 }
 END_TEST
 
+/* ---- Shard= of a tenant that is served ---- */
+
+static void write_blue(const struct sharded *world, unsigned shard, const char *existing) {
+        daemon_write_policy_file(&world->daemon, sharded_tenants[1].file,
+                                 "[Tenant]\nName=blue\nUser=%u\nShard=%u\nExisting=%s\n"
+                                 "[Protocol web]\nFamily=ip\nDataPath=direct\n" SHARDED_LOOPBACK,
+                                 (unsigned)getuid(), shard, existing);
+}
+
+static const char *const existing_values[] = { "keep", "close" };
+
+/* What it has is of its shard, and would end: that is refused, whatever is said of what is open, and also of one that has nothing open. */
+START_TEST(no_reload_moves_a_tenant) {
+        struct wire_session sessions[SHARDED_TENANTS];
+        NB_CLEANUP_FREE char *written = NULL;
+        struct sharded world;
+
+        sharded_prepare(&world);
+        sharded_give_admin_socket(&world);
+        write_blue(&world, 2, existing_values[_i]);
+        sharded_start(&world);
+        sharded_open_all(&world, sessions);
+        write_blue(&world, 1, existing_values[_i]);
+        ck_assert_int_eq(operator_run(world.admin_socket, (const char *const[]){ "reload", NULL }, &written), 1);
+        operator_expect(written, "Shard= moves tenant blue from shard 2 to shard 1");
+        expect_all_work(sessions);
+        sharded_close_all(sessions);
+        ck_assert_int_eq(operator_run(world.admin_socket, (const char *const[]){ "reload", NULL }, NULL), 1);
+        ck_assert_uint_eq(try_tenant(&world, "blue"), 0);
+        sharded_end(&world);
+}
+END_TEST
+
+static void expect_counted_once(const struct sharded *world) {
+        static const char sample[] = "\nnetbroker_objects{tenant=\"blue\",kind=\"sessions\"} ";
+        NB_CLEANUP_FREE char *page = NULL;
+        const char *found;
+
+        ck_assert_int_eq(operator_run(world->admin_socket, (const char *const[]){ "metrics", NULL }, &page), 0);
+        found = strstr(page, sample);
+        ck_assert_ptr_nonnull(found);
+        ck_assert_msg(!strstr(found + 1, sample), "%s", page);
+}
+
+/* By a reload without it, which ends its sessions, and one that has it again; but not while its shard has connections of it, which count there. */
+START_TEST(a_tenant_is_moved_by_two_reloads) {
+        struct wire_session sessions[SHARDED_TENANTS], moved;
+        NB_CLEANUP_FREE char *written = NULL;
+        NB_CLEANUP_FD int held = -1;
+        struct sharded world;
+        uint64_t start_ms;
+
+        sharded_prepare(&world);
+        sharded_give_admin_socket(&world);
+        write_blue(&world, 2, existing_values[_i]);
+        sharded_start(&world);
+        sharded_open_all(&world, sessions);
+        ck_assert_uint_eq(sharded_connect_and_hold(&sessions[1], &held), 0);
+        daemon_remove_policy(&world.daemon, sharded_tenants[1].file);
+        daemon_reload(&world.daemon);
+        wire_expect_end(&sessions[1].channel);
+        ck_assert_uint_ne(try_tenant(&world, "blue"), 0);
+        write_blue(&world, 1, existing_values[_i]);
+        ck_assert_int_eq(operator_run(world.admin_socket, (const char *const[]){ "reload", NULL }, &written), 1);
+        operator_expect(written, "shard 2: connections of tenant blue live on here");
+        held = nb_fd_close(held);
+        /* The kernel tells that it is closed, some time. */
+        start_ms = harness_now_ms();
+        for (daemon_reload(&world.daemon); try_tenant(&world, "blue") != 0; daemon_reload(&world.daemon))
+                harness_wait_a_moment(start_ms, "a reload to pass");
+        wire_session_open(world.daemon.socket_path, "blue", &moved);
+        expect_works(&moved);
+        expect_counted_once(&world);
+        wire_session_close(&moved);
+        sharded_close_all(sessions);
+        sharded_end(&world);
+}
+END_TEST
+
+/* A restart that would move it is refused, too, and what it has is there for the next. */
+START_TEST(a_restart_moves_no_tenant_that_has_sessions) {
+        struct wire_session sessions[SHARDED_TENANTS];
+        NB_CLEANUP_FREE char *written = NULL;
+        struct sharded world;
+
+        start_with_keepers(&world, sessions);
+        daemon_stop(&world.daemon);
+        sharded_write_tenant(&world, 1, 1, SHARDED_LOOPBACK);
+        ck_assert_int_eq(daemon_run_once(&world.daemon,
+                                         (const char *const[]){ "--policy", world.daemon.policy_path, "--socket",
+                                                                world.daemon.socket_path, "--keeper",
+                                                                world.keepers[0].path, "--shards", "2", NULL },
+                                         &written),
+                         69);
+        ck_assert_msg(strstr(written, "sessions of tenant blue, which another shard serves now"), "%s", written);
+        sharded_write_tenant(&world, 1, 2, SHARDED_LOOPBACK);
+        sharded_start(&world);
+        /* Those of the other shard may have been resumed by the start that failed, too. */
+        expect_resumed(&sessions[1]);
+        expect_works(&sessions[1]);
+        sharded_close_all(sessions);
+        sharded_end(&world);
+}
+END_TEST
+
 /* The one that is started again has read what the others have not: they do, too. */
 START_TEST(a_shard_that_is_started_again_brings_its_policy_to_all) {
         struct wire_session session;
@@ -497,6 +602,9 @@ int main(void) {
         tcase_add_test(tcase, another_number_of_shards_is_refused_and_loses_nothing);
         tcase_add_test(tcase, systemds_sockets_are_the_fronts_only);
         tcase_add_test(tcase, a_reload_is_for_all_or_for_none);
+        tcase_add_loop_test(tcase, no_reload_moves_a_tenant, 0, 2);
+        tcase_add_loop_test(tcase, a_tenant_is_moved_by_two_reloads, 0, 2);
+        tcase_add_test(tcase, a_restart_moves_no_tenant_that_has_sessions);
         tcase_add_test(tcase, a_shard_that_is_started_again_brings_its_policy_to_all);
         tcase_add_test(tcase, operators_ask_each_shard);
         tcase_add_loop_test(tcase, a_shard_has_one_capability, 0, 2);

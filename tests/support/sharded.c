@@ -112,10 +112,9 @@ void sharded_close_all(struct wire_session sessions[static SHARDED_TENANTS]) {
                 wire_session_close(&sessions[i]);
 }
 
-uint32_t sharded_connect(struct wire_session *session) {
+uint32_t sharded_connect_and_hold(struct wire_session *session, int *ret_fd) {
         struct sockaddr_in sa = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         NB_CLEANUP_FD int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        NB_CLEANUP_FD int stream = -1;
         socklen_t length = sizeof(sa);
         struct wire control;
         char address[32];
@@ -126,7 +125,13 @@ uint32_t sharded_connect(struct wire_session *session) {
         ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&sa, &length), 0);
         (void)snprintf(address, sizeof(address), "127.0.0.1:%u", (unsigned)ntohs(sa.sin_port));
         control = wire_open_control(&session->protocols[0], "0.0.0.0:0");
-        error = wire_connect_to(&control, address, &stream);
+        error = wire_connect_to(&control, address, ret_fd);
         (void)wire_close(&control);
         return error;
+}
+
+uint32_t sharded_connect(struct wire_session *session) {
+        NB_CLEANUP_FD int stream = -1;
+
+        return sharded_connect_and_hold(session, &stream);
 }

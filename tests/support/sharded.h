@@ -67,4 +67,7 @@ void sharded_close_all(struct wire_session sessions[static SHARDED_TENANTS]);
 /** A connect of the session's, to a listener of the test's. @return 0, or the WASI errno */
 uint32_t sharded_connect(struct wire_session *session);
 
+/** As that. @param ret_fd  the connection, -1 before; owned by the caller, and open also where the listener is gone */
+uint32_t sharded_connect_and_hold(struct wire_session *session, int *ret_fd);
+
 #endif

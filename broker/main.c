@@ -351,16 +351,18 @@ static void warn_of_units(const struct broker *broker) {
 
 /*
  * From here on nothing is opened but what a reload names, and nothing is read from guests before.
- * @param relay_program  what is executed; NULL: nothing is @return 0 or -errno, logged
+ * @param relay_program  what is executed; NULL: nothing is
  */
-static int raise_walls(struct broker *broker, const struct options *options, const char *relay_program) {
+static void raise_walls(struct broker *broker, const struct options *options, const char *relay_program) {
         const char *audit = options->audit;
         const struct broker_needs needs = {
                 .audit = audit && strcmp(audit, "journal") != 0 && strcmp(audit, "stdout") != 0 ? audit : NULL,
                 .relay_program = relay_program,
         };
 
-        return confine_broker(&broker->log, &needs, &broker->walls);
+        /* Without memory libseccomp may leave the heap in disorder, which nobody is to tidy up: all is as where the process is killed. */
+        if (confine_broker(&broker->log, &needs, &broker->walls) < 0)
+                _exit(EX_OSERR);
 }
 
 static int serve_alone(struct broker *broker, const struct options *options) {
@@ -381,8 +383,7 @@ static int serve_alone(struct broker *broker, const struct options *options) {
                 seal_prove(broker->seal, options->probe);
         if (!seal_suffices(broker, broker->policy))
                 return EX_UNAVAILABLE;
-        if (raise_walls(broker, options, options_relay_program(options)) < 0)
-                return EX_OSERR;
+        raise_walls(broker, options, options_relay_program(options));
         if (broker_open_contexts(broker) < 0)
                 return EX_CONFIG;
         if (options->session_fd < 0)
@@ -429,8 +430,7 @@ static int serve_front(struct broker *broker, const struct options *options) {
                 return EX_UNAVAILABLE;
         if (become_user(broker, options->user) < 0)
                 return EX_NOPERM;
-        if (raise_walls(broker, options, NULL) < 0)
-                return EX_OSERR;
+        raise_walls(broker, options, NULL);
         warn_of_root(broker);
         warn_of_units(broker);
         end_other_sockets(broker, &of_front);
@@ -489,8 +489,7 @@ static int serve_shard(struct broker *broker, const struct options *options) {
                 helper_client_look(broker->helper);
         if (!seal_suffices(broker, broker->policy))
                 return EX_UNAVAILABLE;
-        if (raise_walls(broker, options, options_relay_program(options)) < 0)
-                return EX_OSERR;
+        raise_walls(broker, options, options_relay_program(options));
         if (broker_open_contexts(broker) < 0)
                 return EX_CONFIG;
         r = shard_begin(broker->shard);

@@ -9,7 +9,11 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
+#include <spawn.h>
 #include <stdarg.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -26,6 +30,16 @@ EXPORT int setrlimit(__rlimit_resource_t resource, const struct rlimit *limit) {
 
 EXPORT int setitimer(__itimer_which_t which, const struct itimerval *restrict value, struct itimerval *restrict ret) {
         return which == ITIMER_VIRTUAL ? 0 : NEXT(setitimer)(which, value, ret);
+}
+
+/* To a program /proc/self/exe is itself; but what valgrind starts is valgrind's own. The environment says how the program is started under valgrind. */
+EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path, const posix_spawn_file_actions_t *actions,
+                       const posix_spawnattr_t *restrict attributes, char *const arguments[restrict],
+                       char *const environment[restrict]) {
+        const char *itself = getenv("VALGRIND_PROGRAM");
+        bool is_itself = itself && strcmp(path, "/proc/self/exe") == 0;
+
+        return NEXT(posix_spawn)(pid, is_itself ? itself : path, actions, attributes, arguments, environment);
 }
 
 /* A link is refused at the end of the path only: what it is in its middle is not for valgrind to say. */

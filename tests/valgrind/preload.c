@@ -7,14 +7,17 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <linux/seccomp.h>
 #include <spawn.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -42,9 +45,41 @@ EXPORT int posix_spawn(pid_t *restrict pid, const char *restrict path, const pos
         return NEXT(posix_spawn)(pid, is_itself ? itself : path, actions, attributes, arguments, environment);
 }
 
-/* A link is refused at the end of the path only: what it is in its middle is not for valgrind to say. */
-static long open_as(int folder_fd, const char *path, const struct open_how *how) {
-        return openat(folder_fd, path, (int)how->flags | O_NOFOLLOW, (mode_t)how->mode);
+static int refuse(int fd, int error) {
+        (void)close(fd);
+        errno = error;
+        return -1;
+}
+
+/* One step of a path. @param folder_fd  consumed @return an O_PATH descriptor, or -1 */
+static int step(int folder_fd, const char *path, size_t length) {
+        char name[NAME_MAX + 1];
+        struct stat st;
+        int fd;
+
+        if (length >= sizeof(name))
+                return refuse(folder_fd, ENAMETOOLONG);
+        memcpy(name, path, length);
+        name[length] = '\0';
+        fd = openat(folder_fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+        (void)refuse(folder_fd, errno);
+        if (fd < 0 || fstat(fd, &st) < 0)
+                return fd;
+        return S_ISLNK(st.st_mode) ? refuse(fd, ELOOP) : fd;
+}
+
+/* openat2(2) as broker/unix_path.c asks for it: an O_PATH descriptor, and no link anywhere. */
+static int open_without_links(int folder_fd, const char *path, uint64_t flags) {
+        int fd = fcntl(folder_fd, F_DUPFD_CLOEXEC, 0);
+        struct stat st;
+
+        for (size_t n; fd >= 0 && *path != '\0'; path += n + (path[n] == '/')) {
+                n = strcspn(path, "/");
+                fd = step(fd, path, n);
+        }
+        if (fd < 0 || fstat(fd, &st) < 0 || (flags & O_DIRECTORY) == 0 || S_ISDIR(st.st_mode))
+                return fd;
+        return refuse(fd, ENOTDIR);
 }
 
 /* It is there, and has all that libseccomp asks for, by calls that no kernel carries out; a filter is taken, and holds nobody. */
@@ -65,7 +100,7 @@ EXPORT long syscall(long number, ...) {
                 a[i] = va_arg(arguments, long);
         va_end(arguments);
         if (number == SYS_openat2)
-                return open_as((int)a[0], (const char *)a[1], (const struct open_how *)a[2]);
+                return open_without_links((int)a[0], (const char *)a[1], ((const struct open_how *)a[2])->flags);
         if (number == SYS_seccomp)
                 return seccomp_as(a[0], (const void *)a[2]);
         if (number != SYS_landlock_create_ruleset)

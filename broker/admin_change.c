@@ -31,7 +31,7 @@ int admin_log_level(struct admin_call *call, const json_t *request) {
 struct revoked {
         unsigned sessions;    /* that were ended, or had something ended */
         unsigned connections; /* that are being shut down */
-        unsigned kept;        /* that cannot be: there is no helper, or it is a Unix socket */
+        unsigned kept;        /* that cannot be: there is no helper, it is a Unix socket, or there is no memory */
 };
 
 static void revoke_connection(struct connection *connection, struct revoked *revoked) {

@@ -471,8 +471,9 @@ static void report_revoked(const struct tenant *tenant, unsigned n_revoked, unsi
                 nb_log(log, NB_LOG_WARNING,
                        "tenant %s: %u connections that the policy no longer grants live on, for %s", tenant->name,
                        n_left,
-                       tenant->broker->helper ? "they are Unix sockets, which cannot be shut down from outside"
-                                              : "there is no netbroker-helper to shut them down; give --helper PATH");
+                       tenant->broker->helper
+                               ? "they are Unix sockets, which cannot be shut down from outside, or there is no memory"
+                               : "there is no netbroker-helper to shut them down (give --helper PATH), or no memory");
 }
 
 void connection_judge_all(struct tenant *tenant) {

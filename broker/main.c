@@ -610,8 +610,10 @@ int main(int argc, char **argv) {
                 err(EX_OSERR, "cannot have standard input, output and error");
         nb_last_words();
         (void)signal(SIGPIPE, SIG_IGN);
-        if (shard_exec_take(&argc, argv, &place) < 0)
+        if (shard_exec_take(&argc, argv, &place) < 0) {
+                (void)fputs("netbrokerd: a shard is started by its front: use --shards N\n", stderr);
                 return EX_USAGE;
+        }
         arguments = shard_exec_copy_arguments(argc, argv);
         if (!arguments)
                 return EX_OSERR;

@@ -76,7 +76,8 @@ static void look_at_connections(struct token_watch *watch, struct tenant *tenant
         if (n_left > 0)
                 nb_log(&watch->broker->log, NB_LOG_WARNING,
                        "tenant %s: %u connections live on though the time of their tokens is over, for nobody can shut "
-                       "them down: there is no netbroker-helper (--helper PATH), or they are Unix sockets",
+                       "them down: there is no netbroker-helper (--helper PATH), they are Unix sockets, or there is no "
+                       "memory",
                        tenant->name, n_left);
 }
 

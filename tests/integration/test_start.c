@@ -61,6 +61,7 @@ static const struct {
         { { "--session-fd", "2" }, "from 3 up" }, { { "--session-fd", "x" }, "from 3 up" },
         { { "--log-level", "loud" }, "debug" },   { { "--data-path", "none" }, "direct" },
         { { "--check", "--check" }, "twice" },    { { "operand" }, "too many" },
+        { { "--as-shard=1" }, "--shards N" },
 };
 
 START_TEST(a_wrong_command_line_is_ex_usage) {

@@ -524,10 +524,7 @@ static void host_end(struct host *host) {
 }
 
 static void restart(struct host *host) {
-        if (below(host, 2) == 0)
-                restart_kill(&host->broker);
-        else
-                restart_stop(&host->broker);
+        restart_take_down(&host->broker, below(host, 2) == 0);
         for (int i = 0; i < STEPS_IN_OUTAGE; ++i)
                 step(host);
         restart_again(&host->broker);

@@ -96,20 +96,12 @@ static void expect_before(const struct world *world, const struct sweep *sweep, 
                      now.live, before->live);
 }
 
-static unsigned count_text(const char *log, const char *text) {
-        unsigned n = 0;
-
-        for (const char *next = log; (next = strstr(next, text)); next += strlen(text))
-                ++n;
-        return n;
-}
-
 /* A relay that cannot go on ends; it does not crash. */
 static bool has_crashed(const struct world *world, struct sweep *sweep) {
         NB_CLEANUP_FREE char *log = daemon_read(world->daemon.stderr_path);
 
         sweep->n_excused += sweep->program == RELAY && sweep_is_excused(world->faults[RELAY]);
-        return count_text(log, "was killed by SIG") > sweep->n_excused;
+        return harness_count_text(log, "was killed by SIG") > sweep->n_excused;
 }
 
 static void fail_one(const struct world *world, struct sweep *sweep, const struct before *before) {

@@ -34,13 +34,6 @@ START_TEST(a_session_goes_on) {
 }
 END_TEST
 
-static void end_broker(struct restart_scene *world, int i) {
-        if (is_killed(i))
-                restart_kill(world);
-        else
-                restart_stop(world);
-}
-
 static void send_open(struct restart_scene *world) {
         wire_send_open(world->scene.web, "127.0.0.1:0", WIRE_RIGHTS_BASE, WIRE_RIGHTS_INHERITING);
 }
@@ -51,7 +44,7 @@ START_TEST(a_request_without_an_answer_is_repeated) {
         struct wire control;
 
         restart_start(&world, SCENE_LOOPBACK);
-        end_broker(&world, _i);
+        restart_take_down(&world, is_killed(_i));
         send_open(&world);
         world.scene.web->serial--;
         send_open(&world);
@@ -75,7 +68,7 @@ START_TEST(a_copy_of_what_was_answered_is_passed_over) {
         restart_one(&world, is_killed(_i));
         restart_expect_session_resumed(&world);
         controls[0] = wire_open_control(world.scene.web, "127.0.0.1:0");
-        end_broker(&world, _i);
+        restart_take_down(&world, is_killed(_i));
         world.scene.web->serial--;
         send_open(&world);
         restart_again(&world);
@@ -134,7 +127,7 @@ START_TEST(a_listener_keeps_its_port_and_its_backlog) {
         ck_assert_uint_eq(wire_listen(&control, 16, address), 0);
         peers[0] = peer_connect(address);
         streams[0] = wire_receive_accepted(&control, 1);
-        end_broker(&world, _i);
+        restart_take_down(&world, is_killed(_i));
         peers[1] = peer_connect(address);
         ck_assert_int_ge(peers[1], 0);
         restart_again(&world);
@@ -212,7 +205,7 @@ START_TEST(a_new_session_waits) {
         struct wire wire;
 
         restart_start(&world, SCENE_LOOPBACK);
-        end_broker(&world, _i);
+        restart_take_down(&world, is_killed(_i));
         wire = wire_connect(world.scene.daemon.socket_path);
         restart_again(&world);
         ck_assert_uint_eq(wire_hello(&wire, "acme", &session), 0);

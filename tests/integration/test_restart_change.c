@@ -440,10 +440,7 @@ START_TEST(the_keeper_goes_in_the_outage) {
         struct restart_scene world;
 
         restart_start(&world, SCENE_LOOPBACK);
-        if (_i == 1)
-                restart_kill(&world);
-        else
-                restart_stop(&world);
+        restart_take_down(&world, _i == 1);
         keeper_kill(&world.keeper);
         wire_expect_end(&world.scene.session.channel);
         wire_expect_end(world.scene.web);

@@ -225,10 +225,7 @@ START_TEST(no_byte_is_lost_on_the_way_through_a_relay) {
                 run_flow(flow, ways, 2 * N_PAIRS);
         for (int i = 0; i < RESTARTS; ++i) {
                 wait_for_rounds(flow, ROUNDS);
-                if (is_killed(i))
-                        restart_kill(&world.restart);
-                else
-                        restart_stop(&world.restart);
+                restart_take_down(&world.restart, is_killed(i));
                 wait_for_rounds(flow, ROUNDS);
                 restart_again(&world.restart);
         }
@@ -264,10 +261,7 @@ START_TEST(quic_goes_on) {
         connection = quic_host_connect(&host, echo.address);
         for (int i = 0; i < RESTARTS; ++i) {
                 quic_host_echo(connection, 4, 50000, (uint64_t)(3 * i + 1));
-                if (is_killed(i))
-                        restart_kill(&world.restart);
-                else
-                        restart_stop(&world.restart);
+                restart_take_down(&world.restart, is_killed(i));
                 quic_host_echo(connection, 4, 50000, (uint64_t)(3 * i + 2));
                 restart_again(&world.restart);
                 another = quic_host_connect(&host, echo.address);

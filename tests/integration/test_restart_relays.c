@@ -286,10 +286,7 @@ START_TEST(what_ended_meanwhile_has_ended) {
         pairs[0] = connect_out(world.web);
         pairs[1] = connect_out(world.plain);
         pairs[2] = connect_out(world.web);
-        if (is_killed(_i))
-                restart_kill(&world.restart);
-        else
-                restart_stop(&world.restart);
+        restart_take_down(&world.restart, is_killed(_i));
         pair_close(&pairs[0]);
         pair_close(&pairs[1]);
         restart_again(&world.restart);
@@ -310,10 +307,7 @@ START_TEST(a_relay_that_is_killed_meanwhile_ends_its_own) {
         pairs[0] = connect_out(world.web);
         pairs[1] = connect_out(world.plain);
         ck_assert_uint_eq(relay_units_list(&world.units, &relay, 1), 1);
-        if (is_killed(_i))
-                restart_kill(&world.restart);
-        else
-                restart_stop(&world.restart);
+        restart_take_down(&world.restart, is_killed(_i));
         ck_assert_int_eq(kill(relay, SIGKILL), 0);
         expect_reset(pairs[0].ours);
         (void)nb_fd_close(pairs[0].ours);
@@ -394,10 +388,7 @@ START_TEST(a_server_of_datagrams_goes_on) {
         peer_udp_send(&peers[0], address, "one");
         streams[0] = wire_receive_accepted(&control, 1);
         expect_datagram(streams[0], "one");
-        if (is_killed(_i))
-                restart_kill(&world.restart);
-        else
-                restart_stop(&world.restart);
+        restart_take_down(&world.restart, is_killed(_i));
         /* Who is known is served, and who is new waits. */
         peer_udp_send(&peers[0], address, "two");
         expect_datagram(streams[0], "two");

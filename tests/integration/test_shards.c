@@ -290,20 +290,26 @@ START_TEST(an_audit_that_was_rotated_is_every_shards) {
 }
 END_TEST
 
+/* A start with keepers, which ends as EX_UNAVAILABLE, and says why. */
+static void expect_refused_start(const struct sharded *world, const char *n_shards, const char *why) {
+        const char *const arguments[] = {
+                "--policy", world->daemon.policy_path, "--socket", world->daemon.socket_path,
+                "--keeper", world->keepers[0].path,    "--shards", n_shards,
+                NULL,
+        };
+        NB_CLEANUP_FREE char *written = NULL;
+
+        ck_assert_int_eq(daemon_run_once(&world->daemon, arguments, &written), 69);
+        ck_assert_msg(strstr(written, why), "%s", written);
+}
+
 START_TEST(another_number_of_shards_is_refused_and_loses_nothing) {
         struct wire_session sessions[SHARDED_TENANTS];
-        NB_CLEANUP_FREE char *written = NULL;
         struct sharded world;
 
         start_with_keepers(&world, sessions);
         daemon_stop(&world.daemon);
-        ck_assert_int_eq(daemon_run_once(&world.daemon,
-                                         (const char *const[]){ "--policy", world.daemon.policy_path, "--socket",
-                                                                world.daemon.socket_path, "--keeper",
-                                                                world.keepers[0].path, "--shards", "3", NULL },
-                                         &written),
-                         69);
-        ck_assert_msg(strstr(written, "as many --shards as before"), "%s", written);
+        expect_refused_start(&world, "3", "as many --shards as before");
         sharded_start(&world);
         expect_all_resumed(sessions);
         sharded_close_all(sessions);
@@ -461,19 +467,12 @@ END_TEST
 /* A restart that would move it is refused, too, and what it has is there for the next. */
 START_TEST(a_restart_moves_no_tenant_that_has_sessions) {
         struct wire_session sessions[SHARDED_TENANTS];
-        NB_CLEANUP_FREE char *written = NULL;
         struct sharded world;
 
         start_with_keepers(&world, sessions);
         daemon_stop(&world.daemon);
         sharded_write_tenant(&world, 1, 1, SHARDED_LOOPBACK);
-        ck_assert_int_eq(daemon_run_once(&world.daemon,
-                                         (const char *const[]){ "--policy", world.daemon.policy_path, "--socket",
-                                                                world.daemon.socket_path, "--keeper",
-                                                                world.keepers[0].path, "--shards", "2", NULL },
-                                         &written),
-                         69);
-        ck_assert_msg(strstr(written, "sessions of tenant blue, which another shard serves now"), "%s", written);
+        expect_refused_start(&world, "2", "sessions of tenant blue, which another shard serves now");
         sharded_write_tenant(&world, 1, 2, SHARDED_LOOPBACK);
         sharded_start(&world);
         /* Those of the other shard may have been resumed by the start that failed, too. */

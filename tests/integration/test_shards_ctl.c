@@ -440,14 +440,6 @@ START_TEST(all_are_watched_at_once) {
 }
 END_TEST
 
-static unsigned count(const char *written, const char *part) {
-        unsigned n = 0;
-
-        for (const char *p = written; (p = strstr(p, part)); p += strlen(part))
-                n++;
-        return n;
-}
-
 /* A shard that is there, and says why it has no room: that is said once, and is the end. */
 START_TEST(watch_ends_where_a_shard_turns_it_away) {
         static const char reason[] = "too many clients; end one";
@@ -461,7 +453,7 @@ START_TEST(watch_ends_where_a_shard_turns_it_away) {
         for (size_t i = 0; i < ADMIN_CLIENTS_MAX; ++i)
                 fds[i] = peer_unix_connect(NULL, path);
         written = RUN(&view, 1, "watch", "--json");
-        ck_assert_msg(count(written, reason) == 1, "%s", written);
+        ck_assert_msg(harness_count_text(written, reason) == 1, "%s", written);
         ck_assert_msg(!strstr(written, "watched again"), "%s", written);
         nb_fds_close(fds, ADMIN_CLIENTS_MAX);
         view_finish(&view);

@@ -738,10 +738,7 @@ START_TEST(abuse_35_a_token_ends_in_an_outage) {
         restarts_begin(&restarts, SCENE_LOOPBACK);
         restarts_open(&restarts, &(struct block){ .not_after = end }, &session);
         other = connect_to(&session.protocols[0], &peer, &fd);
-        if (_i == 1)
-                restart_kill(&restarts.restart);
-        else
-                restart_stop(&restarts.restart);
+        restart_take_down(&restarts.restart, _i == 1);
         while (nb_wall_clock_ms() / 1000 < end)
                 harness_wait_a_moment(start, "the token's end");
         restart_again(&restarts.restart);

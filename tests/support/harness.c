@@ -557,6 +557,14 @@ void daemon_expect_log(const struct daemon *daemon, const char *expected) {
         }
 }
 
+unsigned harness_count_text(const char *text, const char *part) {
+        unsigned n = 0;
+
+        for (const char *p = text; (p = strstr(p, part)); p += strlen(part))
+                n++;
+        return n;
+}
+
 int harness_wait_exit(pid_t pid) {
         int status = 0;
 

@@ -133,6 +133,9 @@ void daemon_expect_audit_(const struct daemon *daemon, const char *const *texts)
 /** Fails unless the log has, or soon gets, this text. */
 void daemon_expect_log(const struct daemon *daemon, const char *text);
 
+/** How often a part stands in a text. */
+unsigned harness_count_text(const char *text, const char *part);
+
 /** Waits for a child. @return its exit status; a signal fails the test */
 int harness_wait_exit(pid_t pid);
 

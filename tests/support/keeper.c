@@ -157,11 +157,15 @@ void restart_again(struct restart_scene *world) {
         daemon_start(&world->scene.daemon, &world->options);
 }
 
-void restart_one(struct restart_scene *world, bool killed) {
+void restart_take_down(struct restart_scene *world, bool killed) {
         if (killed)
                 restart_kill(world);
         else
                 restart_stop(world);
+}
+
+void restart_one(struct restart_scene *world, bool killed) {
+        restart_take_down(world, killed);
         restart_again(world);
 }
 

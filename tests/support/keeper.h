@@ -62,6 +62,9 @@ void restart_stop(struct restart_scene *world);
 /** Kills the daemon, and waits until it is gone. */
 void restart_kill(struct restart_scene *world);
 
+/** Ends the daemon in the one way or the other. */
+void restart_take_down(struct restart_scene *world, bool killed);
+
 /** Starts the next daemon and waits until it serves. */
 void restart_again(struct restart_scene *world);
 

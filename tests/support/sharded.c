@@ -80,11 +80,8 @@ pid_t sharded_pid(const struct sharded *world, unsigned shard) {
 
 static unsigned count_log(const struct sharded *world, const char *text) {
         NB_CLEANUP_FREE char *log = daemon_read(world->daemon.stderr_path);
-        unsigned n = 0;
 
-        for (const char *p = log; (p = strstr(p, text)); ++p)
-                n++;
-        return n;
+        return harness_count_text(log, text);
 }
 
 void sharded_kill(const struct sharded *world, unsigned shard) {

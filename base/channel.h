@@ -79,6 +79,11 @@ static inline bool nb_channel_is_short(int r) {
         return r == -ETOOMANYREFS || r == -ENOBUFS || r == -ENOMEM;
 }
 
+/** Whether a call has failed for want of memory or descriptors, which passes. @param r  -errno */
+static inline bool nb_is_shortage(int r) {
+        return nb_channel_is_short(r) || r == -EMFILE || r == -ENFILE;
+}
+
 /**
  * Receives one message without waiting. Every received descriptor is CLOEXEC.
  * @param buffer   at least NB_CHANNEL_MESSAGE_MAX bytes

@@ -164,9 +164,8 @@ static int send_accepted(struct acceptor *acceptor, int fd, const struct nb_sock
         return accepted_push(acceptor->control, &accepted);
 }
 
-static bool is_shortage(int error) {
-        return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM || error == ENOSPC ||
-               error == ETOOMANYREFS;
+static bool is_shortage(int r) {
+        return nb_is_shortage(r) || r == -ENOSPC;
 }
 
 /* Sends a peer to the session; it is in the account before it leaves. */
@@ -235,7 +234,7 @@ static enum outcome next_peer(struct acceptor *acceptor, int *ret_fd, struct nb_
                 return OUTCOME_EMPTY;
         if (fd < 0)
                 /* accept(2): errors of the peer's network are reported here and concern that peer only. */
-                return is_shortage(errno) ? OUTCOME_SHORTAGE : OUTCOME_SKIPPED;
+                return is_shortage(-errno) ? OUTCOME_SHORTAGE : OUTCOME_SKIPPED;
         if (read_peer(&sa, length, ret_peer) < 0 || !peer_is_allowed(acceptor, ret_peer))
                 return OUTCOME_SKIPPED;
         *ret_fd = nb_steal_fd(&fd);
@@ -283,7 +282,7 @@ static enum outcome accept_charged(struct acceptor *acceptor, bool *place) {
                 return shake_hands(acceptor, nb_steal_fd(&fd), &peer);
         }
         r = push(acceptor, fd, &peer);
-        if (is_shortage(-r)) {
+        if (is_shortage(r)) {
                 set_pending(acceptor, nb_steal_fd(&fd), &peer);
                 return OUTCOME_SHORTAGE;
         }

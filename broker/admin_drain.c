@@ -119,6 +119,7 @@ static int change(struct admin_call *call, const char *tenant, bool on) {
 
 int admin_drain(struct admin_call *call, const json_t *request) {
         const char *verb, *tenant = NULL;
+        bool waits;
         int on = -1, wait = 0; /* neither on nor off: nothing is changed, so that who waits does not drain anew */
         int r = admin_take(call, request, "{s:s, s?s, s?b, s?b}", "verb", &verb, "tenant", &tenant, "on", &on, "wait",
                            &wait);
@@ -127,11 +128,10 @@ int admin_drain(struct admin_call *call, const json_t *request) {
                 r = change(call, tenant, on);
         if (r < 0)
                 return r;
-        if (!on || !wait)
-                return admin_say(call, admin_drain_status(call->broker, tenant));
-        if (!is_drained(call->broker, tenant))
+        waits = on && wait;
+        if (waits && !is_drained(call->broker, tenant))
                 return fail_ended(call);
-        if (!is_over(call->broker, tenant))
+        if (waits && !is_over(call->broker, tenant))
                 return wait_for_end(call, tenant);
         return admin_say(call, admin_drain_status(call->broker, tenant));
 }

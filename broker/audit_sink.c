@@ -303,9 +303,8 @@ int audit_sink_open(const char *name, struct audit_sink **ret) {
         int fd;
 
         if (is_journal(name))
-                fd = connect_journal(AUDIT_SINK_JOURNAL);
-        else
-                fd = is_stdout(name) ? open_stdout() : open_file(name);
+                return audit_sink_open_journal(AUDIT_SINK_JOURNAL, ret);
+        fd = is_stdout(name) ? open_stdout() : open_file(name);
         if (fd < 0)
                 return fd;
         sink = audit_sink_new_opened(name, fd);

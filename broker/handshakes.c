@@ -208,10 +208,6 @@ int handshakes_start_peer(struct handshakes *handshakes, struct relay_server *se
 
 /* ---- pushing ---- */
 
-static bool is_shortage(int error) {
-        return error == -ENFILE || error == -EMFILE || error == -ENOBUFS || error == -ENOMEM || error == -ETOOMANYREFS;
-}
-
 static int send_accepted(const struct handshake *handshake, uint64_t number) {
         struct control *control = handshake->owner->control;
         char local[NB_SOCKET_ADDRESS_TEXT_MAX];
@@ -237,7 +233,7 @@ int handshakes_push(struct handshakes *handshakes, struct accept_credit *credit)
         r = send_accepted(handshake, credit->sent + 1);
         if (r < 0) {
                 account_release(&tenant->account, ACCOUNT_IN_FLIGHT, 1);
-                return is_shortage(r) ? -ENOBUFS : -EPIPE;
+                return nb_is_shortage(r) ? -ENOBUFS : -EPIPE;
         }
         drop(handshake);
         credit->sent++;

@@ -127,7 +127,7 @@ static void look(void *data) {
 
 /* Room in its queue, memory in the kernel, a descriptor: what is wanting now, and not for ever. */
 static bool is_passing(int r) {
-        return r == -EINTR || r == -EAGAIN || r == -EMFILE || r == -ENFILE || nb_channel_is_short(r);
+        return r == -EINTR || r == -EAGAIN || nb_is_shortage(r);
 }
 
 /* A manager that never hears this ends us. */

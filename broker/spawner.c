@@ -136,20 +136,16 @@ static int start(struct spawner *spawner, unsigned number, int fd) {
 }
 
 /*
- * What is wanting now, and not for ever. The message waits, or is lost together with the shard's end of the channel, which tells the front; who ended for that
- * would end all shards.
+ * In a shortage the message waits, or is lost together with the shard's end of the channel, which tells the front; who ended for that would end all shards.
+ *
+ * @return 0; -EPIPE when the front has gone; another -errno
  */
-static bool is_passing(int r) {
-        return nb_channel_is_short(r) || r == -EMFILE || r == -ENFILE;
-}
-
-/* @return 0; -EPIPE when the front has gone; another -errno */
 static int serve_one(struct spawner *spawner) {
         struct shard_message message;
         struct nb_channel_fds fds;
         int r = -EPROTO, n = nb_channel_receive(spawner->fd, spawner->message, &fds);
 
-        if (n == -EAGAIN || is_passing(n))
+        if (n == -EAGAIN || nb_is_shortage(n))
                 return 0;
         if (n <= 0)
                 return n < 0 ? n : -EPIPE;

@@ -82,7 +82,7 @@ int client_connect(struct client *client, const char *path, unsigned number, uns
 int client_open(struct client *client, const char *path, unsigned number, unsigned patience_s) {
         int r = client_connect(client, path, number, patience_s);
         char name[CLIENT_WHO_MAX], folder[PATH_MAX];
-        const char *from = where(path, folder);
+        const char *from = r < 0 ? where(path, folder) : "";
 
         if (r == -ENAMETOOLONG)
                 ctl_complain("%s: a socket's path has at most %zu bytes", path,
